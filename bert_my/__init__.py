@@ -1,0 +1,1 @@
+"""Training, evaluation, prediction and export around the drop-in BERT modules."""

@@ -1,0 +1,13 @@
+"""Brings TensorFlow 1.15 and 2.x into the same mode."""
+
+import tensorflow.compat.v1 as tf
+
+
+def use_graph_mode():
+    """Switches TensorFlow 1.15 and 2.x to the same mode: graphs, resource variables.
+
+    To be called before any graph is built.
+    """
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    tf.disable_v2_behavior()
+    tf.enable_resource_variables()

@@ -1,0 +1,204 @@
+"""What several tests need: a tiny model, a data set, and ways to run and compare."""
+
+import csv
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+import modeling
+import tokenization
+from bert_my.cli import flags, runner
+from bert_my.data import record_cache
+from bert_my.engine import devices, training
+from bert_my.serving import predictor
+from bert_my.tasks import base
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+MINILM = ROOT / "build" / "minilm"
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = [
+    *("how", "why", "the", "a", "cat", "dog", "tree", "house", "runs", "sleeps"),
+    *("wins", "today", "again", "never", "你", "好"),
+]
+PIECES = ["##s", "##ing", "##ed", ",", ".", "?", "!", '"']
+CONFIG = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 37,
+    "max_position_embeddings": 40,
+    "type_vocab_size": 2,
+    "initializer_range": 0.2,  # so that so small a model learns something
+}
+
+
+def reset_graph():
+    tf.reset_default_graph()
+
+
+def variable(name):
+    """Returns the variable of that name."""
+    return next(v for v in tf.global_variables() if v.op.name == name)
+
+
+def write_tiny_model(path, **changes):
+    """Writes vocab.txt and bert_config.json; returns the folder."""
+    path.mkdir(parents=True, exist_ok=True)
+    vocab = SPECIAL + WORDS + PIECES
+    (path / "vocab.txt").write_text("\n".join(vocab) + "\n", encoding="utf-8")
+    config = modeling.BertConfig(vocab_size=len(vocab), **{**CONFIG, **changes})
+    (path / "bert_config.json").write_text(config.to_json_string())
+    return path
+
+
+def write_titles(path, train=26, dev=13, test=11):
+    """Writes train.csv, eval.csv and test.csv; cats are clicked. Returns the folder."""
+    path.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(7)
+    for name, num_rows in (("train", train), ("eval", dev), ("test", test)):
+        with open(path / f"{name}.csv", "w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            for index in range(num_rows):
+                words = rng.choices(WORDS, k=rng.randint(1, 9))
+                writer.writerow(
+                    [f"{name}{index}", " ".join(words), int("cat" in words)]
+                )
+    return path
+
+
+def make_task(model_dir, data_dir=None, name="info", max_seq_length=12):
+    """Returns a `Task` with the tiny model."""
+    return base.get_task_class(name)(
+        data_dir=str(data_dir) if data_dir else None,
+        tokenizer=tokenization.FullTokenizer(str(model_dir / "vocab.txt")),
+        bert_config=modeling.BertConfig.from_json_file(
+            str(model_dir / "bert_config.json")
+        ),
+        max_seq_length=max_seq_length,
+    )
+
+
+def make_records(task, split, cache_dir):
+    """Returns the `Records` of a split."""
+    return record_cache.load_or_convert(task.record_source(split), str(cache_dir))
+
+
+def train_settings(output_dir, num_towers, **changes):
+    """Returns `TrainSettings` with the defaults of the flags."""
+    config = flags.RunConfig(output_dir=str(output_dir), precision="fp32")
+    settings = config.select(training.TrainSettings, devices=cpu_devices(num_towers))
+    return settings._replace(**changes)
+
+
+def cpu_devices(num_towers):
+    """Returns `Devices` on logical CPUs, where an op in the wrong place is an error."""
+
+    class StrictDevices(devices.Devices):
+        def session_config(self):
+            config = super().session_config()
+            config.allow_soft_placement = False
+            return config
+
+    towers = tuple(f"/cpu:{index}" for index in range(num_towers))
+    return StrictDevices(towers, num_cpus=num_towers, has_gpus=False)
+
+
+def command(model_dir, data_dir, output_dir, *jobs, more=None, **settings):
+    """Returns the flags of a run as a list, with the program's name first."""
+    values = {
+        "task_name": "info",
+        "data_dir": data_dir,
+        "vocab_file": model_dir / "vocab.txt",
+        "bert_config_file": model_dir / "bert_config.json",
+        "output_dir": output_dir,
+        "max_seq_length": 12,
+        "train_batch_size": 4,
+        "num_train_epochs": 1,
+        **dict.fromkeys(jobs, "true"),
+        **settings,
+        **(more or {}),
+    }
+    return ["program", *[f"--{name}={value}" for name, value in values.items()]]
+
+
+def run(argv):
+    """Runs a command line in this process; errors are raised."""
+    config = flags.parse(argv, {})
+    runner.run(config)
+    return config
+
+
+def check_task(name, model_dir, data_dir, output_dir, num_rows):
+    """What holds for every task: it trains, evaluates, predicts and exports.
+
+    Args:
+      name: of the task.
+      model_dir, data_dir: folders of a tiny model and of a small data set.
+      output_dir: folder to make.
+      num_rows: of the file that is predicted.
+    """
+    jobs = ("do_train", "do_eval", "do_predict", "save_for_serving")
+    run(
+        command(
+            *(model_dir, data_dir, output_dir, *jobs),
+            **{"task_name": name, "n_gpus": 2, "predict_batch_size": 3},
+        )
+    )
+    assert np.isfinite(read_json(output_dir / "eval_results.json")["eval_loss"])
+    assert len((output_dir / "predict.txt").read_text().splitlines()) == num_rows
+    (folder,) = (output_dir / "serving").iterdir()
+    task = make_task(model_dir, data_dir, name)
+    split = base.TEST if task.find_files(base.TEST) else base.DEV
+    encoded = task.encode(next(iter(task.read_examples(split)))).features
+    with predictor.Predictor(str(folder)) as model:
+        row = model.predict({name: [encoded[name]] for name in model.inputs})
+    expected = np.loadtxt(str(output_dir / "test_results.tsv"))[0]
+    # The exported model sees no padding, and 1e-6 is float32's rounding over it.
+    np.testing.assert_allclose(row["probabilities"][0], expected, atol=1e-6)
+
+
+def run_script(script, argv, cwd=ROOT, python=sys.executable, check=True):
+    """Runs a command line as users do; returns the completed process."""
+    return subprocess.run(
+        [python, str(ROOT / script), *map(str, argv[1:])],
+        cwd=str(cwd),
+        check=check,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def read_checkpoint(output_dir, step=None):
+    """Returns all tensors of a checkpoint as a dict name -> array."""
+    path = tf.train.latest_checkpoint(str(output_dir))
+    if step is not None:
+        path = os.path.join(str(output_dir), f"model.ckpt-{step}")
+    reader = tf.train.load_checkpoint(path)
+    return {name: reader.get_tensor(name) for name, _ in tf.train.list_variables(path)}
+
+
+def assert_all_close(actual, expected, atol):
+    """Compares two dicts of arrays; names the one that differs most."""
+    assert set(actual) == set(expected)
+    differences = {
+        name: float(np.max(np.abs(np.asarray(actual[name], float) - expected[name])))
+        if np.size(expected[name])
+        else 0.0
+        for name in expected
+    }
+    worst = max(differences, key=differences.get)
+    assert differences[worst] <= atol, f"{worst} differs by {differences[worst]}"
+
+
+def read_json(path):
+    with open(str(path), encoding="utf-8") as reader:
+        return json.load(reader)
