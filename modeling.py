@@ -1,0 +1,797 @@
+"""BERT encoder: a drop-in `modeling` with upstream's names, variables and numbers.
+
+Source: Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers
+for Language Understanding".
+
+Two things can be set from outside without touching code that builds a model; both
+are off by default (see `computing`): the dtype of the activations, and repeatable
+dropout. Variables are float32 always.
+"""
+
+import collections
+import contextlib
+import copy
+import functools
+import hashlib
+import json
+import math
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+
+class BertConfig:
+    """Sizes and rates of a `BertModel`, as stored in `bert_config.json`."""
+
+    def __init__(
+        self,
+        vocab_size,
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        intermediate_size=3072,
+        hidden_act="gelu",
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.1,
+        max_position_embeddings=512,
+        type_vocab_size=16,
+        initializer_range=0.02,
+    ):
+        """Builds a configuration.
+
+        Args:
+          vocab_size: number of rows of the word embedding table.
+          hidden_size: width of the encoder layers and of the pooler.
+          num_hidden_layers: number of encoder layers.
+          num_attention_heads: heads per layer; must divide `hidden_size`.
+          intermediate_size: width of the feed-forward layer.
+          hidden_act: name (see `get_activation`) or function for the feed-forward.
+          hidden_dropout_prob: dropout after embeddings and dense layers, 0 to 1.
+          attention_probs_dropout_prob: dropout on attention probabilities, 0 to 1.
+          max_position_embeddings: longest sequence in tokens.
+          type_vocab_size: number of segments.
+          initializer_range: standard deviation of the truncated normal initializer.
+        """
+        self.vocab_size = vocab_size
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.hidden_act = hidden_act
+        self.intermediate_size = intermediate_size
+        self.hidden_dropout_prob = hidden_dropout_prob
+        self.attention_probs_dropout_prob = attention_probs_dropout_prob
+        self.max_position_embeddings = max_position_embeddings
+        self.type_vocab_size = type_vocab_size
+        self.initializer_range = initializer_range
+
+    @classmethod
+    def from_dict(cls, json_object):
+        """Builds a configuration from a dict; unknown keys are kept as attributes."""
+        config = cls(vocab_size=None)
+        for key, value in json_object.items():
+            config.__dict__[key] = value
+        return config
+
+    @classmethod
+    def from_json_file(cls, json_file):
+        """Builds a configuration from a `bert_config.json`."""
+        with tf.io.gfile.GFile(json_file, "r") as reader:
+            return cls.from_dict(json.loads(reader.read()))
+
+    def to_dict(self):
+        """Returns all settings as a new dict."""
+        return copy.deepcopy(self.__dict__)
+
+    def to_json_string(self):
+        """Returns all settings as indented JSON with a final newline."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+class StatelessDropout:
+    """Source of dropout seeds that depend on (seed, tower, place) and on the step.
+
+    A run that is stopped and started again draws the same masks as one that was not.
+    A place is the position of the dropout in the order in which the graph is built.
+    """
+
+    def __init__(self, seed, tower, global_step):
+        """Builds a source for one tower.
+
+        Args:
+          seed: int, of the run.
+          tower: int, index of the tower.
+          global_step: integer scalar tensor or variable.
+        """
+        self._prefix = f"{seed}/{tower}"
+        self._global_step = global_step
+        self._num_places = 0
+
+    def next_seed(self):
+        """Returns the int64 `[2]` seed of the next place."""
+        place = f"{self._prefix}/{self._num_places}".encode("ascii")
+        self._num_places += 1
+        digest = hashlib.blake2b(place, digest_size=8).digest()
+        key = np.frombuffer(digest, np.int64)[0]
+        return tf.stack([tf.constant(key), tf.cast(self._global_step, tf.int64)])
+
+
+Computing = collections.namedtuple("Computing", ["dtype", "dropout_source"])
+_computing = [Computing(dtype=tf.float32, dropout_source=None)]
+
+
+@contextlib.contextmanager
+def computing(dtype=tf.float32, dropout_source=None):
+    """Sets how everything built inside the `with` block is computed.
+
+    Args:
+      dtype: dtype of the encoder's activations. Variables, LayerNorm, softmax and
+        what the getters of `BertModel` return stay float32.
+      dropout_source: `StatelessDropout`, or None for TensorFlow's stateful one.
+    """
+    _computing.append(Computing(tf.as_dtype(dtype), dropout_source))
+    try:
+        yield
+    finally:
+        _computing.pop()
+
+
+class BertModel:
+    """BERT encoder with embeddings and pooler.
+
+    ```python
+    # Already converted from text to wordpiece ids.
+    input_ids = tf.constant([[31, 51, 99], [15, 5, 0]])
+    input_mask = tf.constant([[1, 1, 1], [1, 1, 0]])
+    token_type_ids = tf.constant([[0, 0, 1], [0, 1, 0]])
+
+    config = modeling.BertConfig(vocab_size=32000, hidden_size=512,
+        num_hidden_layers=8, num_attention_heads=8, intermediate_size=1024)
+    model = modeling.BertModel(config=config, is_training=True,
+        input_ids=input_ids, input_mask=input_mask, token_type_ids=token_type_ids)
+
+    pooled_output = model.get_pooled_output()  # float32 [2, 512]
+    ```
+    """
+
+    def __init__(
+        self,
+        config,
+        is_training,
+        input_ids,
+        input_mask=None,
+        token_type_ids=None,
+        use_one_hot_embeddings=False,
+        scope=None,
+    ):
+        """Builds the model.
+
+        Args:
+          config: `BertConfig`; it is copied.
+          is_training: bool; False switches all dropout off.
+          input_ids: int32 `[batch_size, seq_length]`.
+          input_mask: (optional) int32 `[batch_size, seq_length]`, 0 for padding.
+          token_type_ids: (optional) int32 `[batch_size, seq_length]`, the segment.
+          use_one_hot_embeddings: look words up by matrix product instead of gather.
+          scope: (optional) variable scope, default "bert".
+
+        Raises:
+          ValueError: if the config is invalid or a shape does not fit.
+        """
+        config = copy.deepcopy(config)
+        if not is_training:
+            config.hidden_dropout_prob = 0.0
+            config.attention_probs_dropout_prob = 0.0
+        batch_size, seq_length = get_shape_list(input_ids, expected_rank=2)
+        if input_mask is None:
+            input_mask = tf.ones([batch_size, seq_length], dtype=tf.int32)
+        if token_type_ids is None:
+            token_type_ids = tf.zeros([batch_size, seq_length], dtype=tf.int32)
+
+        with tf.variable_scope(scope, default_name="bert"):
+            with tf.variable_scope("embeddings"):
+                self.embedding_output, self.embedding_table = _embed(
+                    config, input_ids, token_type_ids, use_one_hot_embeddings
+                )
+            with tf.variable_scope("encoder"):
+                self.all_encoder_layers = _encode(
+                    config, self.embedding_output, input_mask
+                )
+            self.sequence_output = self.all_encoder_layers[-1]
+            # The vector of the first token ([CLS]) stands for the whole sequence.
+            # This assumes that the pooler was pretrained.
+            with tf.variable_scope("pooler"):
+                self.pooled_output = _dense(
+                    self.sequence_output[:, 0, :],
+                    config.hidden_size,
+                    config.initializer_range,
+                    activation=tf.tanh,
+                )
+
+    def get_pooled_output(self):
+        """Returns float32 `[batch_size, hidden_size]`: the pooler's output."""
+        return self.pooled_output
+
+    def get_sequence_output(self):
+        """Returns float32 `[batch_size, seq_length, hidden_size]`: the last layer."""
+        return self.sequence_output
+
+    def get_all_encoder_layers(self):
+        """Returns a list of float32 `[batch_size, seq_length, hidden_size]`."""
+        return self.all_encoder_layers
+
+    def get_embedding_output(self):
+        """Returns float32 `[batch_size, seq_length, hidden_size]`.
+
+        The sum of word, segment and position embeddings after layer normalization
+        (and dropout, in training): the input of the first layer.
+        """
+        return self.embedding_output
+
+    def get_embedding_table(self):
+        """Returns the float32 variable `[vocab_size, hidden_size]`."""
+        return self.embedding_table
+
+
+def _embed(config, input_ids, token_type_ids, use_one_hot_embeddings):
+    """Returns (embeddings `[batch_size, seq_length, hidden_size]`, word table)."""
+    words, table = embedding_lookup(
+        input_ids=input_ids,
+        vocab_size=config.vocab_size,
+        embedding_size=config.hidden_size,
+        initializer_range=config.initializer_range,
+        word_embedding_name="word_embeddings",
+        use_one_hot_embeddings=use_one_hot_embeddings,
+    )
+    output = embedding_postprocessor(
+        input_tensor=words,
+        use_token_type=True,
+        token_type_ids=token_type_ids,
+        token_type_vocab_size=config.type_vocab_size,
+        token_type_embedding_name="token_type_embeddings",
+        use_position_embeddings=True,
+        position_embedding_name="position_embeddings",
+        initializer_range=config.initializer_range,
+        max_position_embeddings=config.max_position_embeddings,
+        dropout_prob=config.hidden_dropout_prob,
+    )
+    return output, table
+
+
+def _encode(config, embedding_output, input_mask):
+    """Returns the list of all layers, float32 like `embedding_output`."""
+    layers = transformer_model(
+        input_tensor=tf.cast(embedding_output, _computing[-1].dtype),
+        # [batch_size, 1, seq_length]: the same for every from-position.
+        attention_mask=tf.expand_dims(input_mask, 1),
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        intermediate_size=config.intermediate_size,
+        intermediate_act_fn=get_activation(config.hidden_act),
+        hidden_dropout_prob=config.hidden_dropout_prob,
+        attention_probs_dropout_prob=config.attention_probs_dropout_prob,
+        initializer_range=config.initializer_range,
+        do_return_all_layers=True,
+    )
+    return [tf.cast(layer, tf.float32) for layer in layers]
+
+
+def gelu(x):
+    """Gaussian error linear unit, tanh form: what published BERT weights expect.
+
+    Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
+    """
+    scale = math.sqrt(2.0 / math.pi)
+    # scale * (x + 0.044715 x^3) without pow, which is slow and imprecise in fp16.
+    inner = x * (scale + (0.044715 * scale) * tf.square(x))
+    return (0.5 * x) * (1.0 + tf.tanh(inner))
+
+
+def gelu_erf(x):
+    """Gaussian error linear unit, exact form: what Hugging Face calls "gelu"."""
+    return (0.5 * x) * (1.0 + tf.math.erf(x * math.sqrt(0.5)))
+
+
+_ACTIVATIONS = {
+    "linear": None,
+    "relu": tf.nn.relu,
+    "gelu": gelu,
+    "gelu_erf": gelu_erf,
+    "tanh": tf.tanh,
+}
+
+
+def get_activation(activation_string):
+    """Maps a name to a function; None and "linear" give None.
+
+    Args:
+      activation_string: a name, or anything else, which is returned as it is.
+
+    Raises:
+      ValueError: if no activation has that name.
+    """
+    if not isinstance(activation_string, str):
+        return activation_string
+    if not activation_string:
+        return None
+    name = activation_string.lower()
+    if name not in _ACTIVATIONS:
+        raise ValueError(
+            "Unsupported activation: {} (known: {})".format(
+                name, ", ".join(sorted(_ACTIVATIONS))
+            )
+        )
+    return _ACTIVATIONS[name]
+
+
+def get_assignment_map_from_checkpoint(tvars, init_checkpoint):
+    """Finds which variables a checkpoint can initialize.
+
+    Args:
+      tvars: list of variables.
+      init_checkpoint: path of a checkpoint.
+
+    Returns:
+      `(assignment_map, initialized_variable_names)`: an ordered dict from name to name
+      for `tf.train.init_from_checkpoint`, and a dict with 1 for every `name` and
+      `name:0` in it.
+    """
+    names = {variable.name.rsplit(":", 1)[0] for variable in tvars}
+    assignment_map = collections.OrderedDict()
+    initialized_variable_names = {}
+    for name, _ in tf.train.list_variables(init_checkpoint):
+        if name in names:
+            assignment_map[name] = name
+            initialized_variable_names[name] = 1
+            initialized_variable_names[name + ":0"] = 1
+    return assignment_map, initialized_variable_names
+
+
+def dropout(input_tensor, dropout_prob):
+    """Sets elements to 0 with probability `dropout_prob` and scales the others.
+
+    Args:
+      input_tensor: float tensor of any shape.
+      dropout_prob: probability of *dropping*, 0 <= p < 1 (unlike TF 1's `keep_prob`).
+    """
+    if dropout_prob is None or dropout_prob == 0.0:
+        return input_tensor
+    source = _computing[-1].dropout_source
+    if source is None:
+        return tf.nn.dropout(input_tensor, rate=dropout_prob)
+    uniform = tf.random.stateless_uniform(
+        get_shape_list(input_tensor), seed=source.next_seed()
+    )
+    keep = tf.cast(uniform >= dropout_prob, input_tensor.dtype)
+    return input_tensor * (keep * (1.0 / (1.0 - dropout_prob)))
+
+
+def layer_norm(input_tensor, name=None):
+    """Normalizes the last axis, in float32; epsilon 1e-12.
+
+    Source: Ba et al. 2016, arXiv:1607.06450.
+    """
+    width = input_tensor.shape.as_list()[-1]
+    with tf.variable_scope(name, default_name="LayerNorm"):
+        beta = tf.get_variable("beta", [width], initializer=tf.zeros_initializer())
+        gamma = tf.get_variable("gamma", [width], initializer=tf.ones_initializer())
+        inputs = tf.cast(input_tensor, tf.float32)
+        centered = inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centered), axis=-1, keepdims=True)
+        output = centered * (tf.math.rsqrt(variance + 1e-12) * gamma) + beta
+        return tf.cast(output, input_tensor.dtype)
+
+
+def layer_norm_and_dropout(input_tensor, dropout_prob, name=None):
+    """Applies layer normalization followed by dropout."""
+    return dropout(layer_norm(input_tensor, name), dropout_prob)
+
+
+def create_initializer(initializer_range=0.02):
+    """Returns a truncated normal initializer with that standard deviation."""
+    return tf.truncated_normal_initializer(stddev=initializer_range)
+
+
+def _dense(input_tensor, units, initializer_range, activation=None, name="dense"):
+    """Fully connected layer, computed in the dtype of its input.
+
+    Args:
+      input_tensor: float `[rows, width]`.
+
+    Returns:
+      float `[rows, units]`.
+    """
+    width = input_tensor.shape.as_list()[-1]
+    dtype = input_tensor.dtype
+    with tf.variable_scope(name):
+        kernel = tf.get_variable(
+            "kernel", [width, units], initializer=create_initializer(initializer_range)
+        )
+        bias = tf.get_variable("bias", [units], initializer=tf.zeros_initializer())
+        output = tf.matmul(input_tensor, tf.cast(kernel, dtype))
+        output = tf.nn.bias_add(output, tf.cast(bias, dtype))
+        return output if activation is None else activation(output)
+
+
+def embedding_lookup(
+    input_ids,
+    vocab_size,
+    embedding_size=128,
+    initializer_range=0.02,
+    word_embedding_name="word_embeddings",
+    use_one_hot_embeddings=False,
+):
+    """Looks up the vectors of ids.
+
+    Args:
+      input_ids: int32 `[batch_size, seq_length]` or `[batch_size, seq_length, n]`.
+      vocab_size: number of rows of the table.
+      embedding_size: width of the table.
+      initializer_range: standard deviation of the table at the start.
+      word_embedding_name: name of the table.
+      use_one_hot_embeddings: matrix product with one-hot rows instead of gather.
+
+    Returns:
+      `(output, table)`: float32 `[batch_size, seq_length, n * embedding_size]` and the
+      variable `[vocab_size, embedding_size]`.
+    """
+    if input_ids.shape.ndims == 2:
+        input_ids = tf.expand_dims(input_ids, axis=-1)
+    table = tf.get_variable(
+        name=word_embedding_name,
+        shape=[vocab_size, embedding_size],
+        initializer=create_initializer(initializer_range),
+    )
+    shape = get_shape_list(input_ids)
+    flat_ids = tf.reshape(input_ids, [-1])
+    if use_one_hot_embeddings:
+        output = tf.matmul(tf.one_hot(flat_ids, depth=vocab_size), table)
+    else:
+        # Gather from the value, not from the variable, which may live on another
+        # device than this tower: a gather of its handle would have to run there.
+        output = tf.gather(tf.convert_to_tensor(table), flat_ids)
+    output = tf.reshape(output, [*shape[:-1], shape[-1] * embedding_size])
+    return output, table
+
+
+def embedding_postprocessor(
+    input_tensor,
+    use_token_type=False,
+    token_type_ids=None,
+    token_type_vocab_size=16,
+    token_type_embedding_name="token_type_embeddings",
+    use_position_embeddings=True,
+    position_embedding_name="position_embeddings",
+    initializer_range=0.02,
+    max_position_embeddings=512,
+    dropout_prob=0.1,
+):
+    """Adds segment and position embeddings, then normalizes and drops out.
+
+    Args:
+      input_tensor: float `[batch_size, seq_length, width]`.
+      use_token_type: whether to add segment embeddings.
+      token_type_ids: int32 `[batch_size, seq_length]`; needed for segments.
+      token_type_vocab_size: number of segments.
+      token_type_embedding_name: name of the segment table.
+      use_position_embeddings: whether to add position embeddings.
+      position_embedding_name: name of the position table.
+      initializer_range: standard deviation of both tables at the start.
+      max_position_embeddings: rows of the position table; may exceed `seq_length`.
+      dropout_prob: dropout on the result.
+
+    Returns:
+      float tensor shaped like `input_tensor`.
+
+    Raises:
+      ValueError: if segments are wanted and `token_type_ids` is None.
+    """
+    _, seq_length, width = get_shape_list(input_tensor, expected_rank=3)
+    init = create_initializer(initializer_range)
+    output = input_tensor
+    if use_token_type:
+        if token_type_ids is None:
+            raise ValueError("`token_type_ids` is needed if `use_token_type` is True.")
+        shape = [token_type_vocab_size, width]
+        table = tf.get_variable(token_type_embedding_name, shape, initializer=init)
+        # A product is faster than a gather for so few rows, above all backwards.
+        one_hot_ids = tf.one_hot(
+            tf.reshape(token_type_ids, [-1]), depth=token_type_vocab_size
+        )
+        output += tf.reshape(
+            tf.matmul(one_hot_ids, table), get_shape_list(input_tensor)
+        )
+    if use_position_embeddings:
+        shape = [max_position_embeddings, width]
+        table = tf.get_variable(position_embedding_name, shape, initializer=init)
+        is_short = tf.assert_less_equal(seq_length, max_position_embeddings)
+        with tf.control_dependencies([is_short]):
+            # [1, seq_length, width]: positions do not depend on the row.
+            output += tf.expand_dims(tf.slice(table, [0, 0], [seq_length, -1]), 0)
+    return layer_norm_and_dropout(output, dropout_prob)
+
+
+def create_attention_mask_from_input_mask(from_tensor, to_mask):
+    """Spreads a 2D mask over all from-positions.
+
+    Args:
+      from_tensor: `[batch_size, from_seq_length, ...]`.
+      to_mask: int32 `[batch_size, to_seq_length]`.
+
+    Returns:
+      float32 `[batch_size, from_seq_length, to_seq_length]`.
+    """
+    batch_size, from_seq_length = get_shape_list(from_tensor, expected_rank=[2, 3])[:2]
+    to_seq_length = get_shape_list(to_mask, expected_rank=2)[1]
+    to_mask = tf.cast(tf.reshape(to_mask, [batch_size, 1, to_seq_length]), tf.float32)
+    return tf.ones([batch_size, from_seq_length, 1], dtype=tf.float32) * to_mask
+
+
+def _attention(query, key, value, attention_mask, dropout_prob):
+    """Scaled dot-product attention.
+
+    Args:
+      query: `[batch_size, num_attention_heads, from_seq_length, size_per_head]`.
+      key, value: `[batch_size, num_attention_heads, to_seq_length, size_per_head]`.
+      attention_mask: `[batch_size, from_seq_length or 1, to_seq_length]`, or None. A
+        row with nothing to attend to is treated as if nothing were masked.
+
+    Returns:
+      `[batch_size, num_attention_heads, from_seq_length, size_per_head]`.
+    """
+    size_per_head = query.shape.as_list()[-1]
+    # The query is scaled, not the scores: fewer elements, and no overflow in fp16.
+    query *= 1.0 / math.sqrt(float(size_per_head))
+    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)
+    if attention_mask is not None:
+        # [batch_size, 1, from_seq_length or 1, to_seq_length]: the same for all heads.
+        mask = tf.cast(tf.expand_dims(attention_mask, axis=1), tf.float32)
+        scores += (1.0 - mask) * -10000.0
+    probs = tf.cast(tf.nn.softmax(scores), query.dtype)
+    # Whole tokens to attend to are dropped, as in the original Transformer paper.
+    return tf.matmul(dropout(probs, dropout_prob), value)
+
+
+def attention_layer(
+    from_tensor,
+    to_tensor,
+    attention_mask=None,
+    num_attention_heads=1,
+    size_per_head=512,
+    query_act=None,
+    key_act=None,
+    value_act=None,
+    attention_probs_dropout_prob=0.0,
+    initializer_range=0.02,
+    do_return_2d_tensor=False,
+    batch_size=None,
+    from_seq_length=None,
+    to_seq_length=None,
+):
+    """Multi-headed attention (Vaswani et al. 2017, "Attention is all you need").
+
+    Args:
+      from_tensor: float `[batch_size, from_seq_length, from_width]`, or 2D.
+      to_tensor: float `[batch_size, to_seq_length, to_width]`, or 2D.
+      attention_mask: (optional) `[batch_size, from_seq_length, to_seq_length]`, with
+        1 for positions that may be attended to and 0 for those that may not.
+      num_attention_heads: int.
+      size_per_head: int.
+      query_act, key_act, value_act: (optional) activation of the projections.
+      attention_probs_dropout_prob: dropout on the attention probabilities.
+      initializer_range: standard deviation of the kernels at the start.
+      do_return_2d_tensor: whether to return a matrix.
+      batch_size, from_seq_length, to_seq_length: int, needed for 2D inputs.
+
+    Returns:
+      float `[batch_size, from_seq_length, num_attention_heads * size_per_head]`, or
+      `[batch_size * from_seq_length, ...]` if `do_return_2d_tensor`.
+
+    Raises:
+      ValueError: if the shapes do not fit or the sizes for 2D inputs are missing.
+    """
+    batch_size, from_seq_length, to_seq_length = _attention_shape(
+        from_tensor, to_tensor, batch_size, from_seq_length, to_seq_length
+    )
+    width = num_attention_heads * size_per_head
+
+    def project(tensor, seq_length, activation, name):
+        output = _dense(
+            reshape_to_matrix(tensor), width, initializer_range, activation, name
+        )
+        output = tf.reshape(
+            output, [batch_size, seq_length, num_attention_heads, size_per_head]
+        )
+        # [batch_size, num_attention_heads, seq_length, size_per_head]
+        return tf.transpose(output, [0, 2, 1, 3])
+
+    context = _attention(
+        project(from_tensor, from_seq_length, query_act, "query"),
+        project(to_tensor, to_seq_length, key_act, "key"),
+        project(to_tensor, to_seq_length, value_act, "value"),
+        attention_mask,
+        attention_probs_dropout_prob,
+    )
+    # [batch_size, from_seq_length, num_attention_heads, size_per_head]
+    context = tf.transpose(context, [0, 2, 1, 3])
+    if do_return_2d_tensor:
+        return tf.reshape(context, [batch_size * from_seq_length, width])
+    return tf.reshape(context, [batch_size, from_seq_length, width])
+
+
+def _attention_shape(from_tensor, to_tensor, *sizes_of_2d):
+    """Returns (batch_size, from_seq_length, to_seq_length) of an attention."""
+    from_shape = get_shape_list(from_tensor, expected_rank=[2, 3])
+    to_shape = get_shape_list(to_tensor, expected_rank=[2, 3])
+    if len(from_shape) != len(to_shape):
+        raise ValueError("The rank of `from_tensor` must match that of `to_tensor`.")
+    if len(from_shape) == 3:
+        return from_shape[0], from_shape[1], to_shape[1]
+    if any(size is None for size in sizes_of_2d):
+        raise ValueError(
+            "With rank 2 tensors attention_layer needs batch_size, from_seq_length "
+            "and to_seq_length."
+        )
+    return sizes_of_2d
+
+
+def transformer_model(
+    input_tensor,
+    attention_mask=None,
+    hidden_size=768,
+    num_hidden_layers=12,
+    num_attention_heads=12,
+    intermediate_size=3072,
+    intermediate_act_fn=gelu,
+    hidden_dropout_prob=0.1,
+    attention_probs_dropout_prob=0.1,
+    initializer_range=0.02,
+    do_return_all_layers=False,
+):
+    """Transformer encoder (Vaswani et al. 2017), post-normalized.
+
+    Args:
+      input_tensor: float `[batch_size, seq_length, hidden_size]`.
+      attention_mask: (optional) `[batch_size, seq_length, seq_length]` or
+        `[batch_size, 1, seq_length]`, with 1 for positions to attend to, else 0.
+      hidden_size: width of every layer.
+      num_hidden_layers: number of layers.
+      num_attention_heads: heads per layer.
+      intermediate_size: width of the feed-forward layer.
+      intermediate_act_fn: activation of the feed-forward layer.
+      hidden_dropout_prob: dropout of the hidden layers.
+      attention_probs_dropout_prob: dropout on the attention probabilities.
+      initializer_range: standard deviation of the kernels at the start.
+      do_return_all_layers: whether to return a list of all layers.
+
+    Returns:
+      float `[batch_size, seq_length, hidden_size]`, or the list of all layers'.
+
+    Raises:
+      ValueError: if a shape or a setting is invalid.
+    """
+    if hidden_size % num_attention_heads != 0:
+        raise ValueError(
+            f"The hidden size ({hidden_size}) is not a multiple of the number of "
+            f"attention heads ({num_attention_heads})"
+        )
+    shape = get_shape_list(input_tensor, expected_rank=3)
+    if shape[2] != hidden_size:
+        raise ValueError(
+            f"The width of the input tensor ({shape[2]}) != hidden size "
+            f"({hidden_size}): residual connections add them"
+        )
+
+    attend = functools.partial(
+        attention_layer,
+        attention_mask=attention_mask,
+        num_attention_heads=num_attention_heads,
+        size_per_head=hidden_size // num_attention_heads,
+        attention_probs_dropout_prob=attention_probs_dropout_prob,
+        initializer_range=initializer_range,
+        do_return_2d_tensor=True,
+        batch_size=shape[0],
+        from_seq_length=shape[1],
+        to_seq_length=shape[1],
+    )
+    dense = functools.partial(_dense, initializer_range=initializer_range)
+    expand = functools.partial(
+        dense, units=intermediate_size, activation=intermediate_act_fn
+    )
+    # A matrix throughout: reshapes cost little on a GPU but not nothing elsewhere.
+    layer = reshape_to_matrix(input_tensor)
+    all_layers = []
+    for index in range(num_hidden_layers):
+        with tf.variable_scope(f"layer_{index}"):
+            layer = _transformer_layer(
+                layer, attend, expand, dense, hidden_dropout_prob
+            )
+        all_layers.append(layer)
+    if do_return_all_layers:
+        return [reshape_from_matrix(layer, shape) for layer in all_layers]
+    return reshape_from_matrix(layer, shape)
+
+
+def _transformer_layer(layer_input, attend, expand, dense, hidden_dropout_prob):
+    """One layer: attention and feed-forward, each with residual and LayerNorm.
+
+    Args:
+      layer_input: float `[batch_size * seq_length, hidden_size]`.
+      attend: function `(from_tensor, to_tensor)`, to a tensor of the same shape.
+      expand: function of such a tensor, to one of the intermediate width.
+      dense: function `(tensor, units=...)`.
+      hidden_dropout_prob: dropout before each residual is added.
+    """
+    hidden_size = layer_input.shape.as_list()[-1]
+
+    def project_and_add(tensor, residual):
+        output = dropout(dense(tensor, units=hidden_size), hidden_dropout_prob)
+        return layer_norm(output + residual)
+
+    with tf.variable_scope("attention"):
+        with tf.variable_scope("self"):
+            context = attend(layer_input, layer_input)
+        with tf.variable_scope("output"):
+            attention_output = project_and_add(context, layer_input)
+    with tf.variable_scope("intermediate"):
+        intermediate_output = expand(attention_output)
+    with tf.variable_scope("output"):
+        return project_and_add(intermediate_output, attention_output)
+
+
+def get_shape_list(tensor, expected_rank=None, name=None):
+    """Returns the shape as a list: ints where static, scalar tensors elsewhere.
+
+    Args:
+      tensor: tensor.
+      expected_rank: (optional) int or list of ints; checked if given.
+      name: (optional) name of the tensor for the error message.
+
+    Raises:
+      ValueError: if the rank is not the expected one.
+    """
+    if expected_rank is not None:
+        assert_rank(tensor, expected_rank, name)
+    shape = tensor.shape.as_list()
+    if None not in shape:
+        return shape
+    dynamic = tf.shape(tensor)
+    return [dynamic[axis] if dim is None else dim for axis, dim in enumerate(shape)]
+
+
+def reshape_to_matrix(input_tensor):
+    """Reshapes a tensor of rank >= 2 to rank 2, keeping the last axis."""
+    ndims = input_tensor.shape.ndims
+    if ndims < 2:
+        raise ValueError(
+            f"Input tensor must have at least rank 2. Shape = {input_tensor.shape}"
+        )
+    if ndims == 2:
+        return input_tensor
+    return tf.reshape(input_tensor, [-1, input_tensor.shape.as_list()[-1]])
+
+
+def reshape_from_matrix(output_tensor, orig_shape_list):
+    """Reshapes a matrix back to the shape before `reshape_to_matrix`."""
+    if len(orig_shape_list) == 2:
+        return output_tensor
+    width = get_shape_list(output_tensor)[-1]
+    return tf.reshape(output_tensor, [*list(orig_shape_list[:-1]), width])
+
+
+def assert_rank(tensor, expected_rank, name=None):
+    """Raises a ValueError, naming the tensor, if its rank is not the expected one.
+
+    Args:
+      tensor: tensor.
+      expected_rank: int or list of ints.
+      name: (optional) name of the tensor for the error message.
+    """
+    ranks = [expected_rank] if isinstance(expected_rank, int) else list(expected_rank)
+    if tensor.shape.ndims not in ranks:
+        raise ValueError(
+            f"For the tensor `{name or tensor.name}` in scope "
+            f"`{tf.get_variable_scope().name}`, the actual rank `{tensor.shape.ndims}` "
+            f"(shape = {tensor.shape}) is not equal to the expected rank "
+            f"`{expected_rank}`"
+        )
