@@ -1,0 +1,218 @@
+"""`tokenization`: upstream's results, and the fast path equal to the Python path."""
+
+import glob
+import gzip
+import unicodedata
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+import tokenization
+from tests import helpers
+
+WORDS = [
+    "want",
+    "##want",
+    "##ed",
+    "wa",
+    "un",
+    "runn",
+    "##ing",
+    ",",
+    "i",
+    "##s",
+    "的",
+    "ab",
+]
+
+
+@pytest.fixture(scope="module")
+def vocab_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vocab") / "vocab.txt"
+    path.write_text(
+        "".join(f"{token}\n" for token in [*helpers.SPECIAL, *WORDS]), encoding="utf-8"
+    )
+    return str(path)
+
+
+def test_full_tokenizer(vocab_file):
+    tokenizer = tokenization.FullTokenizer(vocab_file)
+    tokens = tokenizer.tokenize("UNwant\u00e9d,running")
+    assert tokens == ["un", "##want", "##ed", ",", "runn", "##ing"]
+    ids = tokenizer.convert_tokens_to_ids(tokens)
+    assert ids == [9, 6, 7, 12, 10, 11]
+    assert tokenizer.convert_ids_to_tokens(ids) == tokens
+
+
+@pytest.mark.parametrize(
+    ("lower", "text", "words"),
+    [
+        (True, "ah\u535a\u63a8zz", ["ah", "\u535a", "\u63a8", "zz"]),
+        (True, " \tHeLLo!how  \n Are yoU?  ", ["hello", "!", "how", "are", "you", "?"]),
+        (
+            False,
+            " \tHeLLo!how  \n Are yoU?  ",
+            ["HeLLo", "!", "how", "Are", "yoU", "?"],
+        ),
+        (True, "H\u00e9llo", ["hello"]),
+        (False, "H\u00e9llo", ["H\u00e9llo"]),
+        (True, "a\u2028b\u0085c\u00a0d", ["a", "bc", "d"]),  # U+0085 is a control
+        (True, "x\ufffd\u0000y", ["xy"]),
+        (True, "[UNK]", ["[", "unk", "]"]),
+        (True, "ΟΔΟΣ", ["οδος"]),
+        (True, "İstanbul", ["istanbul"]),
+        (True, "$1.50", ["$", "1", ".", "50"]),
+        (True, "", []),
+    ],
+)
+def test_basic_tokenizer(lower, text, words):
+    assert tokenization.BasicTokenizer(do_lower_case=lower).tokenize(text) == words
+
+
+def test_wordpiece_tokenizer():
+    tokenizer = tokenization.WordpieceTokenizer(vocab=set(WORDS))
+    assert tokenizer.tokenize("") == []
+    expected = ["un", "##want", "##ed", "runn", "##ing"]
+    assert tokenizer.tokenize("unwanted running") == expected
+    assert tokenizer.tokenize("unwantedX running") == ["[UNK]", "runn", "##ing"]
+    assert tokenizer.tokenize("i" + "s" * 199) == ["i", *["##s"] * 199]
+    assert tokenizer.tokenize("i" + "s" * 200) == ["[UNK]"]
+
+
+def test_character_classes():
+    for char in " \t\r\n\u00a0":
+        assert tokenization._is_whitespace(char)
+    assert not tokenization._is_whitespace("-")
+    assert tokenization._is_control("\u0005")
+    for char in "A \t\r\U0001f4a9":
+        assert not tokenization._is_control(char)
+    for char in "-$`.。":
+        assert tokenization._is_punctuation(char)
+    for char in "A 1é":
+        assert not tokenization._is_punctuation(char)
+
+
+def test_conversions():
+    assert tokenization.convert_tokens_to_ids({"a": 3, "b": 4}, ["b", "a"]) == [4, 3]
+    assert tokenization.convert_ids_to_tokens({3: "a"}, [3]) == ["a"]
+    with pytest.raises(KeyError):
+        tokenization.convert_by_vocab({"a": 3}, ["b"])
+    assert tokenization.convert_to_unicode(b"caf\xc3\xa9\xff") == "café"
+    assert tokenization.printable_text("é") == "é"
+    with pytest.raises(ValueError, match="int"):
+        tokenization.convert_to_unicode(3)
+    assert tokenization.whitespace_tokenize("  a b\n") == ["a", "b"]
+
+
+def test_vocabulary_is_split_at_line_feeds_only(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes("a\n\u2028\nb\r\nc\x85d".encode())
+    vocab = tokenization.load_vocab(str(path))
+    assert vocab == {"a": 0, "": 1, "b": 2, "c\x85d": 3}
+
+
+@pytest.mark.parametrize(
+    ("lower", "checkpoint", "is_wrong"),
+    [
+        (True, "x/uncased_L-12_H-768_A-12/bert_model.ckpt", False),
+        (False, "x/uncased_L-12_H-768_A-12/bert_model.ckpt", True),
+        (True, "cased_L-24_H-1024_A-16/bert_model.ckpt", True),
+        (False, "cased_L-24_H-1024_A-16/bert_model.ckpt", False),
+        (True, "my_model/bert_model.ckpt", False),
+        (True, None, False),
+    ],
+)
+def test_case_of_checkpoint(lower, checkpoint, is_wrong):
+    if not is_wrong:
+        tokenization.validate_case_matches_checkpoint(lower, checkpoint)
+        return
+    with pytest.raises(ValueError, match="do_lower_case"):
+        tokenization.validate_case_matches_checkpoint(lower, checkpoint)
+
+
+def test_offsets_point_into_the_original_text(vocab_file):
+    text = "  UNwant\u00e9d\ufffd, 的İs"
+    tokenizer = tokenization.FullTokenizer(vocab_file)
+    tokens, offsets = tokenizer.tokenize_with_offsets(text)
+    assert tokens == ["un", "##want", "##ed", ",", "的", "i", "##s"]
+    covered = [text[start:end] for start, end in offsets]
+    assert covered == ["UN", "want", "\u00e9d", ",", "的", "İ", "s"]
+
+
+def assert_paths_agree(tokenizer, texts):
+    """Compares ids and offsets of the fast and the Python path."""
+    for text, encoding in zip(texts, tokenizer.encode_batch(texts)):
+        tokens, offsets = tokenizer.tokenize_with_offsets(text)
+        assert list(encoding.ids) == tokenizer.convert_tokens_to_ids(tokens), repr(text)
+        assert [tuple(span) for span in encoding.offsets] == offsets, repr(text)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_fast_path_agrees_on_every_character(vocab_file, lower):
+    tokenizer = tokenization.FullTokenizer(vocab_file, lower)
+    chars = [
+        chr(code) for code in range(0x30000) if unicodedata.category(chr(code)) != "Cs"
+    ]
+    fast = [char for char in chars if tokenization._FAST_TEXT.match(char)]
+    assert len(fast) > 90000
+    # Whether a character is kept, dropped, split off or changed shows in these.
+    for pattern in ("i{}s", "{}"):
+        assert_paths_agree(tokenizer, [pattern.format(char) for char in fast])
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.given(
+    texts=st.lists(
+        st.text(
+            st.one_of(
+                st.characters(),
+                st.sampled_from(
+                    "unwantedrigs的, \t\u0301\u0345\u2028Σ\u302eÅİ\ufe0f가"
+                ),
+            )
+        ),
+        max_size=4,
+    )
+)
+def test_fast_path_agrees_on_random_text(vocab_file, lower, texts):
+    assert_paths_agree(_cached_tokenizer(vocab_file, lower), texts)
+
+
+_tokenizers = {}
+
+
+def _cached_tokenizer(vocab_file, lower):
+    key = vocab_file, lower
+    if key not in _tokenizers:
+        _tokenizers[key] = tokenization.FullTokenizer(vocab_file, lower)
+    return _tokenizers[key]
+
+
+def real_texts(num_windows=20, window=1000):
+    """Yields parts of every text file of the folder of real data, spread over it."""
+    for path in sorted(glob.glob(str(helpers.SHARED_DATA / "*" / "*"))):
+        if path.endswith((".gz", ".txt", ".tsv", ".json")) and "/vocab/" not in path:
+            opener = gzip.open if path.endswith(".gz") else open
+            with opener(path, "rb") as reader:
+                text = reader.read().decode("utf-8")
+            for start in range(0, len(text), len(text) // num_windows + 1):
+                yield from text[start : start + window].split("\n")
+
+
+@pytest.mark.skipif(
+    not helpers.SHARED_DATA.exists(), reason="the folder of real data is not there"
+)
+@pytest.mark.parametrize(
+    ("vocab", "lower"),
+    [
+        ("chinese_21128", True),
+        ("uncased_en_30522", True),
+        ("multi_cased_119547", False),
+    ],
+)
+def test_fast_path_agrees_on_real_text(vocab, lower):
+    path = helpers.SHARED_DATA / "vocab" / f"{vocab}.txt"
+    tokenizer = tokenization.FullTokenizer(str(path), lower)
+    assert_paths_agree(tokenizer, list(real_texts()))

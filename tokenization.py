@@ -1,0 +1,380 @@
+"""Text to wordpieces to ids: a drop-in `tokenization` with upstream's results.
+
+The Python path is the reference. `FullTokenizer.encode_batch` gives the same ids by
+the `tokenizers` package where both are known to agree, and falls back to the Python
+path elsewhere. TensorFlow serves for file access only.
+
+Offsets are `(start, end)` in characters of the original text.
+"""
+
+import collections
+import re
+import unicodedata
+
+import tensorflow.compat.v1 as tf
+
+try:
+    import tokenizers
+    from tokenizers import models, normalizers, pre_tokenizers
+except ImportError:  # the Python path does without
+    tokenizers = None
+
+# Sequences of ids and of offsets of equal length.
+Encoding = collections.namedtuple("Encoding", ["ids", "offsets"])
+
+_LOWER_MODELS = (
+    "uncased_L-24_H-1024_A-16",
+    "uncased_L-12_H-768_A-12",
+    "multilingual_L-12_H-768_A-12",
+    "chinese_L-12_H-768_A-12",
+)
+_CASED_MODELS = (
+    "cased_L-12_H-768_A-12",
+    "cased_L-24_H-1024_A-16",
+    "multi_cased_L-12_H-768_A-12",
+)
+
+
+def validate_case_matches_checkpoint(do_lower_case, init_checkpoint):
+    """Checks `do_lower_case` against the folder names of published checkpoints.
+
+    Raises:
+      ValueError: if the checkpoint is known to need the other setting.
+    """
+    match = re.match(r"^.*?([A-Za-z0-9_-]+)/bert_model.ckpt", init_checkpoint or "")
+    if match is None:
+        return
+    model_name = match.group(1)
+    for needed, names in ((True, _LOWER_MODELS), (False, _CASED_MODELS)):
+        if model_name in names and bool(do_lower_case) != needed:
+            raise ValueError(
+                f"--do_lower_case={bool(do_lower_case)} does not fit "
+                f"--init_checkpoint={init_checkpoint}: {model_name} was pretrained on "
+                f"{'lowercased' if needed else 'cased'} text; pass "
+                f"--do_lower_case={needed}, or rename the folder if that is wrong."
+            )
+
+
+def convert_to_unicode(text):
+    """Returns `text` as str; bytes are taken as UTF-8, bad ones are left out.
+
+    Raises:
+      ValueError: if `text` is neither str nor bytes.
+    """
+    if isinstance(text, str):
+        return text
+    if isinstance(text, bytes):
+        return text.decode("utf-8", "ignore")
+    raise ValueError(f"Unsupported string type: {type(text)}")
+
+
+def printable_text(text):
+    """Returns `text` in the form that `print` and loggers take."""
+    return convert_to_unicode(text)
+
+
+def load_vocab(vocab_file):
+    """Reads a vocabulary file, one token a line, into an ordered dict token -> id.
+
+    Lines end at "\\n" only: some vocabularies hold U+2028 as a token.
+    """
+    vocab = collections.OrderedDict()
+    with tf.io.gfile.GFile(vocab_file, "rb") as reader:
+        lines = reader.read().decode("utf-8", "ignore").split("\n")
+    if not lines[-1]:
+        del lines[-1]
+    for index, line in enumerate(lines):
+        vocab[line.strip()] = index
+    return vocab
+
+
+def convert_by_vocab(vocab, items):
+    """Maps tokens to ids or ids to tokens.
+
+    Raises:
+      KeyError: if an item is not in the vocabulary.
+    """
+    return [vocab[item] for item in items]
+
+
+def convert_tokens_to_ids(vocab, tokens):
+    """Maps tokens to ids with a dict token -> id."""
+    return convert_by_vocab(vocab, tokens)
+
+
+def convert_ids_to_tokens(inv_vocab, ids):
+    """Maps ids to tokens with a dict id -> token."""
+    return convert_by_vocab(inv_vocab, ids)
+
+
+def whitespace_tokenize(text):
+    """Splits at white space; an empty text gives an empty list."""
+    return text.split()
+
+
+class FullTokenizer:
+    """Splits text into wordpieces: `BasicTokenizer`, then `WordpieceTokenizer`."""
+
+    def __init__(self, vocab_file, do_lower_case=True):
+        """Reads a vocabulary.
+
+        Args:
+          vocab_file: path.
+          do_lower_case: as the model was pretrained.
+        """
+        self.vocab = load_vocab(vocab_file)
+        self.inv_vocab = {index: token for token, index in self.vocab.items()}
+        self.basic_tokenizer = BasicTokenizer(do_lower_case=do_lower_case)
+        self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)
+        self._fast = None
+
+    def tokenize(self, text):
+        """Returns the list of wordpieces of a text."""
+        return self.tokenize_with_offsets(text)[0]
+
+    def tokenize_with_offsets(self, text):
+        """Returns (wordpieces, offsets), two lists of equal length."""
+        tokens, offsets = [], []
+        for word, spans in self.basic_tokenizer.words_with_spans(text):
+            for piece, start, end in self.wordpiece_tokenizer.pieces(word):
+                tokens.append(piece)
+                offsets.append((spans[start][0], spans[end - 1][1]))
+        return tokens, offsets
+
+    def convert_tokens_to_ids(self, tokens):
+        """Maps tokens to ids; raises KeyError for one that is not in the vocabulary."""
+        return convert_by_vocab(self.vocab, tokens)
+
+    def convert_ids_to_tokens(self, ids):
+        """Maps ids to tokens; raises KeyError for one that is not in the vocabulary."""
+        return convert_by_vocab(self.inv_vocab, ids)
+
+    def encode_batch(self, texts):
+        """Returns the `Encoding` of each text, without [CLS] and [SEP].
+
+        Same ids and offsets as `tokenize_with_offsets`, through a compiled library.
+        """
+        if tokenizers is None:
+            return [self._encode(text) for text in texts]
+        if self._fast is None:
+            self._fast = self._build_fast()
+        is_fast = [_FAST_TEXT.match(text) is not None for text in texts]
+        fast = iter(
+            self._fast.encode_batch(
+                [text for text, use in zip(texts, is_fast) if use],
+                add_special_tokens=False,
+            )
+        )
+        return [
+            next(fast) if use else self._encode(text)
+            for text, use in zip(texts, is_fast)
+        ]
+
+    def _encode(self, text):
+        tokens, offsets = self.tokenize_with_offsets(text)
+        return Encoding(self.convert_tokens_to_ids(tokens), offsets)
+
+    def _build_fast(self):
+        lower = self.basic_tokenizer.do_lower_case
+        fast = tokenizers.Tokenizer(
+            models.WordPiece(
+                dict(self.vocab),
+                unk_token=self.wordpiece_tokenizer.unk_token,
+                max_input_chars_per_word=(
+                    self.wordpiece_tokenizer.max_input_chars_per_word
+                ),
+            )
+        )
+        fast.normalizer = normalizers.BertNormalizer(
+            clean_text=True,
+            handle_chinese_chars=True,
+            strip_accents=lower,
+            lowercase=lower,
+        )
+        fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        return fast
+
+
+class BasicTokenizer:
+    """Cleans text, splits it at white space, punctuation and Chinese characters."""
+
+    def __init__(self, do_lower_case=True):
+        """Builds a tokenizer that lowers the case and strips accents, or does not."""
+        self.do_lower_case = do_lower_case
+
+    def tokenize(self, text):
+        """Returns the list of words of a text."""
+        return [word for word, _ in self.words_with_spans(text)]
+
+    def words_with_spans(self, text):
+        """Yields (word, spans): for each of its characters the span it came from."""
+        for token, spans in _split_at_whitespace(
+            *self._clean(convert_to_unicode(text))
+        ):
+            if self.do_lower_case:
+                token, spans = _strip_accents(*_lower(token, spans))
+            for part, part_spans in _split_at_punctuation(token, spans):
+                # Normalization can uncover white space.
+                yield from _split_at_whitespace(part, part_spans)
+
+    @staticmethod
+    def _clean(text):
+        """Drops control characters and puts spaces around Chinese characters."""
+        chars, spans = [], []
+        for index, char in enumerate(text):
+            code = ord(char)
+            if code in (0, 0xFFFD) or _is_control(char):
+                continue
+            if _is_whitespace(char):
+                char = " "
+            elif _is_chinese_char(code):
+                char = f" {char} "
+            chars.append(char)
+            spans.extend([(index, index + 1)] * len(char))
+        return "".join(chars), spans
+
+
+class WordpieceTokenizer:
+    """Splits words into the longest pieces of a vocabulary, greedily from the left."""
+
+    def __init__(self, vocab, unk_token="[UNK]", max_input_chars_per_word=200):
+        """Builds a tokenizer.
+
+        Args:
+          vocab: container of tokens.
+          unk_token: stands for a word that cannot be split.
+          max_input_chars_per_word: longer words are unknown.
+        """
+        self.vocab = vocab
+        self.unk_token = unk_token
+        self.max_input_chars_per_word = max_input_chars_per_word
+
+    def tokenize(self, text):
+        """Returns the pieces of white-space separated words.
+
+        For example "unaffable" gives `["un", "##aff", "##able"]`.
+        """
+        text = convert_to_unicode(text)
+        return [
+            piece
+            for word in whitespace_tokenize(text)
+            for piece, _, _ in self.pieces(word)
+        ]
+
+    def pieces(self, word):
+        """Returns the list of (piece, start, end) of one word."""
+        unknown = [(self.unk_token, 0, len(word))]
+        if len(word) > self.max_input_chars_per_word:
+            return unknown
+        output = []
+        start = 0
+        while start < len(word):
+            prefix = "##" if start else ""
+            for end in range(len(word), start, -1):
+                piece = prefix + word[start:end]
+                if piece in self.vocab:
+                    break
+            else:
+                return unknown
+            output.append((piece, start, end))
+            start = end
+        return output
+
+
+def _lower(text, spans):
+    """Lowers the case of a text as a whole: a final sigma depends on its place."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # "İ" becomes two characters.
+        spans = [
+            span for char, span in zip(text, spans) for _ in range(len(char.lower()))
+        ]
+    return lowered, spans
+
+
+def _strip_accents(text, spans):
+    """Decomposes characters (NFD) and drops what combines with them (Mn)."""
+    if text.isascii():
+        return text, spans
+    decomposed = [
+        (part, span)
+        for char, span in zip(text, spans)
+        for part in unicodedata.normalize("NFD", char)
+    ]
+    _put_in_canonical_order(decomposed)
+    kept = [
+        (char, span) for char, span in decomposed if unicodedata.category(char) != "Mn"
+    ]
+    return "".join(char for char, _ in kept), [span for _, span in kept]
+
+
+def _put_in_canonical_order(pairs):
+    """Sorts runs of combining characters by their class, as NFD does."""
+    for end in range(1, len(pairs)):
+        rank = unicodedata.combining(pairs[end][0])
+        index = end
+        while rank and index and unicodedata.combining(pairs[index - 1][0]) > rank:
+            pairs[index - 1 : index + 1] = pairs[index], pairs[index - 1]
+            index -= 1
+
+
+def _split_at_whitespace(text, spans):
+    """Yields (word, spans) for each word of a text."""
+    for match in re.finditer(r"\S+", text):
+        yield match.group(), spans[match.start() : match.end()]
+
+
+def _split_at_punctuation(text, spans):
+    """Yields (part, spans): each punctuation character and what lies between."""
+    start = 0
+    for index, char in enumerate(text):
+        if _is_punctuation(char):
+            if start < index:
+                yield text[start:index], spans[start:index]
+            yield char, spans[index : index + 1]
+            start = index + 1
+    if start < len(text):
+        yield text[start:], spans[start:]
+
+
+def _is_whitespace(char):
+    return char in " \t\n\r" or unicodedata.category(char) == "Zs"
+
+
+def _is_control(char):
+    return char not in "\t\n\r" and unicodedata.category(char) in ("Cc", "Cf")
+
+
+def _is_punctuation(char):
+    """Whether a character is punctuation: all of ASCII but letters, digits, space."""
+    code = ord(char)
+    if code < 128:
+        return 33 <= code <= 126 and not char.isalnum()
+    return unicodedata.category(char).startswith("P")
+
+
+def _is_chinese_char(code):
+    """Whether a code point lies in a CJK block; Japanese and Korean letters do not."""
+    return any(first <= code <= last for first, last in _CJK_BLOCKS)
+
+
+_CJK_BLOCKS = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+# Characters that the `tokenizers` package cleans, lowers and splits as we do, on every
+# Unicode version from Python 3.7 on (tests/test_tokenization.py tries each of them).
+# Left out: capital sigma, whose lower case depends on its place, two tone marks that
+# change places with other marks, private use, and scripts with marks that are newer
+# than the package's Unicode tables.
+_FAST_TEXT = re.compile(
+    r"[\u0000-\u03a2\u03a4-\u052f\u0590-\u05f4\u0600-\u061c\u0620-\u06ff"
+    r"\u0900-\u097f\u0e00-\u0e5b\u10a0-\u10ff\u1e00-\u1fff\u2000-\u2bff"
+    r"\u3000-\u302d\u3030-\u9fff\uac00-\ud7a3\uf900-\ufb06\ufe00-\ufe0f\ufe30-\uffef\ufffd"
+    r"\U0001f000-\U0001faff\U00020000-\U0002b81f]*\Z"
+)
