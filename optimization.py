@@ -1,0 +1,196 @@
+"""AdamW and its learning-rate schedule: a drop-in `optimization`.
+
+Source: Devlin et al. 2019, A.2; Loshchilov and Hutter 2019 for the decoupled decay.
+"""
+
+import re
+
+import tensorflow.compat.v1 as tf
+
+CLIP_NORM = 1.0
+WEIGHT_DECAY_RATE = 0.01
+
+
+def create_optimizer(loss, init_lr, num_train_steps, num_warmup_steps, use_tpu=False):
+    """Creates the training op of one replica: clip, AdamW, count the step.
+
+    Args:
+      loss: float scalar.
+      init_lr: highest learning rate, per step.
+      num_train_steps: step at which the learning rate is 0.
+      num_warmup_steps: steps of linear warm-up; 0 or None for none.
+      use_tpu: must be False.
+
+    Returns:
+      op that updates the trainable variables and adds 1 to the global step.
+
+    Raises:
+      ValueError: if `use_tpu`.
+    """
+    if use_tpu:
+        raise ValueError("use_tpu=True is not supported: there is no TPU support here.")
+    global_step = tf.train.get_or_create_global_step()
+    optimizer = create_adamw(
+        learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps)
+    )
+    variables = tf.trainable_variables()
+    gradients, _ = tf.clip_by_global_norm(tf.gradients(loss, variables), CLIP_NORM)
+    update = optimizer.apply_gradients(zip(gradients, variables))
+    with tf.control_dependencies([update]):
+        return tf.group(tf.assign_add(global_step, 1))
+
+
+def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
+    """Linear warm-up from 0, then the linear decay to 0 that began at step 0.
+
+    Args:
+      global_step: integer scalar, steps done so far.
+      init_lr: highest learning rate, per step.
+      num_train_steps: step at which the learning rate is 0.
+      num_warmup_steps: steps of warm-up; 0 or None for none.
+
+    Returns:
+      float32 scalar.
+    """
+    step = tf.cast(global_step, tf.float32)
+    num_train_steps = max(num_train_steps, 1)
+    decayed = init_lr * (1.0 - tf.minimum(step / num_train_steps, 1.0))
+    if not num_warmup_steps:
+        return decayed
+    warming = init_lr * (step / num_warmup_steps)
+    return tf.where_v2(step < num_warmup_steps, warming, decayed)
+
+
+def create_adamw(learning_rate, weight_decay_rate=WEIGHT_DECAY_RATE):
+    """Returns the optimizer with which BERT was pretrained."""
+    return AdamWeightDecayOptimizer(
+        learning_rate=learning_rate,
+        weight_decay_rate=weight_decay_rate,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-6,
+        exclude_from_weight_decay=["LayerNorm", "layer_norm", "bias"],
+    )
+
+
+class AdamWeightDecayOptimizer(tf.train.Optimizer):
+    """Adam without bias correction and with decoupled weight decay."""
+
+    def __init__(
+        self,
+        learning_rate,
+        weight_decay_rate=0.0,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-6,
+        exclude_from_weight_decay=None,
+        name="AdamWeightDecayOptimizer",
+    ):
+        """Builds the optimizer.
+
+        Args:
+          learning_rate: float or float32 scalar tensor, per step.
+          weight_decay_rate: share of a weight that is subtracted, times the rate.
+          beta_1: decay of the mean of the gradients.
+          beta_2: decay of the mean of the squared gradients.
+          epsilon: added to the square root of the second mean.
+          exclude_from_weight_decay: list of patterns of names that do not decay.
+          name: prefix of the ops.
+        """
+        super().__init__(False, name)
+        self.learning_rate = tf.identity(learning_rate, name="learning_rate")
+        self.weight_decay_rate = weight_decay_rate
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.exclude_from_weight_decay = exclude_from_weight_decay
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        """Creates the op that updates weights and slots.
+
+        Args:
+          grads_and_vars: (gradient, variable) pairs; those without gradient are left
+            out. A gradient may be `tf.IndexedSlices`.
+          global_step: ignored, as upstream does: whoever calls this counts the steps.
+          name: name of the op.
+        """
+        pairs = [(g, v) for g, v in grads_and_vars if g is not None and v is not None]
+        slots = self.create_slots([variable for _, variable in pairs])
+        gradients = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
+        # No weight may change while a gradient is still being computed from it.
+        with tf.control_dependencies(gradients):
+            updates = [
+                self._update(gradient, variable, *slot)
+                for gradient, (_, variable), slot in zip(gradients, pairs, slots)
+            ]
+            return tf.group(*updates, name=name)
+
+    def create_slots(self, variables):
+        """Returns the (adam_m, adam_v) of each variable, made where they are missing.
+
+        To be called before `apply_gradients` where that is built inside a `tf.cond`,
+        in which no variable can be made.
+        """
+        with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+            return [self._slots_of(variable) for variable in variables]
+
+    def _slots_of(self, variable):
+        def zeros(slot):
+            with tf.device(variable.device):
+                return tf.get_variable(
+                    name=f"{self._get_variable_name(variable.name)}/{slot}",
+                    shape=variable.shape.as_list(),
+                    dtype=tf.float32,
+                    trainable=False,
+                    initializer=tf.zeros_initializer(),
+                    use_resource=_is_resource(variable),
+                )
+
+        return zeros("adam_m"), zeros("adam_v")
+
+    def _update(self, gradient, variable, adam_m, adam_v):
+        """Updates one variable: decay, then one pass of the fused Adam kernel.
+
+        Upstream subtracts `learning_rate * (adam + decay * weight)` at once. Decaying
+        first is the same up to rounding, as Adam's part does not read the weight.
+        """
+        decay = []
+        if self._do_use_weight_decay(self._get_variable_name(variable.name)):
+            rate = self.learning_rate * self.weight_decay_rate
+            decay.append(tf.assign_sub(variable, rate * variable))
+        if _is_resource(variable):
+            apply_adam = tf.raw_ops.ResourceApplyAdam
+            var, m, v = variable.handle, adam_m.handle, adam_v.handle
+        else:  # what code that did not enable resource variables has
+            apply_adam = tf.raw_ops.ApplyAdam
+            var, m, v = variable, adam_m, adam_v
+        with tf.control_dependencies(decay), tf.device(variable.device):
+            return apply_adam(
+                var=var,
+                m=m,
+                v=v,
+                # Powers of 0 switch the bias correction off, as in upstream's formula.
+                beta1_power=0.0,
+                beta2_power=0.0,
+                lr=self.learning_rate,
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=self.epsilon,
+                grad=gradient,
+            )
+
+    def _do_use_weight_decay(self, param_name):
+        """Whether the weights of `param_name` decay."""
+        if not self.weight_decay_rate:
+            return False
+        patterns = self.exclude_from_weight_decay or []
+        return not any(re.search(pattern, param_name) for pattern in patterns)
+
+    @staticmethod
+    def _get_variable_name(param_name):
+        """Returns the name of a variable without ":0"."""
+        return re.sub(r":\d+$", "", param_name)
+
+
+def _is_resource(variable):
+    return variable.op.type == "VarHandleOp"

@@ -1,0 +1,178 @@
+"""`optimization` against upstream's formula in numpy."""
+
+import time
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import optimization
+
+NAMES = ("dense/kernel", "dense/bias", "LayerNorm/gamma", "table")
+
+
+class ReferenceAdamW:
+    """Upstream's update: m, v, then w -= lr * (m / (sqrt(v) + eps) + decay * w)."""
+
+    def __init__(self, weights, decay=0.01):
+        self.weights = {name: np.array(w, np.float64) for name, w in weights.items()}
+        self.m = {name: np.zeros_like(w) for name, w in self.weights.items()}
+        self.v = {name: np.zeros_like(w) for name, w in self.weights.items()}
+        self.decay = decay
+
+    def step(self, gradients, learning_rate, clip_norm=None):
+        norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients.values()))
+        factor = 1.0 if clip_norm is None else min(1.0, clip_norm / norm)
+        for name, gradient in gradients.items():
+            g = gradient * factor
+            self.m[name] = 0.9 * self.m[name] + 0.1 * g
+            self.v[name] = 0.999 * self.v[name] + 0.001 * g * g
+            update = self.m[name] / (np.sqrt(self.v[name]) + 1e-6)
+            if not any(part in name for part in ("LayerNorm", "bias")):
+                update += self.decay * self.weights[name]
+            self.weights[name] -= learning_rate * update
+
+
+def schedule(step, init_lr, num_train_steps, num_warmup_steps):
+    """Upstream's schedule."""
+    if num_warmup_steps and step < num_warmup_steps:
+        return init_lr * step / num_warmup_steps
+    return init_lr * (1 - min(step, num_train_steps) / num_train_steps)
+
+
+def make_variables(rng):
+    shapes = [(3, 5), (5,), (5,), (7, 2)]
+    values = {
+        name: rng.randn(*shape).astype(np.float32) for name, shape in zip(NAMES, shapes)
+    }
+    return {
+        name: tf.get_variable(name, initializer=value) for name, value in values.items()
+    }, values
+
+
+@pytest.mark.parametrize("num_warmup_steps", [0, 3])
+def test_create_optimizer_equals_upstreams_formula(num_warmup_steps):
+    variables, initial = make_variables(np.random.RandomState(0))
+    scale = tf.placeholder(tf.float32, [])
+    rows = [1, 3, 1]
+    loss = scale * (
+        sum(tf.reduce_sum(tf.square(variables[name])) for name in NAMES[:3])
+        + tf.reduce_sum(tf.gather(variables["table"], rows))
+    )
+    train_op = optimization.create_optimizer(loss, 0.1, 8, num_warmup_steps, False)
+    expected = ReferenceAdamW(initial)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for step, factor in enumerate([0.01, 1.0, 30.0, 0.001, 2.0, 1.0]):
+            session.run(train_op, {scale: factor})
+            gradients = {
+                name: 2 * factor * expected.weights[name] for name in NAMES[:3]
+            }
+            # The norm counts every looked-up row by itself, as TensorFlow's clip does.
+            norm = np.sqrt(
+                sum(np.sum(np.square(g)) for g in gradients.values())
+                + len(rows) * 2 * factor**2
+            )
+            gradients["table"] = np.zeros([7, 2])
+            np.add.at(gradients["table"], rows, factor)
+            clip = min(1.0, 1.0 / norm)
+            expected.step(
+                {name: clip * g for name, g in gradients.items()},
+                schedule(step, 0.1, 8, num_warmup_steps),
+            )
+        values, step = session.run([variables, tf.train.get_global_step()])
+    assert step == 6
+    for name in NAMES:
+        # The fused kernel takes 1 - 0.999 in float32, which is 1.3e-5 off: 6.5e-6 of an
+        # update, and an update of 0.1 can be sqrt(1000) times as large at the start.
+        np.testing.assert_allclose(values[name], expected.weights[name], atol=3e-5)
+
+
+def test_slots_have_upstreams_names_and_values():
+    variable = tf.get_variable("dense/kernel", initializer=[1.0, 2.0])
+    optimizer = optimization.AdamWeightDecayOptimizer(learning_rate=0.5)
+    update = optimizer.apply_gradients([(tf.constant([1.0, -2.0]), variable)])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(update)
+        values = {v.op.name: session.run(v) for v in tf.global_variables()}
+    # m = 0.1 g; v = 0.001 g^2; w -= 0.5 m / (sqrt(v) + 1e-6).
+    np.testing.assert_allclose(values["dense/kernel/adam_m"], [0.1, -0.2], rtol=1e-6)
+    np.testing.assert_allclose(values["dense/kernel/adam_v"], [1e-3, 4e-3], rtol=2e-5)
+    np.testing.assert_allclose(
+        values["dense/kernel"], [1 - 1.5810888, 2 + 1.5811138], rtol=1e-4
+    )
+    assert set(values) == {"dense/kernel", "dense/kernel/adam_m", "dense/kernel/adam_v"}
+
+
+def test_adam_finds_the_minimum():
+    w = tf.get_variable("w", initializer=[0.1, -0.2, -0.1])
+    loss = tf.reduce_mean(tf.square(tf.constant([0.4, 0.2, -0.5]) - w))
+    optimizer = optimization.AdamWeightDecayOptimizer(learning_rate=0.2)
+    step = tf.train.get_or_create_global_step()
+    train_op = optimizer.apply_gradients(zip(tf.gradients(loss, [w]), [w]), step)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for _ in range(100):
+            session.run(train_op)
+        np.testing.assert_allclose(session.run(w), [0.4, 0.2, -0.5], atol=1e-2)
+        assert session.run(step) == 0  # as upstream: the caller counts
+
+
+@pytest.mark.parametrize("use_resource", [True, False])
+def test_weights_do_not_change_while_gradients_are_computed(use_resource):
+    """A slow gradient of one variable must not see another one already decayed."""
+    first = tf.get_variable("a", initializer=[0.5], use_resource=use_resource)
+    second = tf.get_variable("b", initializer=[2.0], use_resource=use_resource)
+
+    def slowly(gradient):
+        time.sleep(0.05)
+        return gradient
+
+    # The gradient of the first is twice the second's value, read late.
+    with tf.control_dependencies([tf.py_func(slowly, [1.0], tf.float32)]):
+        late = 2.0 * second
+    optimizer = optimization.create_adamw(1.0, weight_decay_rate=0.5)
+    update = optimizer.apply_gradients([(late, first), (tf.constant([1.0]), second)])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(update)
+        slots = {v.op.name: session.run(v) for v in tf.global_variables()}
+    np.testing.assert_allclose(slots["a/adam_m"], [0.4], rtol=1e-6)
+
+
+def test_schedule_at_its_corners():
+    step = tf.placeholder(tf.int64, [])
+    rates = [
+        optimization.learning_rate_at(step, 2e-5, 100, num_warmup_steps)
+        for num_warmup_steps in (10, 0, None, 100)
+    ]
+    with tf.Session() as session:
+        for value in (0, 1, 9, 10, 50, 99, 100, 101):
+            actual = session.run(rates, {step: value})
+            expected = [schedule(value, 2e-5, 100, n) for n in (10, 0, 0, 100)]
+            np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-12)
+
+
+def test_tpu_is_an_error():
+    with pytest.raises(ValueError, match="TPU"):
+        optimization.create_optimizer(tf.constant(1.0), 0.1, 10, 0, use_tpu=True)
+
+
+def test_variables_without_resource_handles_work_too():
+    tf.disable_resource_variables()
+    try:
+        variable = tf.get_variable("w", initializer=[1.0])
+    finally:
+        tf.enable_resource_variables()
+    assert variable.op.type == "VariableV2"
+    loss = tf.reduce_sum(variable)
+    train_op = optimization.create_optimizer(loss, 0.1, 10, 0, False)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train_op)
+        expected = ReferenceAdamW({"w": [1.0]})
+        expected.step({"w": np.array([1.0])}, 0.1)
+        np.testing.assert_allclose(
+            session.run(variable), expected.weights["w"], atol=3e-5
+        )
