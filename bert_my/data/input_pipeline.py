@@ -1,0 +1,82 @@
+"""`tf.data` pipelines from record files to batches for all towers together.
+
+Every batch has the same, static size: a last batch with too few rows is filled up with
+rows of zeros. The feature `is_real_example` is 0.0 for those, and losses are weighted
+with it, so they change nothing.
+"""
+
+import math
+
+import tensorflow.compat.v1 as tf
+
+from bert_my.data import features as features_lib
+
+# Records held in memory to shuffle; larger sets are shuffled within this window.
+MAX_SHUFFLE_BUFFER = 1000000
+
+
+def num_train_steps(num_examples, num_epochs, global_batch_size):
+    """Returns how many steps see every example `num_epochs` times."""
+    return math.ceil(_num_rows(num_examples, num_epochs) / global_batch_size)
+
+
+def _num_rows(num_examples, num_epochs):
+    # Rounded first: 30 examples times 0.1 epochs are 3 rows, not 3.0000000000000004.
+    return max(math.ceil(round(num_examples * num_epochs, 6)), 1)
+
+
+def train_batches(records, global_batch_size, num_epochs, seed, first_row=0):
+    """Returns the batches of a training run, shuffled anew every epoch.
+
+    They hold every example `num_epochs` times; only the last batch may have rows of
+    zeros. After the last batch it begins again, for a run in which steps were skipped.
+
+    Args:
+      records: `record_cache.Records`.
+      global_batch_size: rows of a batch, for all towers together.
+      num_epochs: float, > 0.
+      seed: int; the same seed gives the same batches.
+      first_row: rows to leave out, as a run that is resumed has seen them.
+
+    Returns:
+      `tf.data.Dataset` of dicts name -> `[global_batch_size, ...]`.
+    """
+    num_rows = _num_rows(records.num_examples, num_epochs)
+    dataset = tf.data.TFRecordDataset(records.path)
+    dataset = dataset.shuffle(min(records.num_examples, MAX_SHUFFLE_BUFFER), seed=seed)
+    dataset = dataset.repeat().take(num_rows)
+    rest = dataset.skip(first_row % num_rows).batch(global_batch_size)
+    again = dataset.batch(global_batch_size).repeat()
+    return _parse(rest.concatenate(again), records, global_batch_size)
+
+
+def eval_batches(records, global_batch_size):
+    """Returns the batches of one pass over all examples, in their order.
+
+    Args and returns: see `train_batches`.
+    """
+    dataset = tf.data.TFRecordDataset(records.path).batch(global_batch_size)
+    return _parse(dataset, records, global_batch_size)
+
+
+def _parse(dataset, records, batch_size):
+    def parse(batch):
+        features = features_lib.parse_batch(batch, records.specs, records.seq_length)
+        features["is_real_example"] = tf.ones([tf.size(batch)], tf.float32)
+        return {name: fill_up(value) for name, value in features.items()}
+
+    def fill_up(value):
+        missing = batch_size - tf.shape(value)[0]
+        paddings = [[0, missing]] + [[0, 0]] * (value.shape.ndims - 1)
+        value = tf.pad(value, paddings)
+        value.set_shape([batch_size, *value.shape.as_list()[1:]])
+        return value
+
+    return dataset.map(parse, num_parallel_calls=2).prefetch(2)
+
+
+def next_features(dataset):
+    """Returns the tensors of the next batch; starts with the session's local init."""
+    iterator = tf.data.make_initializable_iterator(dataset)
+    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+    return iterator.get_next()

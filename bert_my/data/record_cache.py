@@ -1,0 +1,157 @@
+"""Turns the examples of a split into a record file, once for each content.
+
+The file's name holds a fingerprint of all that its content depends on, so a record made
+from other data, another vocabulary or other lengths is never used.
+"""
+
+import itertools
+import json
+import logging
+import multiprocessing
+import os
+import sys
+from typing import Callable, NamedTuple, Sequence
+
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from bert_my.data import features as features_lib
+from bert_my.data import files
+from bert_my.data.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+CHUNK_SIZE = 1000
+# Sets with fewer chunks are encoded here: starting processes costs more than it saves.
+CHUNKS_PER_GROUP = 20
+
+
+class Records(NamedTuple):
+    """The records of one split."""
+
+    path: str
+    num_examples: int
+    num_cut_examples: int  # those that were longer than max_seq_length
+    specs: Sequence[features_lib.FeatureSpec]
+    seq_length: int
+
+
+class Source(NamedTuple):
+    """What is converted.
+
+    name: of the split, for the file's name and the messages.
+    read_examples: returns an iterator over `Example`.
+    encode_batch: turns a list of examples into a list of `EncodedExample`.
+    specs, seq_length: of the features.
+    paths, settings: what the content depends on, see `features.fingerprint`.
+    """
+
+    name: str
+    read_examples: Callable
+    encode_batch: Callable
+    specs: Sequence[features_lib.FeatureSpec]
+    seq_length: int
+    paths: Sequence[str]
+    settings: dict
+
+
+def load_or_convert(source, cache_dir, num_processes=None):
+    """Returns the `Records` of a source; converts it unless that was done before.
+
+    Args:
+      source: `Source`.
+      cache_dir: folder for the record files; made if missing.
+      num_processes: default: one per processor, and none for small sets.
+
+    Raises:
+      InputError: if the source has no rows, or a row is wrong.
+    """
+    specs = [tuple(spec) for spec in source.specs]
+    key = features_lib.fingerprint(
+        source.paths, [source.settings, specs, source.seq_length]
+    )
+    path = os.path.join(cache_dir, f"{source.name}-{key}.tfrecord")
+    about_path = path + ".json"
+    if os.path.exists(path) and os.path.exists(about_path):
+        with open(about_path) as reader:
+            about = json.load(reader)
+        logger.info("%s: %d cached records", source.name, about["num_examples"])
+    else:
+        files.make_folder(cache_dir, "cache_dir")
+        about = _convert(source, path, num_processes or os.cpu_count() or 1)
+        if not about["num_examples"]:
+            raise InputError(f"{source.paths[0]}: the file has no rows")
+        files.write_json(about_path, about)
+    if about["num_cut_examples"]:
+        logger.warning(
+            "%s: %d of %d rows are longer than --max_seq_length=%d and were cut",
+            source.name,
+            about["num_cut_examples"],
+            about["num_examples"],
+            source.seq_length,
+        )
+    return Records(path, specs=source.specs, seq_length=source.seq_length, **about)
+
+
+def _convert(source, path, num_processes):
+    """Writes the record file; returns its numbers as a dict."""
+    num_examples = num_cut_examples = 0
+    progress = tqdm(
+        desc=f"Encoding {source.name}", unit=" rows", disable=not sys.stderr.isatty()
+    )
+    with progress, files.replacing_path(path) as temporary, tf.io.TFRecordWriter(
+        temporary
+    ) as writer:
+        for records, num_cut in _encode(source, num_processes):
+            for record in records:
+                writer.write(record)
+            num_examples += len(records)
+            num_cut_examples += num_cut
+            progress.update(len(records))
+    logger.info("%s: %d rows encoded", source.name, num_examples)
+    return {"num_examples": num_examples, "num_cut_examples": num_cut_examples}
+
+
+def _encode(source, num_processes):
+    """Yields what `_encode_chunk` returns for every chunk, in their order."""
+    examples = iter(source.read_examples())
+    chunks = iter(lambda: list(itertools.islice(examples, CHUNK_SIZE)), [])
+    # Groups bound the memory; `Pool.imap` would read all rows at once.
+    groups = iter(lambda: list(itertools.islice(chunks, CHUNKS_PER_GROUP)), [])
+    pool = None
+    try:
+        for group in groups:
+            if (len(group) < CHUNKS_PER_GROUP and pool is None) or num_processes == 1:
+                for chunk in group:
+                    yield _encode_chunk(chunk, source)
+            else:
+                pool = pool or _start_pool(source, num_processes)
+                yield from pool.map(_encode_chunk, group, chunksize=1)
+    finally:
+        if pool is not None:
+            pool.terminate()
+
+
+_worker_source = None
+
+
+def _start_pool(source, num_processes):
+    """Starts worker processes, which inherit the source: it need not be pickled."""
+    # One thread per process: the processes are the parallelism. To be set before the
+    # fork, at which the tokenizer library looks at it.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    context = multiprocessing.get_context("fork")
+    return context.Pool(num_processes, _start_worker, (source,))
+
+
+def _start_worker(source):
+    global _worker_source
+    _worker_source = source
+
+
+def _encode_chunk(examples, source=None):
+    """Returns (records, number of cut examples) of a list of examples."""
+    source = source or _worker_source
+    encoded = source.encode_batch(examples)
+    records = [features_lib.serialize(each.features, source.specs) for each in encoded]
+    return records, sum(each.num_cut_tokens > 0 for each in encoded)
