@@ -1,0 +1,1 @@
+"""How it is trained: towers, the training loop, hooks, checkpoints and evaluation."""

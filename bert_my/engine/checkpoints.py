@@ -1,0 +1,162 @@
+"""Checkpoints: what one holds, whether it fits, and starting from it."""
+
+import logging
+import os
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+import modeling
+from bert_my.data.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+DATA_POSITION = "data_position"
+GLOBAL_BATCH_SIZE = "global_batch_size"
+
+
+class Counters(NamedTuple):
+    """Where a run stands; 0 for what a checkpoint does not hold."""
+
+    global_step: int
+    data_position: int  # rows of training data consumed, also by skipped steps
+    global_batch_size: int
+
+
+def check_exists(checkpoint, flag="init_checkpoint"):
+    """Raises an `InputError` if a checkpoint cannot be read.
+
+    Args:
+      checkpoint: path without the ending `.index`.
+      flag: name of the flag, for the error.
+    """
+    if not tf.io.gfile.exists(f"{checkpoint}.index"):
+        raise InputError(
+            f"--{flag}={checkpoint}: there is no such checkpoint; the files would be "
+            f"{checkpoint}.index and {checkpoint}.data-00000-of-00001, and the flag's "
+            "value ends before .index"
+        )
+    try:
+        tf.train.list_variables(checkpoint)
+    except (tf.errors.OpError, ValueError) as error:
+        raise InputError(f"--{flag}={checkpoint}: cannot be read: {error}") from error
+
+
+def check_fits(checkpoint, variables, flag="init_checkpoint"):
+    """Checks the shapes of variables against a checkpoint.
+
+    Args:
+      checkpoint: path.
+      variables: list of variables.
+      flag: name of the flag, for the error.
+
+    Returns:
+      list of the names of variables that the checkpoint does not hold.
+
+    Raises:
+      InputError: naming the first variable whose shape differs, or if the checkpoint
+        holds none of the variables.
+    """
+    reader = tf.train.load_checkpoint(checkpoint)
+    shapes = reader.get_variable_to_shape_map()
+    missing = []
+    for variable in variables:
+        name = variable.op.name
+        shape = variable.shape.as_list()
+        if name not in shapes:
+            missing.append(name)
+            continue
+        if list(shapes[name]) != shape:
+            raise InputError(
+                f"--{flag}={checkpoint}: variable {name} has shape {shapes[name]} "
+                f"there and {shape} here; is --bert_config_file the one of this "
+                "checkpoint, and are the task's labels those it was trained with?"
+            )
+        try:
+            # The index may be whole and the data not, after a copy that broke off.
+            reader.get_tensor(name)
+        except (tf.errors.OpError, ValueError, IndexError) as error:
+            raise InputError(
+                f"--{flag}={checkpoint}: variable {name} cannot be read; is the file "
+                f"{checkpoint}.data-* whole? ({str(error).splitlines()[0]})"
+            ) from error
+    if len(missing) == len(variables):
+        raise InputError(
+            f"--{flag}={checkpoint}: it holds none of the model's variables, only "
+            f"{', '.join(sorted(shapes)[:3])}, ..."
+        )
+    return missing
+
+
+def check_complete(checkpoint, variables):
+    """Raises an `InputError` if a checkpoint lacks a variable or a shape differs.
+
+    Args:
+      checkpoint: path, of `--init_checkpoint` or in `--output_dir`.
+      variables: list of variables.
+    """
+    missing = check_fits(checkpoint, variables, "init_checkpoint or --output_dir")
+    if missing:
+        raise InputError(
+            f"{checkpoint}: it lacks {', '.join(missing[:3])}; evaluation, prediction "
+            "and export need a trained model: add --do_train=true, or give the folder "
+            "of one as --output_dir or its checkpoint as --init_checkpoint"
+        )
+
+
+def initialize_from(checkpoint, variables):
+    """Makes variables start with the values of a checkpoint, where it has them.
+
+    To be called before the session is made. Says which variables start at random.
+    """
+    check_exists(checkpoint)
+    missing = check_fits(checkpoint, variables)
+    assignment_map, _ = modeling.get_assignment_map_from_checkpoint(
+        variables, checkpoint
+    )
+    tf.train.init_from_checkpoint(checkpoint, assignment_map)
+    logger.info(
+        "%d of %d variables start from %s; at random: %s",
+        len(assignment_map),
+        len(variables),
+        checkpoint,
+        ", ".join(missing) or "none",
+    )
+
+
+def latest(output_dir):
+    """Returns the path of the last checkpoint of a folder, or None.
+
+    Raises:
+      InputError: if the folder's list of checkpoints names one elsewhere, as in a copy
+        of a folder that another program has written.
+    """
+    state = tf.train.get_checkpoint_state(output_dir)
+    if state is None or not state.model_checkpoint_path:
+        return None
+    path = state.model_checkpoint_path
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder) or not os.path.samefile(folder, output_dir):
+        raise InputError(
+            f"--output_dir={output_dir}: its file named checkpoint points to {path}, "
+            "which is not in this folder; correct the paths in that file"
+        )
+    return tf.train.latest_checkpoint(output_dir)
+
+
+def read_counters(checkpoint):
+    """Returns the `Counters` of a checkpoint."""
+    reader = tf.train.load_checkpoint(checkpoint)
+
+    def read(name):
+        return int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
+
+    return Counters(
+        read(tf.GraphKeys.GLOBAL_STEP), read(DATA_POSITION), read(GLOBAL_BATCH_SIZE)
+    )
+
+
+def num_parameters(variables):
+    """Returns how many numbers a list of variables holds."""
+    return int(sum(np.prod(variable.shape.as_list()) for variable in variables))

@@ -1,0 +1,175 @@
+"""What happens beside the steps of a training session."""
+
+import logging
+import sys
+import time
+
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+# Halving the initial loss scale of 2^15 down to 1 takes 15 steps; a run that still
+# finds no finite gradient after this many is broken.
+MAX_SKIPPED_STEPS = 50
+# Steps at the start that do not count for the speed: they trace and allocate.
+UNTIMED_STEPS = 3
+
+
+class NonFiniteTrainingError(RuntimeError):
+    """Too many steps in a row had gradients that are not finite."""
+
+
+class SkippedStepsHook(tf.train.SessionRunHook):
+    """Logs every skipped step, and ends a run that only skips.
+
+    After each step (`after_run`).
+    """
+
+    def __init__(self, step, max_in_a_row=MAX_SKIPPED_STEPS):
+        """Watches a step.
+
+        Args:
+          step: `custom_optimization.TrainStep`.
+          max_in_a_row: number of skipped steps after which the run ends.
+        """
+        self._step = step
+        self._max_in_a_row = max_in_a_row
+        self._in_a_row = 0
+
+    def before_run(self, run_context):
+        step = self._step
+        return tf.train.SessionRunArgs(
+            [step.is_finite, step.loss_scale, step.num_skipped_steps]
+        )
+
+    def after_run(self, run_context, run_values):
+        is_finite, loss_scale, num_skipped_steps = run_values.results
+        if is_finite:
+            self._in_a_row = 0
+            return
+        self._in_a_row += 1
+        logger.warning(
+            "Step skipped: a gradient is not finite (loss scale %g, %d skipped in all)",
+            loss_scale,
+            num_skipped_steps,
+        )
+        if self._in_a_row >= self._max_in_a_row:
+            raise NonFiniteTrainingError(
+                f"{self._in_a_row} steps in a row had gradients that are not finite, "
+                f"the last at a loss scale of {loss_scale:g}; try a lower "
+                "--learning_rate or --precision=fp32"
+            )
+
+
+class ProgressHook(tf.train.SessionRunHook):
+    """Shows a bar on a terminal, lines elsewhere, and writes TensorBoard events.
+
+    Every `logging_steps` steps and at the last one (`after_run`). The speed is that of
+    the steps since the report before, without the first steps of a run and without what
+    happens between steps, such as the writing of checkpoints.
+    """
+
+    def __init__(
+        self,
+        graph,
+        num_train_steps,
+        global_batch_size,
+        num_examples,
+        logging_steps,
+        output_dir,
+    ):
+        """Watches a training graph.
+
+        Args:
+          graph: `training.TrainGraph`.
+          num_train_steps: step at which the run ends.
+          global_batch_size: rows of a step.
+          num_examples: rows of an epoch.
+          logging_steps: steps from one report to the next.
+          output_dir: folder for the events.
+        """
+        self._graph = graph
+        self._num_train_steps = num_train_steps
+        self._global_batch_size = global_batch_size
+        self._num_examples = num_examples
+        self._logging_steps = logging_steps
+        self._output_dir = output_dir
+        self._bar = self._events = None
+
+    def after_create_session(self, session, coord):
+        self._step = int(session.run(self._graph.global_step))
+        self._num_untimed = UNTIMED_STEPS
+        self._num_timed = self._seconds = 0
+        # The writer that the checkpoint hook uses.
+        self._events = tf.summary.FileWriterCache.get(self._output_dir)
+        if sys.stderr.isatty():
+            self._bar = tqdm(
+                desc="Training",
+                total=self._num_train_steps,
+                initial=self._step,
+                unit="step",
+            )
+
+    def before_run(self, run_context):
+        graph, step = self._graph, self._graph.step
+        self._began = time.time()
+        return tf.train.SessionRunArgs(
+            [step.is_finite, graph.loss, graph.learning_rate, step.loss_scale]
+        )
+
+    def after_run(self, run_context, run_values):
+        is_finite, *values = run_values.results
+        if self._num_untimed:
+            self._num_untimed -= 1
+        else:
+            self._num_timed += 1
+            self._seconds += time.time() - self._began
+        if not is_finite:
+            return
+        self._step += 1
+        if self._bar is not None:
+            self._bar.update()
+        if self._step % self._logging_steps == 0 or self._step == self._num_train_steps:
+            self._report(*values)
+            self._num_timed = self._seconds = 0
+
+    def _report(self, loss, learning_rate, loss_scale):
+        steps_per_second = self._num_timed / self._seconds if self._num_timed else 0.0
+        values = {
+            "loss": float(loss),
+            "learning_rate": float(learning_rate),
+            "loss_scale": float(loss_scale),
+            "examples_per_second": steps_per_second * self._global_batch_size,
+            "steps_per_second": steps_per_second,
+        }
+        self._events.add_summary(
+            tf.Summary(
+                value=[
+                    tf.Summary.Value(tag=name, simple_value=value)
+                    for name, value in values.items()
+                ]
+            ),
+            self._step,
+        )
+        remaining = self._num_train_steps - self._step
+        eta = (
+            tqdm.format_interval(remaining / steps_per_second)
+            if self._num_timed
+            else "?"
+        )
+        epoch = self._step * self._global_batch_size / self._num_examples
+        text = (
+            f"epoch {epoch:.2f} loss {loss:.4f} lr {learning_rate:.3g} "
+            f"examples/s {values['examples_per_second']:.1f} "
+            f"steps/s {steps_per_second:.2f} ETA {eta}"
+        )
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+        else:
+            logger.info("step %d/%d %s", self._step, self._num_train_steps, text)
+
+    def end(self, session):
+        self._events.flush()
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,139 @@
+"""Copies of one model in one graph, each on its own device and slice of the batch.
+
+All towers share the variables, which live on the first tower's device. The losses of
+all towers are divided by the weight of the whole batch, and their gradients are added,
+so N towers give the update that one tower gives for the same batch.
+"""
+
+import tensorflow.compat.v1 as tf
+
+_VARIABLE_OPS = ("VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable")
+
+
+def build(tower_fn, features, devices):
+    """Builds a tower on each device.
+
+    Args:
+      tower_fn: function `(tower_index, features)` that builds one tower.
+      features: dict name -> tensor `[batch_size, ...]`, `batch_size` static and a
+        multiple of the number of towers.
+      devices: list of device names, one for each tower.
+
+    Returns:
+      list with what `tower_fn` returned for each tower.
+
+    Raises:
+      ValueError: if the batch cannot be split evenly, or naming the variable that a
+        later tower asks for and the first one does not have.
+    """
+    results = []
+    for index, device in enumerate(devices):
+        setter = _variables_on(devices[0], device)
+        with tf.device(setter), tf.name_scope(f"tower_{index}"), tf.variable_scope(
+            tf.get_variable_scope(), reuse=index > 0
+        ):
+            part = {
+                name: _slice(name, value, index, len(devices))
+                for name, value in features.items()
+            }
+            results.append(tower_fn(index, part))
+    return results
+
+
+def _variables_on(variable_device, tower_device):
+    def device_of(op):
+        return variable_device if op.type in _VARIABLE_OPS else tower_device
+
+    return device_of
+
+
+def _slice(name, value, index, num_towers):
+    """Returns the tower's rows of a feature."""
+    batch_size = value.shape.as_list()[0]
+    if batch_size is None or batch_size % num_towers:
+        raise ValueError(
+            f"feature {name}: a batch of {batch_size} rows cannot be split among "
+            f"{num_towers} towers"
+        )
+    size = batch_size // num_towers
+    return value[index * size : (index + 1) * size]
+
+
+def normalized_losses(tower_losses):
+    """Divides the weighted sums of each tower by the weight of all towers.
+
+    Args:
+      tower_losses: for each tower a dict name -> (weighted sum, weight).
+
+    Returns:
+      list with a float32 scalar for each tower; they add up to the loss of the batch,
+      which is the sum of the means of the named losses.
+    """
+    totals = {
+        name: tf.add_n([losses[name][1] for losses in tower_losses])
+        for name in tower_losses[0]
+    }
+    return [
+        tf.add_n(
+            [
+                # A batch without any weight has no loss, not 0/0.
+                tf.math.divide_no_nan(weighted_sum, totals[name])
+                for name, (weighted_sum, _) in losses.items()
+            ]
+        )
+        for losses in tower_losses
+    ]
+
+
+def gradients(losses, variables, devices):
+    """Adds up the gradients of all towers.
+
+    Args:
+      losses: scalar of each tower.
+      variables: list of shared variables.
+      devices: device of each tower.
+
+    Returns:
+      list of (gradient, variable); the gradient is a tensor, `tf.IndexedSlices`, or
+      None for a variable that no tower uses.
+
+    Raises:
+      ValueError: naming the variables that some towers use and others do not.
+    """
+    by_tower = []
+    for index, (loss, device) in enumerate(zip(losses, devices)):
+        with tf.device(device), tf.name_scope(f"gradients_{index}"):
+            by_tower.append(tf.gradients(loss, variables))
+    _check_same_variables(by_tower, variables)
+    reduced = []
+    for variable, parts in zip(variables, zip(*by_tower)):
+        with tf.device(variable.device):
+            reduced.append((_add(parts), variable))
+    return reduced
+
+
+def _check_same_variables(by_tower, variables):
+    used = [
+        {v.name for g, v in zip(tower, variables) if g is not None}
+        for tower in by_tower
+    ]
+    for index, names in enumerate(used):
+        difference = sorted(names ^ used[0])
+        if difference:
+            raise ValueError(
+                f"towers 0 and {index} do not train the same variables; only one of "
+                f"them uses {difference}"
+            )
+
+
+def _add(parts):
+    """Adds the gradients of one variable; slices are put one after the other."""
+    if parts[0] is None:
+        return None
+    if isinstance(parts[0], tf.IndexedSlices):
+        return tf.IndexedSlices(
+            tf.concat([part.values for part in parts], axis=0),
+            tf.concat([part.indices for part in parts], axis=0),
+            parts[0].dense_shape,
+        )
+    return tf.add_n(parts)

@@ -1,0 +1,108 @@
+"""Forward passes: every row once, in order, for any batch size and number of towers."""
+
+import csv
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert_my.data.errors import InputError
+from bert_my.engine import evaluation
+from bert_my.tasks import base
+from tests import helpers
+
+
+@pytest.fixture
+def task(tiny_model, titles):
+    return helpers.make_task(tiny_model, titles)
+
+
+@pytest.fixture
+def checkpoint(task, tmp_path):
+    """A checkpoint of random weights."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(2)
+        ids = tf.ones([1, 3], tf.int32)
+        inputs = {"input_ids": ids, "input_mask": ids, "segment_ids": ids}
+        task.build(inputs, is_training=False)
+        step = tf.train.get_or_create_global_step()
+        session.run(tf.global_variables_initializer())
+        session.run(tf.assign(step, 17))
+        # Far apart, so that rows can be told from their probabilities.
+        weights = helpers.variable("output_weights")
+        session.run(tf.assign(weights, 10.0 * weights))
+        return tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+
+
+def settings(checkpoint, num_towers=2, batch_size=3):
+    devices = helpers.cpu_devices(num_towers)
+    return evaluation.EvalSettings(checkpoint, devices, batch_size, "fp32")
+
+
+def probabilities(task, records, settings):
+    batches = evaluation.forward(task, records, settings)
+    return np.concatenate([batch.predictions["probabilities"] for batch in batches])
+
+
+def test_every_batch_size_and_tower_count_gives_the_same_rows(
+    task, checkpoint, tmp_path
+):
+    records = helpers.make_records(task, base.DEV, tmp_path / "cache")
+    expected = probabilities(task, records, settings(checkpoint, 1, 13))
+    assert expected.shape == (13, 2)
+    assert len(np.unique(expected[:, 0])) > 8
+    for num_towers, batch_size in ((1, 1), (1, 5), (2, 3), (3, 2), (4, 7)):
+        actual = probabilities(
+            task, records, settings(checkpoint, num_towers, batch_size)
+        )
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_scores_equal_those_of_the_rows(task, checkpoint, tmp_path):
+    records = helpers.make_records(task, base.DEV, tmp_path / "cache")
+    scores = evaluation.evaluate(task, records, settings(checkpoint))
+    rows = probabilities(task, records, settings(checkpoint))
+    labels = np.array([int(e.label) for e in task.read_examples(base.DEV)])
+    assert scores["eval_accuracy"] == np.mean(rows.argmax(-1) == labels)
+    loss = -np.mean(np.log(rows[np.arange(13), labels]))
+    assert scores["eval_loss"] == scores["loss"] == pytest.approx(loss, rel=1e-4)
+    assert scores["global_step"] == 17
+    assert {"auc", "precision", "recall", "f1"} <= set(scores)
+
+
+@pytest.mark.parametrize("batch_size", range(1, 7))
+def test_predict_writes_a_line_for_each_row(task, checkpoint, tmp_path, batch_size):
+    records = helpers.make_records(task, base.TEST, tmp_path / "cache")
+    evaluation.predict(
+        task,
+        records,
+        task.read_examples(base.TEST),
+        settings(checkpoint, 2, batch_size),
+        str(tmp_path),
+    )
+    expected = probabilities(task, records, settings(checkpoint))
+    classes = (tmp_path / "predict.txt").read_text().splitlines()
+    assert classes == [str(c) for c in expected.argmax(-1)]
+    shares = np.loadtxt(str(tmp_path / "test_results.tsv"))
+    np.testing.assert_allclose(shares, expected, atol=1e-6)
+    with open(
+        str(tmp_path / "predictions.tsv"), encoding="utf-8", newline=""
+    ) as reader:
+        rows = list(csv.DictReader(reader, delimiter="\t"))
+    examples = list(task.read_examples(base.TEST))
+    assert [row["text_a"] for row in rows] == [e.text_a for e in examples]
+    assert [row["guid"] for row in rows] == [e.guid for e in examples]
+    assert [row["label"] for row in rows] == [e.label for e in examples]
+    assert [row["predicted_label"] for row in rows] == classes
+    assert [int(row["index"]) for row in rows] == list(range(11))
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_an_untrained_checkpoint_is_refused(task, tmp_path):
+    tf.get_variable("output_bias", [2])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        path = tf.train.Saver().save(session, str(tmp_path / "other.ckpt"))
+    records = helpers.make_records(task, base.DEV, tmp_path / "cache")
+    with pytest.raises(InputError, match=r"lacks bert/.*--do_train=true"):
+        evaluation.evaluate(task, records, settings(path))

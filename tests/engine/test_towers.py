@@ -1,0 +1,210 @@
+"""Towers: N of them give the update that one gives for the same batch."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import modeling
+from bert_my.engine import devices as devices_lib
+from bert_my.engine import towers, training
+from tests import helpers
+
+BATCH_SIZE, SEQ_LENGTH = 12, 7
+
+
+def make_batches(num_steps):
+    """Batches with padding inside rows, and with rows that do not count."""
+    rng = np.random.RandomState(3)
+    batches = []
+    for step in range(num_steps):
+        lengths = rng.randint(2, SEQ_LENGTH + 1, BATCH_SIZE)
+        mask = (np.arange(SEQ_LENGTH) < lengths[:, None]).astype(np.int32)
+        is_real = np.ones(BATCH_SIZE, np.float32)
+        if step % 2:
+            # Uneven: the last towers have few real rows or none.
+            is_real[5:] = 0.0
+        batches.append(
+            {
+                "input_ids": (rng.randint(5, 29, mask.shape) * mask).astype(np.int32),
+                "input_mask": mask,
+                "segment_ids": np.zeros_like(mask),
+                "label_ids": rng.randint(0, 2, BATCH_SIZE).astype(np.int32),
+                "is_real_example": is_real,
+            }
+        )
+    return batches
+
+
+def make_plan(num_steps, num_warmup_steps):
+    return training.Plan(
+        num_examples=BATCH_SIZE,
+        num_train_steps=num_steps,
+        num_warmup_steps=num_warmup_steps,
+        checkpoint=None,
+        first_step=0,
+        first_row=0,
+    )
+
+
+def set_weights(session):
+    """Gives the variables the same values in every graph, whatever ops it has."""
+    rng = np.random.RandomState(5)
+    for variable in sorted(tf.trainable_variables(), key=lambda v: v.name):
+        value = 0.2 * rng.randn(*variable.shape.as_list())
+        variable.load(value + ("gamma" in variable.name), session)
+
+
+def train(
+    tiny_model,
+    num_towers,
+    num_steps,
+    precision="fp32",
+    learning_rate=1e-3,
+    devices=None,
+):
+    """Trains on fixed batches; returns (final weights and slots, losses)."""
+    task = helpers.make_task(tiny_model, max_seq_length=SEQ_LENGTH)
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        setattr(task.bert_config, name, 0.0)
+    settings = helpers.train_settings(
+        "",
+        num_towers,
+        train_batch_size=BATCH_SIZE // num_towers,
+        learning_rate=learning_rate,
+        precision=precision,
+    )
+    if devices is not None:
+        settings = settings._replace(devices=devices)
+    plan = make_plan(num_steps, num_warmup_steps=2)
+    batches = make_batches(num_steps)
+    with tf.Graph().as_default():
+        features = {
+            name: tf.placeholder(value.dtype, value.shape)
+            for name, value in batches[0].items()
+        }
+        graph = training.build_graph(task, features, settings, plan)
+        with tf.Session(config=settings.devices.session_config()) as session:
+            session.run(tf.global_variables_initializer())
+            set_weights(session)
+            steps = [
+                session.run(
+                    [graph.loss, graph.step.gradient_norm, graph.train_op],
+                    {features[name]: value for name, value in batch.items()},
+                )
+                for batch in batches
+            ]
+            values = session.run({v.op.name: v for v in tf.global_variables()})
+    assert values["global_step"] == num_steps
+    # Clipping is at work.
+    assert max(norm for _, norm, _ in steps) > 1.0
+    return values, [loss for loss, _, _ in steps]
+
+
+def test_n_towers_equal_one(tiny_model):
+    expected, expected_losses = train(tiny_model, 1, num_steps=6)
+    for num_towers in (2, 3, 4):
+        actual, losses = train(tiny_model, num_towers, num_steps=6)
+        np.testing.assert_allclose(losses, expected_losses, atol=1e-6)
+        # 6 steps at a learning rate of 0.001 move weights by up to 0.006 each.
+        helpers.assert_all_close(actual, expected, atol=1e-6)
+
+
+def test_towers_may_share_a_device(tiny_model):
+    expected, _ = train(tiny_model, 1, num_steps=3)
+    shared = helpers.cpu_devices(1)._replace(towers=("/cpu:0", "/cpu:0"))
+    actual, _ = train(tiny_model, 2, num_steps=3, devices=shared)
+    helpers.assert_all_close(actual, expected, atol=1e-6)
+
+
+def test_towers_stay_equal_over_twenty_steps(tiny_model):
+    expected, _ = train(tiny_model, 1, num_steps=20)
+    for num_towers in (2, 4):
+        actual, _ = train(tiny_model, num_towers, num_steps=20)
+        helpers.assert_all_close(actual, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    # 11 and 8 bits of mantissa, over two layers and five steps.
+    ("precision", "atol"),
+    [("fp16", 1e-2), ("bf16", 5e-2)],
+)
+def test_low_precision_trains_to_about_the_same(tiny_model, precision, atol):
+    dtype = devices_lib.PRECISIONS[precision]
+    if not devices_lib.supports(dtype, helpers.cpu_devices(1)):
+        pytest.skip(f"this TensorFlow cannot compute {precision} on a CPU")
+    run = {"num_towers": 2, "num_steps": 5, "learning_rate": 1e-2}
+    _, expected_losses = train(tiny_model, **run)
+    actual, losses = train(tiny_model, precision=precision, **run)
+    # The losses go from 0.7 to 1.9 and back: what is compared has moved.
+    np.testing.assert_allclose(losses, expected_losses, atol=atol)
+    assert losses != expected_losses
+    assert actual["loss_scale/num_good_steps"] == (5 if precision == "fp16" else 0)
+
+
+def test_variables_and_slots_live_on_the_first_tower(tiny_model):
+    task = helpers.make_task(tiny_model, max_seq_length=SEQ_LENGTH)
+    settings = helpers.train_settings("", 3, train_batch_size=4)
+    features = {name: tf.constant(v) for name, v in make_batches(1)[0].items()}
+    training.build_graph(task, features, settings, make_plan(1, 0))
+
+    def indices(names):
+        return {tf.DeviceSpec.from_string(name).device_index for name in names}
+
+    assert indices(v.device for v in tf.global_variables()) == {0}
+    ops = tf.get_default_graph().get_operations()
+    assert indices(op.device for op in ops if op.type == "MatMul") == {0, 1, 2}
+
+
+def test_missing_variable_is_named():
+    def tower_fn(index, features):
+        return tf.get_variable(f"only_{index}", [1])
+
+    with pytest.raises(ValueError, match="only_1"):
+        towers.build(tower_fn, {"x": tf.zeros([2])}, ["/cpu:0", "/cpu:1"])
+
+
+def test_variables_used_by_some_towers_only_are_named():
+    first, second = tf.get_variable("first", [1]), tf.get_variable("second", [1])
+    losses = [tf.reduce_sum(first + second), tf.reduce_sum(first)]
+    with pytest.raises(ValueError, match=r"towers 0 and 1.*second"):
+        towers.gradients(losses, [first, second], ["/cpu:0", "/cpu:1"])
+
+
+def test_uneven_batch_is_an_error():
+    with pytest.raises(ValueError, match=r"feature x: a batch of 5 rows .* 2 towers"):
+        towers.build(lambda *args: None, {"x": tf.zeros([5])}, ["/cpu:0", "/cpu:1"])
+
+
+def test_losses_are_divided_by_the_weight_of_all_towers():
+    # Rows 1..5 weigh 1, three rows 0: the mean is 3 on any split.
+    losses = [
+        {"a": (tf.constant(10.0), tf.constant(4.0)), "b": (tf.constant(0.0),) * 2},
+        {"a": (tf.constant(5.0), tf.constant(1.0)), "b": (tf.constant(0.0),) * 2},
+    ]
+    with tf.Session() as session:
+        values = session.run(towers.normalized_losses(losses))
+    np.testing.assert_allclose(values, [2.0, 1.0])
+
+
+def test_sparse_gradients_are_put_together():
+    table = tf.get_variable("table", initializer=np.ones([4, 1], np.float32))
+    losses = [
+        tf.reduce_sum(tf.gather(table, [1, 2])),
+        2 * tf.reduce_sum(tf.gather(table, [2])),
+    ]
+    ((gradient, _),) = towers.gradients(losses, [table], ["/cpu:0", "/cpu:0"])
+    assert isinstance(gradient, tf.IndexedSlices)
+    with tf.Session() as session:
+        dense = session.run(tf.convert_to_tensor(gradient))
+    np.testing.assert_array_equal(dense.ravel(), [0, 1, 3, 0])
+
+
+def test_towers_reuse_an_encoder_with_a_default_scope():
+    config = modeling.BertConfig(30, **helpers.CONFIG)
+    inputs = {"ids": tf.ones([4, 3], tf.int32)}
+    towers.build(
+        lambda _, f: modeling.BertModel(config, False, f["ids"]).pooled_output,
+        inputs,
+        ["/cpu:0", "/cpu:1"],
+    )
+    assert all(v.name.startswith("bert/") for v in tf.global_variables())

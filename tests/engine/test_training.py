@@ -1,0 +1,226 @@
+"""The training loop: plans, resuming, skipped steps and what it refuses."""
+
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert_my.data.errors import InputError
+from bert_my.engine import hooks, training
+from bert_my.tasks import base
+from tests import helpers
+
+
+@pytest.fixture
+def task(tiny_model, titles):
+    return helpers.make_task(tiny_model, titles)
+
+
+@pytest.fixture
+def records(task, tmp_path):
+    return helpers.make_records(task, base.TRAIN, tmp_path / "cache")
+
+
+def make_settings(output_dir, **changes):
+    values = {
+        "train_batch_size": 3,
+        "num_train_epochs": 2,
+        "learning_rate": 1e-3,
+        "save_checkpoints_steps": 4,
+        **changes,
+    }
+    return helpers.train_settings(output_dir, num_towers=2, **values)
+
+
+def test_plan():
+    settings = make_settings("nowhere", num_train_epochs=2.5, warmup_proportion=0.2)
+    plan = training.make_plan(26, settings)
+    # 65 rows in batches of 2 x 3.
+    assert (plan.num_train_steps, plan.num_warmup_steps) == (11, 2)
+    text = "\n".join(plan.describe(settings, 1234))
+    for words in ("/cpu:0, /cpu:1", "towers 2", "per tower 3", "global batch size 6"):
+        assert words in " ".join(text.split())
+    assert "1,234" in text
+
+
+def test_training_lowers_the_loss(task, records, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        training.train(
+            task,
+            records,
+            make_settings(
+                tmp_path / "out",
+                num_train_epochs=30,
+                learning_rate=2e-3,
+                logging_steps=5,
+                save_checkpoints_steps=1000,
+            ),
+        )
+    lines = [r.getMessage() for r in caplog.records if "examples/s" in r.getMessage()]
+    losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
+    assert losses[-1] < 0.1 < losses[0]
+    assert "ETA" in lines[0]
+    assert list((tmp_path / "out").glob("events.*"))
+
+
+def test_resumed_run_equals_an_uninterrupted_one(task, records, tmp_path):
+    training.train(task, records, make_settings(tmp_path / "whole"))
+
+    class Interrupted(RuntimeError):
+        pass
+
+    class InterruptHook(tf.train.SessionRunHook):
+        num_steps = 0
+
+        def after_run(self, run_context, run_values):
+            self.num_steps += 1
+            if self.num_steps == 6:
+                raise Interrupted
+
+    with pytest.raises(Interrupted):
+        training.train(
+            task, records, make_settings(tmp_path / "parts"), [InterruptHook()]
+        )
+    # Steps after the last checkpoint are done again.
+    assert 0 < helpers.read_checkpoint(tmp_path / "parts")["global_step"] < 6
+    training.train(task, records, make_settings(tmp_path / "parts"))
+    helpers.assert_all_close(
+        helpers.read_checkpoint(tmp_path / "parts"),
+        helpers.read_checkpoint(tmp_path / "whole"),
+        atol=1e-6,
+    )
+
+
+def test_killed_run_is_resumed(tiny_model, titles, tmp_path):
+    """With dropout, two towers and SIGKILL, as a machine that goes down."""
+
+    def argv(output_dir):
+        return helpers.command(
+            *(tiny_model, titles, output_dir, "do_train"),
+            **{"num_train_epochs": 60, "n_gpus": 2, "save_checkpoints_steps": 20},
+        )
+
+    script = "bert_my/run_classifier_lr.py"
+    helpers.run_script(script, argv(tmp_path / "whole"))
+    process = subprocess.Popen(
+        [sys.executable, str(helpers.ROOT / script), *argv(tmp_path / "parts")[1:]],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.time() + 120
+    while len(list((tmp_path / "parts").glob("model.ckpt-*.index"))) < 3:
+        assert time.time() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    # 26 examples, 60 epochs, batches of 2 x 4.
+    assert not (tmp_path / "parts" / "model.ckpt-195.index").exists()
+    log = helpers.run_script(script, argv(tmp_path / "parts")).stdout
+    assert "resumes after step" in log
+    helpers.assert_all_close(
+        helpers.read_checkpoint(tmp_path / "parts", 195),
+        helpers.read_checkpoint(tmp_path / "whole", 195),
+        atol=1e-6,
+    )
+
+
+def test_a_copied_or_moved_folder_is_resumed_there(task, records, tmp_path):
+    first = make_settings(tmp_path / "first", num_train_epochs=1)
+    training.train(task, records, first)
+    before = helpers.read_checkpoint(tmp_path / "first")
+    shutil.copytree(str(tmp_path / "first"), str(tmp_path / "copy"))
+    (tmp_path / "first").rename(tmp_path / "moved")
+    for name in ("copy", "moved"):
+        training.train(task, records, make_settings(tmp_path / name))
+        assert helpers.read_checkpoint(tmp_path / name)["global_step"] == 9
+    assert before["global_step"] == 5
+    helpers.assert_all_close(
+        helpers.read_checkpoint(tmp_path / "copy"),
+        helpers.read_checkpoint(tmp_path / "moved"),
+        atol=1e-6,
+    )
+
+
+def test_resuming_needs_the_same_global_batch(task, records, tmp_path):
+    training.train(task, records, make_settings(tmp_path, num_train_epochs=1))
+    settings = make_settings(tmp_path, num_train_epochs=2, train_batch_size=4)
+    with pytest.raises(InputError, match=r"batch size of 6, and now it would be 8"):
+        training.train(task, records, settings)
+    # Other towers are fine as long as the product is the same.
+    settings = settings._replace(devices=helpers.cpu_devices(3), train_batch_size=2)
+    training.train(task, records, settings)
+    assert helpers.read_checkpoint(tmp_path)["global_step"] == 9
+
+
+def test_nothing_left_to_train_is_said(task, records, tmp_path, caplog):
+    training.train(task, records, make_settings(tmp_path))
+    before = helpers.read_checkpoint(tmp_path)
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        training.train(task, records, make_settings(tmp_path))
+    assert "Nothing left to train" in caplog.text
+    helpers.assert_all_close(helpers.read_checkpoint(tmp_path), before, atol=0)
+
+
+def test_init_checkpoint_only_initializes(task, records, tmp_path):
+    training.train(task, records, make_settings(tmp_path / "first"))
+    trained = helpers.read_checkpoint(tmp_path / "first")
+    path = tf.train.latest_checkpoint(str(tmp_path / "first"))
+    settings = make_settings(tmp_path / "second", init_checkpoint=path)
+    # No learning rate, so that what was loaded can be seen.
+    training.train(task, records, settings._replace(learning_rate=1e-12))
+    started = helpers.read_checkpoint(tmp_path / "second")
+    assert started["global_step"] == 9
+    name = "bert/encoder/layer_1/output/dense/kernel"
+    np.testing.assert_allclose(started[name], trained[name], atol=1e-6)
+    assert not np.allclose(started[name + "/adam_m"], trained[name + "/adam_m"])
+
+
+def test_checkpoints_are_kept_as_asked(task, records, tmp_path):
+    settings = make_settings(tmp_path, save_checkpoints_steps=2, keep_checkpoint_max=2)
+    training.train(task, records, settings)
+    assert len(list(tmp_path.glob("model.ckpt-*.index"))) == 2
+
+
+@pytest.mark.parametrize("num_bad_steps", [3, 100])
+def test_non_finite_gradients(
+    task, records, tmp_path, caplog, monkeypatch, num_bad_steps
+):
+    """A few bad steps are skipped and trained again; too many end the run."""
+    task_build = task.build
+
+    def build(features, is_training):
+        outputs = task_build(features, is_training)
+        position = helpers.variable("data_position")
+        bad = tf.where_v2(position < num_bad_steps * 6, np.float32(np.inf), 1.0)
+        weighted_sum, weight = outputs.losses["loss"]
+        return outputs._replace(losses={"loss": (weighted_sum * bad, weight)})
+
+    monkeypatch.setattr(task, "build", build)
+    settings = make_settings(tmp_path, precision="fp16")
+    if num_bad_steps > hooks.MAX_SKIPPED_STEPS:
+        with pytest.raises(hooks.NonFiniteTrainingError, match="--precision=fp32"):
+            training.train(task, records, settings)
+        return
+    with caplog.at_level(logging.WARNING, logger="bert_my"):
+        training.train(task, records, settings)
+    assert caplog.text.count("Step skipped") == 3
+    final = helpers.read_checkpoint(tmp_path)
+    assert final["loss_scale/num_skipped_steps"] == 3
+    assert final["loss_scale/scale"] == 2.0**12
+    # Two epochs of 26 rows, and the rows of three steps that were skipped.
+    assert (final["global_step"], final["data_position"]) == (9, 2 * 26 + 3 * 6)
+
+
+def test_output_dir_of_another_program_is_refused(task, records, tmp_path):
+    tf.get_variable("output_bias", [2])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+    with pytest.raises(InputError, match=r"--output_dir=.* lacks .*--init_checkpoint"):
+        training.train(task, records, make_settings(tmp_path))
