@@ -1,0 +1,118 @@
+"""Export: the SavedModel gives the checkpoint's probabilities, here and elsewhere."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert_my.engine import evaluation
+from bert_my.serving import export, predictor
+from bert_my.tasks import base
+from tests import helpers
+
+LABELS = {"0": 0, "1": 1}
+
+
+@pytest.fixture
+def trained(tiny_model, titles, tmp_path):
+    """Output folder of a short run with an export."""
+    output_dir = tmp_path / "out"
+    jobs = ("do_train", "save_for_serving")
+    helpers.run(helpers.command(tiny_model, titles, output_dir, *jobs, n_gpus=2))
+    return output_dir
+
+
+def version_folder(output_dir):
+    (folder,) = (output_dir / "serving").iterdir()
+    return str(folder)
+
+
+def dev_rows(model_dir, titles, output_dir):
+    """Returns (features, probabilities) of the dev set by the training code."""
+    task = helpers.make_task(model_dir, titles)
+    records = helpers.make_records(task, base.DEV, output_dir / "cache")
+    checkpoint = tf.train.latest_checkpoint(str(output_dir))
+    devices = helpers.cpu_devices(1)
+    settings = evaluation.EvalSettings(checkpoint, devices, 13, "fp32")
+    names = ("input_ids", "input_mask", "segment_ids")
+    (batch,) = evaluation.forward(task, records, settings, targets=names)
+    return batch.targets, batch.predictions
+
+
+def test_saved_model_equals_the_checkpoint(tiny_model, titles, trained):
+    features, expected = dev_rows(tiny_model, titles, trained)
+    with predictor.Predictor(version_folder(trained)) as model:
+        actual = model.predict(features)
+        assert set(model.inputs) == {"input_ids", "input_mask", "segment_ids"}
+        assert set(actual) == {"probabilities", "logits", "label"}
+        assert model.label_map == LABELS
+        for name in actual:
+            np.testing.assert_allclose(actual[name], expected[name], atol=1e-6)
+        # Batch and length are free.
+        short = {name: value[:2, :9] for name, value in features.items()}
+        is_short = features["input_mask"][:2].sum(-1) <= 9
+        np.testing.assert_allclose(
+            model.predict(short)["probabilities"][is_short],
+            expected["probabilities"][:2][is_short],
+            atol=1e-6,
+        )
+
+
+def test_old_clients_may_send_labels(tiny_model, titles, trained):
+    features, expected = dev_rows(tiny_model, titles, trained)
+    features["label_ids"] = np.zeros(13, np.int32)
+    folder = version_folder(trained)
+    with predictor.Predictor(folder, export.WITH_LABEL_IDS) as model:
+        actual = model.predict(features)
+    np.testing.assert_allclose(
+        actual["probabilities"], expected["probabilities"], atol=1e-6
+    )
+
+
+def test_what_the_folder_holds(tiny_model, trained):
+    folder = version_folder(trained)
+    assert os.path.basename(folder).isdigit()
+    vocab = os.path.join(folder, "assets.extra", "vocab.txt")
+    with open(vocab, "rb") as reader:
+        assert reader.read() == (tiny_model / "vocab.txt").read_bytes()
+    names = [
+        name
+        for name, _ in tf.train.list_variables(
+            os.path.join(folder, "variables", "variables")
+        )
+    ]
+    assert "output_weights" in names
+    assert not [name for name in names if "adam" in name or "step" in name]
+
+
+def test_versions_do_not_collide(tiny_model, titles, trained):
+    argv = helpers.command(tiny_model, titles, trained, "save_for_serving")
+    helpers.run(argv)
+    helpers.run(argv)
+    folders = sorted(path.name for path in (trained / "serving").iterdir())
+    assert len(folders) == 3
+    assert all(name.isdigit() for name in folders)
+
+
+def other_python():
+    """Returns the interpreter of the other environment, or None."""
+    other = ".venv-tf1" if tf.__version__.startswith("2.") else ".venv"
+    path = helpers.ROOT / other / "bin" / "python"
+    return str(path) if path.exists() else None
+
+
+@pytest.mark.skipif(other_python() is None, reason="one environment only")
+def test_the_other_tensorflow_loads_it(tiny_model, titles, trained, tmp_path):
+    """Exported on the other TensorFlow, loaded on this one; the tests run on both."""
+    argv = helpers.command(
+        *(tiny_model, titles, tmp_path / "other", "do_predict", "save_for_serving"),
+        init_checkpoint=tf.train.latest_checkpoint(str(trained)),
+    )
+    helpers.run_script("bert_my/run_classifier_lr.py", argv, python=other_python())
+    features, expected = dev_rows(tiny_model, titles, trained)
+    with predictor.Predictor(version_folder(tmp_path / "other")) as model:
+        actual = model.predict(features)
+    np.testing.assert_allclose(
+        actual["probabilities"], expected["probabilities"], atol=1e-5
+    )
