@@ -1,0 +1,265 @@
+"""Flags of the scripts, and the `RunConfig` made of them.
+
+`RunConfig` is the one list: the flags are derived from its fields. They are defined in
+a function, in a set of their own, so that importing a script defines nothing.
+"""
+
+import dataclasses
+import math
+import os
+from typing import Optional
+
+from absl import flags as absl_flags
+
+from bert_my.data.errors import InputError
+from bert_my.engine.devices import PRECISIONS
+
+
+def _flag(default, help_text, aliases=()):
+    return dataclasses.field(
+        default=default, metadata={"help": help_text, "aliases": aliases}
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """All settings of a run. A field is a flag; its aliases are flags as well."""
+
+    # What to do.
+    task_name: Optional[str] = _flag(None, "Name of the task.")
+    do_train: bool = _flag(False, "Train on the train file.")
+    do_eval: bool = _flag(False, "Evaluate on the dev (or eval) file.")
+    do_predict: bool = _flag(False, "Predict the test file, or else the dev file.")
+    save_for_serving: bool = _flag(
+        False, "Export a SavedModel to output_dir/serving/<timestamp>."
+    )
+
+    # Data and model.
+    data_dir: Optional[str] = _flag(None, "Folder with the data set.")
+    output_dir: Optional[str] = _flag(
+        None, "Folder for checkpoints and results; a run in it is resumed."
+    )
+    cache_dir: Optional[str] = _flag(
+        None, "Folder for encoded records; default: output_dir/cache."
+    )
+    bert_config_file: Optional[str] = _flag(None, "bert_config.json of the model.")
+    vocab_file: Optional[str] = _flag(None, "Vocabulary the model was pretrained with.")
+    init_checkpoint: Optional[str] = _flag(
+        None, "Initial weights, for example .../bert_model.ckpt."
+    )
+    do_lower_case: bool = _flag(
+        True, "Lower the case of the text: true for uncased models, else false."
+    )
+    max_seq_length: int = _flag(
+        128, "Longest sequence in wordpieces; longer ones are cut, shorter ones padded."
+    )
+    head: Optional[str] = _flag(
+        None, "Representation under the classifier; default: the task's."
+    )
+
+    # Training.
+    train_batch_size: int = _flag(32, "Rows per step and tower.")
+    eval_batch_size: int = _flag(8, "Rows per step and tower in evaluation.")
+    predict_batch_size: int = _flag(8, "Rows per step and tower in prediction.")
+    learning_rate: float = _flag(5e-5, "Highest learning rate of AdamW.")
+    num_train_epochs: float = _flag(3.0, "Passes over the train file.")
+    warmup_proportion: float = _flag(
+        0.1, "Share of the steps in which the learning rate rises from 0."
+    )
+    weight_decay: float = _flag(
+        0.01, "Decoupled weight decay; none for biases and LayerNorm."
+    )
+    seed: int = _flag(12345, "Of initial weights, data order and dropout.")
+
+    # How it runs.
+    use_gpu: Optional[bool] = _flag(
+        None, "true: fail without a GPU; false: use none; default: use what is there."
+    )
+    n_gpus: int = _flag(
+        1,
+        "Towers; more towers than GPUs share them, without a GPU they run on the CPU.",
+        aliases=("num_gpu_cores", "n_gpu"),
+    )
+    precision: Optional[str] = _flag(
+        None, "fp32, fp16 (with loss scaling) or bf16; default: fp32."
+    )
+    use_fp16: Optional[bool] = _flag(None, "Same as --precision=fp16.")
+    save_checkpoints_steps: int = _flag(
+        1000, "Steps between checkpoints.", aliases=("save_steps",)
+    )
+    keep_checkpoint_max: int = _flag(5, "Checkpoints to keep; 0 for all.")
+    logging_steps: int = _flag(100, "Steps between lines of progress.")
+
+    # Accepted, so that command lines for upstream's scripts work; without effect.
+    iterations_per_loop: int = _flag(1000, "Without effect (TPU).")
+    use_tpu: bool = _flag(False, "Must be false: there is no TPU support.")
+    tpu_name: Optional[str] = _flag(None, "Without effect (TPU).")
+    tpu_zone: Optional[str] = _flag(None, "Without effect (TPU).")
+    gcp_project: Optional[str] = _flag(None, "Without effect (TPU).")
+    master: Optional[str] = _flag(None, "Without effect (TPU).")
+    num_tpu_cores: int = _flag(8, "Without effect (TPU).")
+
+    @property
+    def record_dir(self):
+        """Folder for encoded records."""
+        return self.cache_dir or os.path.join(self.output_dir, "cache")
+
+    def select(self, settings_class, **more):
+        """Returns a named tuple whose other fields are those of the same name here."""
+        names = set(settings_class._fields) - set(more)
+        return settings_class(**{name: getattr(self, name) for name in names}, **more)
+
+
+_POSITIVE = (
+    "train_batch_size",
+    "eval_batch_size",
+    "predict_batch_size",
+    "n_gpus",
+    "learning_rate",
+    "num_train_epochs",
+    "save_checkpoints_steps",
+    "logging_steps",
+)
+_NOT_NEGATIVE = ("weight_decay", "keep_checkpoint_max")
+
+
+def define_flags(defaults):
+    """Returns a new set with all flags.
+
+    Args:
+      defaults: dict name -> value, over those of `RunConfig`.
+
+    Raises:
+      ValueError: if a default is not the name of a flag.
+    """
+    flag_values = absl_flags.FlagValues()
+    definers = {
+        bool: absl_flags.DEFINE_bool,
+        int: absl_flags.DEFINE_integer,
+        float: absl_flags.DEFINE_float,
+        str: absl_flags.DEFINE_string,
+    }
+    fields = dataclasses.fields(RunConfig)
+    unknown = set(defaults) - {field.name for field in fields}
+    if unknown:
+        raise ValueError(f"defaults for flags that do not exist: {sorted(unknown)}")
+    for field in fields:
+        # Optional[x] is x for a flag: None is what it is when it is not given.
+        kind = getattr(field.type, "__args__", (field.type,))[0]
+        default = defaults.get(field.name, field.default)
+        text = field.metadata["help"]
+        definers[kind](field.name, default, text, flag_values=flag_values)
+        for alias in field.metadata["aliases"]:
+            text = f"Same as --{field.name}."
+            definers[kind](alias, None, text, flag_values=flag_values)
+    absl_flags.DEFINE_bool("help", False, "Show the flags.", flag_values=flag_values)
+    return flag_values
+
+
+def read_task_name(argv):
+    """Returns the value of `--task_name` on a command line, or None.
+
+    Raises:
+      InputError: naming the flag that is unknown or wrong.
+    """
+    return _read(argv, {})["task_name"].value
+
+
+def parse(argv, defaults):
+    """Returns the `RunConfig` of a command line, or None if it asks for help.
+
+    Args:
+      argv: list of arguments, with the name of the program first.
+      defaults: see `define_flags`.
+
+    Raises:
+      InputError: naming the flag that is unknown, wrong or contradicts another.
+    """
+    flag_values = _read(argv, defaults)
+    if flag_values["help"].value:
+        print(flag_values.get_help())
+        return None
+    values = {
+        field.name: _value(flag_values, field)
+        for field in dataclasses.fields(RunConfig)
+    }
+    config = _with_precision(RunConfig(**values))
+    _check(config)
+    return config
+
+
+def _read(argv, defaults):
+    """Returns the flags of a command line."""
+    flag_values = define_flags(defaults)
+    try:
+        rest = flag_values(argv)[1:]
+    except absl_flags.Error as error:
+        raise InputError(f"{error} (see --help)") from error
+    if rest:
+        raise InputError(f"argument {rest[0]!r} is not a flag (see --help)")
+    return flag_values
+
+
+def _value(flag_values, field):
+    """Returns the value of a field, given by its flag or by one of its aliases."""
+    names = [
+        name
+        for name in (field.name, *field.metadata["aliases"])
+        if flag_values[name].present
+    ]
+    given = {name: flag_values[name].value for name in names}
+    if len(set(given.values())) > 1:
+        flags = " and ".join(f"--{name}={value}" for name, value in given.items())
+        raise InputError(f"{flags} contradict one another: they are the same setting")
+    value = given[names[0]] if names else flag_values[field.name].value
+    # The forks' own default is 0, for "no second GPU".
+    return 1 if field.name == "n_gpus" and value == 0 else value
+
+
+def _with_precision(config):
+    """Settles `precision` and its older form `use_fp16`."""
+    if config.precision not in (None, *PRECISIONS):
+        raise InputError(
+            f"--precision={config.precision}: it must be one of {', '.join(PRECISIONS)}"
+        )
+    from_alias = "fp16" if config.use_fp16 else None
+    if config.use_fp16 and config.precision not in (None, "fp16"):
+        raise InputError(
+            f"--use_fp16=true and --precision={config.precision} contradict one another"
+        )
+    return dataclasses.replace(
+        config, precision=config.precision or from_alias or "fp32"
+    )
+
+
+def _check(config):
+    """Raises an `InputError` for settings that cannot be right, whatever the files."""
+    if config.use_tpu:
+        raise InputError("--use_tpu=true: there is no TPU support; leave the flag out")
+    jobs = ("do_train", "do_eval", "do_predict", "save_for_serving")
+    if not any(getattr(config, job) for job in jobs):
+        raise InputError(
+            f"at least one of {', '.join('--' + j for j in jobs)} is needed"
+        )
+    needed = ["task_name", "output_dir", "bert_config_file", "vocab_file"]
+    if config.do_train or config.do_eval or config.do_predict:
+        needed.append("data_dir")
+    for name in needed:
+        if not getattr(config, name):
+            raise InputError(f"--{name} is needed")
+    for names, is_right, what in (
+        (_POSITIVE, lambda value: 0 < value < math.inf, "positive"),
+        (_NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "0 or more"),
+    ):
+        for name in names:
+            if not is_right(getattr(config, name)):
+                raise InputError(f"--{name}={getattr(config, name)}: it must be {what}")
+    if not 0 <= config.warmup_proportion <= 1:
+        raise InputError(
+            f"--warmup_proportion={config.warmup_proportion}: it is a share, 0 to 1"
+        )
+    if config.max_seq_length < 4:
+        raise InputError(
+            f"--max_seq_length={config.max_seq_length}: it must hold [CLS], two [SEP] "
+            "and some text"
+        )

@@ -1,0 +1,236 @@
+"""Whole runs, as users start them, and every kind of wrong input before training."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from bert_my.cli import runner
+from bert_my.data.errors import InputError
+from bert_my.engine import hooks
+from bert_my.tasks import info
+from tests import helpers
+
+ALL_JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
+
+
+def test_everything_in_one_run(tiny_model, titles, tmp_path):
+    output_dir = tmp_path / "out"
+    helpers.run(
+        helpers.command(tiny_model, titles, output_dir, *ALL_JOBS, num_gpu_cores=2)
+    )
+    results = (output_dir / "eval_results.txt").read_text().splitlines()
+    keys = [line.split(" = ")[0] for line in results]
+    assert keys == [
+        *("auc", "eval_accuracy", "eval_loss", "f1", "global_step", "loss"),
+        *("precision", "recall"),
+    ]
+    as_json = helpers.read_json(output_dir / "eval_results.json")
+    assert as_json["global_step"] == 4  # 26 rows in batches of 2 x 4
+    values = dict(line.split(" = ") for line in results)
+    assert float(values["eval_loss"]) == as_json["eval_loss"]
+    assert helpers.read_json(output_dir / "label_map.json") == {"0": 0, "1": 1}
+    assert helpers.read_json(output_dir / "run_config.json")["n_gpus"] == 2
+    for name in ("vocab.txt", "bert_config.json"):
+        assert (output_dir / name).stat().st_size
+    assert len((output_dir / "predict.txt").read_text().splitlines()) == 11
+    assert len(list((output_dir / "serving").iterdir())) == 1
+
+
+def test_scripts_run_from_any_folder(tiny_model, titles, tmp_path):
+    for script in ("bert_my/run_classifier_lr.py", "run_classifier_mgpu.py"):
+        output_dir = tmp_path / os.path.basename(script)
+        argv = helpers.command(tiny_model, titles, output_dir, "do_train", "do_eval")
+        helpers.run_script(script, argv, cwd=tmp_path)
+        assert (output_dir / "eval_results.txt").exists()
+
+
+def test_a_wrong_command_line_is_one_line(tiny_model, titles, tmp_path):
+    argv = helpers.command(tiny_model, titles, tmp_path, "do_train", max_seq_length=41)
+    process = helpers.run_script("run_classifier_mgpu.py", argv, check=False)
+    assert process.returncode == 1
+    error = process.stdout.strip().splitlines()[-1]
+    assert error.startswith(
+        "error: --max_seq_length=41 is over max_position_embeddings"
+    )
+    assert "Traceback" not in process.stdout
+
+
+def test_prediction_without_a_test_file_takes_the_dev_file(
+    tiny_model, titles, tmp_path
+):
+    (titles / "test.csv").unlink()
+    argv = helpers.command(
+        tiny_model, titles, tmp_path / "out", "do_train", "do_predict"
+    )
+    helpers.run(argv)
+    assert len((tmp_path / "out" / "predict.txt").read_text().splitlines()) == 13
+
+
+def test_evaluation_alone_uses_the_folders_checkpoint(tiny_model, titles, tmp_path):
+    def scores(name, *jobs, **settings):
+        output_dir = tmp_path / name
+        helpers.run(helpers.command(tiny_model, titles, output_dir, *jobs, **settings))
+        return helpers.read_json(output_dir / "eval_results.json")
+
+    trained = scores("out", "do_train", "do_eval")
+    assert scores("out", "do_eval") == trained
+    checkpoint = tmp_path / "out" / "model.ckpt-7"
+    other = scores("other", "do_eval", init_checkpoint=checkpoint, n_gpus=3)
+    assert other == pytest.approx(trained, abs=1e-5)
+
+
+def test_output_folder_can_be_the_models(tiny_model, titles):
+    helpers.run(helpers.command(tiny_model, titles, tiny_model, "do_train"))
+    assert (tiny_model / "vocab.txt").stat().st_size
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def refused(tiny_model, titles, tmp_path, monkeypatch):
+    """Runs a command that must be refused before training."""
+
+    def no_training(*args):
+        raise AssertionError("training has started")
+
+    monkeypatch.setattr("bert_my.engine.training._run", no_training)
+
+    def run(message, **settings):
+        argv = helpers.command(
+            tiny_model, titles, tmp_path / "out", "do_train", "do_eval", more=settings
+        )
+        with pytest.raises(InputError, match=message):
+            helpers.run(argv)
+
+    return run
+
+
+def test_missing_files(refused, tmp_path, titles):
+    refused("--vocab_file=nowhere.txt", vocab_file="nowhere.txt")
+    refused("--bert_config_file=nowhere.json", bert_config_file="nowhere.json")
+    refused("--init_checkpoint=nowhere", init_checkpoint="nowhere")
+    refused("--data_dir=nowhere", data_dir="nowhere")
+    (titles / "eval.csv").unlink()
+    refused("--do_eval=true needs a dev file")
+
+
+def test_unreadable_config(refused, tmp_path):
+    def config(**changes):
+        return json.dumps({"vocab_size": 29, **helpers.CONFIG, **changes})
+
+    for text, message in (
+        ("{", "not the config of a BERT"),
+        ("[1]", "not the config of a BERT"),
+        ("{}", "vocab_size is None"),
+        (config(hidden_size="big"), "hidden_size is 'big', not a positive number"),
+        (config(num_hidden_layers=0), "num_hidden_layers is 0"),
+        (config(max_position_embeddings=None), "max_position_embeddings is None"),
+        (config(hidden_size=30), "hidden_size 30 is not a multiple"),
+        (config(hidden_act=3), "Unsupported activation: 3"),
+        ('{"vocab_size": 29, "hidden_act": "swish"}', "swish"),
+    ):
+        refused(message, bert_config_file=write(tmp_path / "config.json", text))
+
+
+def test_vocabulary_that_does_not_fit(refused, tmp_path, tiny_model):
+    vocab = (tiny_model / "vocab.txt").read_text(encoding="utf-8")
+    refused(
+        "has 30 lines, but vocab_size is 29",
+        vocab_file=write(tmp_path / "vocab.txt", vocab + "more\n"),
+    )
+    refused(
+        r"lacks \[CLS\]",
+        vocab_file=write(tmp_path / "vocab.txt", vocab.replace("[CLS]", "[cls]")),
+    )
+
+
+def test_checkpoint_that_does_not_fit(tiny_model, titles, tmp_path):
+    wide = helpers.write_tiny_model(tmp_path / "wide", intermediate_size=41)
+    helpers.run(helpers.command(wide, titles, tmp_path / "wide_out", "do_train"))
+    argv = helpers.command(
+        *(tiny_model, titles, tmp_path / "out", "do_train"),
+        init_checkpoint=tmp_path / "wide_out" / "model.ckpt-7",
+    )
+    with pytest.raises(InputError, match=r"intermediate/dense/\w+ has shape \[.*41\]"):
+        helpers.run(argv)
+    assert not list((tmp_path / "out").glob("model.ckpt*"))
+
+
+def test_wrong_case_of_a_published_model(refused, tmp_path):
+    folder = tmp_path / "uncased_L-12_H-768_A-12"
+    folder.mkdir()
+    refused(
+        "--do_lower_case=False does not fit",
+        init_checkpoint=folder / "bert_model.ckpt",
+        do_lower_case="false",
+    )
+
+
+def test_wrong_rows_in_any_needed_file(refused, titles):
+    with open(str(titles / "eval.csv"), "a") as stream:
+        stream.write("9,a cat,2\n")
+    refused(r"eval\.csv:14: label '2' is not one of '0', '1'")
+    shutil.copy(str(titles / "test.csv"), str(titles / "eval.csv"))
+    with open(str(titles / "train.csv"), "a") as stream:
+        stream.write("9,a cat\n")
+    refused(r"train\.csv:27: 2 columns")
+
+
+def test_files_and_folders_that_cannot_be_used(refused, titles, tmp_path):
+    blocked = write(tmp_path / "file", "")
+    refused("--output_dir=.*cannot be written", output_dir=blocked / "out")
+    refused("--cache_dir=.*cannot be written", cache_dir=blocked)
+    (titles / "train.csv").rename(titles / "train.tsv")
+    (titles / "train.csv").mkdir()
+    # A folder is not a file: train.tsv, with its commas, is.
+    refused(r"train\.tsv:1: found")
+
+
+def test_unknown_head_and_gpu(refused):
+    refused("--head=tail: for task info it must be one of cls", head="tail")
+    refused("--use_gpu=true, but TensorFlow .* sees no GPU", use_gpu="true")
+
+
+def test_untrained_model_is_not_evaluated(tiny_model, titles, tmp_path):
+    with pytest.raises(InputError, match=r"--output_dir=.*there is no checkpoint"):
+        helpers.run(helpers.command(tiny_model, titles, tmp_path / "out", "do_eval"))
+
+
+def test_a_run_that_only_skips_is_one_line(tiny_model, titles, tmp_path, monkeypatch):
+    def fail(*args):
+        raise hooks.NonFiniteTrainingError("50 steps in a row")
+
+    monkeypatch.setattr(hooks.SkippedStepsHook, "after_run", fail)
+    with pytest.raises(SystemExit, match="error: 50 steps in a row"):
+        runner.main(argv=helpers.command(tiny_model, titles, tmp_path, "do_train"))
+
+
+def test_main_prints_help(capsys):
+    runner.main(argv=["program", "--help"])
+    assert "--train_batch_size" in capsys.readouterr().out
+
+
+def test_main_turns_wrong_input_into_an_exit(capsys):
+    with pytest.raises(SystemExit, match=r"error: --task_name=nothing"):
+        runner.main(
+            argv=[
+                *("program", "--task_name=nothing", "--do_train", "--data_dir=d"),
+                *("--output_dir=o", "--bert_config_file=b", "--vocab_file=v"),
+            ]
+        )
+
+
+def test_defaults_of_the_task_hold_unless_given(
+    tiny_model, titles, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(info.InfoTask, "defaults", {"train_batch_size": 13, "seed": 5})
+    argv = helpers.command(*(tiny_model, titles, tmp_path / "out", "do_train"), seed=6)
+    runner.main(argv=[flag for flag in argv if "train_batch_size" not in flag])
+    config = helpers.read_json(tmp_path / "out" / "run_config.json")
+    assert (config["train_batch_size"], config["seed"]) == (13, 6)
+    assert (tmp_path / "out" / "model.ckpt-2.index").exists()
