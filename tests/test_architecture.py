@@ -14,7 +14,7 @@ ALLOWED = {
     "optimization": (),
     "custom_optimization": ("optimization",),
     "bert_my.data": (),
-    "bert_my.reports": (),
+    "bert_my.reports": ("bert_my.data",),
     "bert_my.tasks": ("bert_my.data", "bert_my.reports", "modeling"),
     "bert_my.engine": (
         *("bert_my.data", "modeling", "tokenization"),
@@ -25,7 +25,7 @@ ALLOWED = {
         *("bert_my.serving", "bert_my.engine", "bert_my.reports", "bert_my.tasks"),
         *("bert_my.data", "modeling", "tokenization"),
     ),
-    "scripts": ("bert_my.cli", "bert_my.engine", "bert_my.data"),
+    "scripts": ("bert_my.cli", "bert_my.engine", "bert_my.data", "bert_my.reports"),
     "entry": ("bert_my.cli",),
     # Upstream's scripts that are more than an entry: create_pretraining_data, ...
     "drop-in script": (

@@ -1,0 +1,230 @@
+"""Pictures of predicted labels: curves, confusion, calibration, scores by label."""
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from bert_my.reports import curves, fonts, plots
+
+MAX_CURVES = 10  # of a picture with a curve for each label
+MAX_CONFUSION = 50  # labels of a confusion matrix
+MAX_WITH_SHARES = 12  # labels up to which its cells also show the share
+MAX_BARS = 60
+
+
+def _square(title, x_label, y_label, size=(5.6, 5.4)):
+    """Returns (figure, axes) of equal sides, both from 0 to 1."""
+    figure, axes = plots.new(title, size)
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.set_aspect("equal", anchor="W")
+    return figure, axes
+
+
+def roc(many, title="ROC curve"):
+    """Draws ROC curves.
+
+    many: list of (name, `curves.Roc`).
+    """
+    figure, axes = _square(
+        *(title, "false positive rate", "true positive rate"),
+        size=(5.6, 5.4) if len(many) < 4 else (7.6, 5.2),
+    )
+    axes.plot([0, 1], [0, 1], color=plots.GREY, linewidth=1, linestyle=":")
+    for (name, roc_), (color, style) in zip(many, plots.styles(len(many))):
+        x, y = curves.thin((roc_.false_positive_rates, roc_.true_positive_rates))
+        axes.plot(x, y, style, color=color, label=f"AUC {roc_.area:.4f}  {name}")
+    _legend(axes, len(many))
+    return figure
+
+
+def precision_recall(many, title="Precision and recall"):
+    """Draws precision-recall curves.
+
+    many: list of (name, `curves.PrecisionRecall`).
+    """
+    figure, axes = _square(
+        *(title, "recall", "precision"),
+        size=(5.6, 5.4) if len(many) < 4 else (7.6, 5.2),
+    )
+    for (name, curve), (color, style) in zip(many, plots.styles(len(many))):
+        x, y = curves.thin((curve.recalls, curve.precisions))
+        label = f"AP {curve.average_precision:.4f}  {name}"
+        # Between two points precision does not go straight: it is that of the next.
+        axes.plot(x, y, style, color=color, label=label, drawstyle="steps-post")
+    _legend(axes, len(many))
+    return figure
+
+
+def _legend(axes, number):
+    if number < 4:
+        plots.legend_above(axes)
+    else:
+        plots.legend_beside(axes)
+
+
+def thresholds(found, positive):
+    """Draws rates, accuracy and F1 against the threshold.
+
+    found: `curves.Thresholds`.
+    positive: name of the label that is given from the threshold on.
+    """
+    figure, axes = plots.new("Threshold", (6.4, 5.2))
+    series = {
+        "true positive rate": found.true_positive_rates,
+        "false positive rate": found.false_positive_rates,
+        "accuracy": found.accuracies,
+        "F1": found.f1s,
+    }
+    for (name, values), (color, style) in zip(series.items(), plots.styles(7)):
+        # Up to a threshold all are as at it; below the lowest everything is positive.
+        x, y = curves.thin((found.thresholds, values))
+        x, y = np.concatenate([[0], x, [1]]), np.concatenate([[y[0]], y, [y[-1]]])
+        axes.plot(x, y, style, color=color, label=name, drawstyle="steps-pre")
+    for name, values, color, marker in (
+        ("accuracy", found.accuracies, plots.COLORS[2], "o"),
+        ("F1", found.f1s, plots.COLORS[3], "s"),
+    ):
+        threshold, value = found.best(values)
+        axes.axvline(threshold, color=color, linewidth=1, linestyle=":")
+        label = f"best {name} {value:.4f} at {threshold:.4f}"
+        axes.plot(
+            *([threshold], [value], marker),
+            **{"color": color, "label": label, "markeredgecolor": "white"},
+            **{"markersize": 9, "zorder": 5},
+        )
+    axes.set(
+        xlabel=f"threshold: probability of {positive} from which it is given",
+        ylabel="share",
+        xlim=(-0.01, 1.01),
+        ylim=(-0.02, 1.04),
+    )
+    plots.legend_above(axes)
+    return figure
+
+
+def _short(count):
+    """Returns a count in at most four characters."""
+    if count < 1000:
+        return str(count)
+    for unit, size in (("k", 1e3), ("M", 1e6), ("G", 1e9)):
+        if count < 999.5 * size:
+            return f"{count / size:.{0 if count >= 9.95 * size else 1}f}{unit}"
+    return ">1T"
+
+
+def confusion(counts, shares, names, title):
+    """Draws a confusion matrix: colours are shares of a row, cells show counts.
+
+    counts: int `[num_labels, num_labels]`, true labels first.
+    shares: float of the same shape, see `curves.row_shares`.
+    names: of the labels.
+    """
+    number = len(names)
+    side = min(max(0.72 * number, 3.2), 10.5)
+    widest = max(map(fonts.width, names)) / plots.COLUMNS_PER_INCH  # inches
+    is_upright = widest < 0.9 * side / number
+    below = 0.2 if is_upright else 0.8 * widest
+    figure, axes = plots.new(title, (side + 2.0 + 0.6 * widest, side + 0.9 + below))
+    axes.grid(False)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    size = 9 if number <= MAX_WITH_SHARES else max(5, 9 - number / 12)
+    for row, column in np.argwhere((counts > 0) | (number <= MAX_WITH_SHARES)):
+        text = _short(counts[row, column])
+        if number <= MAX_WITH_SHARES:
+            share = f"{shares[row, column]:.1%}" if counts[row].any() else "–"
+            text = f"{counts[row, column]:,}\n{share}"
+        color = "white" if shares[row, column] > 0.55 else "black"
+        settings = {"ha": "center", "va": "center", "fontsize": size, "color": color}
+        axes.text(column, row, text, **settings)
+    tick_size = 9 if number <= 25 else 7
+    rotation = 0 if is_upright else 90
+    axes.set_xticks(np.arange(number))
+    axes.set_xticklabels(names, rotation=rotation, fontsize=tick_size)
+    axes.set_yticks(np.arange(number))
+    axes.set_yticklabels(names, fontsize=tick_size)
+    axes.set(xlabel="predicted label", ylabel="true label")
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label("share of the rows with that true label", fontsize=9)
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    bar.ax.tick_params(labelsize=9)
+    return figure
+
+
+def calibration(found, x_label, y_label):
+    """Draws a reliability diagram over the number of rows in each bin.
+
+    found: `curves.Calibration`.
+    """
+    title = f"Calibration: expected calibration error {found.expected_error:.4f}"
+    figure, (axes, below) = plots.new(
+        *(title, (5.6, 6.0), 2),
+        **{"sharex": True, "gridspec_kw": {"height_ratios": [3, 1]}},
+    )
+    filled = found.counts > 0
+    axes.plot([0, 1], [0, 1], color=plots.GREY, linestyle=":", label="perfect")
+    axes.plot(
+        *(found.mean_probabilities[filled], found.shares[filled], "o-"),
+        color=plots.COLORS[0],
+        label="this run, by bin",
+    )
+    axes.set(ylabel=y_label, xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
+    plots.legend_above(axes)
+    width = found.edges[1] - found.edges[0]
+    below.bar(found.edges[:-1] + width / 2, found.counts, 0.9 * width, color="#56B4E9")
+    for edge, count in zip(found.edges, found.counts):
+        below.annotate(
+            *(_short(count), (edge + width / 2, count)),
+            **{"xytext": (0, 2), "textcoords": "offset points"},
+            **{"ha": "center", "fontsize": 8},
+        )
+    below.set(xlabel=x_label, ylabel="rows in the bin")
+    below.set_ylim(0, max(found.counts) * 1.25)
+    below.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
+    return figure
+
+
+def histograms(groups, title, x_label, num_bins=25):
+    """Draws how values between 0 and 1 are spread in each group.
+
+    groups: list of (name, float `[num_rows]`).
+    """
+    figure, axes = plots.new(title)
+    edges = np.linspace(0, 1, num_bins + 1)
+    for (name, values), (color, style) in zip(groups, plots.styles(len(groups))):
+        shares = curves.histogram(values, edges)
+        axes.stairs(shares, edges, fill=True, color=color, alpha=0.3)
+        label = f"{name} ({len(values):,} rows)"
+        axes.stairs(
+            *(shares, edges), color=color, linestyle=style, linewidth=1.8, label=label
+        )
+    axes.set(xlabel=x_label, ylabel="share of the group's rows", xlim=(0, 1))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    plots.legend_above(axes)
+    return figure
+
+
+def scores_by_label(names, precisions, recalls, f1s, what="label"):
+    """Draws F1 as a bar for each label, with precision and recall on it.
+
+    names: strings; the rest float `[num_labels]`. The lowest F1 stands above; of more
+      than `MAX_BARS` the lowest are drawn.
+    """
+    order = np.argsort(f1s, kind="stable")[:MAX_BARS]
+    height = 1.7 + max(0.27 * len(order), 0.6)
+    figure, axes = plots.new(f"Precision, recall and F1 by {what}", (6.4, height))
+    y = np.arange(len(order))
+    axes.barh(y, f1s[order], color="#A6CEE8", height=0.7, label="F1")
+    for values, label, marker, color in (
+        (precisions, "precision", "|", plots.COLORS[1]),
+        (recalls, "recall", "o", plots.COLORS[0]),
+    ):
+        axes.plot(
+            *(values[order], y, marker),
+            **{"color": color, "label": label, "clip_on": False},
+            **{"markersize": 11 if marker == "|" else 5, "markeredgewidth": 2},
+        )
+    axes.set_yticks(y)
+    axes.set_yticklabels([names[k] for k in order])
+    axes.set(xlabel="share", xlim=(0, 1), ylim=(len(order) - 0.4, -0.6))
+    axes.grid(False, axis="y")
+    plots.legend_above(axes)
+    return figure

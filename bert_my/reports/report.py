@@ -1,0 +1,155 @@
+"""The report of a run, and of several beside one another: HTML pages and PNGs.
+
+People look rather than read: pictures first, tables where a number is wanted.
+"""
+
+import os
+
+from bert_my.data import files
+from bert_my.reports import (
+    comparison,
+    dev_predictions,
+    fonts,
+    page,
+    plots,
+    run_files,
+    sections_dev,
+    sections_mistakes,
+    sections_training,
+)
+
+FOLDER = "report"
+INDEX = "index.html"
+MAX_LABELS = 20  # that the head of the page lists
+ROWS = {dev_predictions.LABELING: "sentences"}
+
+
+def write(output_dir, find_font=fonts.find):
+    """Writes the report of a run from the files it left.
+
+    Args:
+      output_dir: the run's folder; the report goes to `report/` in it.
+      find_font: see `fonts.Names`.
+
+    Returns:
+      path of the page.
+
+    Raises:
+      InputError: see `run_files.read`.
+    """
+    run = run_files.read(output_dir)
+    name = os.path.basename(os.path.abspath(run.folder))
+    title = f"{run.task.name}: {name}" if run.task else name
+    sections = [
+        page.Section("Results", _results(run)),
+        page.Section(
+            "Training", sections_training.training([run], fonts.Names([""], find_font))
+        ),
+        page.Section(
+            "Dev set during training", sections_training.evaluations(run, find_font)
+        ),
+        *_dev_sections(run, find_font),
+        page.Section("Settings", _settings(run)),
+    ]
+    html = page.render(title, _lead(run), sections)
+    return _save(os.path.join(run.folder, FOLDER), "output_dir", html, sections)
+
+
+def compare(output_dirs, path, find_font=fonts.find):
+    """Writes one page that compares runs.
+
+    Args:
+      output_dirs: folders of the runs.
+      path: folder for the page and its pictures.
+      find_font: see `fonts.Names`.
+
+    Returns:
+      path of the page.
+
+    Raises:
+      InputError: see `run_files.read`.
+    """
+    runs = [run_files.read(folder) for folder in output_dirs]
+    sections = comparison.build(runs, find_font)
+    html = page.render(f"Comparison of {len(runs)} runs", [], sections)
+    return _save(str(path), "output", html, sections)
+
+
+def _save(folder, flag, html, sections):
+    """Writes the pictures and the page; returns the path of the page."""
+    files.make_folder(folder, flag)
+    for section in sections:
+        for part in section.parts:
+            if isinstance(part, plots.Picture):
+                target = os.path.join(folder, f"{part.name}.png")
+                with files.replacing_path(target) as temporary, open(
+                    temporary, "wb"
+                ) as writer:
+                    writer.write(part.png)
+    path = os.path.join(folder, INDEX)
+    with files.replacing(path) as writer:
+        writer.write(html)
+    return path
+
+
+def _lead(run):
+    """Returns the lines below the title: task, labels, dev rows, date."""
+    facts = []
+    if run.task:
+        labels = run.task.labels
+        listed = ", ".join(labels[:MAX_LABELS])
+        listed += ", …" if len(labels) > MAX_LABELS else ""
+        facts.append(f"Task {run.task.name}, {run.task.kind}.")
+        if labels:
+            facts.append(f"{len(labels)} labels: {listed}.")
+    else:
+        facts.append(f"There is no {run_files.TASK}, so the task is not known.")
+    if run.predictions:
+        rows = ROWS.get(run.task.kind, "rows")
+        facts.append(f"Dev set of {run.predictions.num_rows:,} {rows}.")
+    if run.evaluated_at:
+        facts.append(f"Evaluated on {run.evaluated_at:%Y-%m-%d %H:%M} UTC.")
+    return [page.sentence(" ".join(facts))]
+
+
+def _results(run):
+    """Returns the final metrics as tiles, those of single labels as a table."""
+    if not run.results:
+        return [
+            page.sentence(f"There is no {run_files.RESULTS}: no final evaluation ran.")
+        ]
+    main = run.task and run.task.main_metric
+    names = sections_training.metric_names([run.results], main)
+    of_label = [name for name in names if sections_training.is_of_label(name)]
+    shown = [(name, run.results[name]) for name in names if name not in of_label]
+    if "global_step" in run.results:
+        shown.append(("global_step", run.results["global_step"]))
+    parts = [page.tiles(shown, main)]
+    if of_label:
+        rows = [[name, page.number(run.results[name])] for name in of_label]
+        content = page.table(["metric", "value"], rows, ["key", "number"])
+        parts.append(page.details("Metrics of single labels", content))
+    return parts
+
+
+def _dev_sections(run, find_font):
+    """Returns the sections about predictions, and about mistakes."""
+    if not run.predictions:
+        missing = run_files.PREDICTIONS if run.task else run_files.TASK
+        why = f"There is no {missing}: nothing can be told about single predictions."
+        return [page.Section("Dev set", [page.sentence(why)])]
+    kind, mistakes = run.task.kind, run.predictions.mistakes
+    return [
+        page.Section("Dev set", sections_dev.build(run, find_font)),
+        page.Section("Mistakes", sections_mistakes.build(kind, mistakes)),
+    ]
+
+
+def _settings(run):
+    if run.settings is None:
+        return [page.sentence(f"There is no {run_files.SETTINGS}.")]
+    rows = [
+        [name, comparison.setting(value)]
+        for name, value in sorted(run.settings.items())
+    ]
+    return [page.table(["flag", "value"], rows, ["key", "value"])]

@@ -1,0 +1,41 @@
+"""Writes the evaluation report of a run again, or a page that compares runs.
+
+python scripts/report.py OUTPUT_DIR
+python scripts/report.py OUTPUT_DIR OUTPUT_DIR ... [--output=FOLDER]
+"""
+
+import argparse
+import logging
+import sys
+
+from bert_my.data.errors import InputError
+from bert_my.reports import report
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("output_dirs", nargs="+", metavar="OUTPUT_DIR")
+    parser.add_argument(
+        "--output",
+        metavar="FOLDER",
+        help="for the page of several runs (default: report_comparison)",
+    )
+    args = parser.parse_args()
+    is_one = len(args.output_dirs) == 1
+    if is_one and args.output:
+        parser.error("--output is for several folders; one has its page in report/")
+    logging.basicConfig(format="%(message)s")
+    try:
+        if is_one:
+            path = report.write(args.output_dirs[0])
+        else:
+            path = report.compare(args.output_dirs, args.output or "report_comparison")
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
