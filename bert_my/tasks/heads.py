@@ -1,13 +1,19 @@
-"""Heads: a representation of the sequence, and an objective on it.
+"""Representations: what an objective sees of an encoded text, or of its tokens.
 
 A representation is a function `(encoder, features, is_training)` that returns float32
-`[batch_size, width]`. An objective turns it into logits, losses and predictions.
+`[batch_size, width]` for a text, or `[batch_size, seq_length, width]` for its tokens.
+Padding never changes what is real, and a row of padding only gives finite values.
 """
 
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.data.features import FeatureSpec
+from bert_my.tasks import recurrent
+
+FILTER_WIDTHS = (1, 2, 3, 4)  # tokens that a convolution sees at once
+NUM_FILTERS = 256  # for each width
+NUM_LSTM_UNITS = 256  # for each direction
+NUM_LAST_LAYERS = 4
 
 
 def cls(encoder, features, is_training):
@@ -15,78 +21,168 @@ def cls(encoder, features, is_training):
     return encoder.get_pooled_output()
 
 
-REPRESENTATIONS = {"cls": cls}
+def mean_of_tokens(encoder, features, is_training):
+    """The mean of the last layer over real tokens: `[batch_size, hidden_size]`."""
+    mask = _real_tokens(features)
+    total = tf.reduce_sum(encoder.get_sequence_output() * mask, axis=1)
+    # A row without real tokens has the mean 0, not 0/0.
+    return total / tf.maximum(tf.reduce_sum(mask, axis=1), 1.0)
 
 
-def project(representation, num_outputs, dropout_prob):
-    """Linear layer with upstream's variables `output_weights` and `output_bias`.
+def max_of_tokens(encoder, features, is_training):
+    """The maximum of the last layer over real tokens: `[batch_size, hidden_size]`."""
+    return _max_over_tokens(encoder.get_sequence_output(), _real_tokens(features))
 
-    Args:
-      representation: float32 `[batch_size, width]`.
-      num_outputs: int.
-      dropout_prob: dropout of the representation; 0 outside of training.
+
+def cnn(encoder, features, is_training):
+    """Convolutions over the last layer, ReLU, and the maximum over real tokens.
+
+    Source: Kim 2014, "Convolutional neural networks for sentence classification".
 
     Returns:
-      float32 `[batch_size, num_outputs]`.
+      float32 `[batch_size, 1024]`: 256 filters for each of the widths 1, 2, 3 and 4.
     """
-    width = representation.shape.as_list()[-1]
-    weights = tf.get_variable(
-        "output_weights",
-        [num_outputs, width],
+    mask = _real_tokens(features)
+    # Without padding a filter would see zeros behind the last token, so with it too.
+    values = encoder.get_sequence_output() * mask
+    pooled = []
+    with tf.variable_scope("cnn"):
+        for width in FILTER_WIDTHS:
+            with tf.variable_scope(f"width_{width}"):
+                found = _convolve(values, width, NUM_FILTERS, tf.nn.relu)
+            pooled.append(_max_over_tokens(found, mask))
+    return tf.concat(pooled, axis=-1)
+
+
+def rcnn(encoder, features, is_training):
+    """Each token with its left and right context, and the maximum over real tokens.
+
+    The contexts are the states of a bidirectional LSTM; they and the token's vector go
+    through one layer with tanh. Source: Lai et al. 2015, "Recurrent convolutional
+    neural networks for text classification".
+
+    Returns:
+      float32 `[batch_size, 512]`.
+    """
+    tokens = encoder.get_sequence_output()
+    with tf.variable_scope("rcnn"):
+        contexts = lstm(encoder, features, is_training)
+        with tf.variable_scope("projection"):
+            # A convolution of width 1 is a dense layer on every token.
+            projected = _convolve(
+                tf.concat([contexts, tokens], axis=-1),
+                width=1,
+                num_filters=2 * NUM_LSTM_UNITS,
+                activation=tf.tanh,
+            )
+    return _max_over_tokens(projected, _real_tokens(features))
+
+
+def last_layers_of_cls(encoder, features, is_training):
+    """The vectors of [CLS] of the last four layers, side by side.
+
+    Source: Devlin et al. 2019, section 5.3. A smaller encoder gives all its layers.
+
+    Returns:
+      float32 `[batch_size, 4 * hidden_size]`.
+    """
+    layers = encoder.get_all_encoder_layers()[-NUM_LAST_LAYERS:]
+    return tf.concat([layer[:, 0, :] for layer in layers], axis=-1)
+
+
+def sequence(encoder, features, is_training):
+    """The last layer: `[batch_size, seq_length, hidden_size]`."""
+    return encoder.get_sequence_output()
+
+
+def lstm(encoder, features, is_training):
+    """A bidirectional LSTM over the last layer: `[batch_size, seq_length, 512]`."""
+    return recurrent.bidirectional_lstm(
+        encoder.get_sequence_output(), features["input_mask"], NUM_LSTM_UNITS
+    )
+
+
+def last_layers(encoder, features, is_training):
+    """The last four layers, side by side; a smaller encoder gives all its layers.
+
+    Source: Devlin et al. 2019, section 5.3.
+
+    Returns:
+      float32 `[batch_size, seq_length, 4 * hidden_size]`.
+    """
+    return tf.concat(encoder.get_all_encoder_layers()[-NUM_LAST_LAYERS:], axis=-1)
+
+
+TEXT_REPRESENTATIONS = {
+    "cls": cls,
+    "mean": mean_of_tokens,
+    "max": max_of_tokens,
+    "cnn": cnn,
+    "rcnn": rcnn,
+    "last4": last_layers_of_cls,
+}
+TOKEN_REPRESENTATIONS = {"sequence": sequence, "lstm": lstm, "last4": last_layers}
+
+
+def build(bert_config, features, is_training, represent, objective):
+    """Builds an encoder with a head on it.
+
+    Args:
+      bert_config: `modeling.BertConfig`.
+      features: dict with `input_ids`, `input_mask` and `segment_ids`, int32
+        `[batch_size, seq_length]`, and what the objective needs.
+      is_training: bool; False switches all dropout off.
+      represent: a representation, see the top of this file.
+      objective: one of `objectives.OBJECTIVES`, with the rank of that representation.
+
+    Returns:
+      `(losses, predictions)`, see `base.TaskOutputs`.
+    """
+    encoder = modeling.BertModel(
+        config=bert_config,
+        is_training=is_training,
+        input_ids=features["input_ids"],
+        input_mask=features["input_mask"],
+        token_type_ids=features["segment_ids"],
+    )
+    representation = represent(encoder, features, is_training)
+    return objective.build(representation, features, is_training)
+
+
+def _real_tokens(features):
+    """Returns float32 `[batch_size, seq_length, 1]`: 1 for real tokens, else 0."""
+    return tf.cast(tf.expand_dims(features["input_mask"], axis=-1), tf.float32)
+
+
+def _max_over_tokens(values, mask):
+    """Returns `[batch_size, width]`; 0 for a row without real tokens.
+
+    Args:
+      values: float32 `[batch_size, seq_length, width]`.
+      mask: see `_real_tokens`.
+    """
+    largest = tf.reduce_max(tf.where_v2(mask > 0, values, tf.float32.min), axis=1)
+    return largest * tf.reduce_max(mask, axis=1)
+
+
+def _convolve(values, width, num_filters, activation):
+    """Convolution over each token and the `width - 1` tokens behind it.
+
+    Args:
+      values: float32 `[batch_size, seq_length, hidden_size]`.
+      width: in tokens.
+      num_filters: int.
+      activation: function.
+
+    Returns:
+      float32 `[batch_size, seq_length, num_filters]`.
+    """
+    kernel = tf.get_variable(
+        "kernel",
+        [width, values.shape.as_list()[-1], num_filters],
         initializer=modeling.create_initializer(0.02),
     )
-    bias = tf.get_variable(
-        "output_bias", [num_outputs], initializer=tf.zeros_initializer()
-    )
-    representation = modeling.dropout(representation, dropout_prob)
-    return tf.nn.bias_add(tf.matmul(representation, weights, transpose_b=True), bias)
-
-
-class Softmax:
-    """One of several labels: cross entropy."""
-
-    label_spec = FeatureSpec("label_ids", (), is_input=False)
-
-    def __init__(self, num_labels, dropout_prob):
-        """Builds an objective.
-
-        Args:
-          num_labels: int; labels are 0 to `num_labels - 1`.
-          dropout_prob: dropout of the representation in training.
-        """
-        self.num_labels = num_labels
-        self.dropout_prob = dropout_prob
-
-    def build(self, encoder, representation, features, is_training):
-        """Builds the layers on top of a representation.
-
-        Args:
-          encoder: `modeling.BertModel`, for objectives that need more of it.
-          representation: float32 `[batch_size, width]`.
-          features: dict; `label_ids` int32 `[batch_size]` and `is_real_example` float32
-            `[batch_size]` if there is a loss to build.
-          is_training: bool.
-
-        Returns:
-          `(losses, predictions)`, see `TaskOutputs`. Predictions: `logits` and
-          `probabilities` float32 `[batch_size, num_labels]`, `label` int32
-          `[batch_size]`.
-        """
-        dropout_prob = self.dropout_prob if is_training else 0.0
-        logits = project(representation, self.num_labels, dropout_prob)
-        predictions = {
-            "logits": logits,
-            "probabilities": tf.nn.softmax(logits),
-            "label": tf.argmax(logits, axis=-1, output_type=tf.int32),
-        }
-        if self.label_spec.name not in features:
-            return {}, predictions
-        weights = features["is_real_example"]
-        per_example_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=features[self.label_spec.name], logits=logits
-        )
-        weighted_sum = tf.reduce_sum(per_example_loss * weights)
-        return {"loss": (weighted_sum, tf.reduce_sum(weights))}, predictions
-
-
-OBJECTIVES = {"softmax": Softmax}
+    bias = tf.get_variable("bias", [num_filters], initializer=tf.zeros_initializer())
+    values = tf.pad(values, [[0, 0], [0, width - 1], [0, 0]])
+    output = tf.nn.conv1d(values, kernel, stride=1, padding="VALID")
+    return activation(tf.nn.bias_add(output, bias))

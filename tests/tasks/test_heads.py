@@ -1,103 +1,339 @@
-"""Heads: shapes, gradients, losses, and rows that do not see one another or padding."""
+"""Heads: golden values, and every representation with every objective that fits.
+
+Of a whole head: gradients, and rows that do not see one another or padding.
+"""
+
+import collections
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.tasks import heads
+from bert_my.engine import towers
+from bert_my.tasks import heads, objectives
 from tests import helpers
+from tests.tasks import test_recurrent
 
 NUM_LABELS = 3
 IDS = np.array([[2, 6, 9, 3, 0, 0, 0], [2, 7, 3, 0, 0, 0, 0], [2, 5, 6, 7, 8, 9, 3]])
+LABELS = {
+    "softmax": np.array([2, 0, 1]),
+    "sigmoid": np.array([[1, 0, 1], [0, 0, 0], [0, 1, 1]]),
+    "mse": np.array([0.5, -1.0, 2.0]),
+    # The last row has context, and continuation pieces, that are not scored.
+    "token": np.array(
+        [[0, 1, 3, 0, 0, 0, 0], [0, 2, 0, 0, 0, 0, 0], [0, 0, 3, 0, 1, 2, 0]]
+    ),
+}
+LABELS["crf"] = LABELS["token"]
+TOKEN_MASK = np.array(
+    [[0, 1, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0], [0, 1, 1, 0, 1, 1, 0]]
+)
+CASES = [
+    (name, head)
+    for name, objective in objectives.OBJECTIVES.items()
+    for head in objective.representations
+]
 
 
-def features(length=7, weights=(1.0, 1.0, 1.0)):
-    ids = tf.constant(IDS[:, :length], tf.int32)
-    return {
-        "input_ids": ids,
-        "input_mask": tf.cast(ids > 0, tf.int32),
-        "segment_ids": tf.zeros_like(ids),
-        "label_ids": tf.constant([2, 0, 1]),
-        "is_real_example": tf.constant(weights),
+def rows_of(name):
+    """Returns the features of three rows for an objective."""
+    rows = {
+        "input_ids": IDS,
+        "input_mask": (IDS > 0).astype(int),
+        "segment_ids": np.zeros_like(IDS),
+        "label_ids": LABELS[name],
+        "is_real_example": np.array([1.0, 0.5, 1.0]),
     }
+    if name in ("token", "crf"):
+        rows["token_mask"] = TOKEN_MASK
+    return rows
 
 
-def build(head, objective, inputs, is_training=False):
-    config = modeling.BertConfig(30, **helpers.CONFIG)
-    encoder = modeling.BertModel(
-        config,
-        is_training,
-        inputs["input_ids"],
-        inputs["input_mask"],
-        inputs["segment_ids"],
-        scope="bert",
-    )
-    representation = heads.REPRESENTATIONS[head](encoder, inputs, is_training)
-    return heads.OBJECTIVES[objective](NUM_LABELS, dropout_prob=0.1).build(
-        encoder, representation, inputs, is_training
-    )
+def build(name, head, features, is_training=False):
+    # One layer is enough to mix the tokens of a row, and quicker to build.
+    config = modeling.BertConfig(30, **{**helpers.CONFIG, "num_hidden_layers": 1})
+    objective = objectives.OBJECTIVES[name](NUM_LABELS, dropout_prob=0.1)
+    represent = objective.representations[head]
+    return heads.build(config, features, is_training, represent, objective)
 
 
-def run(fetches):
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        return session.run(fetches)
+def load_heads(session):
+    """Gives the layers on top of the encoder weights large enough to see errors."""
+    rng = np.random.RandomState(5)
+    for variable in sorted(tf.trainable_variables(), key=lambda v: v.op.name):
+        if not variable.op.name.startswith("bert/"):
+            variable.load(0.1 * rng.randn(*variable.shape.as_list()), session)
 
 
-@pytest.mark.parametrize("objective", sorted(heads.OBJECTIVES))
-@pytest.mark.parametrize("head", sorted(heads.REPRESENTATIONS))
-def test_padding_never_changes_a_rows_logits(head, objective):
-    tf.set_random_seed(1)
-    long = {
-        **features(),
-        "input_ids": tf.pad(features()["input_ids"], [[0, 0], [0, 5]]),
+class Head:
+    """A head whose batches may have any size and length, as in an exported model."""
+
+    def __init__(self, name, head):
+        self.name, self.head = name, head
+        self.rows = rows_of(name)
+        with tf.Graph().as_default():
+            tf.set_random_seed(1)
+            self._features = self._placeholders()
+            losses, self._predictions = build(name, head, self._features)
+            self._loss = losses["loss"]
+            variables = {v.op.name: v for v in tf.trainable_variables()}
+            gradients = tf.gradients(self._loss[0], list(variables.values()))
+            found = dict(zip(variables, gradients))
+            self.unused = {name for name, g in found.items() if g is None}
+            self._gradients = {
+                name: tf.convert_to_tensor(g)
+                for name, g in found.items()
+                if g is not None
+            }
+            self.session = tf.Session()
+            with self.session.as_default():
+                self.session.run(tf.global_variables_initializer())
+                load_heads(self.session)
+
+    def _placeholders(self):
+        specs = objectives.OBJECTIVES[self.name](NUM_LABELS, 0.0)
+        shapes = {"label_ids": specs.label_spec.shape, "is_real_example": ()}
+        return {
+            name: tf.placeholder(
+                tf.float32 if value.dtype.kind == "f" else tf.int32,
+                [None, *shapes.get(name, (None,))],
+            )
+            for name, value in self.rows.items()
+        }
+
+    def _run(self, fetches, rows):
+        return self.session.run(
+            fetches, {self._features[name]: value for name, value in rows.items()}
+        )
+
+    def predict(self, rows):
+        return self._run(self._predictions, rows)
+
+    def learn(self, rows):
+        """Returns ((weighted sum, weight), gradients by variable)."""
+        return self._run([self._loss, self._gradients], rows)
+
+
+def largest(gradients):
+    """Returns the largest absolute value: what rounding errors are compared with."""
+    # The maximum of NaN and a number may be the number.
+    assert all(np.all(np.isfinite(gradient)) for gradient in gradients.values())
+    return max(np.abs(gradient).max() for gradient in gradients.values())
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def head(request):
+    made = Head(*request.param)
+    yield made
+    made.session.close()
+
+
+def test_padding_never_changes_a_row(head):
+    padded = {
+        name: np.pad(value, [(0, 0), (0, 5)], mode="constant")
+        if value.shape == IDS.shape
+        else value
+        for name, value in head.rows.items()
     }
-    for name in ("input_mask", "segment_ids"):
-        long[name] = tf.pad(long[name], [[0, 0], [0, 5]])
-    _, short_outputs = build(head, objective, features())
-    with tf.variable_scope("", reuse=True):
-        _, long_outputs = build(head, objective, long)
-    a, b = run([short_outputs["logits"], long_outputs["logits"]])
-    np.testing.assert_allclose(a, b, atol=1e-6)
+    expected, actual = head.predict(head.rows), head.predict(padded)
+    is_real = IDS > 0
+    for name, value in expected.items():
+        if value.shape[:2] == IDS.shape:
+            assert actual[name].shape[1] == 12
+            value, actual[name] = value[is_real], actual[name][:, :7][is_real]
+        np.testing.assert_allclose(actual[name], value, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("objective", sorted(heads.OBJECTIVES))
-@pytest.mark.parametrize("head", sorted(heads.REPRESENTATIONS))
-def test_every_variable_gets_a_gradient(head, objective):
-    losses, _ = build(head, objective, features(), is_training=True)
-    total = tf.add_n([loss for loss, _ in losses.values()])
-    variables = tf.trainable_variables()
-    gradients = run(list(map(tf.convert_to_tensor, tf.gradients(total, variables))))
-    for variable, gradient in zip(variables, gradients):
+def test_rows_do_not_see_one_another(head):
+    together = head.predict(head.rows)
+    for row in range(len(IDS)):
+        alone = head.predict({n: v[row : row + 1] for n, v in head.rows.items()})
+        for name, value in together.items():
+            np.testing.assert_allclose(alone[name][0], value[row], atol=1e-5)
+    assert not np.allclose(together["logits"][0], together["logits"][1], atol=1e-3)
+
+
+def test_every_variable_gets_a_gradient(head):
+    _, gradients = head.learn(head.rows)
+    # Only [CLS]'s own representation goes through the pooler.
+    pooler = {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
+    assert head.unused == (set() if head.head == "cls" else pooler)
+    smallest = 1e-6 * largest(gradients)
+    for name, gradient in gradients.items():
         # The softmax of the attention takes no notice of the key's bias.
-        is_zero = "key/bias" in variable.name
-        assert (np.abs(gradient).max() > 1e-6) != is_zero, variable.name
+        assert (np.abs(gradient).max() > smallest) != ("key/bias" in name), name
 
 
-def test_softmax_golden_values():
-    rng = np.random.RandomState(0)
-    representation = rng.randn(3, 5).astype(np.float32)
-    objective = heads.Softmax(NUM_LABELS, dropout_prob=0.1)
-    losses, predictions = objective.build(
-        None, tf.constant(representation), features(weights=(1.0, 0.5, 0.0)), False
-    )
-    variables = {v.op.name: v for v in tf.global_variables()}
-    w, (weighted_sum, weight), outputs = run([variables, losses["loss"], predictions])
-    logits = representation @ w["output_weights"].T + w["output_bias"]
-    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    np.testing.assert_allclose(outputs["logits"], logits, atol=1e-6)
-    np.testing.assert_allclose(outputs["probabilities"], probabilities, atol=1e-6)
-    np.testing.assert_array_equal(outputs["label"], logits.argmax(-1))
-    nll = -np.log([probabilities[0, 2], probabilities[1, 0]])
-    np.testing.assert_allclose(weighted_sum, nll[0] + 0.5 * nll[1], rtol=1e-6)
-    assert weight == 1.5
-    assert w["output_weights"].shape == (NUM_LABELS, 5)
+def test_rows_that_fill_up_a_batch_change_nothing(head):
+    filled = {
+        name: np.concatenate([value, np.zeros_like(value[:2])])
+        for name, value in head.rows.items()
+    }
+    expected_loss, expected = head.learn(head.rows)
+    loss, gradients = head.learn(filled)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
+    helpers.assert_all_close(gradients, expected, atol=1e-5 * largest(expected))
 
 
-def test_no_labels_no_losses():
-    inputs = features()
-    del inputs["label_ids"], inputs["is_real_example"]
-    losses, predictions = build("cls", "softmax", inputs)
-    assert losses == {}
-    assert set(predictions) == {"logits", "probabilities", "label"}
+def test_a_batch_without_any_real_row_is_finite(head):
+    nothing = {name: np.zeros_like(value) for name, value in head.rows.items()}
+    loss, gradients = head.learn(nothing)
+    assert loss == (0.0, 0.0)
+    assert largest(gradients) == 0.0
+    for name, value in head.predict(nothing).items():
+        assert np.all(np.isfinite(value)), name
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("softmax", "cnn"), ("mse", "rcnn"), ("crf", "lstm")]
+)
+def test_two_towers_learn_what_one_learns(name, head):
+    def learn(num_towers):
+        helpers.reset_graph()
+        devices = helpers.cpu_devices(num_towers)
+        names = devices.towers
+        with tf.device(names[0]):
+            # An even number of rows, with a static size.
+            features = {
+                key: tf.constant(
+                    np.concatenate([value, value[:1]]),
+                    tf.float32 if value.dtype.kind == "f" else tf.int32,
+                )
+                for key, value in rows_of(name).items()
+            }
+        by_tower = towers.build(
+            lambda _, part: build(name, head, part)[0], features, names
+        )
+        losses = towers.normalized_losses(by_tower)
+        pairs = towers.gradients(losses, tf.trainable_variables(), names)
+        with tf.Session(config=devices.session_config()) as session:
+            session.run(tf.global_variables_initializer())
+            test_recurrent.load_weights(
+                {v.op.name: v for v in tf.trainable_variables()}, session
+            )
+            return session.run(
+                {v.op.name: tf.convert_to_tensor(g) for g, v in pairs if g is not None}
+            )
+
+    one, two = learn(1), learn(2)
+    helpers.assert_all_close(two, one, atol=1e-5 * largest(one))
+
+
+Encoder = collections.namedtuple("Encoder", ["layers"])
+
+
+class FakeEncoder(Encoder):
+    """An encoder with given layers, float32 `[batch_size, seq_length, hidden_size]`."""
+
+    def get_pooled_output(self):
+        return -self.layers[-1][:, 0]
+
+    def get_sequence_output(self):
+        return self.layers[-1]
+
+    def get_all_encoder_layers(self):
+        return self.layers
+
+
+LAYERS = np.random.RandomState(8).randn(6, 3, 5, 4).astype(np.float32) - 1.0
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]])
+# What a row without real tokens has.
+IS_ANY = MASK.max(-1)[:, None]
+
+
+def represent(function, num_layers=6):
+    """Returns (representation, weights by name) of the fake encoder."""
+    encoder = FakeEncoder([tf.constant(layer) for layer in LAYERS[-num_layers:]])
+    output = function(encoder, {"input_mask": tf.constant(MASK, tf.int32)}, False)
+    variables = {v.op.name: v for v in tf.trainable_variables()}
+    with tf.Session() as session:
+        test_recurrent.load_weights(variables, session)
+        return session.run([output, variables])
+
+
+def max_over_real_tokens(values):
+    real = [row[is_real > 0] for row, is_real in zip(values, MASK)]
+    return [row.max(0) if len(row) else np.zeros(row.shape[1]) for row in real]
+
+
+def test_cls_is_the_pooled_output():
+    actual, _ = represent(heads.TEXT_REPRESENTATIONS["cls"])
+    np.testing.assert_array_equal(actual, -LAYERS[-1][:, 0])
+
+
+def test_mean_golden_values():
+    actual, _ = represent(heads.TEXT_REPRESENTATIONS["mean"])
+    last = LAYERS[-1]
+    expected = [last[0].mean(0), last[1, :2].mean(0), np.zeros(4)]
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_max_golden_values():
+    actual, _ = represent(heads.TEXT_REPRESENTATIONS["max"])
+    np.testing.assert_array_equal(actual, max_over_real_tokens(LAYERS[-1]))
+    assert np.min(actual[1]) < 0  # where zeros in place of padding would win
+
+
+def test_cnn_golden_values():
+    actual, weights = represent(heads.TEXT_REPRESENTATIONS["cnn"])
+    expected = []
+    for tokens, is_real in zip(LAYERS[-1], MASK):
+        # Zeros stand behind the last real token, as many as a filter can see.
+        num_real = is_real.sum()
+        padded = np.concatenate([tokens[:num_real], np.zeros((3, 4))])
+        filters = []
+        for width in (1, 2, 3, 4):
+            kernel = weights[f"cnn/width_{width}/kernel"].reshape(4 * width, 256)
+            bias = weights[f"cnn/width_{width}/bias"]
+            at = [
+                padded[i : i + width].ravel() @ kernel + bias for i in range(num_real)
+            ]
+            # ReLU is never below 0, and a row without tokens has 0.
+            filters.append(np.max([*at, np.zeros(256)], axis=0))
+        expected.append(np.concatenate(filters))
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
+    assert actual.shape == (3, 1024)
+
+
+def test_rcnn_golden_values():
+    actual, weights = represent(heads.TEXT_REPRESENTATIONS["rcnn"])
+    contexts = test_recurrent.lstm(weights, LAYERS[-1], MASK, scope="rcnn/lstm")
+    values = np.concatenate([contexts, LAYERS[-1]], axis=-1)
+    kernel = weights["rcnn/projection/kernel"][0]
+    hidden = np.tanh(values @ kernel + weights["rcnn/projection/bias"])
+    np.testing.assert_allclose(actual, max_over_real_tokens(hidden), atol=1e-4)
+    assert actual.shape == (3, 512)
+
+
+def test_lstm_golden_values():
+    actual, weights = represent(heads.TOKEN_REPRESENTATIONS["lstm"])
+    expected = test_recurrent.lstm(weights, LAYERS[-1], MASK)
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
+    assert actual.shape == (3, 5, 512)
+
+
+@pytest.mark.parametrize(("num_layers", "width"), [(6, 16), (4, 16), (2, 8)])
+def test_last_layers_golden_values(num_layers, width):
+    cls, _ = represent(heads.TEXT_REPRESENTATIONS["last4"], num_layers)
+    tokens, _ = represent(heads.TOKEN_REPRESENTATIONS["last4"], num_layers)
+    # [batch_size, seq_length, layer, hidden_size]
+    layers = np.moveaxis(LAYERS[-min(num_layers, 4) :], 0, 2)
+    np.testing.assert_array_equal(tokens, layers.reshape(3, 5, width))
+    np.testing.assert_array_equal(cls, tokens[:, 0])
+
+
+def test_sequence_is_the_last_layer():
+    actual, _ = represent(heads.TOKEN_REPRESENTATIONS["sequence"])
+    np.testing.assert_array_equal(actual, LAYERS[-1])
+
+
+def test_variables_are_in_the_scope_of_their_head():
+    names = set()
+    for name, function in heads.TEXT_REPRESENTATIONS.items():
+        helpers.reset_graph()
+        _, weights = represent(function)
+        assert all(variable.startswith(f"{name}/") for variable in weights)
+        names |= set(weights)
+    assert {name.split("/")[0] for name in names} == {"cnn", "rcnn"}

@@ -1,0 +1,118 @@
+"""Long short-term memory over masked sequences, in plain TensorFlow ops."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+import modeling
+
+
+class _Weights(NamedTuple):
+    """Of one direction; the gates stand in the order input, forget, cell, output."""
+
+    input_kernel: tf.Tensor  # [width, 4 * num_units]
+    recurrent_kernel: tf.Tensor  # [num_units, 4 * num_units]
+    bias: tf.Tensor  # [4 * num_units]
+
+
+def bidirectional_lstm(inputs, mask, num_units):
+    """Reads sequences from left to right and from right to left.
+
+    A position with mask 0 is passed over in both directions: it keeps the state and
+    gives 0, so padding changes nothing, wherever it is. Both directions run in one
+    loop. Its variables are in the scope `lstm`. Source: Hochreiter and Schmidhuber
+    1997; forget gate with a bias of 1 at the start: Jozefowicz et al. 2015.
+
+    Args:
+      inputs: float32 `[batch_size, seq_length, width]`.
+      mask: int32 `[batch_size, seq_length]`, 1 for real positions, else 0.
+      num_units: of each direction.
+
+    Returns:
+      float32 `[batch_size, seq_length, 2 * num_units]`: forward, then backward.
+    """
+    batch_size, seq_length, width = modeling.get_shape_list(inputs, expected_rank=3)
+    with tf.variable_scope("lstm"):
+        weights = [
+            _create_weights(name, width, num_units) for name in ("forward", "backward")
+        ]
+    # What does not depend on the state is one product for all steps and directions.
+    gates = tf.nn.bias_add(
+        tf.matmul(
+            modeling.reshape_to_matrix(inputs),
+            tf.concat([each.input_kernel for each in weights], axis=1),
+        ),
+        tf.concat([each.bias for each in weights], axis=0),
+    )
+    gates = tf.reshape(gates, [batch_size, seq_length, 2, 4 * num_units])
+    gates = tf.transpose(gates, [1, 2, 0, 3])  # [seq_length, 2, batch_size, ...]
+    is_real = tf.expand_dims(tf.transpose(tf.cast(mask, tf.float32)), axis=-1)
+    is_real = tf.stack([is_real, is_real], axis=1)  # [seq_length, 2, batch_size, 1]
+    kernels = tf.stack([each.recurrent_kernel for each in weights])
+    is_real = _reverse_backward(is_real)
+    states = _run(_reverse_backward(gates), is_real, kernels)
+    outputs = _reverse_backward(states * is_real)
+    outputs = tf.transpose(outputs, [2, 0, 1, 3])  # [batch_size, seq_length, 2, ...]
+    return tf.reshape(outputs, [batch_size, seq_length, 2 * num_units])
+
+
+def _create_weights(name, width, num_units):
+    initializer = tf.glorot_uniform_initializer()
+    forget_bias = np.repeat([0.0, 1.0, 0.0, 0.0], num_units).astype(np.float32)
+    with tf.variable_scope(name):
+        return _Weights(
+            tf.get_variable(
+                "input_kernel", [width, 4 * num_units], initializer=initializer
+            ),
+            tf.get_variable(
+                "recurrent_kernel", [num_units, 4 * num_units], initializer=initializer
+            ),
+            tf.get_variable(
+                "bias",
+                [4 * num_units],
+                initializer=tf.constant_initializer(forget_bias),
+            ),
+        )
+
+
+def _reverse_backward(values):
+    """Reverses the second direction of `[seq_length, 2, ...]` along the first axis."""
+    forward, backward = tf.unstack(values, axis=1)
+    return tf.stack([forward, tf.reverse(backward, axis=[0])], axis=1)
+
+
+def _run(gates, is_real, kernels):
+    """Runs the recurrence of both directions.
+
+    Args:
+      gates: float32 `[seq_length, 2, batch_size, 4 * num_units]`, without the state.
+      is_real: float32 `[seq_length, 2, batch_size, 1]`.
+      kernels: float32 `[2, num_units, 4 * num_units]`.
+
+    Returns:
+      float32 `[seq_length, 2, batch_size, num_units]`: the state after each step.
+    """
+    num_units = kernels.shape.as_list()[1]
+    seq_length, _, batch_size, _ = modeling.get_shape_list(gates)
+    gates = tf.TensorArray(tf.float32, seq_length).unstack(gates)
+    is_real = tf.TensorArray(tf.float32, seq_length).unstack(is_real)
+    zeros = tf.zeros([2, batch_size, num_units])
+
+    def body(step, state, cell, states):
+        total = gates.read(step) + tf.matmul(state, kernels)
+        input_gate, forget_gate, candidate, output_gate = tf.split(total, 4, axis=-1)
+        new_cell = tf.sigmoid(forget_gate) * cell
+        new_cell += tf.sigmoid(input_gate) * tf.tanh(candidate)
+        new_state = tf.sigmoid(output_gate) * tf.tanh(new_cell)
+        is_step = is_real.read(step) > 0
+        cell = tf.where_v2(is_step, new_cell, cell)
+        state = tf.where_v2(is_step, new_state, state)
+        return step + 1, state, cell, states.write(step, state)
+
+    _, _, _, states = tf.while_loop(
+        lambda step, *_: step < seq_length,
+        body,
+        (tf.constant(0), zeros, zeros, tf.TensorArray(tf.float32, seq_length)),
+    )
+    return states.stack()
