@@ -75,7 +75,12 @@ class LossScale:
 
 
 def apply_if_finite(
-    optimizer, grads_and_vars, global_step, loss_scale, clip_norm=optimization.CLIP_NORM
+    optimizer,
+    grads_and_vars,
+    global_step,
+    loss_scale,
+    clip_norm=optimization.CLIP_NORM,
+    after_update=None,
 ):
     """Creates a step: unscale, clip by the global norm, apply and count, or skip.
 
@@ -85,6 +90,8 @@ def apply_if_finite(
       global_step: integer variable; advanced by 1 by a finite step.
       loss_scale: `LossScale`.
       clip_norm: largest norm of all gradients together.
+      after_update: (optional) function that returns an op to run in a finite step when
+        the weights have changed, before the step is counted.
 
     Returns:
       `TrainStep`.
@@ -102,6 +109,8 @@ def apply_if_finite(
         scaled = [_multiply(gradient, factor) for gradient in gradients]
         update = optimizer.apply_gradients(zip(scaled, variables))
         with tf.control_dependencies([update]):
+            more = after_update() if after_update else update
+        with tf.control_dependencies([more]):
             advance = tf.assign_add(global_step, 1)
         return tf.group(advance, loss_scale.count_good_step())
 

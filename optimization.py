@@ -61,8 +61,14 @@ def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
     return tf.where_v2(step < num_warmup_steps, warming, decayed)
 
 
-def create_adamw(learning_rate, weight_decay_rate=WEIGHT_DECAY_RATE):
-    """Returns the optimizer with which BERT was pretrained."""
+def create_adamw(
+    learning_rate, weight_decay_rate=WEIGHT_DECAY_RATE, rate_multiplier=None
+):
+    """Returns the optimizer with which BERT was pretrained.
+
+    Args:
+      see `AdamWeightDecayOptimizer`.
+    """
     return AdamWeightDecayOptimizer(
         learning_rate=learning_rate,
         weight_decay_rate=weight_decay_rate,
@@ -70,6 +76,7 @@ def create_adamw(learning_rate, weight_decay_rate=WEIGHT_DECAY_RATE):
         beta_2=0.999,
         epsilon=1e-6,
         exclude_from_weight_decay=["LayerNorm", "layer_norm", "bias"],
+        rate_multiplier=rate_multiplier,
     )
 
 
@@ -85,6 +92,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         epsilon=1e-6,
         exclude_from_weight_decay=None,
         name="AdamWeightDecayOptimizer",
+        rate_multiplier=None,
     ):
         """Builds the optimizer.
 
@@ -96,6 +104,8 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
           epsilon: added to the square root of the second mean.
           exclude_from_weight_decay: list of patterns of names that do not decay.
           name: prefix of the ops.
+          rate_multiplier: (optional) function from a variable's name to the factor of
+            its learning rate.
         """
         super().__init__(False, name)
         self.learning_rate = tf.identity(learning_rate, name="learning_rate")
@@ -104,6 +114,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.exclude_from_weight_decay = exclude_from_weight_decay
+        self._rate_multiplier = rate_multiplier
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         """Creates the op that updates weights and slots.
@@ -154,9 +165,13 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         Upstream subtracts `learning_rate * (adam + decay * weight)` at once. Decaying
         first is the same up to rounding, as Adam's part does not read the weight.
         """
+        name = self._get_variable_name(variable.name)
+        learning_rate = self.learning_rate
+        if self._rate_multiplier is not None:
+            learning_rate *= self._rate_multiplier(name)
         decay = []
-        if self._do_use_weight_decay(self._get_variable_name(variable.name)):
-            rate = self.learning_rate * self.weight_decay_rate
+        if self._do_use_weight_decay(name):
+            rate = learning_rate * self.weight_decay_rate
             decay.append(tf.assign_sub(variable, rate * variable))
         if _is_resource(variable):
             apply_adam = tf.raw_ops.ResourceApplyAdam
@@ -172,7 +187,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
                 # Powers of 0 switch the bias correction off, as in upstream's formula.
                 beta1_power=0.0,
                 beta2_power=0.0,
-                lr=self.learning_rate,
+                lr=learning_rate,
                 beta1=self.beta_1,
                 beta2=self.beta_2,
                 epsilon=self.epsilon,

@@ -76,7 +76,6 @@ def _parse(dataset, records, batch_size):
 
 
 def next_features(dataset):
-    """Returns the tensors of the next batch; starts with the session's local init."""
+    """Returns (tensors of the next batch, op that begins with the first one)."""
     iterator = tf.data.make_initializable_iterator(dataset)
-    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
-    return iterator.get_next()
+    return iterator.get_next(), iterator.initializer

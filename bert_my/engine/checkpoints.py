@@ -7,13 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-import modeling
 from bert_my.data.errors import InputError
+from bert_my.engine import averages
 
 logger = logging.getLogger(__name__)
 
 DATA_POSITION = "data_position"
 GLOBAL_BATCH_SIZE = "global_batch_size"
+# Folder of the best checkpoint, in the output folder.
+BEST = "best"
 
 
 class Counters(NamedTuple):
@@ -89,12 +91,17 @@ def check_fits(checkpoint, variables, flag="init_checkpoint"):
     return missing
 
 
-def check_complete(checkpoint, variables):
-    """Raises an `InputError` if a checkpoint lacks a variable or a shape differs.
+def saver_for(checkpoint, variables):
+    """Returns a `tf.train.Saver` that restores variables from a checkpoint.
+
+    Where the checkpoint has an average of a variable, it is restored to that.
 
     Args:
       checkpoint: path, of `--init_checkpoint` or in `--output_dir`.
       variables: list of variables.
+
+    Raises:
+      InputError: if the checkpoint lacks a variable or a shape differs.
     """
     missing = check_fits(checkpoint, variables, "init_checkpoint or --output_dir")
     if missing:
@@ -103,6 +110,28 @@ def check_complete(checkpoint, variables):
             "and export need a trained model: add --do_train=true, or give the folder "
             "of one as --output_dir or its checkpoint as --init_checkpoint"
         )
+    return tf.train.Saver(names_in(checkpoint, variables))
+
+
+def names_in(checkpoint, variables):
+    """Returns a dict name in the checkpoint -> variable, for those that it has."""
+    names = {name for name, _ in tf.train.list_variables(checkpoint)}
+    found = {name_in(names, variable.op.name): variable for variable in variables}
+    return {name: variable for name, variable in found.items() if name in names}
+
+
+def name_in(names, variable_name):
+    """Returns the name under which a checkpoint has what is used of a variable.
+
+    Args:
+      names: those in the checkpoint.
+      variable_name: str.
+
+    Returns:
+      the name of its average, or its own if there is none.
+    """
+    average = averages.name_of(variable_name)
+    return average if average in names else variable_name
 
 
 def initialize_from(checkpoint, variables):
@@ -112,17 +141,23 @@ def initialize_from(checkpoint, variables):
     """
     check_exists(checkpoint)
     missing = check_fits(checkpoint, variables)
-    assignment_map, _ = modeling.get_assignment_map_from_checkpoint(
-        variables, checkpoint
+    found = names_in(checkpoint, variables)
+    tf.train.init_from_checkpoint(
+        checkpoint, {name: variable.op.name for name, variable in found.items()}
     )
-    tf.train.init_from_checkpoint(checkpoint, assignment_map)
     logger.info(
         "%d of %d variables start from %s; at random: %s",
-        len(assignment_map),
+        len(found),
         len(variables),
         checkpoint,
         ", ".join(missing) or "none",
     )
+
+
+def best(output_dir):
+    """Returns the path of the best checkpoint of a folder, or None."""
+    folder = os.path.join(output_dir, BEST)
+    return latest(folder) if os.path.isdir(folder) else None
 
 
 def latest(output_dir):

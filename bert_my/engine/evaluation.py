@@ -3,8 +3,10 @@
 Evaluation and prediction both use it; neither holds more of a set than it needs.
 """
 
+import collections
 import contextlib
 import csv
+import functools
 import logging
 import os
 import sys
@@ -20,6 +22,11 @@ from bert_my.engine import checkpoints, towers
 from bert_my.engine.devices import PRECISIONS, Devices
 
 logger = logging.getLogger(__name__)
+
+
+PREDICTIONS = "predictions.tsv"
+# The same for the dev set, with its labels.
+DEV_PREDICTIONS = "dev_predictions.tsv"
 
 
 class EvalSettings(NamedTuple):
@@ -47,39 +54,32 @@ class Batch(NamedTuple):
     losses: Dict[str, tuple]
 
 
-def forward(task, records, settings, targets=(), predictions=None):
-    """Runs the model over all records.
+class Pass(NamedTuple):
+    """A forward pass over a set, in a graph."""
 
-    Args:
-      task: `Task`.
-      records: `record_cache.Records`.
-      settings: `EvalSettings`.
-      targets: names of features to return.
-      predictions: names of predictions to return; None for all.
+    fetches: Batch  # tensors, with the rows that fill a batch up
+    initializer: tf.Operation  # puts the pass at the beginning of the set
+    num_examples: int
+    global_batch_size: int
 
-    Yields:
-      `Batch`; together they hold every row once, in the order of the records.
+    def batches(self, run):
+        """Yields the `Batch`es of the whole set.
 
-    Raises:
-      InputError: if the checkpoint does not fit the model.
-    """
-    with tf.Graph().as_default():
-        fetches = _build(task, records, settings, targets, predictions)
-        variables = tf.global_variables()
-        checkpoints.check_complete(settings.checkpoint, variables)
-        with tf.Session(config=settings.devices.session_config()) as session, tqdm(
+        Args:
+          run: function from tensors to values, as `tf.Session.run`.
+        """
+        run(self.initializer)
+        num_left = self.num_examples
+        with tqdm(
             desc="Forward",
-            total=records.num_examples,
+            total=num_left,
             unit=" rows",
+            leave=False,
             disable=not sys.stderr.isatty(),
         ) as progress:
-            tf.train.Saver(variables).restore(session, settings.checkpoint)
-            session.run([tf.tables_initializer(), tf.local_variables_initializer()])
-            session.graph.finalize()
-            num_left = records.num_examples
             while num_left:
-                batch = session.run(fetches)
-                num_rows = min(num_left, settings.global_batch_size)
+                batch = run(self.fetches)
+                num_rows = min(num_left, self.global_batch_size)
                 num_left -= num_rows
                 progress.update(num_rows)
                 yield Batch(
@@ -89,11 +89,22 @@ def forward(task, records, settings, targets=(), predictions=None):
                 )
 
 
-def _build(task, records, settings, targets, predictions):
-    """Returns the tensors of a `Batch`, with the rows that fill it up."""
+def build_pass(task, records, settings, targets=(), predictions=None):
+    """Builds a forward pass on all towers; no dropout.
+
+    Args:
+      task: `Task`.
+      records: `record_cache.Records`.
+      settings: `EvalSettings`.
+      targets: names of features to return.
+      predictions: names of predictions to return; None for all.
+
+    Returns:
+      `Pass`.
+    """
     devices = settings.devices.towers
     with tf.device("/cpu:0"):
-        features = input_pipeline.next_features(
+        features, initializer = input_pipeline.next_features(
             input_pipeline.eval_batches(records, settings.global_batch_size)
         )
 
@@ -104,7 +115,7 @@ def _build(task, records, settings, targets, predictions):
     outputs = towers.build(tower_fn, features, devices)
     names = outputs[0].predictions if predictions is None else predictions
     with tf.device("/cpu:0"):
-        return Batch(
+        fetches = Batch(
             {name: features[name] for name in targets},
             {
                 name: tf.concat([tower.predictions[name] for tower in outputs], axis=0)
@@ -118,69 +129,145 @@ def _build(task, records, settings, targets, predictions):
                 for name in outputs[0].losses
             },
         )
+    return Pass(fetches, initializer, records.num_examples, settings.global_batch_size)
 
 
-def evaluate(task, records, settings):
-    """Scores a checkpoint on a set with labels.
+def forward(task, records, settings, targets=(), predictions=None):
+    """Runs the model of a checkpoint over all records, in a graph of its own.
 
     Args:
-      task: `Task`.
-      records: `record_cache.Records` of the set.
-      settings: `EvalSettings`.
+      see `build_pass`.
 
-    Returns:
-      dict name -> number: the task's metrics, `eval_loss`, `loss` (the same, as
-      upstream's Estimator adds it) and `global_step`.
+    Yields:
+      `Batch`; together they hold every row once, in the order of the records.
+
+    Raises:
+      InputError: if the checkpoint does not fit the model.
     """
-    targets, predictions, losses = {}, {}, {}
-    for batch in forward(
-        task, records, settings, task.scored_targets, task.scored_predictions
-    ):
-        for total, part in ((targets, batch.targets), (predictions, batch.predictions)):
+    with tf.Graph().as_default():
+        forward_pass = build_pass(task, records, settings, targets, predictions)
+        saver = checkpoints.saver_for(settings.checkpoint, tf.global_variables())
+        with tf.Session(config=settings.devices.session_config()) as session:
+            saver.restore(session, settings.checkpoint)
+            session.run([tf.tables_initializer(), tf.local_variables_initializer()])
+            session.graph.finalize()
+            yield from forward_pass.batches(session.run)
+
+
+class Scorer:
+    """Adds up what the metrics of a set need, and nothing more."""
+
+    def __init__(self, task):
+        self._task = task
+        self._targets, self._predictions, self._losses = {}, {}, {}
+
+    def add(self, batch):
+        """Adds a `Batch` that has the task's scored targets and predictions."""
+        task = self._task
+        kept = task.scored(
+            {name: batch.targets[name] for name in task.scored_targets},
+            {name: batch.predictions[name] for name in task.scored_predictions},
+        )
+        for total, part in zip((self._targets, self._predictions), kept):
             for name, rows in part.items():
                 total.setdefault(name, []).append(rows)
         for name, pair in batch.losses.items():
-            losses[name] = np.add(losses.get(name, (0.0, 0.0)), pair)
-    loss = float(sum(weighted_sum / weight for weighted_sum, weight in losses.values()))
-    scores = task.score(
-        {name: np.concatenate(rows) for name, rows in targets.items()},
-        {name: np.concatenate(rows) for name, rows in predictions.items()},
-    )
+            self._losses[name] = np.add(self._losses.get(name, (0.0, 0.0)), pair)
+
+    def scores(self):
+        """Returns a dict name -> number.
+
+        The task's metrics, `eval_loss`, and `loss`: the same, as upstream's Estimator
+        adds it.
+        """
+        means = [total / weight for total, weight in self._losses.values()]
+        loss = float(sum(means))
+        scores = self._task.score(
+            *(
+                {name: np.concatenate(rows) for name, rows in parts.items()}
+                for parts in (self._targets, self._predictions)
+            )
+        )
+        return {**scores, "eval_loss": loss, "loss": loss}
+
+
+def evaluate(task, records, examples, settings, output_dir):
+    """Scores a checkpoint on a set with labels, and writes its predictions.
+
+    Args:
+      task, records, settings: see `build_pass`.
+      examples: iterator over the examples from which the records were made.
+      output_dir: folder for the file `DEV_PREDICTIONS`.
+
+    Returns:
+      dict name -> number, see `Scorer.scores`, and `global_step`.
+    """
+    scorer = Scorer(task)
+
+    def rows():
+        for batch in forward(task, records, settings, task.scored_targets):
+            scorer.add(batch)
+            yield from _rows_of(batch)
+
+    path = os.path.join(output_dir, DEV_PREDICTIONS)
+    _write(task, examples, rows(), {PREDICTIONS: path})
     step = checkpoints.read_counters(settings.checkpoint).global_step
-    return {**scores, "eval_loss": loss, "loss": loss, "global_step": step}
+    return {**scorer.scores(), "global_step": step}
 
 
 def predict(task, records, examples, settings, output_dir):
-    """Writes the prediction files of a set, a line for each row, in the input's order.
-
-    Cells are separated by tabs and quoted where they must be, as spreadsheets and
-    pandas read it by themselves: texts may hold tabs, quotes and line ends.
+    """Writes the prediction files of a set, in the input's order.
 
     Args:
-      task: `Task`.
-      records: `record_cache.Records` of the set.
-      examples: iterator over the `Example`s from which the records were made.
-      settings: `EvalSettings`.
-      output_dir: folder for the files.
+      see `evaluate`.
 
     Returns:
       list of the paths written.
     """
-    headers = task.prediction_headers
-    paths = {name: os.path.join(output_dir, name) for name in headers}
+    batches = forward(task, records, settings)
+    paths = {name: os.path.join(output_dir, name) for name in task.prediction_headers}
+    _write(task, examples, (row for b in batches for row in _rows_of(b)), paths)
+    return list(paths.values())
+
+
+def _rows_of(batch):
+    """Yields a dict prediction name -> array for each row of a batch."""
+    for row in zip(*batch.predictions.values()):
+        yield dict(zip(batch.predictions, row))
+
+
+def _write(task, examples, rows, paths):
+    """Writes the prediction files that are in `paths`, a dict name -> path.
+
+    Cells of files with a header are separated by tabs and quoted where they must be, as
+    spreadsheets and pandas read it by themselves: texts may hold tabs, quotes and line
+    ends. Cells of the other files are joined by tabs.
+    """
     with contextlib.ExitStack() as stack:
         writers = {}
-        for name, header in headers.items():
-            stream = stack.enter_context(files.replacing(paths[name]))
-            writers[name] = csv.writer(stream, delimiter="\t", lineterminator="\n")
-            if header is not None:
-                writers[name].writerow(header)
-        rows = (
-            dict(zip(batch.predictions, row))
-            for batch in forward(task, records, settings)
-            for row in zip(*batch.predictions.values())
-        )
+        for name, path in paths.items():
+            stream = stack.enter_context(files.replacing(path))
+            header = task.prediction_headers[name]
+            if header is None:
+                writers[name] = functools.partial(_write_plain, stream)
+            else:
+                writers[name] = functools.partial(_write_quoted, stream)
+                _write_quoted(stream, header)
         for lines in task.format_predictions(examples, rows):
-            for name, cells in lines.items():
-                writers[name].writerow(cells)
-    return list(paths.values())
+            for name in paths.keys() & lines.keys():
+                writers[name](lines[name])
+        # All rows have a line by now; the pass over them ends here.
+        collections.deque(rows, maxlen=0)
+
+
+def _write_quoted(stream, cells):
+    # A carriage return is a line end for many readers, but not for `csv.writer`.
+    has_return = any("\r" in str(cell) for cell in cells)
+    quoting = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
+    csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=quoting).writerow(
+        cells
+    )
+
+
+def _write_plain(stream, cells):
+    stream.write("\t".join(map(str, cells)) + "\n")

@@ -15,7 +15,7 @@ import tensorflow.compat.v1 as tf
 import modeling
 from bert_my.data import files
 from bert_my.data.errors import InputError
-from bert_my.engine import checkpoints, pretrained
+from bert_my.engine import averages, checkpoints, pretrained
 
 
 class Name(NamedTuple):
@@ -30,6 +30,8 @@ class Name(NamedTuple):
 _HF_ACTIVATIONS = {"gelu": "gelu_erf", "gelu_new": "gelu", "relu": "relu"}
 _HF_TANH_GELUS = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
 _CONFIG_KEYS = tuple(modeling.BertConfig(vocab_size=0).to_dict())
+_AVERAGE = averages.name_of("")
+_NOT_WEIGHTS = ("/adam_m", "/adam_v", _AVERAGE)
 _NOT_STORED = ("embeddings.position_ids", "cls.predictions.decoder.")
 
 
@@ -92,6 +94,7 @@ class Report(NamedTuple):
 
     converted: Dict[str, tuple]
     not_converted: Dict[str, tuple]  # by the name they were read under
+    are_averages: bool = False  # whether averages stand for the weights
 
     def __str__(self):
         numbers = sum(int(np.prod(shape)) for shape in self.converted.values())
@@ -99,6 +102,8 @@ class Report(NamedTuple):
             f"{len(self.converted)} tensors, {numbers:,} numbers converted; names and "
             "shapes are those of the config's model and those read back"
         ]
+        if self.are_averages:
+            lines.append("  these are the averages of the weights, see --ema_decay")
         lines += [
             f"  not converted: {name} {list(shape)}"
             for name, shape in sorted(self.not_converted.items())
@@ -152,7 +157,8 @@ def from_hf(hf_dir, output_dir):
 def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir):
     """Writes model.safetensors, config.json and vocab.txt from a TensorFlow checkpoint.
 
-    Optimizer slots and the global step are left out.
+    Of a run with averages they are taken, as evaluation does. Optimizer slots and the
+    global step are left out.
 
     Returns:
       `Report`.
@@ -175,12 +181,11 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir):
     has_heads = any(not name.ours.startswith("bert/") for name in table)
     tensors = {}
     for name in table:
-        value = reader.get_tensor(name.ours)
+        value = reader.get_tensor(checkpoints.name_in(shapes, name.ours))
         prefix = "bert." if has_heads and name.ours.startswith("bert/") else ""
         tensors[prefix + name.theirs] = np.ascontiguousarray(
             value.T if name.is_transposed else value
         )
-        del shapes[name.ours]
     os.makedirs(hf_output_dir, exist_ok=True)
     path = os.path.join(hf_output_dir, "model.safetensors")
     safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
@@ -190,9 +195,9 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir):
     meant = {name: value.shape for name, value in tensors.items()}
     read_back = safetensors.numpy.load_file(path)
     _check_written(meant, {name: value.shape for name, value in read_back.items()})
-    slots = ("/adam_m", "/adam_v")
-    left = {name: shape for name, shape in shapes.items() if not name.endswith(slots)}
-    return Report(meant, left)
+    left = set(shapes) - {name.ours for name in table}
+    left = {name: shapes[name] for name in left if not name.endswith(_NOT_WEIGHTS)}
+    return Report(meant, left, any(name.endswith(_AVERAGE) for name in shapes))
 
 
 def _check_against_model(shapes, config, source):

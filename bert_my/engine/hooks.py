@@ -73,6 +73,7 @@ class ProgressHook(tf.train.SessionRunHook):
     def __init__(
         self,
         graph,
+        training_history,
         num_train_steps,
         global_batch_size,
         num_examples,
@@ -83,6 +84,7 @@ class ProgressHook(tf.train.SessionRunHook):
 
         Args:
           graph: `training.TrainGraph`.
+          training_history: `history.TrainingHistory`.
           num_train_steps: step at which the run ends.
           global_batch_size: rows of a step.
           num_examples: rows of an epoch.
@@ -90,6 +92,7 @@ class ProgressHook(tf.train.SessionRunHook):
           output_dir: folder for the events.
         """
         self._graph = graph
+        self._history = training_history
         self._num_train_steps = num_train_steps
         self._global_batch_size = global_batch_size
         self._num_examples = num_examples
@@ -130,11 +133,15 @@ class ProgressHook(tf.train.SessionRunHook):
         self._step += 1
         if self._bar is not None:
             self._bar.update()
+        speed = None
         if self._step % self._logging_steps == 0 or self._step == self._num_train_steps:
-            self._report(*values)
+            speed = self._report(*values)
             self._num_timed = self._seconds = 0
+        loss, learning_rate, _ = values
+        self._history.add(self._step, loss, learning_rate, speed)
 
     def _report(self, loss, learning_rate, loss_scale):
+        """Reports the speed and the values of a step; returns the rows per second."""
         steps_per_second = self._num_timed / self._seconds if self._num_timed else 0.0
         values = {
             "loss": float(loss),
@@ -168,8 +175,37 @@ class ProgressHook(tf.train.SessionRunHook):
             self._bar.set_postfix_str(text)
         else:
             logger.info("step %d/%d %s", self._step, self._num_train_steps, text)
+        return values["examples_per_second"]
 
     def end(self, session):
         self._events.flush()
         if self._bar is not None:
             self._bar.close()
+
+
+class EvaluationHook(tf.train.SessionRunHook):
+    """Evaluates after some steps, and stops the run if that says so (`after_run`)."""
+
+    def __init__(self, step, first_step, evaluate, is_due):
+        """Watches a step.
+
+        Args:
+          step: `custom_optimization.TrainStep`.
+          first_step: steps done before this run.
+          evaluate: function `(session, step)` that returns whether to stop.
+          is_due: function of a step that returns whether to evaluate after it.
+        """
+        self._train_step = step
+        self._step = first_step
+        self._evaluate = evaluate
+        self._is_due = is_due
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._train_step.is_finite)
+
+    def after_run(self, run_context, run_values):
+        if not run_values.results:
+            return
+        self._step += 1
+        if self._is_due(self._step) and self._evaluate(run_context.session, self._step):
+            run_context.request_stop()

@@ -4,6 +4,8 @@ The order within a step is fixed: reduce, unscale, clip, then apply and count if
 gradients are finite, else skip (see `custom_optimization.apply_if_finite`).
 """
 
+import contextlib
+import functools
 import logging
 from typing import NamedTuple, Optional
 
@@ -14,10 +16,21 @@ import modeling
 import optimization
 from bert_my.data import input_pipeline
 from bert_my.data.errors import InputError
-from bert_my.engine import checkpoints, hooks, towers
+from bert_my.engine import (
+    adversarial,
+    averages,
+    checkpoints,
+    dev_evaluation,
+    history,
+    hooks,
+    layers,
+    towers,
+)
 from bert_my.engine.devices import PRECISIONS, Devices
 
 logger = logging.getLogger(__name__)
+
+WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 
 
 class TrainSettings(NamedTuple):
@@ -36,6 +49,13 @@ class TrainSettings(NamedTuple):
     save_checkpoints_steps: int  # steps from one to the next
     keep_checkpoint_max: int  # 0 for all
     logging_steps: int  # steps from one line to the next
+    freeze: Optional[str]  # see `layers.freeze`
+    layer_lr_decay: float  # see `layers.rate_multiplier`
+    head_learning_rate: Optional[float]  # None: `learning_rate`
+    ema_decay: float  # see `averages.Averages`; 0 for none
+    adversarial: Optional[str]  # one of `adversarial.METHODS`
+    adversarial_epsilon: float  # see `adversarial.add_fgm`
+    overwrite_output_dir: bool  # begin anew, whatever is in `output_dir`
 
     @property
     def global_batch_size(self):
@@ -53,8 +73,13 @@ class Plan(NamedTuple):
     first_step: int
     first_row: int  # position in the data; skipped steps have moved it on too
 
-    def describe(self, settings, num_parameters):
-        """Returns the lines that are printed at the start."""
+    def describe(self, settings, trained):
+        """Returns the lines that are printed at the start.
+
+        Args:
+          settings: `TrainSettings`.
+          trained: list of the variables that train.
+        """
         facts = [
             ("devices", settings.devices),
             ("towers", len(settings.devices.towers)),
@@ -65,8 +90,10 @@ class Plan(NamedTuple):
             ("steps", self.num_train_steps),
             ("warm-up steps", self.num_warmup_steps),
             ("precision", settings.precision),
-            ("trainable parameters", f"{num_parameters:,}"),
+            ("trained parameters", f"{checkpoints.num_parameters(trained):,}"),
         ]
+        if settings.freeze:
+            facts.append(("trained parts", layers.describe(trained)))
         if self.first_step:
             facts.append(("resumes after step", self.first_step))
         return [f"  {name:<21} {value}" for name, value in facts]
@@ -81,7 +108,9 @@ def make_plan(num_examples, settings):
     num_train_steps = input_pipeline.num_train_steps(
         num_examples, settings.num_train_epochs, settings.global_batch_size
     )
-    checkpoint = checkpoints.latest(settings.output_dir)
+    checkpoint = None
+    if not settings.overwrite_output_dir:
+        checkpoint = checkpoints.latest(settings.output_dir)
     counters = checkpoints.Counters(0, 0, 0)
     if checkpoint:
         counters = checkpoints.read_counters(checkpoint)
@@ -103,13 +132,15 @@ def make_plan(num_examples, settings):
 
 
 class TrainGraph(NamedTuple):
-    """The ops of a step. `step`: `custom_optimization.TrainStep`."""
+    """The ops of a step."""
 
     step: custom_optimization.TrainStep
     train_op: tf.Operation  # does the step and counts the rows of the data
     loss: tf.Tensor  # float32, of the global batch
     learning_rate: tf.Tensor
     global_step: tf.Variable
+    trained: list  # of the variables that train
+    averages: Optional[averages.Averages]
 
 
 def build_graph(task, features, settings, plan):
@@ -130,33 +161,78 @@ def build_graph(task, features, settings, plan):
         loss_scale = custom_optimization.LossScale(settings.precision == "fp16")
         data_position = _counter(checkpoints.DATA_POSITION, 0)
         _counter(checkpoints.GLOBAL_BATCH_SIZE, settings.global_batch_size)
-        learning_rate = optimization.learning_rate_at(
-            global_step,
-            settings.learning_rate,
-            plan.num_train_steps,
-            plan.num_warmup_steps,
-        )
-        optimizer = optimization.create_adamw(learning_rate, settings.weight_decay)
+        optimizer = _create_optimizer(task, global_step, settings, plan)
 
-    def tower_fn(index, tower_features):
-        dropout = modeling.StatelessDropout(settings.seed, index, global_step)
-        with modeling.computing(PRECISIONS[settings.precision], dropout):
-            return task.build(tower_features, is_training=True).losses
+    def build_losses(name):
+        def tower_fn(index, tower_features):
+            source = modeling.StatelessDropout(name, index, global_step)
+            with modeling.computing(PRECISIONS[settings.precision], source):
+                return task.build(tower_features, is_training=True).losses
 
-    losses = towers.normalized_losses(towers.build(tower_fn, features, devices))
-    grads_and_vars = towers.gradients(
-        [loss * loss_scale.value for loss in losses], tf.trainable_variables(), devices
+        return towers.normalized_losses(towers.build(tower_fn, features, devices))
+
+    losses = build_losses(settings.seed)
+    trained = layers.freeze(
+        tf.trainable_variables(), settings.freeze, task.bert_config.num_hidden_layers
     )
+    grads_and_vars = _gradients(losses, build_losses, trained, loss_scale, settings)
     with tf.device(devices[0]):
+        averaged, after_update = None, None
+        if settings.ema_decay:
+            averaged = averages.Averages(trained, settings.ema_decay)
+            after_update = functools.partial(averaged.update, global_step)
         step = custom_optimization.apply_if_finite(
-            optimizer, grads_and_vars, global_step, loss_scale
+            *(optimizer, grads_and_vars, global_step, loss_scale),
+            after_update=after_update,
         )
         with tf.control_dependencies([step.op]):
             num_rows = tf.reduce_sum(features["is_real_example"])
             train_op = tf.group(
                 tf.assign_add(data_position, tf.cast(num_rows, tf.int64))
             )
-        return TrainGraph(step, train_op, tf.add_n(losses), learning_rate, global_step)
+        return TrainGraph(
+            *(step, train_op, tf.add_n(losses), optimizer.learning_rate, global_step),
+            *(trained, averaged),
+        )
+
+
+def _create_optimizer(task, global_step, settings, plan):
+    """Returns AdamW with the schedule, and the rate of each layer."""
+    rate_multiplier = None
+    if settings.layer_lr_decay != 1 or settings.head_learning_rate is not None:
+        head_rate = settings.head_learning_rate or settings.learning_rate
+        rate_multiplier = layers.rate_multiplier(
+            task.bert_config.num_hidden_layers,
+            settings.layer_lr_decay,
+            head_rate / settings.learning_rate,
+        )
+    learning_rate = optimization.learning_rate_at(
+        *(global_step, settings.learning_rate),
+        *(plan.num_train_steps, plan.num_warmup_steps),
+    )
+    return optimization.create_adamw(
+        learning_rate, settings.weight_decay, rate_multiplier
+    )
+
+
+def _gradients(losses, build_losses, trained, loss_scale, settings):
+    """Returns (gradient of the scaled loss, variable) of the variables that train."""
+    devices = settings.devices.towers
+
+    def gradients_of(tower_losses, variables):
+        scaled = [loss * loss_scale.value for loss in tower_losses]
+        return towers.gradients(scaled, variables, devices)
+
+    if not settings.adversarial:
+        return gradients_of(losses, trained)
+    (table,) = [v for v in tf.trainable_variables() if v.op.name == WORD_EMBEDDINGS]
+    # The perturbation needs the gradient of the words, even if they do not train.
+    variables = trained if table in trained else [*trained, table]
+    grads_and_vars = adversarial.add_fgm(
+        *(gradients_of(losses, variables), table, settings.adversarial_epsilon),
+        lambda: gradients_of(build_losses(f"{settings.seed}/adversarial"), variables),
+    )
+    return grads_and_vars[: len(trained)]
 
 
 def _counter(name, value):
@@ -166,14 +242,16 @@ def _counter(name, value):
     )
 
 
-def train(task, records, settings, more_hooks=()):
+def train(task, records, settings, dev=None, start=None):
     """Trains a task to the end of its plan, from the last checkpoint if there is one.
 
     Args:
       task: `Task`.
       records: `record_cache.Records` of the train split.
       settings: `TrainSettings`.
-      more_hooks: `tf.train.SessionRunHook`s to run beside the usual ones.
+      dev: (optional) `(Records, DevSettings, EvalSettings)` for evaluations.
+      start: (optional) function to call when all is checked, before the first step.
+        With `overwrite_output_dir` it has to delete the run in `output_dir`.
 
     Raises:
       InputError: if the initial checkpoint does not fit.
@@ -183,7 +261,7 @@ def train(task, records, settings, more_hooks=()):
     with tf.Graph().as_default():
         tf.set_random_seed(settings.seed)
         with tf.device("/cpu:0"):
-            features = input_pipeline.next_features(
+            features, initializer = input_pipeline.next_features(
                 input_pipeline.train_batches(
                     records,
                     settings.global_batch_size,
@@ -192,22 +270,28 @@ def train(task, records, settings, more_hooks=()):
                     plan.first_row,
                 )
             )
+            tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
         graph = build_graph(task, features, settings, plan)
-        variables = tf.trainable_variables()
-        logger.info(
-            "Training plan:\n%s",
-            "\n".join(plan.describe(settings, checkpoints.num_parameters(variables))),
+        evaluation = dev and dev_evaluation.DevEvaluation(
+            *(task, *dev, graph.averages, plan.first_step)
         )
-        if plan.first_step >= plan.num_train_steps:
-            logger.info(
-                "Nothing left to train: %s is at step %d of %d",
-                settings.output_dir,
-                plan.first_step,
-                plan.num_train_steps,
-            )
+        logger.info(
+            "Training plan:\n%s", "\n".join(plan.describe(settings, graph.trained))
+        )
+        is_patience_out = evaluation and evaluation.is_patience_out
+        is_done = plan.first_step >= plan.num_train_steps or is_patience_out
+        if not is_done:
+            _initialize(tf.trainable_variables(), settings, plan)
+        if start:
+            start()
+        if not is_done:
+            _run(graph, settings, plan, evaluation)
             return
-        _initialize(variables, settings, plan)
-        _run(graph, settings, plan, more_hooks)
+        logger.info(
+            "Nothing left to train: %s is at step %d of %d%s",
+            *(settings.output_dir, plan.first_step, plan.num_train_steps),
+            ", and was stopped early" if is_patience_out else "",
+        )
 
 
 def _initialize(variables, settings, plan):
@@ -230,31 +314,48 @@ def _initialize(variables, settings, plan):
         logger.warning("No --init_checkpoint: training from random weights")
 
 
-def _run(graph, settings, plan, more_hooks):
+def _run(graph, settings, plan, evaluation):
     scaffold = tf.train.Scaffold(
         # Relative, so that a folder can be copied or moved and still be resumed.
         saver=tf.train.Saver(
             max_to_keep=settings.keep_checkpoint_max, save_relative_paths=True
         )
     )
-    progress = hooks.ProgressHook(
-        graph,
-        num_train_steps=plan.num_train_steps,
-        global_batch_size=settings.global_batch_size,
-        num_examples=plan.num_examples,
-        logging_steps=settings.logging_steps,
-        output_dir=settings.output_dir,
+    training_history = history.TrainingHistory(settings.output_dir, plan.first_step)
+    run_hooks = [
+        tf.train.StopAtStepHook(last_step=plan.num_train_steps),
+        hooks.SkippedStepsHook(graph.step),
+        hooks.ProgressHook(
+            *(graph, training_history),
+            num_train_steps=plan.num_train_steps,
+            global_batch_size=settings.global_batch_size,
+            num_examples=plan.num_examples,
+            logging_steps=settings.logging_steps,
+            output_dir=settings.output_dir,
+        ),
+    ]
+    if evaluation:
+        run_hooks.append(
+            hooks.EvaluationHook(
+                *(graph.step, plan.first_step, evaluation.run),
+                is_due=lambda step: evaluation.is_due(step, plan, settings),
+            )
+        )
+    # The last of all: a checkpoint must not be ahead of what is written of its step,
+    # for a run that is killed between the two goes on from the checkpoint.
+    run_hooks.append(
+        tf.train.CheckpointSaverHook(
+            settings.output_dir,
+            save_steps=settings.save_checkpoints_steps,
+            scaffold=scaffold,
+        )
     )
-    with tf.train.MonitoredTrainingSession(
+    with contextlib.closing(training_history), tf.train.MonitoredTrainingSession(
         checkpoint_dir=settings.output_dir,
         scaffold=scaffold,
-        hooks=[
-            tf.train.StopAtStepHook(last_step=plan.num_train_steps),
-            hooks.SkippedStepsHook(graph.step),
-            progress,
-            *more_hooks,
-        ],
-        save_checkpoint_steps=settings.save_checkpoints_steps,
+        hooks=run_hooks,
+        save_checkpoint_steps=None,
+        save_checkpoint_secs=None,
         save_summaries_steps=None,
         save_summaries_secs=None,
         log_step_count_steps=None,

@@ -63,13 +63,13 @@ def _write_saved_model(task, checkpoint, path):
             name: tf.identity(value, name) for name, value in predictions.items()
         }
         variables = tf.global_variables()
-        checkpoints.check_complete(checkpoint, variables)
+        restorer = checkpoints.saver_for(checkpoint, variables)
         saver = tf.train.Saver(variables)
         builder = tf.saved_model.Builder(path)
         # Nothing is computed, so no GPU is taken from whoever uses it.
         config = tf.ConfigProto(device_count={"GPU": 0})
         with tf.Session(graph=graph, config=config) as session:
-            saver.restore(session, checkpoint)
+            restorer.restore(session, checkpoint)
             builder.add_meta_graph_and_variables(
                 session,
                 [tf.saved_model.tag_constants.SERVING],

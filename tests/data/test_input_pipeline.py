@@ -27,9 +27,9 @@ def records(tmp_path):
 
 def batches(dataset, limit=100):
     output = []
-    tensors = input_pipeline.next_features(dataset)
+    tensors, initializer = input_pipeline.next_features(dataset)
     with tf.Session() as session:
-        session.run(tf.tables_initializer())
+        session.run(initializer)
         for _ in range(limit):
             try:
                 output.append(session.run(tensors))

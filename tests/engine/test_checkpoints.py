@@ -43,7 +43,7 @@ def test_missing_variables_are_returned(checkpoint):
     variables = [tf.get_variable("bert/a", [2, 3]), tf.get_variable("new", [1])]
     assert checkpoints.check_fits(checkpoint, variables) == ["new"]
     with pytest.raises(InputError, match="lacks new"):
-        checkpoints.check_complete(checkpoint, variables)
+        checkpoints.saver_for(checkpoint, variables)
 
 
 def test_a_checkpoint_of_something_else_is_refused(checkpoint):

@@ -44,6 +44,11 @@ def probabilities(task, records, settings):
     return np.concatenate([batch.predictions["probabilities"] for batch in batches])
 
 
+def read_table(path):
+    with open(str(path), encoding="utf-8", newline="") as reader:
+        return list(csv.DictReader(reader, delimiter="\t"))
+
+
 def test_every_batch_size_and_tower_count_gives_the_same_rows(
     task, checkpoint, tmp_path
 ):
@@ -60,7 +65,10 @@ def test_every_batch_size_and_tower_count_gives_the_same_rows(
 
 def test_scores_equal_those_of_the_rows(task, checkpoint, tmp_path):
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
-    scores = evaluation.evaluate(task, records, settings(checkpoint))
+    scores = evaluation.evaluate(
+        *(task, records, task.read_examples(base.DEV), settings(checkpoint)),
+        str(tmp_path),
+    )
     rows = probabilities(task, records, settings(checkpoint))
     labels = np.array([int(e.label) for e in task.read_examples(base.DEV)])
     assert scores["eval_accuracy"] == np.mean(rows.argmax(-1) == labels)
@@ -68,6 +76,11 @@ def test_scores_equal_those_of_the_rows(task, checkpoint, tmp_path):
     assert scores["eval_loss"] == scores["loss"] == pytest.approx(loss, rel=1e-4)
     assert scores["global_step"] == 17
     assert {"auc", "precision", "recall", "f1"} <= set(scores)
+    predicted = read_table(tmp_path / "dev_predictions.tsv")
+    assert [int(row["label"]) for row in predicted] == labels.tolist()
+    assert [float(row["probability_1"]) for row in predicted] == pytest.approx(
+        rows[:, 1].tolist(), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("batch_size", range(1, 7))
@@ -85,10 +98,7 @@ def test_predict_writes_a_line_for_each_row(task, checkpoint, tmp_path, batch_si
     assert classes == [str(c) for c in expected.argmax(-1)]
     shares = np.loadtxt(str(tmp_path / "test_results.tsv"))
     np.testing.assert_allclose(shares, expected, atol=1e-6)
-    with open(
-        str(tmp_path / "predictions.tsv"), encoding="utf-8", newline=""
-    ) as reader:
-        rows = list(csv.DictReader(reader, delimiter="\t"))
+    rows = read_table(tmp_path / "predictions.tsv")
     examples = list(task.read_examples(base.TEST))
     assert [row["text_a"] for row in rows] == [e.text_a for e in examples]
     assert [row["guid"] for row in rows] == [e.guid for e in examples]
@@ -105,4 +115,4 @@ def test_an_untrained_checkpoint_is_refused(task, tmp_path):
         path = tf.train.Saver().save(session, str(tmp_path / "other.ckpt"))
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
     with pytest.raises(InputError, match=r"lacks bert/.*--do_train=true"):
-        evaluation.evaluate(task, records, settings(path))
+        list(evaluation.forward(task, records, settings(path)))

@@ -43,7 +43,7 @@ def test_plan():
     plan = training.make_plan(26, settings)
     # 65 rows in batches of 2 x 3.
     assert (plan.num_train_steps, plan.num_warmup_steps) == (11, 2)
-    text = "\n".join(plan.describe(settings, 1234))
+    text = "\n".join(plan.describe(settings, [tf.get_variable("bert/a", [2, 617])]))
     for words in ("/cpu:0, /cpu:1", "towers 2", "per tower 3", "global batch size 6"):
         assert words in " ".join(text.split())
     assert "1,234" in text
@@ -69,24 +69,24 @@ def test_training_lowers_the_loss(task, records, tmp_path, caplog):
     assert list((tmp_path / "out").glob("events.*"))
 
 
-def test_resumed_run_equals_an_uninterrupted_one(task, records, tmp_path):
+def test_resumed_run_equals_an_uninterrupted_one(task, records, tmp_path, monkeypatch):
     training.train(task, records, make_settings(tmp_path / "whole"))
 
     class Interrupted(RuntimeError):
         pass
 
-    class InterruptHook(tf.train.SessionRunHook):
-        num_steps = 0
+    report = hooks.ProgressHook.after_run
+    steps = []
 
-        def after_run(self, run_context, run_values):
-            self.num_steps += 1
-            if self.num_steps == 6:
-                raise Interrupted
+    def after_run(hook, run_context, run_values):
+        report(hook, run_context, run_values)
+        steps.append(1)
+        if len(steps) == 6:
+            raise Interrupted
 
-    with pytest.raises(Interrupted):
-        training.train(
-            task, records, make_settings(tmp_path / "parts"), [InterruptHook()]
-        )
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(hooks.ProgressHook, "after_run", after_run)
+        training.train(task, records, make_settings(tmp_path / "parts"))
     # Steps after the last checkpoint are done again.
     assert 0 < helpers.read_checkpoint(tmp_path / "parts")["global_step"] < 6
     training.train(task, records, make_settings(tmp_path / "parts"))
@@ -95,6 +95,14 @@ def test_resumed_run_equals_an_uninterrupted_one(task, records, tmp_path):
         helpers.read_checkpoint(tmp_path / "whole"),
         atol=1e-6,
     )
+    histories = [
+        (tmp_path / name / "training.csv").read_text().splitlines()
+        for name in ("parts", "whole")
+    ]
+    # The speed, in the last column, is not the same.
+    parts, whole = [[row.split(",")[:3] for row in rows] for rows in histories]
+    assert [row[0] for row in parts] == ["step", *map(str, range(1, 10))]
+    assert parts == whole
 
 
 def test_killed_run_is_resumed(tiny_model, titles, tmp_path):

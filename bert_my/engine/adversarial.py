@@ -1,0 +1,52 @@
+"""Adversarial training: the gradients of a batch and of its worst neighbour.
+
+Source: Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text
+Classification" (the fast gradient method, on the word embeddings).
+"""
+
+import tensorflow.compat.v1 as tf
+
+METHODS = ("fgm",)
+
+
+def add_fgm(grads_and_vars, table, epsilon, gradients_of):
+    """Adds to the gradients those at perturbed word embeddings.
+
+    The perturbation goes along the gradient of the word embedding table; its Euclidean
+    norm over the whole table is `epsilon`.
+
+    Args:
+      grads_and_vars: list of (gradient, variable), the table's among them.
+      table: the variable of the word embeddings.
+      epsilon: float.
+      gradients_of: function that builds the model anew, in a scope that has the
+        variables already, and returns its gradients as such a list.
+
+    Returns:
+      such a list.
+    """
+    by_name = {variable.op.name: gradient for gradient, variable in grads_and_vars}
+    # The table's gradient as a whole: a word that occurs twice has one perturbation.
+    direction = tf.convert_to_tensor(by_name[table.op.name])
+    norm = tf.norm(direction)
+    # A gradient of 0 has no direction; one that is not finite spoils the step, which
+    # is then skipped.
+    perturbation = tf.stop_gradient(tf.math.divide_no_nan(direction, norm) * epsilon)
+
+    def getter(get, name, *args, **kwargs):
+        value = get(name, *args, **kwargs)
+        return value + perturbation if name == table.op.name else value
+
+    scope = tf.get_variable_scope()
+    with tf.variable_scope(scope, reuse=True, custom_getter=getter):
+        more = gradients_of()
+    return [
+        (_add(gradient, by_name[variable.op.name]), variable)
+        for gradient, variable in more
+    ]
+
+
+def _add(a, b):
+    if a is None or b is None:
+        return a if b is None else b
+    return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)
