@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow.compat.v1 as tf
 
 import modeling
@@ -21,6 +22,9 @@ from bert_my.tasks import base
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+needs_shared_data = pytest.mark.skipif(
+    not SHARED_DATA.exists(), reason="the folder of real data is not there"
+)
 MINILM = ROOT / "build" / "minilm"
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -74,8 +78,22 @@ def write_titles(path, train=26, dev=13, test=11):
     return path
 
 
-def make_task(model_dir, data_dir=None, name="info", max_seq_length=12):
-    """Returns a `Task` with the tiny model."""
+def make_texts(num_texts, seed=7):
+    """Returns that many texts of 1 to 9 of the tiny model's words."""
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(1, 9))) for _ in range(num_texts)]
+
+
+def write_rows(path, rows, delimiter="\t"):
+    """Writes rows of cells as they are; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [delimiter.join(map(str, row)) + "\n" for row in rows]
+    path.write_bytes("".join(lines).encode("utf-8"))
+    return path
+
+
+def make_task(model_dir, data_dir=None, name="info", max_seq_length=12, **more):
+    """Returns a `Task` with the tiny model; more arguments are those of `Task`."""
     return base.get_task_class(name)(
         data_dir=str(data_dir) if data_dir else None,
         tokenizer=tokenization.FullTokenizer(str(model_dir / "vocab.txt")),
@@ -83,6 +101,7 @@ def make_task(model_dir, data_dir=None, name="info", max_seq_length=12):
             str(model_dir / "bert_config.json")
         ),
         max_seq_length=max_seq_length,
+        **more,
     )
 
 
@@ -136,33 +155,60 @@ def run(argv):
     return config
 
 
-def check_task(name, model_dir, data_dir, output_dir, num_rows):
+def check_task(name, model_dir, data_dir, output_dir, num_rows, **options):
     """What holds for every task: it trains, evaluates, predicts and exports.
 
     Args:
       name: of the task.
       model_dir, data_dir: folders of a tiny model and of a small data set.
       output_dir: folder to make.
-      num_rows: of the file that is predicted.
+      num_rows: of the file that is predicted: the lines of predict.txt.
+      **options: fields of `base.TaskOptions`, given as flags.
     """
     jobs = ("do_train", "do_eval", "do_predict", "save_for_serving")
-    run(
-        command(
-            *(model_dir, data_dir, output_dir, *jobs),
-            **{"task_name": name, "n_gpus": 2, "predict_batch_size": 3},
-        )
+    flag_values = {"task_name": name, "n_gpus": 2, "predict_batch_size": 3, **options}
+    run(command(model_dir, data_dir, output_dir, *jobs, **flag_values))
+    task = make_task(model_dir, data_dir, name, options=base.TaskOptions(**options))
+    scores = read_json(output_dir / "eval_results.json")
+    assert np.isfinite(scores["eval_loss"])
+    assert task.metric_names <= set(scores)
+    assert task.main_metric in scores
+    assert read_json(output_dir / "task.json")["labels"] == list(task.label_list)
+    assert read_lines(output_dir / "dev_predictions.tsv")[0] == "\t".join(
+        task.prediction_headers["predictions.tsv"]
     )
-    assert np.isfinite(read_json(output_dir / "eval_results.json")["eval_loss"])
-    assert len((output_dir / "predict.txt").read_text().splitlines()) == num_rows
-    (folder,) = (output_dir / "serving").iterdir()
-    task = make_task(model_dir, data_dir, name)
+    assert len(read_lines(output_dir / "predict.txt")) == num_rows
+    check_export(task, output_dir)
+
+
+def check_export(task, output_dir):
+    """Compares an exported model with the prediction file, on the first example."""
     split = base.TEST if task.find_files(base.TEST) else base.DEV
-    encoded = task.encode(next(iter(task.read_examples(split)))).features
+    example = next(iter(task.read_examples(split)))
+    rows = []
+    (folder,) = (output_dir / "serving").iterdir()
     with predictor.Predictor(str(folder)) as model:
-        row = model.predict({name: [encoded[name]] for name in model.inputs})
-    expected = np.loadtxt(str(output_dir / "test_results.tsv"))[0]
-    # The exported model sees no padding, and 1e-6 is float32's rounding over it.
-    np.testing.assert_allclose(row["probabilities"][0], expected, atol=1e-6)
+        for encoded in task.encode_batch([example]):
+            batch = {name: [encoded.features[name]] for name in model.inputs}
+            outputs = model.predict(batch)
+            rows.append({name: values[0] for name, values in outputs.items()})
+    lines = task.format_predictions(iter([example]), iter(rows))
+    found = [line["predictions.tsv"] for line in lines if "predictions.tsv" in line]
+    header, *expected = read_table(output_dir / "predictions.tsv")
+    assert found
+    for cells, expected_cells in zip(found, expected):
+        for name, cell, expected_cell in zip(header, cells, expected_cells):
+            if name.startswith(("probability_", "prediction")):
+                # The exported model sees no padding; over it float32 rounds to 1e-6.
+                assert float(cell) == pytest.approx(float(expected_cell), abs=1e-6)
+            else:
+                assert str(cell) == expected_cell
+
+
+def read_table(path):
+    """Returns the rows of a prediction file with a header, which comes first."""
+    with open(str(path), encoding="utf-8", newline="") as stream:
+        return list(csv.reader(stream, delimiter="\t"))
 
 
 def run_script(script, argv, cwd=ROOT, python=sys.executable, check=True):
@@ -197,6 +243,12 @@ def assert_all_close(actual, expected, atol):
     }
     worst = max(differences, key=differences.get)
     assert differences[worst] <= atol, f"{worst} differs by {differences[worst]}"
+
+
+def read_lines(path):
+    """Returns the lines of a text file, which end at "\\n" only."""
+    with open(str(path), encoding="utf-8", newline="\n") as reader:
+        return reader.read().split("\n")[:-1]
 
 
 def read_json(path):

@@ -1,5 +1,7 @@
 """Brings TensorFlow 1.15 and 2.x into the same mode."""
 
+import os
+
 import tensorflow.compat.v1 as tf
 
 
@@ -11,3 +13,11 @@ def use_graph_mode():
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
     tf.enable_resource_variables()
+
+
+def make_deterministic():
+    """Makes ops choose what gives the same bits every time, where there is a choice."""
+    os.environ["TF_DETERMINISTIC_OPS"] = "1"  # what TensorFlow 1.15 looks at
+    enable = getattr(tf.config.experimental, "enable_op_determinism", None)
+    if enable is not None:
+        enable()

@@ -5,12 +5,12 @@ a function, in a set of their own, so that importing a script defines nothing.
 """
 
 import dataclasses
-import math
 import os
 from typing import Optional
 
 from absl import flags as absl_flags
 
+from bert_my.cli import checks
 from bert_my.data.errors import InputError
 from bert_my.engine.devices import PRECISIONS
 
@@ -56,6 +56,29 @@ class RunConfig:
     head: Optional[str] = _flag(
         None, "Representation under the classifier; default: the task's."
     )
+    objective: Optional[str] = _flag(
+        None, "Loss and decoding, for example crf or token; default: the task's."
+    )
+
+    # Which data.
+    labels: Optional[str] = _flag(
+        None, "Labels in the order of their ids, separated by commas."
+    )
+    num_labels: Optional[int] = _flag(None, "Number of labels, named 0, 1, 2, ...")
+    train_file: Optional[str] = _flag(None, "Train file, instead of one in data_dir.")
+    dev_file: Optional[str] = _flag(None, "Dev file, instead of one in data_dir.")
+    test_file: Optional[str] = _flag(None, "Test file, instead of one in data_dir.")
+    text_column: Optional[str] = _flag(
+        None, "Column of the text: its name in the header, or its number from 1."
+    )
+    text_pair_column: Optional[str] = _flag(None, "Column of the second text, if any.")
+    label_column: Optional[str] = _flag(None, "Column of the label.")
+    num_dev_examples: int = _flag(
+        0, "Without a dev file: how many examples at the end of the train file are it."
+    )
+    max_train_examples: int = _flag(
+        0, "Train on the first so many examples only; 0 for all."
+    )
 
     # Training.
     train_batch_size: int = _flag(32, "Rows per step and tower.")
@@ -70,6 +93,65 @@ class RunConfig:
         0.01, "Decoupled weight decay; none for biases and LayerNorm."
     )
     seed: int = _flag(12345, "Of initial weights, data order and dropout.")
+    overwrite_output_dir: bool = _flag(
+        False, "Delete the run in output_dir and begin anew, instead of resuming it."
+    )
+    deterministic: bool = _flag(
+        False, "Give the same numbers bit by bit every time; slower."
+    )
+
+    # The loss.
+    class_weights: Optional[str] = _flag(
+        None,
+        "Weight of each label in the loss: 1,2,5, or a file of lines label<TAB>weight, "
+        "or auto: all labels count the same.",
+    )
+    pos_weight: Optional[str] = _flag(
+        None,
+        "Weight of the positive examples: a number, one for each label, a file or auto "
+        "(for multi-label tasks, or the second of two labels).",
+    )
+    focal_gamma: float = _flag(
+        0.0, "Focal loss: how much less examples count that are already right."
+    )
+    label_smoothing: float = _flag(
+        0.0, "Share of the target that is spread over all labels."
+    )
+
+    # What is learnt, and how.
+    freeze: Optional[str] = _flag(
+        None,
+        "What does not train: embeddings, pooler, bert, layers and ranges of layers, "
+        "for example embeddings,0-5.",
+    )
+    layer_lr_decay: float = _flag(
+        1.0, "Factor of the learning rate from each layer to the one below."
+    )
+    head_learning_rate: Optional[float] = _flag(
+        None, "Learning rate of all above the encoder; default: learning_rate."
+    )
+    ema_decay: float = _flag(
+        0.0, "Use an average of the weights over the steps: its decay; 0 for none."
+    )
+    adversarial: Optional[str] = _flag(
+        None, "fgm: train on perturbed word embeddings as well; twice the time."
+    )
+    adversarial_epsilon: float = _flag(
+        1.0, "Length of the perturbation of the word embeddings."
+    )
+
+    # Evaluation during training.
+    evaluate_every: Optional[str] = _flag(
+        None, "Evaluate on the dev file every so many steps, or every epoch."
+    )
+    keep_best: Optional[str] = _flag(
+        None,
+        "Keep the weights with the best value of this metric, for evaluation, "
+        "prediction and export; auto: the task's main metric.",
+    )
+    early_stop_patience: int = _flag(
+        0, "Stop after so many evaluations without a better value; 0: never."
+    )
 
     # How it runs.
     use_gpu: Optional[bool] = _flag(
@@ -104,23 +186,26 @@ class RunConfig:
         """Folder for encoded records."""
         return self.cache_dir or os.path.join(self.output_dir, "cache")
 
+    @property
+    def evaluates_in_training(self):
+        """Whether the dev set is evaluated while the model trains."""
+        return self.do_train and bool(self.dev_flags)
+
+    @property
+    def dev_flags(self):
+        """The flags that ask for an evaluation during training."""
+        names = ("evaluate_every", "keep_best", "early_stop_patience")
+        return [f"--{name}" for name in names if getattr(self, name)]
+
+    @property
+    def begins_anew(self):
+        """Whether the run in the output folder is to be deleted."""
+        return self.do_train and self.overwrite_output_dir
+
     def select(self, settings_class, **more):
         """Returns a named tuple whose other fields are those of the same name here."""
         names = set(settings_class._fields) - set(more)
         return settings_class(**{name: getattr(self, name) for name in names}, **more)
-
-
-_POSITIVE = (
-    "train_batch_size",
-    "eval_batch_size",
-    "predict_batch_size",
-    "n_gpus",
-    "learning_rate",
-    "num_train_epochs",
-    "save_checkpoints_steps",
-    "logging_steps",
-)
-_NOT_NEGATIVE = ("weight_decay", "keep_checkpoint_max")
 
 
 def define_flags(defaults):
@@ -184,7 +269,7 @@ def parse(argv, defaults):
         for field in dataclasses.fields(RunConfig)
     }
     config = _with_precision(RunConfig(**values))
-    _check(config)
+    checks.check(config)
     return config
 
 
@@ -230,36 +315,3 @@ def _with_precision(config):
     return dataclasses.replace(
         config, precision=config.precision or from_alias or "fp32"
     )
-
-
-def _check(config):
-    """Raises an `InputError` for settings that cannot be right, whatever the files."""
-    if config.use_tpu:
-        raise InputError("--use_tpu=true: there is no TPU support; leave the flag out")
-    jobs = ("do_train", "do_eval", "do_predict", "save_for_serving")
-    if not any(getattr(config, job) for job in jobs):
-        raise InputError(
-            f"at least one of {', '.join('--' + j for j in jobs)} is needed"
-        )
-    needed = ["task_name", "output_dir", "bert_config_file", "vocab_file"]
-    if config.do_train or config.do_eval or config.do_predict:
-        needed.append("data_dir")
-    for name in needed:
-        if not getattr(config, name):
-            raise InputError(f"--{name} is needed")
-    for names, is_right, what in (
-        (_POSITIVE, lambda value: 0 < value < math.inf, "positive"),
-        (_NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "0 or more"),
-    ):
-        for name in names:
-            if not is_right(getattr(config, name)):
-                raise InputError(f"--{name}={getattr(config, name)}: it must be {what}")
-    if not 0 <= config.warmup_proportion <= 1:
-        raise InputError(
-            f"--warmup_proportion={config.warmup_proportion}: it is a share, 0 to 1"
-        )
-    if config.max_seq_length < 4:
-        raise InputError(
-            f"--max_seq_length={config.max_seq_length}: it must hold [CLS], two [SEP] "
-            "and some text"
-        )

@@ -5,50 +5,52 @@ Everything that can be wrong with the input is found before training starts.
 
 import dataclasses
 import logging
-import math
 import os
 import sys
 
 import tokenization
-from bert_my.cli import compat, flags
+from bert_my.cli import compat, flags, run_folder
 from bert_my.data import files, record_cache
 from bert_my.data.errors import InputError
 from bert_my.engine import (
     checkpoints,
+    dev_evaluation,
     devices,
     evaluation,
     hooks,
     pretrained,
     training,
 )
+from bert_my.reports import metrics, report
 from bert_my.serving import export
 from bert_my.tasks import base
 
 logger = logging.getLogger(__name__)
 
 
-def main(task_name=None, argv=None):
+def main(task_name=None, argv=None, **defaults):
     """Runs a command line; ends the program with one line for input that is wrong.
 
     Args:
       task_name: default of `--task_name`.
       argv: arguments with the program's name first; default: `sys.argv`.
+      **defaults: defaults of other flags.
     """
     compat.use_graph_mode()
     _log_to_stderr()
     try:
-        config = _parse(argv or sys.argv, task_name)
+        config = _parse(argv or sys.argv, task_name, defaults)
         if config is not None:
             run(config)
     except (InputError, hooks.NonFiniteTrainingError) as error:
         sys.exit(f"error: {error}")
 
 
-def _parse(argv, task_name):
+def _parse(argv, task_name, defaults):
     """Returns the `RunConfig`, with the defaults of the task, or None after --help."""
     task_name = flags.read_task_name(argv) or task_name
     task_defaults = base.get_task_class(task_name).defaults if task_name else {}
-    return flags.parse(argv, {"task_name": task_name, **task_defaults})
+    return flags.parse(argv, {"task_name": task_name, **task_defaults, **defaults})
 
 
 def _log_to_stderr():
@@ -67,11 +69,16 @@ def run(config):
     Raises:
       InputError: if something that the user gave is wrong.
     """
+    if config.deterministic:
+        compat.make_deterministic()
     task = load_task(config)
     run_devices = devices.choose_devices(config.n_gpus, config.use_gpu)
     if config.init_checkpoint:
         checkpoints.check_exists(config.init_checkpoint)
+        if config.begins_anew:
+            run_folder.check_overwrite(config)
     splits = _choose_splits(task, config)
+    dev_settings = _dev_settings(task, config)
     files.make_folder(config.output_dir, "output_dir")
     records = {
         split: record_cache.load_or_convert(
@@ -83,31 +90,62 @@ def run(config):
     config = dataclasses.replace(
         config, precision=devices.choose_precision(config.precision, run_devices)
     )
-    _describe_run(task, config)
+
+    def start():
+        if config.begins_anew:
+            run_folder.clear(config.output_dir, task)
+        run_folder.describe(task, config)
+
     if config.do_train:
+        task.prepare_training()
         training.train(
             task,
             records[splits["do_train"]],
             config.select(training.TrainSettings, devices=run_devices),
+            _dev_evaluation(config, dev_settings, run_devices, splits, records),
+            start,
         )
+    else:
+        start()
     _use(task, config, run_devices, splits, records)
 
 
-def _use(task, config, run_devices, splits, records):
-    """Evaluates, predicts and exports the last checkpoint, as far as asked for."""
-    checkpoint = checkpoints.latest(config.output_dir) or config.init_checkpoint
-    if checkpoint is None:
+def _choose_checkpoint(config):
+    """Returns the checkpoint to evaluate, to predict with and to export.
+
+    The best one, unless this command trained without `--keep_best`: then an older
+    command made it, and what was trained since would be of no use.
+    """
+    best = checkpoints.best(config.output_dir)
+    if best and (config.keep_best or not config.do_train):
+        logger.info("The best weights of the run are used: %s", best)
+        return best
+    last = checkpoints.latest(config.output_dir) or config.init_checkpoint
+    if last is None:
         raise InputError(
             f"--output_dir={config.output_dir}: there is no checkpoint; add "
             "--do_train=true or give --init_checkpoint"
         )
+    if best or config.keep_best:
+        why = "those in best/ are older" if best else "no weights were the best"
+        logger.warning("The last weights are used, for %s: %s", why, last)
+    return last
 
+
+def _use(task, config, run_devices, splits, records):
+    """Evaluates, predicts and exports, as far as asked for."""
+    checkpoint = _choose_checkpoint(config)
     settings = evaluation.EvalSettings(
         checkpoint, run_devices, config.eval_batch_size, config.precision
     )
     if config.do_eval:
-        scores = evaluation.evaluate(task, records[splits["do_eval"]], settings)
-        _write_eval_results(scores, config.output_dir)
+        split = splits["do_eval"]
+        scores = evaluation.evaluate(
+            *(task, records[split], task.read_examples(split), settings),
+            config.output_dir,
+        )
+        run_folder.write_eval_results(scores, config.output_dir)
+        _write_report(config.output_dir)
     if config.do_predict:
         split = splits["do_predict"]
         paths = evaluation.predict(
@@ -128,6 +166,33 @@ def _use(task, config, run_devices, splits, records):
         logger.info("SavedModel: %s", path)
 
 
+def _write_report(output_dir):
+    """Writes the report; a run that diverged must not fail for its sake."""
+    try:
+        logger.info("Report: %s", report.write(output_dir))
+    except InputError as error:
+        logger.warning("There is no report: %s", error)
+
+
+def _dev_settings(task, config):
+    """Returns the checked `DevSettings`, or None without evaluation in training."""
+    if not config.evaluates_in_training:
+        return None
+    settings = config.select(dev_evaluation.DevSettings, is_better=metrics.is_better)
+    settings.metric_of(task)
+    return settings
+
+
+def _dev_evaluation(config, settings, run_devices, splits, records):
+    """Returns what `training.train` needs to evaluate, or None."""
+    if settings is None:
+        return None
+    eval_settings = evaluation.EvalSettings(
+        None, run_devices, config.eval_batch_size, config.precision
+    )
+    return records[splits["evaluates_in_training"]], settings, eval_settings
+
+
 def load_task(config):
     """Returns the `Task` of a `RunConfig`, after all checks that need no data."""
     bert_config = pretrained.read_bert_config(config.bert_config_file)
@@ -143,11 +208,6 @@ def load_task(config):
             f"{bert_config.max_position_embeddings} in {config.bert_config_file}"
         )
     task_class = base.get_task_class(config.task_name)
-    if config.head not in (None, *task_class.representations):
-        raise InputError(
-            f"--head={config.head}: for task {task_class.name} it must be one of "
-            f"{', '.join(task_class.representations)}"
-        )
     return task_class(
         data_dir=config.data_dir,
         tokenizer=pretrained.read_tokenizer(
@@ -158,7 +218,8 @@ def load_task(config):
         ),
         bert_config=bert_config,
         max_seq_length=config.max_seq_length,
-        head=config.head,
+        options=config.select(base.TaskOptions),
+        saved=run_folder.read_description(config),
     )
 
 
@@ -166,6 +227,7 @@ def _choose_splits(task, config):
     """Returns a dict job -> split, for the jobs that read data."""
     wanted = {
         "do_train": (base.TRAIN,),
+        "evaluates_in_training": (base.DEV,),
         "do_eval": (base.DEV,),
         "do_predict": (base.TEST, base.DEV),
     }
@@ -175,35 +237,12 @@ def _choose_splits(task, config):
             continue
         found = [split for split in candidates if task.find_files(split)]
         if not found:
+            is_flag = job != "evaluates_in_training"
+            name = job if is_flag else ", ".join(config.dev_flags)
             raise InputError(
-                f"--data_dir={config.data_dir}: --{job}=true needs a "
-                f"{' or '.join(candidates)} file of task {task.name} there"
+                f"--data_dir={config.data_dir}: {name} needs a "
+                f"{' or '.join(candidates)} file of task {task.name} there, or "
+                f"{' or '.join(f'--{split}_file' for split in candidates)}"
             )
         splits[job] = found[0]
     return splits
-
-
-def _describe_run(task, config):
-    """Writes into the output folder what is needed to use or repeat the run."""
-
-    def path(name):
-        return os.path.join(config.output_dir, name)
-
-    with files.replacing(path("bert_config.json")) as writer:
-        writer.write(task.bert_config.to_json_string())
-    files.copy(config.vocab_file, path("vocab.txt"))
-    files.write_json(path("label_map.json"), task.label_map)
-    files.write_json(path("run_config.json"), dataclasses.asdict(config))
-
-
-def _write_eval_results(scores, output_dir):
-    lines = [f"{name} = {scores[name]}" for name in sorted(scores)]
-    with files.replacing(os.path.join(output_dir, "eval_results.txt")) as writer:
-        writer.writelines(line + "\n" for line in lines)
-    json_path = os.path.join(output_dir, "eval_results.json")
-    # JSON has no NaN: a metric that is not defined is null there.
-    finite = {
-        name: value if math.isfinite(value) else None for name, value in scores.items()
-    }
-    files.write_json(json_path, finite)
-    logger.info("Evaluation (%s):\n  %s", json_path, "\n  ".join(lines))

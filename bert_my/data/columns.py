@@ -1,37 +1,57 @@
 """Which column of a table holds what: from a header, or from the number of columns."""
 
-from typing import Dict, NamedTuple, Sequence
+import re
+from typing import Callable, Dict, NamedTuple, Optional, Sequence
 
 from bert_my.data.errors import InputError
-from bert_my.data.features import Example
+
+# Two words, or a Chinese sentence: what an id is not.
+_TEXT = re.compile(r"[^\W\d_]{2}\s+[^\W\d_]{2}|[\u3040-\u9fff]{5}")
 
 
 class Layout(NamedTuple):
     """What a data set's tables may look like.
 
-    names: field of `Example` -> names that a header may give its column.
-    without_header: the fields in order, for each number of columns.
-    labels: what a label may be; a row with a label is no header.
+    names: field -> names that a header may give its column.
+    without_header: the fields in order, for each number of columns; None for a column
+      that is not read.
+    is_label: whether a cell can be a label; a row with a label is no header. None if
+      the labels are not known yet.
+    label_hint: what a label is, for errors.
     """
 
     names: Dict[str, Sequence[str]]
-    without_header: Sequence[Sequence[str]]
-    labels: Sequence[str]
+    without_header: Sequence[Sequence[Optional[str]]]
+    is_label: Optional[Callable[[str], bool]]
+    label_hint: str
 
 
 class Columns(NamedTuple):
     """The field of each column, None for one that is not read."""
 
-    fields: Sequence[str]
-    is_header: bool
+    fields: Sequence[Optional[str]]
+    has_header: bool
 
-    def parse_row(self, row):
-        """Returns the `Example` of a list of cells; an empty label is none."""
-        values = {
-            field: cell for field, cell in zip(self.fields, row) if field is not None
-        }
-        values["label"] = values.get("label", "").strip() or None
-        return Example(**values)
+    def values(self, row):
+        """Returns a dict field -> cell of a row; without a label that is not there.
+
+        Raises:
+          ValueError: if the row lacks a text, as an object of JSON lines may.
+        """
+        values = {f: cell for f, cell in zip(self.fields, row) if f is not None}
+        for field in ("text_a", "text_b"):
+            if field in values and values[field] is None:
+                raise ValueError(f"there is no {field}")
+        return {field: cell for field, cell in values.items() if cell is not None}
+
+
+def check_width(row, num_columns, dialect, path):
+    """Raises an `InputError` for a `readers.Row` with another number of columns."""
+    if len(row.cells) != num_columns:
+        raise InputError(
+            f"{path}:{row.line}: {len(row.cells)} columns, but the first row of the "
+            f"file has {num_columns}; it is read as {dialect}"
+        )
 
 
 def detect(first_row, layout, needs_label, where):
@@ -46,25 +66,32 @@ def detect(first_row, layout, needs_label, where):
     Raises:
       InputError: if the row fits neither a header nor a table without one.
     """
-    has_label = any(cell.strip() in layout.labels for cell in first_row)
+    is_known = layout.is_label is not None
+    cells = [cell.strip() for cell in first_row]
+    has_label = is_known and any(map(layout.is_label, filter(None, cells)))
     fields = [] if has_label else _from_header(first_row, layout)
-    is_header = any(fields)
-    if not is_header:
+    has_header = any(fields)
+    if not has_header:
         fields = _from_count(first_row, layout, needs_label)
     known = [field for field in fields if field is not None]
     needed = {"text_a", "label"} if needs_label else {"text_a"}
     if not needed <= set(known) or len(set(known)) < len(known):
         choices = [
-            ",".join(layout.names[field][0] for field in fields)
+            ",".join(layout.names[field][0] if field else "-" for field in fields)
             for fields in layout.without_header
             if needed <= set(fields)
         ]
+        choices += [
+            "a header with " + ", ".join(layout.names[field][0] for field in names)
+            for names in [[n for n in layout.names if n in {"text_b", *needed}]]
+        ]
         raise InputError(
             f"{where}: found {first_row}, but expected the columns "
-            f"{' or '.join(choices)}, with label one of {', '.join(layout.labels)}; or "
-            "a header with these names, each at most once"
+            f"{' or '.join(choices)} (each at most once), with label "
+            f"{layout.label_hint}; --text_column, --text_pair_column and "
+            "--label_column can name the columns"
         )
-    return Columns(fields, is_header)
+    return Columns(fields, has_header)
 
 
 def _from_header(row, layout):
@@ -79,10 +106,13 @@ def _from_count(row, layout, needs_label):
     for fields in layout.without_header:
         if len(fields) != len(row):
             continue
+        if "guid" in fields and _TEXT.search(row[fields.index("guid")]):
+            continue
         if "label" not in fields and not needs_label:
             return fields
         if "label" in fields:
             label = row[fields.index("label")].strip()
-            if label in layout.labels or (not label and not needs_label):
+            is_label = bool if layout.is_label is None else layout.is_label
+            if is_label(label) or (not label and not needs_label):
                 return fields
     return []

@@ -25,6 +25,7 @@ class Example(NamedTuple):
     text_b: Optional[str] = None
     label: Optional[str] = None
     guid: str = ""
+    group: Union[int, str] = ""  # of tasks that rank rows within groups
 
 
 class FeatureSpec(NamedTuple):

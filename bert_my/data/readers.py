@@ -1,26 +1,29 @@
-"""Reads tables (csv, tsv; gzip or not) row by row, keeping every row and its line.
+"""Reads tables (csv, tsv, JSON lines; gzip or not) row by row, with their line numbers.
 
-Tab separated files are split at tabs and nothing else: a quote is a character, as in
-the GLUE files. Comma separated files follow RFC 4180: a field with commas, quotes or
-line ends stands in double quotes. A line ends at "\\n" or "\\r\\n"; other characters
-that Unicode counts as line ends (U+2028, U+0085) are text. A byte-order mark is left
-out.
+Without quotes a file is split at its delimiter and nothing else: a quote is a
+character, as in the GLUE files. With quotes it follows RFC 4180: a field with
+delimiters, quotes or line ends stands in double quotes. A line ends at "\\n" or
+"\\r\\n"; other characters that Unicode counts as line ends (U+2028, U+0085) are text.
+A byte-order mark is left out.
 """
 
 import csv
 import gzip
+import json
 import logging
 import os
 import re
 import sys
 import zlib
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from bert_my.data.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+_PLAIN_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
+SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + ".gz" for suffix in _PLAIN_SUFFIXES))
+BYTE_ORDER_MARK = "\ufeff".encode("utf-8")
 
 csv.field_size_limit(sys.maxsize)
 
@@ -29,7 +32,26 @@ class Row(NamedTuple):
     """One row of a table."""
 
     line: int  # where the row begins, from 1
-    cells: List[str]
+    cells: List[Optional[str]]
+
+
+class Dialect(NamedTuple):
+    """How the lines of a table are split into cells."""
+
+    delimiter: Optional[str]  # one character; None for a JSON object on each line
+    is_quoted: bool
+
+    def __str__(self):
+        if self.delimiter is None:
+            return "a JSON object on each line"
+        names = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
+        quotes = "quotes as in RFC 4180" if self.is_quoted else "quotes are characters"
+        return f"{names[self.delimiter]} separated, {quotes}"
+
+
+TABS = Dialect("\t", is_quoted=False)
+COMMAS = Dialect(",", is_quoted=True)
+JSON_LINES = Dialect(None, is_quoted=False)
 
 
 def find_file(data_dir, stems):
@@ -87,33 +109,52 @@ def read_lines(path) -> Iterator[Tuple[int, str]]:
             raise InputError(f"{path}: cannot be read: {error}") from error
 
 
-def detect_delimiter(path):
-    """Returns "\\t" or ",": a tab in the first line decides, then the file's name.
+def has_byte_order_mark(path):
+    """Returns whether a file, gzip or not, begins with one."""
+    opener = gzip.open if path.endswith(".gz") else open
+    with opener(path, "rb") as reader:
+        return reader.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
 
-    A tab in a quoted field of a .csv does not count.
+
+def conventional_dialect(path):
+    """Returns the `Dialect` that a file's name and its first line stand for.
+
+    A tab in the first line makes a table tab separated, otherwise its name decides. A
+    tab in a quoted field of a .csv does not count.
     """
+    name = os.path.basename(path)
+    if ".json" in name:
+        return JSON_LINES
     for _, line in read_lines(path):
-        if ".csv" not in os.path.basename(path):
-            return "\t"
-        return "\t" if "\t" in re.sub(r'"(?:[^"]|"")*"', "", line) else ","
+        if ".csv" not in name:
+            return TABS
+        return TABS if "\t" in re.sub(r'"(?:[^"]|"")*"', "", line) else COMMAS
     raise InputError(f"{path}: the file is empty")
 
 
-def read_rows(path, delimiter) -> Iterator[Row]:
+def read_rows(path, dialect) -> Iterator[Row]:
     """Yields the rows of a table. Empty lines are only allowed at its end.
+
+    The first row of JSON lines holds the keys of all objects. The values of these keys
+    follow, as text, lists as JSON; None for a key that an object does not have.
 
     Args:
       path: file.
-      delimiter: "\\t" or ",".
+      dialect: `Dialect`.
 
     Raises:
       InputError: naming file and line, if the file cannot be read, is not UTF-8, has
-        an empty line between rows or a quote that is not closed.
+        an empty line between rows, a quote that is not closed or no valid JSON.
     """
     empty_line = None
-    rows = _split_at_tabs(path) if delimiter == "\t" else _split_csv(path, delimiter)
+    if dialect.delimiter is None:
+        rows = _read_json_lines(path)
+    elif dialect.is_quoted:
+        rows = _split_csv(path, dialect.delimiter)
+    else:
+        rows = _split(path, dialect.delimiter)
     for row in rows:
-        if row.cells in ([], [""]):
+        if not row.cells:
             empty_line = empty_line or row.line
             continue
         if empty_line:
@@ -123,9 +164,10 @@ def read_rows(path, delimiter) -> Iterator[Row]:
         logger.warning("%s:%d: the file ends with empty lines", path, empty_line)
 
 
-def _split_at_tabs(path):
+def _split(path, delimiter):
     for number, line in read_lines(path):
-        yield Row(number, line.rstrip("\r").split("\t"))
+        line = line.rstrip("\r")
+        yield Row(number, line.split(delimiter) if line else [])
 
 
 def _split_csv(path, delimiter):
@@ -150,3 +192,44 @@ def _split_csv(path, delimiter):
                 "with a quote must be quoted as a whole, and quotes in it doubled"
             ) from error
         yield Row(first_line, cells)
+
+
+def _read_json_lines(path):
+    keys, first = {}, None
+    for number, row in _read_objects(path):
+        if row is not None:
+            first = first or number
+            keys.update(dict.fromkeys(row))
+    if keys:
+        yield Row(first, list(keys))
+    for number, row in _read_objects(path):
+        has_keys = () if row is None else keys
+        yield Row(number, [_text_of(row[k]) if k in row else None for k in has_keys])
+
+
+def _read_objects(path):
+    """Yields (line number, dict) for each line, None for an empty one."""
+    for number, line in read_lines(path):
+        if not line.strip():
+            yield number, None
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(
+                f"{path}:{number}: not valid JSON: {error}; expected a JSON "
+                "object on each line"
+            ) from error
+        if not isinstance(row, dict):
+            raise InputError(
+                f"{path}:{number}: expected a JSON object on each line, found "
+                f"{line[:40]!r}"
+            )
+        yield number, row
+
+
+def _text_of(value):
+    """Returns a JSON value as a cell."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -3,14 +3,22 @@
 A task never sees devices, sessions, flags or paths beyond its data folder.
 """
 
+import collections
 import importlib
+import itertools
+import os
 import pkgutil
 from typing import Dict, NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
+from bert_my.data import readers
 from bert_my.data.errors import InputError
+from bert_my.data.features import TEXT_SPECS
 from bert_my.data.record_cache import Source
+from bert_my.tasks import heads, loss_options
+from bert_my.tasks.objectives import OBJECTIVES, LossSettings
+from bert_my.tasks.options import TaskOptions
 
 TRAIN, DEV, TEST = "train", "dev", "test"
 
@@ -32,55 +40,185 @@ class Task:
     """What is learnt. Subclasses are registered with `@register("name")`.
 
     name: set by `register`.
+    kind: "classification", "multilabel", "regression" or "labeling": what the rows of
+      the prediction file look like, for the report.
     defaults: flag -> value, for flags that the user did not give.
-    representations: those that `--head` may choose from, by name.
-    default_head: the one that is used without `--head`.
+    default_head: the representation that is used without `--head`.
+    objectives: those that `--objective` may choose from, the default first.
+    main_metric: the one that `--keep_best=auto` watches.
     required_tokens: what the vocabulary must hold.
-    label_map: label -> id, saved as `label_map.json`; empty without labels.
+    files: split -> names of its file, without suffix.
     scored_targets, scored_predictions: names of the features and of the predictions
       that `score` needs.
     """
 
     name = None
+    kind = None
     defaults = {}
-    representations = ()
     default_head = None
+    objectives = ()
+    main_metric = "eval_accuracy"
     required_tokens = ("[UNK]", "[CLS]", "[SEP]")
-    label_map = {}
-    scored_targets = ()
+    files = {TRAIN: ("train",), DEV: ("dev",), TEST: ("test",)}
+    scored_targets = ("label_ids",)
     scored_predictions = ()
 
-    def __init__(self, data_dir, tokenizer, bert_config, max_seq_length, head=None):
+    def __init__(
+        self, data_dir, tokenizer, bert_config, max_seq_length, options=None, saved=None
+    ):
         """Builds a task; reads nothing yet.
 
         Args:
-          data_dir: folder with the data set, or None if nothing will be read.
+          data_dir: folder with the data set, or None if nothing will be read from it.
           tokenizer: `tokenization.FullTokenizer`.
           bert_config: `modeling.BertConfig`.
           max_seq_length: longest sequence, with special tokens.
-          head: name of a representation, or None for the task's default.
+          options: `TaskOptions`, or None for the task's own choices.
+          saved: dict that `description` gave when the model was trained, or None for a
+            model that is yet to be trained.
+
+        Raises:
+          InputError: naming an option that does not suit the task.
         """
         self.data_dir = data_dir
         self.tokenizer = tokenizer
         self.bert_config = bert_config
         self.max_seq_length = max_seq_length
-        self.head = head or self.default_head
+        self.options = options or TaskOptions()
+        self.saved = saved or {}
+        self.objective_class = self._choose("objective", OBJECTIVES, self.objectives)
+        representations = self.objective_class.representations
+        self.represent = self._choose(
+            "head", representations, (self.default_head, *representations)
+        )
+        self._loss_settings = None
+        self._label_map = None
+        loss_options.check(self.options, self.objective_class, f"task {self.name}")
+
+    def _choose(self, flag, known, allowed):
+        """Returns the piece that a flag names, or the first of those allowed."""
+        name = getattr(self.options, flag) or allowed[0]
+        if name not in allowed:
+            raise InputError(
+                f"--{flag}={name}: for task {self.name} it must be one of "
+                f"{', '.join(sorted(set(allowed)))}"
+            )
+        return known[name]
+
+    @property
+    def label_list(self):
+        """Tuple of the labels in the order of their ids; empty without labels."""
+        return tuple(self.label_map)
+
+    @property
+    def label_map(self):
+        """Dict label -> id, in the order of the ids."""
+        if self._label_map is None:
+            self._label_map = {x: index for index, x in enumerate(self.find_labels())}
+        return self._label_map
+
+    def find_labels(self):
+        """Returns the labels: declared, chosen, or collected from the train file."""
+        return ()
+
+    @property
+    def description(self):
+        """What a later run and the report must know of this one: a JSON-able dict."""
+        return {
+            "task": self.name,
+            "kind": self.kind,
+            "labels": list(self.label_list),
+            "main_metric": self.main_metric,
+        }
+
+    @property
+    def objective(self):
+        """The objective, with the options of its loss if they have been read.
+
+        Its dropout is the encoder's: 0.1 in published models, as upstream has it.
+        """
+        return self.objective_class(
+            max(len(self.label_list), 1),
+            self.bert_config.hidden_dropout_prob,
+            self._loss_settings or LossSettings(),
+        )
 
     @property
     def feature_specs(self):
         """The tuple of `FeatureSpec` of one example."""
-        raise NotImplementedError
+        objective = self.objective
+        return (*TEXT_SPECS, *objective.input_specs, objective.label_spec)
 
     def find_files(self, split):
-        """Returns the list of files of a split (`TRAIN`, `DEV`, `TEST`), or none."""
+        """Returns the list of files of a split (`TRAIN`, `DEV`, `TEST`), or none.
+
+        Raises:
+          InputError: if the file that a flag names does not exist.
+        """
+        source = TRAIN if self._is_held_out(split) else split
+        path = self._find_file(source)
+        return [path] if path else []
+
+    def _find_file(self, split):
+        flag = f"{split}_file"
+        given = getattr(self.options, flag)
+        if given is None and self.data_dir:
+            return readers.find_file(self.data_dir, self.files[split])
+        if given is not None and not os.path.isfile(given):
+            raise InputError(f"--{flag}={given}: there is no such file")
+        return given
+
+    def _is_held_out(self, split):
+        """Whether a split is the end of the train file."""
+        return (
+            split == DEV
+            and self.options.num_dev_examples > 0
+            and self._find_file(DEV) is None
+        )
+
+    def read_file(self, path, split):
+        """Yields the examples of a file, in their order; `label` is None if unknown.
+
+        Args:
+          path: str.
+          split: the examples of all splits but `TEST` must have labels.
+
+        Raises:
+          InputError: naming file and line, if a row is wrong.
+        """
         raise NotImplementedError
 
     def read_examples(self, split):
-        """Yields the `Example` of each row of a split, in their order.
+        """Yields the examples of a split, in their order.
+
+        Without a dev file the last `num_dev_examples` of the train file are the dev
+        set, and not part of the train set.
 
         Raises:
-          InputError: naming file and line, if a row is wrong. No row is left out.
+          InputError: see `find_files` and `read_file`.
         """
+        (path,) = self.find_files(split)
+        examples = self.read_file(path, split)
+        num_held_out = self.options.num_dev_examples
+        if self._is_held_out(split):
+            examples = iter(collections.deque(examples, maxlen=num_held_out))
+        elif split == TRAIN and self._is_held_out(DEV):
+            examples = _all_but_last(examples, num_held_out, path)
+        limit = self.options.max_train_examples if split == TRAIN else 0
+        return itertools.islice(examples, limit or None)
+
+    def prepare_training(self):
+        """Reads what the training loss needs; to be called before the graph is built.
+
+        Raises:
+          InputError: if an option of the loss does not suit the labels.
+        """
+        self._loss_settings = loss_options.read(
+            self.options, self.objective_class, self.label_list, self.count_labels
+        )
+
+    def count_labels(self):
+        """Returns (number of train examples or tokens with each label, of all)."""
         raise NotImplementedError
 
     def encode_batch(self, examples):
@@ -98,7 +236,9 @@ class Task:
             "task": self.name,
             "vocab": list(self.tokenizer.vocab),
             "do_lower_case": self.tokenizer.basic_tokenizer.do_lower_case,
-            "labels": self.label_map,
+            "labels": list(self.label_list),
+            "num_dev_examples": self.options.num_dev_examples,
+            "max_train_examples": self.options.max_train_examples,
         }
 
     def record_source(self, split):
@@ -122,19 +262,46 @@ class Task:
             without it and without labels in an exported model.
           is_training: bool.
         """
-        raise NotImplementedError
+        losses, predictions = heads.build(
+            self.bert_config, features, is_training, self.represent, self.objective
+        )
+        return TaskOutputs(losses, predictions)
+
+    def scored(self, targets, predictions):
+        """Returns what is kept of a batch until `score`; as little as that needs.
+
+        Args:
+          targets, predictions: dicts name -> array `[num_rows, ...]`, of the names in
+            `scored_targets` and `scored_predictions`.
+
+        Returns:
+          two such dicts, whose arrays of all batches can be concatenated.
+        """
+        return targets, predictions
 
     def score(self, targets, predictions):
         """Returns the metrics of a whole set as a dict name -> float.
 
         Args:
-          targets, predictions: dict name -> array `[num_examples, ...]`.
+          targets, predictions: what `scored` returned, of all batches.
         """
         raise NotImplementedError
 
     @property
+    def metric_names(self):
+        """The names that `score` gives, known before anything is evaluated."""
+        return set(self.score(*self.perfect_scored()))
+
+    def perfect_scored(self):
+        """Returns arguments for `score`: a small set in which all is right."""
+        raise NotImplementedError
+
+    @property
     def prediction_headers(self):
-        """Dict file name -> first line as a list of cells, or None for no such line."""
+        """Dict file name -> first line as a list of cells.
+
+        None for a file of plain lines, whose cells are joined by tabs and not quoted.
+        """
         raise NotImplementedError
 
     def format_predictions(self, examples, rows):
@@ -158,6 +325,16 @@ class Task:
           row: dict prediction name -> array of one example.
         """
         raise NotImplementedError
+
+
+def _all_but_last(items, count, path):
+    held, total = collections.deque(), 0
+    for total, item in enumerate(items, 1):
+        held.append(item)
+        if total > count:
+            yield held.popleft()
+    if total <= count:
+        raise InputError(f"--num_dev_examples={count}: {path} has {total} examples")
 
 
 _tasks = {}

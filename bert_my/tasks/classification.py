@@ -1,175 +1,109 @@
 """The family of tasks that give one or two texts one of several labels."""
 
-import logging
+import numpy as np
 
-import modeling
-from bert_my.data import columns, readers
-from bert_my.data import features as features_lib
 from bert_my.data.errors import InputError
 from bert_my.reports import metrics
-from bert_my.tasks import base, heads
+from bert_my.tasks import labels as labels_lib
+from bert_my.tasks import tables
 
-logger = logging.getLogger(__name__)
+# With more labels than this their own scores would hide the others.
+MAX_SCORED_LABELS = 50
+# With more than this, most labels must come again, or they are something else.
+MAX_LABELS_OF_FEW_ROWS = 20
 
 
-class ClassificationTask(base.Task):
-    """Texts with labels in tables, a row each.
+class ClassificationTask(tables.TableTask):
+    """Texts with one of several labels.
 
-    A task declares `labels`, and either its columns, or `parse_row` and `has_header`.
-
-    labels: in the order of their ids.
-    files: split -> names of its file, without suffix.
-    has_pairs: whether there is a text_b.
-    column_names, layouts: see `columns.Layout`.
-    has_header: whether the first row is left out, for tasks with a `parse_row`.
+    labels: in the order of their ids; empty if the train file tells.
     metrics: functions `(label ids, probabilities) -> dict`; see `reports.metrics`.
     """
 
+    kind = "classification"
+    objectives = ("softmax",)
     labels = ()
-    files = {base.TRAIN: ("train",), base.DEV: ("dev",), base.TEST: ("test",)}
-    has_pairs = False
-    column_names = None
-    layouts = ()
-    has_header = False
-    representations = tuple(heads.REPRESENTATIONS)
-    default_head = "cls"
-    objective_class = heads.Softmax
-    metrics = (metrics.accuracy, metrics.precision_recall_f1, metrics.auc)
-    scored_targets = ("label_ids",)
-    scored_predictions = ("probabilities",)
+    metrics = (
+        metrics.accuracy,
+        metrics.precision_recall_f1,
+        metrics.f1_averages,
+        metrics.auc,
+        metrics.average_precision,
+        metrics.log_loss,
+        metrics.mcc,
+    )
 
-    @property
-    def objective(self):
-        """The objective with this task's labels.
+    def find_labels(self):
+        return labels_lib.choose(self, self.labels, self._collect)
 
-        Its dropout is the encoder's: 0.1 in published models, as upstream has it.
-        """
-        return self.objective_class(
-            len(self.labels), self.bert_config.hidden_dropout_prob
-        )
-
-    @property
-    def feature_specs(self):
-        return (*features_lib.TEXT_SPECS, self.objective.label_spec)
-
-    @property
-    def label_map(self):
-        return {label: index for index, label in enumerate(self.labels)}
-
-    def find_files(self, split):
-        path = readers.find_file(self.data_dir, self.files[split])
-        return [path] if path else []
-
-    def read_examples(self, split):
-        (path,) = self.find_files(split)
-        delimiter = readers.detect_delimiter(path)
-        parse_row = None
-        for index, row in enumerate(readers.read_rows(path, delimiter)):
-            where = f"{path}:{row.line}"
-            if parse_row is None:
-                num_columns = len(row.cells)
-                parse_row, is_header = self._choose_parser(row.cells, split, where)
-                logger.info(
-                    "%s: %s separated, %d columns, %s",
-                    path,
-                    "tab" if delimiter == "\t" else "comma",
-                    num_columns,
-                    "with a header" if is_header else "no header",
-                )
-                if is_header:
-                    continue
-            if len(row.cells) != num_columns:
-                raise InputError(
-                    f"{where}: {len(row.cells)} columns, but the first row of the file "
-                    f"has {num_columns}"
-                )
-            yield self._checked(parse_row, row.cells, split, f"{split}-{index}", where)
-
-    def _choose_parser(self, first_row, split, where):
-        """Returns (function from cells to `Example`, whether there is a header)."""
-        if self.column_names is None:
-            return self.parse_row, self.has_header
-        layout = columns.Layout(self.column_names, self.layouts, self.labels)
-        found = columns.detect(first_row, layout, split != base.TEST, where)
-        return found.parse_row, found.is_header
-
-    def parse_row(self, row):
-        """Returns the `Example` of a list of cells."""
-        raise NotImplementedError
-
-    def _checked(self, parse_row, cells, split, guid, where):
-        """Returns the example of a row, with a guid, or says what is wrong with it."""
-        try:
-            example = parse_row(cells)
-        except (ValueError, IndexError) as error:
+    def _collect(self):
+        labels = self.labels_in_train_file()
+        found = set(labels)
+        if len(found) > max(MAX_LABELS_OF_FEW_ROWS, len(labels) / 2):
             raise InputError(
-                f"{where}: the {len(cells)} columns are not those of task {self.name}: "
-                f"{error}"
-            ) from error
-        if example.label is None and split != base.TEST:
-            raise InputError(f"{where}: the row has no label")
-        if example.label is not None and example.label not in self.label_map:
-            raise InputError(
-                f"{where}: label {example.label!r} is not one of "
-                f"{', '.join(map(repr, self.labels))}"
+                f"task {self.name}: {len(labels)} train examples have {len(found)} "
+                f"different labels, such as {min(found)!r} and {max(found)!r}; "
+                "--label_column names another column, and --task_name=regression "
+                "learns numbers"
             )
-        return example if example.guid else example._replace(guid=guid)
+        return found
 
-    def encode_batch(self, examples):
-        first = self.tokenizer.encode_batch([each.text_a for each in examples])
-        second = [None] * len(examples)
-        if self.has_pairs:
-            texts = [each.text_b or "" for each in examples]
-            second = [each.ids for each in self.tokenizer.encode_batch(texts)]
-        cls_id, sep_id = self.tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
-        output = []
-        for example, a, ids_b in zip(examples, first, second):
-            encoded = features_lib.pack(
-                a.ids, ids_b, self.max_seq_length, cls_id, sep_id
+    def make_example(self, values):
+        items = labels_lib.parse_list(values.get("label", "").strip())
+        if items is not None:
+            if len(items) != 1:
+                raise ValueError(
+                    f"there are {len(items)} labels in {values['label']!r}, but one is "
+                    "needed; --task_name=mlabel learns any number of them"
+                )
+            values = {**values, "label": items[0]}
+        return super().make_example(values)
+
+    @property
+    def label_hint(self):
+        return f"one of {', '.join(self.label_list)}"
+
+    def check_label(self, label):
+        if label not in self.label_map:
+            raise ValueError(
+                f"label {label!r} is not one of {', '.join(map(repr, self.label_list))}"
             )
-            # A row without a label can only be predicted, where the id is not used.
-            encoded.features["label_ids"] = self.label_map.get(example.label, 0)
-            output.append(encoded)
-        return output
+        return label
 
-    def build(self, features, is_training):
-        encoder = modeling.BertModel(
-            config=self.bert_config,
-            is_training=is_training,
-            input_ids=features["input_ids"],
-            input_mask=features["input_mask"],
-            token_type_ids=features["segment_ids"],
-        )
-        represent = heads.REPRESENTATIONS[self.head]
-        representation = represent(encoder, features, is_training)
-        return base.TaskOutputs(
-            *self.objective.build(encoder, representation, features, is_training)
-        )
+    def label_value(self, label):
+        return self.label_map.get(label, 0)
 
     def score(self, targets, predictions):
+        arguments = (targets["label_ids"], predictions["probabilities"])
         scores = {}
         for metric in self.metrics:
-            scores.update(metric(targets["label_ids"], predictions["probabilities"]))
+            scores.update(metric(*arguments))
+        if 2 < len(self.label_list) <= MAX_SCORED_LABELS:
+            scores.update(metrics.per_label(*arguments, self.label_list))
         return scores
+
+    def perfect_scored(self):
+        num_labels = len(self.label_list)
+        return (
+            {"label_ids": np.arange(num_labels)},
+            {"probabilities": np.eye(num_labels, dtype=np.float32)},
+        )
 
     @property
     def prediction_headers(self):
-        texts = ["text_a", "text_b"] if self.has_pairs else ["text_a"]
-        header = ["index", "guid", *texts, "label", "predicted_label"]
-        header += [f"probability_{label}" for label in self.labels]
+        probabilities = [f"probability_{label}" for label in self.label_list]
         return {
             "predict.txt": None,
             "test_results.tsv": None,
-            "predictions.tsv": header,
+            "predictions.tsv": [*self.known_header, "predicted_label", *probabilities],
         }
 
     def format_prediction(self, index, example, row):
-        texts = [example.text_a, example.text_b or ""][: 1 + self.has_pairs]
         probabilities = [repr(float(each)) for each in row["probabilities"]]
         label_id = int(row["label"])
-        known = [index, example.guid, *texts, example.label or ""]
+        known = self.known_cells(index, example)
         return {
             "predict.txt": [label_id],
             "test_results.tsv": probabilities,
-            "predictions.tsv": [*known, self.labels[label_id], *probabilities],
+            "predictions.tsv": [*known, self.label_list[label_id], *probabilities],
         }

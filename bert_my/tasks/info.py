@@ -14,6 +14,7 @@ class InfoTask(ClassificationTask):
     """Click-through rate of titles as a two-class problem."""
 
     labels = ("0", "1")
+    main_metric = "auc"
     files = {base.TRAIN: ("train",), base.DEV: ("eval", "dev"), base.TEST: ("test",)}
     column_names = {
         "guid": ("id", "guid", "index", "编号"),

@@ -23,8 +23,8 @@ def test_everything_in_one_run(tiny_model, titles, tmp_path):
     results = (output_dir / "eval_results.txt").read_text().splitlines()
     keys = [line.split(" = ")[0] for line in results]
     assert keys == [
-        *("auc", "eval_accuracy", "eval_loss", "f1", "global_step", "loss"),
-        *("precision", "recall"),
+        *("auc", "average_precision", "eval_accuracy", "eval_loss", "f1", "f1_macro"),
+        *("f1_micro", "global_step", "log_loss", "loss", "mcc", "precision", "recall"),
     ]
     as_json = helpers.read_json(output_dir / "eval_results.json")
     assert as_json["global_step"] == 4  # 26 rows in batches of 2 x 4
@@ -116,7 +116,8 @@ def test_missing_files(refused, tmp_path, titles):
     refused("--init_checkpoint=nowhere", init_checkpoint="nowhere")
     refused("--data_dir=nowhere", data_dir="nowhere")
     (titles / "eval.csv").unlink()
-    refused("--do_eval=true needs a dev file")
+    refused("do_eval needs a dev file .* or --dev_file")
+    refused("--dev_file=nowhere.csv: there is no such file", dev_file="nowhere.csv")
 
 
 def test_unreadable_config(refused, tmp_path):
@@ -192,7 +193,7 @@ def test_files_and_folders_that_cannot_be_used(refused, titles, tmp_path):
 
 
 def test_unknown_head_and_gpu(refused):
-    refused("--head=tail: for task info it must be one of cls", head="tail")
+    refused("--head=tail: for task info it must be one of cls, cnn", head="tail")
     refused("--use_gpu=true, but TensorFlow .* sees no GPU", use_gpu="true")
 
 

@@ -19,9 +19,8 @@ def write(tmp_path, name, content):
 
 
 def rows_of(path):
-    return [
-        tuple(row) for row in readers.read_rows(path, readers.detect_delimiter(path))
-    ]
+    dialect = readers.conventional_dialect(path)
+    return [tuple(row) for row in readers.read_rows(path, dialect)]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +42,15 @@ def rows_of(path):
         ("a.tsv", "x\t0\n\t\n", [(1, ["x", "0"]), (2, ["", ""])]),
         ("a.csv", "x,0\n,\n", [(1, ["x", "0"]), (2, ["", ""])]),
         ("a.csv", '1,"a\tb",0\n', [(1, ["1", "a\tb", "0"])]),
+        (
+            "a.jsonl",
+            '{"s": "x\\ty", "n": 1, "l": null}\n{"l": ["a", 2], "s": "", "more": 1}\n',
+            [
+                (1, ["s", "n", "l", "more"]),
+                (1, ["x\ty", "1", "", None]),
+                (2, ["", None, '["a", 2]', "1"]),
+            ],
+        ),
     ],
 )
 def test_rows(tmp_path, name, content, rows):
@@ -58,6 +66,8 @@ def test_rows(tmp_path, name, content, rows):
         ("a.csv", '1,x,0\n2,"y,1\n', r"a\.csv:2: not valid csv"),
         ("a.tsv", b"x\t0\n\xff\t1\n", r"a\.tsv: not UTF-8 after line"),
         ("a.tsv", "", r"a\.tsv: the file is empty"),
+        ("a.json", '{"s": 1}\n{"s":\n', r"a\.json:2: not valid JSON"),
+        ("a.json", "[1]\n", r"a\.json:1: expected a JSON object on each line"),
     ],
 )
 def test_errors_name_file_and_line(tmp_path, name, content, message):

@@ -78,7 +78,7 @@ def test_a_test_file_may_have_no_labels(make_task, content, examples):
         ("1,2,3,4\n", r"train\.csv:1: found .* expected the columns"),
         ("id,title\n1,a\n", r"train\.csv:1: found .* expected the columns"),
         ("title,text,label\na,b,0\n", r"train\.csv:1: found .* expected the columns"),
-        ("nr,headline,ctr\n1,a,0\n", r"train\.csv:1: .* or a header with these names"),
+        ("nr,headline,ctr\n1,a,0\n", r"train\.csv:1: .* or a header with title, label"),
         ("1,a,yes\n", r"train\.csv:1: found .*'yes'.* with label one of 0, 1"),
     ],
 )
@@ -127,9 +127,7 @@ def test_unknown_task_and_double_registration():
     assert base.get_task_class("INFO").name == "info"
 
 
-@pytest.mark.skipif(
-    not helpers.SHARED_DATA.exists(), reason="the folder of real data is not there"
-)
+@helpers.needs_shared_data
 def test_real_headlines(tiny_model):
     task = helpers.make_task(tiny_model, helpers.SHARED_DATA / "clickbait_titles")
     counts = {

@@ -1,0 +1,88 @@
+"""What can be wrong with settings, whatever the files are."""
+
+import math
+
+from bert_my.data.errors import InputError
+from bert_my.engine import adversarial, dev_evaluation
+
+_POSITIVE = (
+    "train_batch_size",
+    "eval_batch_size",
+    "predict_batch_size",
+    "n_gpus",
+    "learning_rate",
+    "num_train_epochs",
+    "save_checkpoints_steps",
+    "logging_steps",
+    "adversarial_epsilon",
+)
+_NOT_NEGATIVE = (
+    "weight_decay",
+    "keep_checkpoint_max",
+    "num_dev_examples",
+    "max_train_examples",
+    "focal_gamma",
+    "early_stop_patience",
+)
+_BELOW_ONE = ("label_smoothing", "ema_decay")
+_POSITIVE_OR_NONE = ("head_learning_rate", "num_labels")
+_RULES = (
+    (_POSITIVE, lambda value: 0 < value < math.inf, "positive"),
+    (
+        _POSITIVE_OR_NONE,
+        lambda value: value is None or 0 < value < math.inf,
+        "positive",
+    ),
+    (_NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "0 or more"),
+    (_BELOW_ONE, lambda value: 0 <= value < 1, "at least 0 and less than 1"),
+    (("warmup_proportion",), lambda value: 0 <= value <= 1, "a share, 0 to 1"),
+    (("layer_lr_decay",), lambda value: 0 < value <= 1, "above 0 and at most 1"),
+)
+_JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
+
+
+def check(config):
+    """Raises an `InputError` naming the flag of a `RunConfig` that cannot be right."""
+    if config.use_tpu:
+        raise InputError("--use_tpu=true: there is no TPU support; leave the flag out")
+    if not any(getattr(config, job) for job in _JOBS):
+        raise InputError(
+            f"at least one of {', '.join('--' + job for job in _JOBS)} is needed"
+        )
+    _check_needed(config)
+    for names, is_right, what in _RULES:
+        for name in names:
+            if not is_right(getattr(config, name)):
+                raise InputError(f"--{name}={getattr(config, name)}: it must be {what}")
+    if config.max_seq_length < 4:
+        raise InputError(
+            f"--max_seq_length={config.max_seq_length}: it must hold [CLS], two [SEP] "
+            "and some text"
+        )
+    if config.adversarial not in (None, *adversarial.METHODS):
+        raise InputError(
+            f"--adversarial={config.adversarial}: it must be one of "
+            f"{', '.join(adversarial.METHODS)}"
+        )
+    every = config.evaluate_every
+    is_count = every is not None and every.isdecimal() and int(every) > 0
+    if not is_count and every not in (None, dev_evaluation.EPOCH):
+        raise InputError(
+            f"--evaluate_every={every}: it must be a number of steps, or "
+            f"{dev_evaluation.EPOCH}"
+        )
+
+
+def _check_needed(config):
+    for name in ("task_name", "output_dir", "bert_config_file", "vocab_file"):
+        if not getattr(config, name):
+            raise InputError(f"--{name} is needed")
+    file_flags = {
+        "do_train": ("train_file",),
+        "do_eval": ("dev_file",),
+        "do_predict": ("test_file", "dev_file"),
+    }
+    for job, names in file_flags.items():
+        is_given = config.data_dir or any(getattr(config, name) for name in names)
+        if getattr(config, job) and not is_given:
+            raise InputError(f"--data_dir, or --{names[0]}, is needed for --{job}")

@@ -1,0 +1,93 @@
+"""The output folder of a run: what is written there besides the model."""
+
+import dataclasses
+import glob
+import json
+import logging
+import os
+import shutil
+
+from bert_my.data import files
+from bert_my.data.errors import InputError
+from bert_my.engine import checkpoints, history
+
+logger = logging.getLogger(__name__)
+
+TASK_FILE = "task.json"
+# What a training run writes, for `clear`.
+_OF_A_RUN = (
+    *("checkpoint", "model.ckpt-*", "graph.pbtxt", "events.out.tfevents.*"),
+    *(checkpoints.BEST, history.TRAINING, history.EVALUATIONS, TASK_FILE),
+    *("eval_results.*", "dev_predictions.tsv", "report"),
+)
+
+
+def check_overwrite(config):
+    """Raises an `InputError` if a run would delete what it is to start from."""
+    checkpoint = os.path.realpath(f"{config.init_checkpoint}.index")
+    for path in map(os.path.realpath, _paths_of_a_run(config.output_dir)):
+        if os.path.commonpath([path, checkpoint]) == path:
+            raise InputError(
+                f"--overwrite_output_dir: --init_checkpoint={config.init_checkpoint} "
+                "is part of the run that would be deleted"
+            )
+
+
+def _paths_of_a_run(output_dir, names=()):
+    folder = glob.escape(output_dir)
+    patterns = [os.path.join(folder, name) for name in (*_OF_A_RUN, *names)]
+    return [path for pattern in patterns for path in glob.glob(pattern)]
+
+
+def clear(output_dir, task):
+    """Deletes a run from its folder; exported models and other files stay.
+
+    Args:
+      output_dir: folder.
+      task: `Task`, for the names of its prediction files.
+    """
+    paths = _paths_of_a_run(output_dir, task.prediction_headers)
+    for path in paths:
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        else:
+            os.remove(path)
+    if paths:
+        logger.warning("%s: the run in it was deleted", output_dir)
+
+
+def read_description(config):
+    """Returns what the run in the output folder wrote of its task, or None."""
+    path = os.path.join(config.output_dir, TASK_FILE)
+    if config.begins_anew or not os.path.exists(path):
+        return None
+    # Only a trained model binds what comes after it.
+    if checkpoints.latest(config.output_dir) is None:
+        return None
+    with open(path, encoding="utf-8") as reader:
+        saved = json.load(reader)
+    return saved if saved["task"] == config.task_name.lower() else None
+
+
+def describe(task, config):
+    """Writes what is needed to use or repeat the run."""
+
+    def path(name):
+        return os.path.join(config.output_dir, name)
+
+    with files.replacing(path("bert_config.json")) as writer:
+        writer.write(task.bert_config.to_json_string())
+    files.copy(config.vocab_file, path("vocab.txt"))
+    files.write_json(path("label_map.json"), task.label_map)
+    files.write_json(path(TASK_FILE), task.description)
+    files.write_json(path("run_config.json"), dataclasses.asdict(config))
+
+
+def write_eval_results(scores, output_dir):
+    """Writes metrics as upstream does, and as JSON."""
+    lines = [f"{name} = {scores[name]}" for name in sorted(scores)]
+    with files.replacing(os.path.join(output_dir, "eval_results.txt")) as writer:
+        writer.writelines(line + "\n" for line in lines)
+    json_path = os.path.join(output_dir, "eval_results.json")
+    files.write_json(json_path, history.finite(scores))
+    logger.info("Evaluation (%s):\n  %s", json_path, "\n  ".join(lines))

@@ -1,0 +1,169 @@
+"""The usual Chinese data sets, in the columns of their files."""
+
+import numpy as np
+
+from bert_my.data import readers
+from bert_my.data.features import FeatureSpec
+from bert_my.reports import metrics
+from bert_my.tasks import base
+from bert_my.tasks.classification import ClassificationTask
+
+_TEXT = ("text_a", "sentence", "text", "review", "title")
+_TEXT_A = ("text_a", "sentence1", "premise", "question1", "query1")
+_TEXT_B = ("text_b", "sentence2", "hypo", "hypothesis", "question2", "query2")
+_PAIR_NAMES = {
+    "guid": ("id", "guid", "index"),
+    "text_a": _TEXT_A,
+    "text_b": _TEXT_B,
+    "label": ("label", "gold_label"),
+}
+_PAIR_LAYOUTS = (("text_a", "text_b", "label"), ("text_a", "text_b"))
+
+
+@base.register("chnsenticorp")
+class ChnSentiCorpTask(ClassificationTask):
+    """Is a review of a hotel, a book or a computer positive? (Tan and Zhang 2008)"""
+
+    labels = ("0", "1")
+    column_names = {
+        "guid": ("qid", "id"),
+        "text_a": _TEXT,
+        "label": ("label",),
+    }
+    layouts = (("label", "text_a"), ("text_a",))
+
+
+@base.register("thucnews")
+class ThucNewsTask(ClassificationTask):
+    """Which of ten sections is a news title from? (Li et al. 2006)
+
+    Rows are `title<TAB>number`, or, in the whole articles of cnews, `name<TAB>text`;
+    the labels are those of the train file.
+    """
+
+    files = {
+        base.TRAIN: ("train", "cnews.train"),
+        base.DEV: ("dev", "cnews.val"),
+        base.TEST: ("test", "cnews.test"),
+    }
+
+
+@base.register("lcqmc")
+class LcqmcTask(ClassificationTask):
+    """Do two questions ask the same? (Liu et al. 2018)"""
+
+    labels = ("0", "1")
+    has_pairs = True
+    column_names = _PAIR_NAMES
+    layouts = _PAIR_LAYOUTS
+
+
+@base.register("atec")
+class AtecTask(LcqmcTask):
+    """Do two questions to a bank's service ask the same? Few do: F1 counts."""
+
+    main_metric = "f1"
+    files = {**LcqmcTask.files, base.TRAIN: ("train", "atec_nlp_sim_train")}
+    layouts = (("guid", "text_a", "text_b", "label"), ("guid", "text_a", "text_b"))
+
+
+@base.register("ocnli")
+class OcnliTask(ClassificationTask):
+    """Does a text entail another? (Hu et al. 2020); `-` is no label."""
+
+    labels = ("contradiction", "entailment", "neutral")
+    has_pairs = True
+    files = {
+        base.TRAIN: ("train", "train.50k", "train.30k", "train.10k"),
+        base.DEV: ("dev",),
+        base.TEST: ("test",),
+    }
+    column_names = _PAIR_NAMES
+    layouts = _PAIR_LAYOUTS
+    left_out_labels = ("-",)
+
+    def _find_file(self, split):
+        if split == base.TRAIN and self.data_dir and self.options.train_file is None:
+            # The official folder has the train set in all sizes; the first is whole.
+            for stem in self.files[split]:
+                path = readers.find_file(self.data_dir, (stem,))
+                if path:
+                    return path
+        return super()._find_file(split)
+
+
+@base.register("xnli")
+class XnliTask(OcnliTask):
+    """Does a text entail another, in Chinese? (Conneau et al. 2018)
+
+    The dev and test files hold all languages, of which Chinese is read.
+    """
+
+    files = {
+        base.TRAIN: ("multinli/multinli.train.zh", "multinli.train.zh", "train"),
+        base.DEV: ("xnli.dev", "dev"),
+        base.TEST: ("xnli.test", "test"),
+    }
+    column_names = {**_PAIR_NAMES, "language": ("language",)}
+    # The spelling of the translated train file.
+    label_aliases = {"contradictory": "contradiction"}
+
+    def make_example(self, values):
+        values = dict(values)
+        if values.pop("language", "zh") != "zh":
+            return None
+        return super().make_example(values)
+
+
+@base.register("dbqa")
+class DbqaTask(ClassificationTask):
+    """Which candidate sentences answer a question? (NLPCC-ICCPOL 2016 DBQA)
+
+    Candidates are ranked within their question, by the probability of label 1.
+    """
+
+    labels = ("0", "1")
+    has_pairs = True
+    main_metric = "mrr"
+    column_names = {
+        "group": ("qid", "question_id"),
+        "text_a": ("text_a", "question"),
+        "text_b": ("text_b", "answer", "sentence"),
+        "label": ("label",),
+    }
+    layouts = _PAIR_LAYOUTS
+    scored_targets = ("label_ids", "group_ids")
+    group_spec = FeatureSpec("group_ids", (), is_input=False)
+
+    @property
+    def feature_specs(self):
+        return (*super().feature_specs, self.group_spec)
+
+    def read_file(self, path, split, check_label=None):
+        """Yields the examples; those of a question have the same number as `group`."""
+        numbers = {}
+        for example in super().read_file(path, split, check_label):
+            question = example.group or example.text_a
+            number = numbers.setdefault(question, len(numbers))
+            yield example._replace(group=number)
+
+    def encode_batch(self, examples):
+        output = super().encode_batch(examples)
+        for example, encoded in zip(examples, output):
+            encoded.features["group_ids"] = example.group
+        return output
+
+    def score(self, targets, predictions):
+        scores = super().score(targets, predictions)
+        scores.update(
+            metrics.ranking(
+                targets["label_ids"],
+                predictions["probabilities"][:, 1],
+                targets["group_ids"],
+            )
+        )
+        return scores
+
+    def perfect_scored(self):
+        targets, predictions = super().perfect_scored()
+        return {**targets, "group_ids": np.zeros(2, np.int32)}, predictions

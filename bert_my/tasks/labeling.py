@@ -1,0 +1,211 @@
+"""The family of tasks that give each token of a sentence a tag: NER and its like.
+
+Sentences that are longer than `max_seq_length` are read in overlapping windows, so no
+token is lost: each is tagged in the window in which it has the most context.
+"""
+
+import collections
+import logging
+
+import numpy as np
+
+from bert_my.data import tagged, windows
+from bert_my.data.errors import InputError
+from bert_my.data.features import EncodedExample, FeatureSpec
+from bert_my.reports import entity_metrics
+from bert_my.tasks import base
+from bert_my.tasks import labels as labels_lib
+
+logger = logging.getLogger(__name__)
+
+
+class LabelingTask(base.Task):
+    """Sentences with a tag for each token; the tags are those of the train file.
+
+    In `label_ids` 0 stands for what is not scored: special tokens, the later pieces of
+    a token, and tokens that belong to another window. Tag number n is n + 1.
+    """
+
+    kind = "labeling"
+    objectives = ("crf", "token")
+    default_head = "sequence"
+    labels = ()
+    scored_targets = ("label_ids", "starts_sentence")
+    scored_predictions = ("label",)
+    start_spec = FeatureSpec("starts_sentence", (), is_input=False)
+
+    @property
+    def feature_specs(self):
+        return (*super().feature_specs, self.start_spec)
+
+    def find_labels(self):
+        labels = labels_lib.choose(self, self.labels, self._collect)
+        scheme, types = tagged.find_scheme(labels)
+        logger.info(
+            "Tags: %s; %s",
+            ", ".join(labels),
+            f"{scheme} with the types {', '.join(types) or '(none)'}"
+            if scheme
+            else "they do not mark entities",
+        )
+        return labels
+
+    @property
+    def main_metric(self):
+        """Entities decide, if the tags mark some."""
+        return "f1" if self._marks_entities else "token_accuracy"
+
+    @property
+    def _marks_entities(self):
+        return tagged.find_scheme(self.label_list)[0] is not None
+
+    def _collect(self):
+        paths = self.find_files(base.TRAIN)
+        if not paths:
+            raise InputError(
+                f"task {self.name}: there is no train file to collect the tags from; "
+                "give --labels, or the --output_dir of a trained model"
+            )
+        sentences = tagged.read_sentences(paths[0], True, base.TRAIN)
+        return {tag for sentence in sentences for tag in sentence.tags}
+
+    def read_file(self, path, split):
+        """Yields the `tagged.Sentence`s of a file; see `Task.read_file`."""
+        for sentence in tagged.read_sentences(path, split != base.TEST, split):
+            for offset, tag in enumerate(sentence.tags or ()):
+                if tag not in self.label_map:
+                    raise InputError(
+                        f"{path}:{sentence.line + offset}: tag {tag!r} is not one of "
+                        f"{', '.join(self.label_list)}; --labels can name them all"
+                    )
+            yield sentence
+
+    def count_labels(self):
+        counts = collections.Counter()
+        for sentence in self.read_examples(base.TRAIN):
+            counts.update(sentence.tags)
+        return counts, sum(counts.values())
+
+    def encode_batch(self, examples):
+        """Returns the `EncodedExample` of each window of each sentence, in order."""
+        tokens = list(dict.fromkeys(t for each in examples for t in each.tokens))
+        (unknown,) = self.tokenizer.convert_tokens_to_ids(["[UNK]"])
+        room = self.max_seq_length - 2
+        # A blank or a control character has no pieces, yet it has a tag.
+        pieces = {
+            token: encoded.ids[:room] or [unknown]
+            for token, encoded in zip(tokens, self.tokenizer.encode_batch(tokens))
+        }
+        return [
+            self._encode_window(example, pieces, window)
+            for example in examples
+            for window in windows.cut(
+                [len(pieces[token]) for token in example.tokens], room, room // 4
+            )
+        ]
+
+    def _encode_window(self, example, pieces, window):
+        cls_id, sep_id = self.tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
+        input_ids, token_mask, label_ids = [cls_id], [0], [0]
+        for index in range(window.begin, window.end):
+            ids = pieces[example.tokens[index]]
+            label_id = 0
+            if window.first <= index < window.last:
+                # Without tags it can only be predicted, where the id is not used.
+                tag = example.tags[index] if example.tags else self.label_list[0]
+                label_id = self.label_map[tag] + 1
+            rest = [0] * (len(ids) - 1)
+            input_ids += ids
+            token_mask += [1, *rest]
+            label_ids += [label_id, *rest]
+        input_ids.append(sep_id)
+        features = {
+            "input_ids": input_ids,
+            "input_mask": [1] * len(input_ids),
+            "segment_ids": [0] * len(input_ids),
+            "token_mask": [*token_mask, 0],
+            "label_ids": [*label_ids, 0],
+            "starts_sentence": int(window.first == 0),
+        }
+        return EncodedExample(features, num_cut_tokens=0)
+
+    def scored(self, targets, predictions):
+        label_ids = targets["label_ids"]
+        is_scored = label_ids > 0
+        # [number of tokens]: whether a token is the first of its sentence.
+        is_first = np.zeros(is_scored.sum(), bool)
+        row_starts = np.cumsum([0, *is_scored.sum(-1)[:-1]])
+        is_first[row_starts[targets["starts_sentence"] > 0]] = True
+        return (
+            {"label_ids": label_ids[is_scored] - 1, "is_first": is_first},
+            {"label": predictions["label"][is_scored]},
+        )
+
+    def score(self, targets, predictions):
+        borders = np.flatnonzero(targets["is_first"])[1:]
+        names = np.array(self.label_list, object)
+        scores = entity_metrics.entities(
+            *(
+                [part.tolist() for part in np.split(names[label_ids], borders)]
+                for label_ids in (targets["label_ids"], predictions["label"])
+            )
+        )
+        if self._marks_entities:
+            return scores
+        return {"token_accuracy": scores["token_accuracy"]}
+
+    def perfect_scored(self):
+        label_ids = np.arange(len(self.label_list))
+        return {"label_ids": label_ids, "is_first": label_ids == 0}, {
+            "label": label_ids
+        }
+
+    @property
+    def prediction_headers(self):
+        return {
+            "predict.txt": None,
+            "predictions.tsv": ["index", "guid", "token", "label", "predicted_label"],
+        }
+
+    def format_predictions(self, examples, rows):
+        """Yields a line for each token; sentences are parted by blank ones.
+
+        The blank lines are in predict.txt only. See `Task.format_predictions`.
+        """
+        for index, example in enumerate(examples):
+            predicted = []
+            for encoded in self.encode_batch([example]):
+                label_ids = next(rows)["label"]
+                predicted += [
+                    self.label_list[label_ids[position]]
+                    for position, scored in enumerate(encoded.features["label_ids"])
+                    if scored
+                ]
+            tags = example.tags or [""] * len(example.tokens)
+            for token, tag, predicted_tag in zip(example.tokens, tags, predicted):
+                known = [index, example.guid, token, tag]
+                yield {
+                    "predict.txt": [token, predicted_tag],
+                    "predictions.tsv": [*known, predicted_tag],
+                }
+            yield {"predict.txt": []}
+
+
+@base.register("ner")
+class NerTask(LabelingTask):
+    """Any entities, in files `train`, `dev` and `test` of tagged tokens."""
+
+
+@base.register("msra_ner")
+class MsraNerTask(LabelingTask):
+    """Persons, places and organisations in Chinese news (Levow 2006).
+
+    There is no dev set: by default the last 2,000 sentences of the train file are it.
+    """
+
+    defaults = {"num_dev_examples": 2000}
+    files = {
+        **LabelingTask.files,
+        base.TRAIN: ("train", "msra_train_bio"),
+        base.TEST: ("test", "msra_test_bio"),
+    }

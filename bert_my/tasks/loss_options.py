@@ -1,0 +1,134 @@
+"""The options of the training loss, from what the user gave to numbers."""
+
+import os
+
+from bert_my.data import readers
+from bert_my.data.errors import InputError
+from bert_my.tasks.objectives import LossSettings
+
+AUTO = "auto"
+
+
+def check(options, objective_class, who):
+    """Raises an `InputError` for an option that the objective does not know.
+
+    Args:
+      options: `base.TaskOptions`.
+      objective_class: see `objectives`.
+      who: the task's name, for the error.
+    """
+    known = set(objective_class.loss_options)
+    if "class_weights" in known:
+        known.add("pos_weight")  # of two labels: the weight of the second
+    for name in LossSettings._fields:
+        if getattr(options, name) and name not in known:
+            raise InputError(
+                f"--{name}={getattr(options, name)}: the loss of {who} "
+                f"({objective_class.__name__.lower()}) has no such option"
+            )
+
+
+def read(options, objective_class, labels, count_labels):
+    """Returns the `LossSettings` for `base.TaskOptions`.
+
+    Args:
+      options: `base.TaskOptions`.
+      objective_class: see `objectives`.
+      labels: tuple of labels.
+      count_labels: function without arguments, see `Task.count_labels`.
+
+    Raises:
+      InputError: naming the flag whose value does not suit the labels.
+    """
+    class_weights, pos_weight = options.class_weights, options.pos_weight
+    if class_weights is not None:
+        class_weights = _numbers("class_weights", class_weights, labels, count_labels)
+    if pos_weight is not None and "pos_weight" in objective_class.loss_options:
+        pos_weight = _numbers("pos_weight", pos_weight, labels, count_labels)
+    elif pos_weight is not None:
+        class_weights = _with_second(pos_weight, class_weights, labels, count_labels)
+        pos_weight = None
+    return LossSettings(
+        class_weights, pos_weight, options.focal_gamma, options.label_smoothing
+    )
+
+
+def _with_second(pos_weight, class_weights, labels, count_labels):
+    """Returns the class weights of two labels, of which the second is the positive."""
+    if class_weights is not None or len(labels) != 2:
+        raise InputError(
+            f"--pos_weight={pos_weight}: for one of {len(labels)} labels give "
+            "--class_weights; it is for multi-label tasks, or alone for two labels"
+        )
+    # The second label's is the last, or the only one.
+    weights = _numbers("pos_weight", pos_weight, labels, count_labels)
+    if len(weights) == 2 and pos_weight != AUTO:
+        raise InputError(
+            f"--pos_weight={pos_weight}: it must be {AUTO} or one number, that of the "
+            f"label {labels[1]}; --class_weights takes one for each label"
+        )
+    return (1.0, weights[-1])
+
+
+def _numbers(flag, value, labels, count_labels):
+    """Returns the tuple of weights that a flag stands for."""
+    if value == AUTO:
+        return _balanced(flag, labels, *count_labels())
+    if os.path.isfile(value):
+        return _from_file(flag, value, labels)
+    weights = tuple(map(_positive, value.split(",")))
+    allowed = {len(labels)} if flag == "class_weights" else {1, len(labels)}
+    if len(weights) not in allowed or None in weights:
+        raise InputError(
+            f"--{flag}={value}: it must be {AUTO}, a file, or "
+            f"{' or '.join(map(str, sorted(allowed)))} positive numbers separated by "
+            f"commas, for the labels {', '.join(labels)}"
+        )
+    return weights
+
+
+def _positive(text):
+    """Returns a positive number, or None for other texts."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < 1e9 else None
+
+
+def _from_file(flag, path, labels):
+    """Reads lines `label<TAB>weight`, one for each label."""
+    weights = {}
+    for number, line in readers.read_lines(path):
+        label, _, cell = line.rstrip("\r").rpartition("\t")
+        weight = _positive(cell)
+        if weight is None or label in weights:
+            raise InputError(
+                f"--{flag}: {path}:{number}: expected label<TAB>weight, a positive "
+                f"number, once for each label, found {line!r}"
+            )
+        weights[label] = weight
+    if set(weights) != set(labels):
+        difference = sorted(set(weights) ^ set(labels))
+        raise InputError(
+            f"--{flag}={path}: it must have one line for each label; these are only "
+            f"in one of the two: {', '.join(difference)}"
+        )
+    return tuple(weights[label] for label in labels)
+
+
+def _balanced(flag, labels, counts, total):
+    """Weights by which all labels count the same in the train set.
+
+    `class_weights`: total / (number of labels * count), as scikit-learn's "balanced".
+    `pos_weight`: examples without the label for each one with it.
+    """
+    uneven = [label for label in labels if not 0 < counts[label] < total]
+    if uneven:
+        raise InputError(
+            f"--{flag}={AUTO}: no train example, or every one, has the label "
+            f"{', '.join(uneven)}"
+        )
+    if flag == "pos_weight":
+        return tuple((total - counts[label]) / counts[label] for label in labels)
+    return tuple(total / (len(labels) * counts[label]) for label in labels)
