@@ -44,6 +44,7 @@ rm -rf build/quickstart
 cat <<END
 
 Results in build/quickstart:
+  report/index.html  the run in pictures: open it in a browser
   eval_results.txt   $(grep -E '^(auc|eval_accuracy)' build/quickstart/eval_results.txt | tr '\n' ' ')
   predictions.tsv    one row for each title: text, label, probabilities
   predict.txt        one class for each title

@@ -42,7 +42,7 @@ def test_flags_exist_and_defaults_are_right():
 
 
 def test_heads_and_files_exist():
-    for head in heads.REPRESENTATIONS:
+    for head in {**heads.TEXT_REPRESENTATIONS, **heads.TOKEN_REPRESENTATIONS}:
         assert f"`{head}`" in README
     for path in re.findall(
         r"`((?:bert_my|scripts|tests|docs|examples)/[\w/.]+)`", README
