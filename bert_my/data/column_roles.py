@@ -53,7 +53,7 @@ def find(rows, is_json, wanted, path):
     names, columns = [cell.strip() for cell in rows[0]], _columns_of(rows[1:])
     if len(names) == 1:
         raise InputError(
-            f"{path}: there is only one column, as in {names[0]!r}; a text and its label "
+            f"{path}: there is only one column, as in {names[0]!r}; texts and labels "
             "must be separated by a tab, a comma, a semicolon or a bar"
         )
     has_header = is_json or any(_is_name(role) for role in wanted)

@@ -40,9 +40,9 @@ def read_sentences(path, needs_tags, guid_prefix):
     separator = _find_separator(path, needs_tags)
     tokens, tags, count, first = [], [], 0, 0
     for number, line in _lines(path):
-        if line.strip(_BLANKS) if separator else line:
+        token, tag = line.rstrip("\t"), None
+        if line.strip(_BLANKS) if separator else token:
             first = first if tokens else number
-            token, tag = line.rstrip("\t"), None
             if separator:
                 token, tag = _split(line, separator, f"{path}:{number}")
             tokens.append(token)

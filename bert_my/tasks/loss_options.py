@@ -123,7 +123,9 @@ def _balanced(flag, labels, counts, total):
     `class_weights`: total / (number of labels * count), as scikit-learn's "balanced".
     `pos_weight`: examples without the label for each one with it.
     """
-    uneven = [label for label in labels if not 0 < counts[label] < total]
+    # `pos_weight` would be 0 for a label that every row has.
+    most = total - 1 if flag == "pos_weight" else total
+    uneven = [label for label in labels if not 0 < counts[label] <= most]
     if uneven:
         raise InputError(
             f"--{flag}={AUTO}: no train example, or every one, has the label "

@@ -32,10 +32,16 @@ class MultiLabelTask(tables.TableTask):
         metrics.multilabel_average_precision,
         metrics.multilabel_log_loss,
     )
-    label_hint = "names separated by commas, or a 0 or 1 for each label"
 
     def find_labels(self):
         return labels_lib.choose(self, self.labels, self._collect)
+
+    @property
+    def label_hint(self):
+        return (
+            f"any of {', '.join(self.label_list)} separated by commas, or a 0 or 1 for "
+            "each of them"
+        )
 
     def _collect(self):
         cells = set(self.labels_in_train_file())

@@ -149,7 +149,8 @@ class TableTask(base.Task):
             layout = columns.Layout(self.column_names, self.layouts, is_label, hint)
             found = columns.detect(first_row, layout, needs_label, where)
         self._check_text(found, first_row, are_labels_known, where)
-        header = "with a header" if found.has_header else "no header"
+        header = f"with a header ({', '.join(first_row)})"
+        header = header if found.has_header else "no header"
         fields = ", ".join(field or "(not read)" for field in found.fields)
         return (
             lambda cells: self.make_example(found.values(cells)),

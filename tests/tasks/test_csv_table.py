@@ -1,86 +1,210 @@
-"""The task `csv`: whatever layout, every row is read right, or one clear error."""
+"""The task `csv`: whatever the layout, every row is read, and read right."""
 
 import csv
-import io
 import itertools
 import json
 import logging
 
 import pytest
 
-from bert_my.data.errors import InputError
 from bert_my.tasks import base
 from tests import helpers
+from tests.tasks.made_tables import (
+    EXPECTED,
+    ROWS,
+    TEXTS,
+    json_lines,
+    read,
+    table,
+)
 
-TEXTS = [
-    "the cat runs, and sleeps",
-    'why "never again" is a dog here',
-    "a; b | c, and more of it",
-    "how the tree wins; today",
-    '"the house" sleeps again today',
-    "never a cat | again",
-    "你好, the dog runs again",
-    "a house; a tree; a dog, again",
-    "the cat, again and again\nand on another line",
-    "the dog wins",
-]
-LABELS = ["bad", "good", "bad", "good", "good", "bad", "so so", "good", "so so", "bad"]
-ROWS = [
-    {
-        "id": f"row-{index}",
-        "date": f"2026-0{1 + index // 5}-17",
-        "price": 2.5 * index,
-        "text": text,
-        "label": label,
-    }
-    for index, (text, label) in enumerate(zip(TEXTS, LABELS))
-]
+ORDERS = (
+    ("text", "label"),
+    ("label", "text"),
+    ("id", "label", "text"),
+    ("id", "date", "price", "text", "label"),
+)
+HEADERS = {
+    "known": {},
+    "unknown": {"text": "kommentar", "label": "urteil", "id": "nr", "price": "preis"},
+    "chinese": {"text": "标题", "label": "标签", "date": "日期"},
+}
 
 
-def table(names, rows=ROWS, header=None, delimiter=",", line_end="\n", **more):
-    """Returns a table as text: the columns `names`, below a header unless it is ()."""
-    stream = io.StringIO()
-    writer = csv.writer(
-        stream, delimiter=delimiter, lineterminator=line_end, escapechar=None, **more
-    )
-    if header != ():
-        writer.writerow(header or names)
-    writer.writerows([[row[name] for name in names] for row in rows])
-    return stream.getvalue()
-
-
-def plain(names, rows=ROWS, header=None, delimiter="\t", line_end="\n"):
-    """The same without any quotes; line ends within a text become blanks."""
-    lines = [] if header == () else [list(header or names)]
-    lines += [[str(row[name]).replace("\n", " ") for name in names] for row in rows]
-    return "".join(delimiter.join(line) + line_end for line in lines)
-
-
-def json_lines(rows):
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-@pytest.fixture
-def make_task(tiny_model, tmp_path):
-    """Returns a function from files (`train_csv="..."`) and flags to a task."""
-
-    def make(saved=None, **values):
-        options = {}
-        for name, value in values.items():
-            split, _, suffix = name.partition("_")
-            if split in base.CsvSplits if False else split in ("train", "dev", "test"):
-                path = tmp_path / f"{split}.{suffix}"
-                content = value if isinstance(value, bytes) else value.encode("utf-8")
-                path.write_bytes(content)
-                options[f"{split}_file"] = str(path)
-            else:
-                options[name] = value
-        return helpers.make_task(
-            tiny_model, name="csv", options=base.TaskOptions(**options), saved=saved
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+@pytest.mark.parametrize("header", [*HEADERS, None])
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_layouts(make_csv_task, order, header, delimiter):
+    ends, marks = ("\n", "\r\n"), ("", "\ufeff")
+    quotings = (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    for end, mark, quoting in itertools.product(ends, marks, quotings):
+        content = table(
+            *order,
+            header=HEADERS.get(header),
+            **{"delimiter": delimiter, "lineterminator": end, "quoting": quoting},
         )
+        task = make_csv_task(train=mark + content)
+        assert read(task) == EXPECTED
+        assert task.label_list == ("bad", "good", "so so")
 
-    return make
+
+@pytest.mark.parametrize("header", [{}, None])
+def test_quotes_of_a_plain_tsv_are_characters(make_csv_task, header):
+    texts = ['"the cat', 'a "dog" is', '"all of it"', 'a 12" tree', 'the house"', '"']
+    lines = ["text\tlabel"] if header is not None else []
+    lines += [f"{text}\t{index % 2}" for index, text in enumerate(texts)]
+    task = make_csv_task(train="\r\n".join(lines), suffix="tsv")
+    assert read(task) == [(text, str(i % 2)) for i, text in enumerate(texts)]
 
 
-def read(task, split=base.TRAIN):
-    return [(each.text_a, each.label) for each in task.read_examples(split)]
+def test_quoted_tsv_with_tabs_and_line_ends(make_csv_task):
+    rows = [{"text": f'a\ttab\t{i}\n"{i}"', "label": i % 2} for i in range(700)]
+    content = table("text", "label", rows=rows, delimiter="\t", header={})
+    assert read(make_csv_task(train=content, suffix="tsv")) == [
+        (row["text"], str(row["label"])) for row in rows
+    ]
+
+
+@pytest.mark.parametrize("number", ["one text, and more {}", "3,{};one text, here {}"])
+def test_semicolons_win_over_commas_that_split_as_evenly(make_csv_task, number):
+    lines = [f"{number.format(i, i)};{'ab'[i % 2]}\n" for i in range(8)]
+    texts, labels = zip(*read(make_csv_task(train="".join(lines))))
+    assert labels == tuple("abababab")
+    assert texts[1].endswith(" 1")
+
+
+@pytest.mark.parametrize(
+    "names, values",
+    [
+        (("label", "text"), {}),
+        (("id", "text", "label"), {}),
+        (("kommentar", "urteil"), {"kommentar": "text", "urteil": "label"}),
+    ],
+)
+def test_json_lines(make_csv_task, names, values):
+    rows = [{**row, **{k: row[v] for k, v in values.items()}} for row in ROWS]
+    task = make_csv_task(train=json_lines(*names, rows=rows), suffix="jsonl")
+    assert read(task) == EXPECTED
+
+
+def test_a_json_list_of_one_label_is_that_label(make_csv_task):
+    rows = [{**row, "label": [row["label"]]} for row in ROWS]
+    task = make_csv_task(train=json_lines("text", "label", rows=rows), suffix="jsonl")
+    assert read(task) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        table("text", "label", "more"),
+        table("more", "label", "text", header={"more": "title", "text": "content"}),
+        table("label", "more", "text", header={"more": "question", "text": "sentence"}),
+        table("text", "more", "label", header={"more": "text_b"}),
+        json_lines("text", "more", "label").replace('"more"', '"sentence2"'),
+    ],
+)
+def test_two_text_columns_are_a_pair_in_their_order(make_csv_task, content):
+    task = make_csv_task(train=content)
+    assert task.has_text_b
+    pairs = [(each.text_a, each.text_b) for each in task.read_examples(base.TRAIN)]
+    forward = list(zip(TEXTS, TEXTS[::-1]))
+    assert pairs in (forward, [(b, a) for a, b in forward])
+    assert pairs == forward or content.startswith(("title", "label"))
+
+
+@pytest.mark.parametrize("more", [{}, {"text_pair_column": "more"}])
+def test_who_names_the_text_names_its_pair(make_csv_task, more):
+    content = table("more", "text", "label", header={})
+    task = make_csv_task(train=content, text_column="text", **more)
+    assert read(task) == EXPECTED
+    pairs = [each.text_b for each in task.read_examples(base.TRAIN)]
+    assert pairs == (TEXTS[::-1] if more else [None] * len(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("header", "flags"),
+    [
+        ({}, {"label_column": "label"}),
+        ({}, {"label_column": "3"}),
+        (None, {"label_column": "3"}),
+        ({"label": "x", "n": "y"}, {"label_column": "x", "text_column": "text"}),
+        ({"text": "7", "n": "8", "label": "9"}, {"label_column": "3"}),
+    ],
+)
+def test_label_column(make_csv_task, header, flags):
+    task = make_csv_task(train=table("text", "n", "label", header=header), **flags)
+    assert read(task) == EXPECTED
+
+
+def test_a_number_is_no_name_without_a_header(make_csv_task):
+    rows = [{**row, "id": 3 if index == 0 else index} for index, row in enumerate(ROWS)]
+    task = make_csv_task(
+        train=table("id", "text", "label", rows=rows), label_column="3"
+    )
+    assert read(task) == EXPECTED
+
+
+def test_columns_of_pandas(make_csv_task):
+    rows = [{**row, "id": index} for index, row in enumerate(ROWS)]
+    for header in ({"id": ""}, {"id": "", "text": "0", "label": "1"}):
+        content = table("id", "text", "label", rows=rows, header=header)
+        assert read(make_csv_task(train=content)) == EXPECTED
+
+
+def test_ids_of_a_header_are_kept(make_csv_task):
+    task = make_csv_task(train=table("id", "text", "label", header={}))
+    guids = [each.guid for each in task.read_examples(base.TRAIN)]
+    assert guids == [row["id"] for row in ROWS]
+
+
+def test_a_rare_label_in_the_first_row_is_kept(make_csv_task):
+    lines = ["great\t7\n", *(f"some text x{i}\t{i % 2}\n" for i in range(20))]
+    task = make_csv_task(train="".join(lines), suffix="tsv")
+    assert (len(read(task)), task.label_list) == (21, ("0", "1", "7"))
+
+
+WITH_HEADER = table("id", "text", "label", header={})
+
+
+def test_what_was_found_is_logged(make_csv_task, caplog):
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        read(make_csv_task(train="\ufeff" + WITH_HEADER))
+    assert "train.csv: comma separated, quotes as in RFC 4180" in caplog.text
+    assert "with a header (id, text, label); columns guid, text_a, label" in caplog.text
+    assert "byte-order mark" in caplog.text
+
+
+def test_a_trained_model_needs_no_train_file(make_csv_task):
+    saved = json.loads(json.dumps(make_csv_task(train=WITH_HEADER).description))
+    assert saved["labels"] == ["bad", "good", "so so"]
+    task = make_csv_task(test=table("text", header={}), saved=saved)
+    assert read(task, base.TEST) == [(text, None) for text in TEXTS]
+    assert task.label_list == ("bad", "good", "so so")
+    task = make_csv_task(
+        test="x,headline\n1,a b\n", saved=saved, text_column="headline"
+    )
+    assert read(task, base.TEST) == [("a b", None)]
+
+
+def test_other_columns_are_other_records(make_csv_task):
+    content = table("text", "more", "label", header={})
+    settings = [
+        make_csv_task(train=content, text_column=name).encoding_settings
+        for name in ("text", "more", "text")
+    ]
+    assert settings[0] == settings[2] != settings[1]
+
+
+def test_trains_evaluates_predicts_and_exports(
+    make_csv_task, one_layer_model, tmp_path
+):
+    texts = helpers.make_texts(11)
+    rows = [{"text": text, "label": "ab"["cat" in text]} for text in texts]
+    folder = tmp_path / "data"
+    helpers.write_rows(
+        folder / "train.csv", [(r["text"], r["label"]) for r in rows], "|"
+    )
+    helpers.write_rows(folder / "test.tsv", [[text] for text in texts[:7]])
+    helpers.check_task(
+        *("csv", one_layer_model, folder, tmp_path / "out", 7), num_dev_examples=3
+    )

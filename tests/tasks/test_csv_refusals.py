@@ -1,0 +1,159 @@
+"""The task `csv`: test and dev files, and one clear error for what is not clear."""
+
+import pytest
+
+from bert_my.data.errors import InputError
+from bert_my.tasks import base
+from tests.tasks.made_tables import (
+    LABELS,
+    ROWS,
+    TEXTS,
+    json_lines,
+    read,
+    table,
+)
+
+# (train file, flags, error)
+UNREADABLE = [
+    ("", {}, r"train\.csv: the file is empty"),
+    (
+        table("text", "n", "label"),
+        {},
+        "cannot tell .* label .*; give --label_column",
+    ),
+    (
+        table("text", "more", "label", header={}),
+        {},
+        "--text_pair_column for a second",
+    ),
+    (
+        table("text", "more", "text", "label"),
+        {},
+        "cannot tell which column is the te",
+    ),
+    (
+        table("text", "label", "label", header={}),
+        {},
+        "more than one column 'label'",
+    ),
+    (
+        table("text", "label"),
+        {"label_column": "3"},
+        r"no column '3'; .*--label_column",
+    ),
+    (
+        table("text", "label"),
+        {"text_column": "x"},
+        "no column 'x'; .*--text_column",
+    ),
+    (
+        table("text", "label", header={}),
+        {"text_column": "1", "label_column": "text"},
+        "must be different columns",
+    ),
+    ("good movie,pos\nbad movie,neg\n", {}, "give --label_column=NAME"),
+    (
+        "good movie,pos\nbad movie,neg\n",
+        {"label_column": "2", "text_column": "1"},
+        "cannot tell whether the first row .* is a header; .* --text_column",
+    ),
+    ("".join(f"{text}\n" for text in ("a", "b c")), {}, "there is only one column"),
+    ("sep=;\ntext;label\na b c;1\n", {}, r"train\.csv:1: 'sep=;'"),
+    ("text,label\ra b,1\rc d,0\r", {}, r"lines must end with \\n"),
+    (
+        "my data\ntext,label\na,1\n",
+        {},
+        r"train\.csv:2: 2 columns, .* first row .* 1",
+    ),
+    ("text,label\na b,1\nc, d,0\ne,1\n", {}, r"train\.csv:3: 3 columns, .* comma"),
+    ('text, label\n"a, b", "1"\n"c, d", "0"\n', {}, r"train\.csv:2: no blank may"),
+    ("text,label\na b,1\n,\n", {}, r"train\.csv:3: the row has no label"),
+    ("text,label\na b,1\nc,1\n", {}, "two different labels are needed, found 1"),
+    (
+        "text,score\n" + "".join(f"text {i},{i / 7}\n" for i in range(50)),
+        {"label_column": "score"},
+        "50 train examples have 50 different labels, .*--task_name=regression",
+    ),
+    (json_lines("text").replace("}", ', "label": ["a", "b"]}'), {}, "name=mlabel"),
+    (
+        '{"text": "a", "label": 1}\n{"label": 0}\n',
+        {},
+        r"csv:2: .*there is no text_a",
+    ),
+    (
+        '{"text": "a", "label": 1}\n{"text": "b"}\n',
+        {},
+        r"csv:2: the row has no label",
+    ),
+]
+
+
+@pytest.mark.parametrize(("train", "flags", "message"), UNREADABLE)
+def test_what_cannot_be_read_is_one_error(make_csv_task, train, flags, message):
+    with pytest.raises(InputError, match=message):
+        read(make_csv_task(train=train, **flags))
+
+
+TRAIN = table("id", "text", "label")
+WITH_HEADER = table("id", "text", "label", header={})
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "with_labels"),
+    [
+        (TRAIN, table("id", "text"), False),
+        (WITH_HEADER, table("text", header={}), False),
+        (WITH_HEADER, table("more", "text", header={}), False),
+        (WITH_HEADER, table("label", "n", "text", header={}), True),
+        (WITH_HEADER, json_lines("text"), False),
+        (WITH_HEADER, table("id", "text", "label", header={}, delimiter=";"), True),
+        (table("label", "text"), table("text"), False),
+        (table("text", "label", "more"), table("text", "more"), False),
+        (
+            TRAIN,
+            table("id", "text", "label", rows=[{**row, "label": ""} for row in ROWS]),
+            False,
+        ),
+    ],
+)
+def test_a_test_file_may_lack_the_labels(make_csv_task, train, test, with_labels):
+    labels = LABELS if with_labels else [None] * len(LABELS)
+    task = make_csv_task(train=train, test=test)
+    assert read(task, base.TEST) == list(zip(TEXTS, labels))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (WITH_HEADER, TRAIN, r"test\.csv: there is no column 'text'.*--text_column"),
+        (TRAIN, WITH_HEADER, r"test\.csv: the first row .* looks like a header"),
+        (TRAIN, table("text", "label"), r"test\.csv:1: the text would be .*'bad'"),
+        (TRAIN, table("text"), r"test\.csv: 1 columns, but the train file, .* has 3"),
+    ],
+)
+def test_other_columns_than_in_training_are_named(make_csv_task, train, test, message):
+    with pytest.raises(InputError, match=message):
+        read(make_csv_task(train=train, test=test), base.TEST)
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "dev"), [(",", '7,"a, b; c",good\n'), (";", "7;a, b, c;good\n")]
+)
+def test_a_dev_file_of_one_row_is_split_as_the_train_file(
+    make_csv_task, delimiter, dev
+):
+    train = table("id", "text", "label", delimiter=delimiter)
+    ((text, label),) = read(make_csv_task(train=train, dev=dev), base.DEV)
+    assert (text, label) == (dev[2:-6].strip('"'), "good")
+
+
+@pytest.mark.parametrize(
+    ("dev", "message"),
+    [
+        (table("id", "text", header={}), r"dev\.csv: there is no label column"),
+        ("id,text,label\n1,a b,new\n", r"dev\.csv:2: label 'new' is not one of 'bad'"),
+    ],
+)
+def test_a_dev_file_needs_known_labels(make_csv_task, dev, message):
+    with pytest.raises(InputError, match=message):
+        read(make_csv_task(train=WITH_HEADER, dev=dev), base.DEV)

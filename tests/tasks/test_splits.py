@@ -1,0 +1,86 @@
+"""Which examples belong to which split, and which files."""
+
+import pytest
+
+from bert_my.data.errors import InputError
+from bert_my.tasks import base
+from tests import helpers
+
+TRAIN = "".join(f"{index}\t{index % 2}\n" for index in range(11))
+
+
+def numbers(task, split):
+    return [int(each.text_a) for each in task.read_examples(split)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "train", "dev"),
+    [
+        ({"num_dev_examples": 3}, range(8), range(8, 11)),
+        ({"num_dev_examples": 10}, range(1), range(1, 11)),
+        ({"num_dev_examples": 3, "max_train_examples": 4}, range(4), range(8, 11)),
+        ({"num_dev_examples": 3, "max_train_examples": 99}, range(8), range(8, 11)),
+    ],
+)
+def test_the_end_of_the_train_file_is_the_dev_set(make_named_task, flags, train, dev):
+    task = make_named_task("info", train=TRAIN, **flags)
+    assert numbers(task, base.TRAIN) == list(train)
+    assert numbers(task, base.DEV) == list(dev)
+
+
+def test_a_dev_file_wins_over_num_dev_examples(make_named_task):
+    task = make_named_task("info", train=TRAIN, dev="77\t1\n", num_dev_examples=3)
+    assert numbers(task, base.TRAIN) == list(range(11))
+    assert numbers(task, base.DEV) == [77]
+
+
+def test_max_train_examples_leaves_other_splits_alone(make_named_task):
+    task = make_named_task(
+        "info", train=TRAIN, dev=TRAIN, test=TRAIN, max_train_examples=4
+    )
+    found = [len(numbers(task, s)) for s in (base.TRAIN, base.DEV, base.TEST)]
+    assert found == [4, 11, 11]
+
+
+def test_nothing_is_left_to_train_on(make_named_task):
+    task = make_named_task("info", train=TRAIN, num_dev_examples=11)
+    with pytest.raises(InputError, match=r"--num_dev_examples=11: .*train\.tsv has 11"):
+        list(task.read_examples(base.TRAIN))
+
+
+def test_held_out_sentences_are_counted_as_examples(make_named_task):
+    content = "".join(f"{index} O\nx B-X\n\n" for index in range(7))
+    task = make_named_task("ner", train=content, num_dev_examples=2)
+    found = [
+        [each.tokens[0] for each in task.read_examples(split)]
+        for split in (base.TRAIN, base.DEV)
+    ]
+    assert found == [["0", "1", "2", "3", "4"], ["5", "6"]]
+
+
+def test_splits_of_one_file_have_records_of_their_own(make_named_task, tmp_path):
+    task = make_named_task("info", train=TRAIN, num_dev_examples=3)
+    counts = {
+        split: helpers.make_records(task, split, tmp_path / "cache").num_examples
+        for split in (base.TRAIN, base.DEV)
+    }
+    assert counts == {"train": 8, "dev": 3}
+    fewer = make_named_task("info", train=TRAIN, num_dev_examples=5)
+    records = helpers.make_records(fewer, base.TRAIN, tmp_path / "cache")
+    assert records.num_examples == 6
+
+
+def test_a_file_of_a_flag_must_exist(make_named_task):
+    task = make_named_task("info", dev_file="nowhere.tsv")
+    with pytest.raises(InputError, match=r"--dev_file=nowhere\.tsv: there is no such"):
+        task.find_files(base.DEV)
+
+
+def test_a_file_of_a_flag_wins_over_the_folder(make_named_task, tmp_path):
+    helpers.write_rows(tmp_path / "data" / "train.tsv", [(42, 1)])
+    task = make_named_task("info", train=TRAIN)
+    task.data_dir = str(tmp_path / "data")
+    assert numbers(task, base.TRAIN) == list(range(11))
+    (tmp_path / "train.tsv").unlink()
+    task.options = base.TaskOptions()
+    assert numbers(task, base.TRAIN) == [42]
