@@ -11,6 +11,7 @@ from typing import Optional
 from absl import flags as absl_flags
 
 from bert_my.cli import checks
+from bert_my.cli.aliases import ALIASES
 from bert_my.data.errors import InputError
 from bert_my.engine.devices import PRECISIONS
 
@@ -51,10 +52,10 @@ class RunConfig:
         True, "Lower the case of the text: true for uncased models, else false."
     )
     max_seq_length: int = _flag(
-        128, "Longest sequence in wordpieces; longer ones are cut, shorter ones padded."
+        128, "Longest sequence in wordpieces; longer ones are cut."
     )
     head: Optional[str] = _flag(
-        None, "Representation under the classifier; default: the task's."
+        None, "What the last layer sees of the encoder; default: the task's."
     )
     objective: Optional[str] = _flag(
         None, "Loss and decoding, for example crf or token; default: the task's."
@@ -160,14 +161,14 @@ class RunConfig:
     n_gpus: int = _flag(
         1,
         "Towers; more towers than GPUs share them, without a GPU they run on the CPU.",
-        aliases=("num_gpu_cores", "n_gpu"),
+        aliases=ALIASES["n_gpus"],
     )
     precision: Optional[str] = _flag(
         None, "fp32, fp16 (with loss scaling) or bf16; default: fp32."
     )
     use_fp16: Optional[bool] = _flag(None, "Same as --precision=fp16.")
     save_checkpoints_steps: int = _flag(
-        1000, "Steps between checkpoints.", aliases=("save_steps",)
+        *(1000, "Steps between checkpoints."), aliases=ALIASES["save_checkpoints_steps"]
     )
     keep_checkpoint_max: int = _flag(5, "Checkpoints to keep; 0 for all.")
     logging_steps: int = _flag(100, "Steps between lines of progress.")

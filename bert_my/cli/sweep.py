@@ -16,7 +16,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from bert_my.cli import sweep_plan
+from bert_my.cli import sweep_failures, sweep_plan
 from bert_my.data import files
 from bert_my.data.errors import InputError
 
@@ -24,7 +24,7 @@ RECORD, RESULTS, LOG, LOCK = "sweep_run.json", "eval_results.json", "log.txt", "
 FINISHED, FAILED, STARTED, NOT_RUN = "finished", "failed", "not finished", "not run yet"
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 20.0  # for a run to end after it was interrupted
-NUM_LOG_LINES = 12
+MAX_LOG_BYTES = 200000  # at the end of a log, of which a failure is told
 
 
 def read_record(run):
@@ -136,7 +136,7 @@ def _run_all(plan, metrics, max_parallel, lock, signals):
     """Starts runs and sees to those that end, until none is left or a signal came."""
     waiting = [each for each in plan.runs if get_state(each) != FINISHED]
     _say(f"{len(plan.runs)} runs, {len(waiting)} of them to be done")
-    active = []
+    active, failures = [], sweep_failures.Failures()
     try:
         while (waiting or active) and not signals:
             while waiting and len(active) < max_parallel:
@@ -146,12 +146,12 @@ def _run_all(plan, metrics, max_parallel, lock, signals):
             ended = [each for each in active if each.process.poll() is not None]
             for each in ended:
                 active.remove(each)
-                _record_end(each)
+                _record_end(each, failures)
                 write_table(plan, metrics)
             if not ended:
                 time.sleep(POLL_SECONDS)
     finally:
-        _stop(active, signals)
+        _stop(active, signals, failures)
 
 
 def _say(text):
@@ -179,7 +179,7 @@ def _start(run, lock):
         os.remove(os.path.join(run.folder, RESULTS))
     _write_record(run, exit_code=None)
     with open(os.path.join(run.folder, LOG), "ab") as log:
-        log.write(f"$ {_quote(run.command)}\n".encode())
+        log.write(_first_line(run).encode())
         log.flush()
         # A session of its own: Ctrl-C comes here, and is passed on once.
         process = subprocess.Popen(
@@ -198,8 +198,8 @@ def _write_record(run, **more):
     files.write_json(os.path.join(run.folder, RECORD), record)
 
 
-def _record_end(active):
-    """Notes how a run ended; shows the end of its log if it failed."""
+def _record_end(active, failures):
+    """Notes how a run ended; shows why if it failed."""
     run, exit_code = active.run, active.process.returncode
     seconds = round(time.time() - active.began, 1)
     _write_record(run, exit_code=exit_code, seconds=seconds)
@@ -210,14 +210,24 @@ def _record_end(active):
     if exit_code == 0:
         _say(f"  It left no {RESULTS}: is --do_eval missing?")
     path = os.path.join(run.folder, LOG)
-    _say(f"  Exit code {exit_code}; the end of {path}:")
+    said = failures.describe(run, exit_code, path, _read_log(path, run))
+    _say("\n".join(f"  {line}" for line in said))
+
+
+def _read_log(path, run):
+    """Returns the lines of the last start of a run, of a long log those at the end."""
     with open(path, "rb") as reader:
-        reader.seek(max(0, os.path.getsize(path) - 20000))
-        lines = reader.read().decode("utf-8", errors="replace").splitlines()
-    _say("\n".join(f"  | {line}" for line in lines[-NUM_LOG_LINES:]))
+        reader.seek(max(0, os.path.getsize(path) - MAX_LOG_BYTES))
+        text = reader.read().decode("utf-8", errors="replace")
+    return text.rpartition(_first_line(run))[2].splitlines()
 
 
-def _stop(active, signals):
+def _first_line(run):
+    """Returns the line of a log with which a start of a run begins."""
+    return f"$ {_quote(run.command)}\n"
+
+
+def _stop(active, signals, failures):
     """Interrupts runs, and kills them if they do not end or a second signal comes."""
     _send(active, signal.SIGINT)
     deadline = time.time() + GRACE_SECONDS
@@ -227,7 +237,7 @@ def _stop(active, signals):
         time.sleep(POLL_SECONDS)
     for each in active:
         if each.process.returncode == 0:
-            _record_end(each)
+            _record_end(each, failures)
         else:
             _say(f"{each.run.name}: stopped")
 

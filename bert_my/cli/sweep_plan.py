@@ -7,6 +7,7 @@ import re
 import shutil
 from typing import List, NamedTuple, Tuple
 
+from bert_my.cli import aliases
 from bert_my.data.errors import InputError
 
 MAX_SEEDS = 100  # a single number over that is a seed, not how many there are
@@ -124,16 +125,13 @@ def make_plan(command, grids, seeds, output_dir=None):
         raise InputError("after -- there must be a command, its program first")
     if shutil.which(command[0]) is None:
         raise InputError(f"{command[0]}: there is no such program")
-    values_of = {}
-    for grid in grids:
-        flag, values = parse_grid(grid)
-        if flag in values_of:
-            raise InputError(f'--grid "{grid}": there is another grid for {flag}')
-        values_of[flag] = values
+    values_of = _values_by_flag(grids)
     folder = output_dir or find_value(command, "output_dir")
     if not folder:
         raise InputError("--output_dir is needed, of the sweep or in its command")
-    base = without_flags(command, ["seed", "output_dir", *values_of])
+    # The command's other names of a setting would contradict the grid.
+    replaced = [name for flag in values_of for name in aliases.same_setting(flag)]
+    base = without_flags(command, ["seed", "output_dir", *replaced])
     if find_value(command, "cache_dir") is None and "cache_dir" not in values_of:
         # Records are named by their content: runs can share them.
         base.append(f"--cache_dir={os.path.join(folder, 'cache')}")
@@ -149,6 +147,19 @@ def make_plan(command, grids, seeds, output_dir=None):
             for each in itertools.product(settings, numbers)
         ],
     )
+
+
+def _values_by_flag(grids):
+    """Returns flag -> values; raises an `InputError` if two set the same."""
+    values_of, known = {}, {}
+    for grid in grids:
+        flag, values = parse_grid(grid)
+        setting = aliases.same_setting(flag)[0]
+        if setting in known:
+            other = known[setting]
+            raise InputError(f'--grid "{grid}": there is another grid for {other}')
+        values_of[flag], known[setting] = values, flag
+    return values_of
 
 
 def _make_run(base, folder, setting, seed):

@@ -46,6 +46,24 @@ class PrecisionRecall(NamedTuple):
     average_precision: float
 
 
+class Kept(NamedTuple):
+    """Rows whose highest probability reaches a threshold, for each distinct one.
+
+    All `[num_thresholds]`, thresholds ascending.
+    """
+
+    thresholds: np.ndarray
+    shares: np.ndarray  # of all rows
+    accuracies: np.ndarray  # of the rows kept
+
+    def reaching(self, accuracy):
+        """Returns (threshold, share) of the most rows with an accuracy, or None."""
+        indices = np.flatnonzero(self.accuracies >= accuracy)
+        if not len(indices):
+            return None
+        return float(self.thresholds[indices[0]]), float(self.shares[indices[0]])
+
+
 class Calibration(NamedTuple):
     """A reliability diagram; arrays `[num_bins]`, NaN where a bin has no row.
 
@@ -114,6 +132,28 @@ def precision_recall(is_positive, scores):
     precisions, recalls, _ = sklearn_metrics.precision_recall_curve(is_positive, scores)
     average = sklearn_metrics.average_precision_score(is_positive, scores)
     return PrecisionRecall(precisions, recalls, float(average))
+
+
+def kept(probabilities, is_right):
+    """Returns the `Kept` of float and bool `[num_rows]`, at least one row."""
+    order = np.argsort(probabilities)
+    found, begins = np.unique(probabilities[order], return_index=True)
+    num_kept = len(order) - begins
+    num_right = np.cumsum(is_right[order][::-1])[::-1][begins]
+    return Kept(found, num_kept / len(order), num_right / num_kept)
+
+
+def label_counts(targets, predicted):
+    """Counts rows by whether they have a label and are given it, for each label.
+
+    targets, predicted: bool `[num_rows, num_labels]`.
+
+    Returns:
+      int `[num_labels, 4]`: true and false positives, false and true negatives.
+    """
+    pairs = (targets & predicted, ~targets & predicted, targets & ~predicted)
+    counts = [each.sum(axis=0) for each in (*pairs, ~(targets | predicted))]
+    return np.stack(counts, axis=1)
 
 
 def confusion(targets, predicted, num_labels):

@@ -7,12 +7,14 @@ from seqeval.metrics import sequence_labeling
 _NAN = float("nan")
 
 
-def _as_bioes(sentences):
-    """Returns the tags with `I` for the `M` of BMES, which seqeval does not know."""
-    return [
-        ["I" + tag[1:] if tag.split("-")[0] == "M" else tag for tag in tags]
-        for tags in sentences
-    ]
+# What BMES and BILOU call the `I`, `E` and `S` of BIOES; seqeval does not know them.
+_IN_BIOES = {"M": "I", "L": "E", "U": "S"}
+
+
+def as_bioes(tags):
+    """Returns the list of the tags of a sentence, those of BMES and BILOU as BIOES."""
+    parts = [tag.partition("-") for tag in tags]
+    return [_IN_BIOES.get(mark, mark) + dash + kind for mark, dash, kind in parts]
 
 
 def _entity_scores(values, suffix):
@@ -31,8 +33,8 @@ def entities(targets, predictions):
     also takes one that starts with `I`. A share of nothing counts as 0; precision,
     recall and F1 are NaN if there is no entity in targets and predictions.
 
-    targets, predictions: lists of lists of tags in BIO, BIOES or BMES, such as `B-PER`,
-      or without a type, such as `B` (then nothing is told by type).
+    targets, predictions: lists of lists of tags in BIO, BIOES, BMES or BILOU, such as
+      `B-PER`, or without a type, such as `B` (then nothing is told by type).
 
     Returns:
       dict with `token_accuracy`, `precision`, `recall`, `f1`, and `precision_<type>`,
@@ -44,7 +46,9 @@ def entities(targets, predictions):
     """
     if [len(tags) for tags in targets] != [len(tags) for tags in predictions]:
         raise ValueError("targets and predictions differ in their numbers of tags")
-    targets, predictions = _as_bioes(targets), _as_bioes(predictions)
+    targets, predictions = (
+        list(map(as_bioes, sentences)) for sentences in (targets, predictions)
+    )
     scores = dict.fromkeys(("token_accuracy", "precision", "recall", "f1"), _NAN)
     if not any(targets):
         return scores

@@ -46,13 +46,16 @@ class Line(NamedTuple):
     faint_name: Optional[str] = None
 
 
-def new(title, size=SIZE, rows=1, **kwargs):
-    """Returns (figure, axes): an empty figure with its title."""
+def new(title, size=SIZE, rows=1, columns=1, **kwargs):
+    """Returns (figure, axes): an empty figure with its title.
+
+    The axes are an array if there is more than one row or column.
+    """
     figure = Figure(figsize=size, dpi=DPI, constrained_layout=True)
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    axes = figure.subplots(rows, 1, **kwargs)
-    for each in np.atleast_1d(axes):
+    axes = figure.subplots(rows, columns, **kwargs)
+    for each in np.atleast_1d(axes).ravel():
         each.grid(True, color="#e0e0e0", linewidth=0.7)
         each.set_axisbelow(True)
         each.spines[["top", "right"]].set_visible(False)
@@ -128,8 +131,9 @@ def lines(title, x_label, y_label, many, **axes_settings):
             linewidth=1.6,
         )
     axes.set(xlabel=x_label, ylabel=y_label, **axes_settings)
+    # With less than two ticks to ask for, a single step gets no tick beside it.
     axes.xaxis.set_major_locator(
-        MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10])
+        MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10], min_n_ticks=1)
     )
     # By themselves axes put a power of ten, or an offset, where the legend is.
     axes.ticklabel_format(axis="y", style="plain", useOffset=False)

@@ -61,13 +61,13 @@ def _legend(axes, number):
         plots.legend_beside(axes)
 
 
-def thresholds(found, positive):
+def thresholds(found, positive, title="Threshold"):
     """Draws rates, accuracy and F1 against the threshold.
 
     found: `curves.Thresholds`.
     positive: name of the label that is given from the threshold on.
     """
-    figure, axes = plots.new("Threshold", (6.4, 5.2))
+    figure, axes = plots.new(title, (6.4, 5.2))
     series = {
         "true positive rate": found.true_positive_rates,
         "false positive rate": found.false_positive_rates,
@@ -149,10 +149,11 @@ def confusion(counts, shares, names, title):
     return figure
 
 
-def calibration(found, x_label, y_label):
+def calibration(found, x_label, y_label, what="rows"):
     """Draws a reliability diagram over the number of rows in each bin.
 
     found: `curves.Calibration`.
+    what: the bins hold these.
     """
     title = f"Calibration: expected calibration error {found.expected_error:.4f}"
     figure, (axes, below) = plots.new(
@@ -176,29 +177,9 @@ def calibration(found, x_label, y_label):
             **{"xytext": (0, 2), "textcoords": "offset points"},
             **{"ha": "center", "fontsize": 8},
         )
-    below.set(xlabel=x_label, ylabel="rows in the bin")
+    below.set(xlabel=x_label, ylabel=f"{what} in the bin")
     below.set_ylim(0, max(found.counts) * 1.25)
     below.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
-    return figure
-
-
-def histograms(groups, title, x_label, num_bins=25):
-    """Draws how values between 0 and 1 are spread in each group.
-
-    groups: list of (name, float `[num_rows]`).
-    """
-    figure, axes = plots.new(title)
-    edges = np.linspace(0, 1, num_bins + 1)
-    for (name, values), (color, style) in zip(groups, plots.styles(len(groups))):
-        shares = curves.histogram(values, edges)
-        axes.stairs(shares, edges, fill=True, color=color, alpha=0.3)
-        label = f"{name} ({len(values):,} rows)"
-        axes.stairs(
-            *(shares, edges), color=color, linestyle=style, linewidth=1.8, label=label
-        )
-    axes.set(xlabel=x_label, ylabel="share of the group's rows", xlim=(0, 1))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
-    plots.legend_above(axes)
     return figure
 
 
@@ -225,6 +206,31 @@ def scores_by_label(names, precisions, recalls, f1s, what="label"):
     axes.set_yticks(y)
     axes.set_yticklabels([names[k] for k in order])
     axes.set(xlabel="share", xlim=(0, 1), ylim=(len(order) - 0.4, -0.6))
+    axes.grid(False, axis="y")
+    plots.legend_above(axes)
+    return figure
+
+
+def counts_by_label(names, counts):
+    """Draws for each label the rows found and missed, and to the left the wrong ones.
+
+    names: strings, the topmost first.
+    counts: int `[num_labels, 4]`, see `curves.label_counts`.
+    """
+    height = 1.7 + max(0.27 * len(names), 0.6)
+    figure, axes = plots.new("Right and wrong rows by label", (6.4, height))
+    y = np.arange(len(names))
+    found, wrong, missed, _ = counts.T
+    bar = {"height": 0.7}
+    axes.barh(y, -wrong, color=plots.COLORS[1], label="wrongly given (FP)", **bar)
+    axes.barh(y, found, color=plots.COLORS[0], label="found (TP)", **bar)
+    axes.barh(y, missed, left=found, color="#C8C8C8", label="missed (FN)", **bar)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(y)
+    axes.set_yticklabels(names)
+    axes.set(xlabel="rows", ylim=(len(names) - 0.4, -0.6))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda rows, _: f"{abs(rows):,.0f}"))
     axes.grid(False, axis="y")
     plots.legend_above(axes)
     return figure

@@ -3,6 +3,7 @@
 People look rather than read: pictures first, tables where a number is wanted.
 """
 
+import contextlib
 import os
 
 from bert_my.data import files
@@ -21,6 +22,16 @@ from bert_my.reports import (
 FOLDER = "report"
 INDEX = "index.html"
 MAX_LABELS = 20  # that the head of the page lists
+# All that the report of a run may write, as <name>.png, whatever the kind of task.
+PICTURES = frozenset(
+    [
+        *("training_loss", "learning_rate", "speed"),
+        *(file for file, _, _ in sections_training.GROUPS.values()),
+        *("roc", "precision_recall", "thresholds", "calibration", "confusion"),
+        *("scores", "score_histograms", "scores_by_label", "entities"),
+        *("scatter", "residuals"),
+    ]
+)
 ROWS = {dev_predictions.LABELING: "sentences"}
 
 
@@ -52,7 +63,13 @@ def write(output_dir, find_font=fonts.find):
         page.Section("Settings", _settings(run)),
     ]
     html = page.render(title, _lead(run), sections)
-    return _save(os.path.join(run.folder, FOLDER), "output_dir", html, sections)
+    folder = os.path.join(run.folder, FOLDER)
+    path, written = _save(folder, "output_dir", html, sections)
+    for name in PICTURES - written:
+        # An earlier report had it, for example of another task.
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(folder, f"{name}.png"))
+    return path
 
 
 def compare(output_dirs, path, find_font=fonts.find):
@@ -72,24 +89,22 @@ def compare(output_dirs, path, find_font=fonts.find):
     runs = [run_files.read(folder) for folder in output_dirs]
     sections = comparison.build(runs, find_font)
     html = page.render(f"Comparison of {len(runs)} runs", [], sections)
-    return _save(str(path), "output", html, sections)
+    return _save(str(path), "output", html, sections)[0]
 
 
 def _save(folder, flag, html, sections):
-    """Writes the pictures and the page; returns the path of the page."""
+    """Writes the pictures and the page; returns its path and the pictures' names."""
     files.make_folder(folder, flag)
-    for section in sections:
-        for part in section.parts:
-            if isinstance(part, plots.Picture):
-                target = os.path.join(folder, f"{part.name}.png")
-                with files.replacing_path(target) as temporary, open(
-                    temporary, "wb"
-                ) as writer:
-                    writer.write(part.png)
+    found = [part for section in sections for part in section.parts]
+    pictures = [part for part in found if isinstance(part, plots.Picture)]
+    for picture in pictures:
+        target = os.path.join(folder, f"{picture.name}.png")
+        with files.replacing_path(target) as temporary, open(temporary, "wb") as writer:
+            writer.write(picture.png)
     path = os.path.join(folder, INDEX)
     with files.replacing(path) as writer:
         writer.write(html)
-    return path
+    return path, {picture.name for picture in pictures}
 
 
 def _lead(run):

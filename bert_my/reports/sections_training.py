@@ -61,7 +61,7 @@ def _loss_line(name, steps, is_alone):
 
 
 def _speed(found, font):
-    """Returns a picture of the speed, or a sentence where it was never logged."""
+    """Returns a picture of the speed; a sentence where no run logged it twice."""
     many = []
     for name, each in found:
         # The first report of a run may have no timed step, which is a speed of 0.
@@ -71,14 +71,19 @@ def _speed(found, font):
             many.append(plots.Line(name, each.steps[is_known], speed))
     if not many:
         return [page.sentence("The speed of training was not logged.")]
+    medians = [f"{np.median(line.y):,.1f}" for line in many]
+    if max(len(line.y) for line in many) < 2:
+        if len(found) > 1:
+            medians = [f"{line.name} {each}" for line, each in zip(many, medians)]
+        text = f"Speed of training, logged once: {', '.join(medians)}"
+        return [page.sentence(f"{text} examples per second.")]
     top = 1.15 * max(line.y.max() for line in many)
     figure = plots.lines(
         "Speed of training", STEP, "examples per second", many, ylim=(0, top)
     )
     note = ""
     if len(many) == 1:
-        median = np.median(many[0].y)
-        note = f"Median of the logged values: {median:,.1f} examples per second."
+        note = f"Median of the logged values: {medians[0]} examples per second."
     return [_picture("speed", figure, "Examples per second by step", font, note)]
 
 

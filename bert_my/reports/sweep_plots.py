@@ -159,7 +159,7 @@ def write_page(folder, cells, best, notes, points):
     Args:
       folder: path, made if missing.
       cells: lists of strings; two header lines, then a line for each setting.
-      best: index of the best setting, or None.
+      best: indices of the best settings.
       notes: list of strings, shown under the table.
       points: dict metric -> list of (setting as a dict, value).
     """
@@ -167,7 +167,7 @@ def write_page(folder, cells, best, notes, points):
     header = [": ".join(filter(None, both)) for both in zip(cells[0], cells[1])]
     rows = [
         [page.bold(cell) for cell in (f"* {line[0]}", *line[1:])]
-        if index == best
+        if index in best
         else line
         for index, line in enumerate(cells[2:])
     ]

@@ -155,15 +155,19 @@ def tabulate(runs):
 
 
 def find_best(rows, metric):
-    """Returns the index of the row with the best mean; None if there is no choice."""
+    """Returns the indices of the rows with the best mean; none if there is no choice.
+
+    There are several where means are equal.
+    """
     means = {
         index: row.summaries[metric].mean
         for index, row in enumerate(rows)
         if row.summaries.get(metric)
     }
     if len(rows) < 2 or not means:
-        return None
-    return (min if is_lower_better(metric) else max)(means, key=means.get)
+        return []
+    best = (min if is_lower_better(metric) else max)(means.values())
+    return [index for index, mean in means.items() if mean == best]
 
 
 def describe_progress(runs):
@@ -214,8 +218,8 @@ def _score_cell(row, metric):
 def _notes(runs, rows, metrics):
     """Returns the lines under the table."""
     notes = []
-    best = find_best(rows, metrics[0]) if metrics else None
-    if best is not None:
+    best = find_best(rows, metrics[0]) if metrics else []
+    if best:
         direction = "lowest" if is_lower_better(metrics[0]) else "highest"
         notes.append(f"* {direction} mean of {metrics[0]}")
     known = known_metrics(runs)
@@ -229,11 +233,11 @@ def to_text(runs, metrics):
     """Returns the table and the lines under it, for a terminal."""
     rows = tabulate(runs)
     cells = _cells(rows, metrics)
-    best = find_best(rows, metrics[0]) if metrics else None
+    best = find_best(rows, metrics[0]) if metrics else []
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = []
     for index, line in enumerate(cells):
-        mark = "*" if best is not None and index == best + 2 else " "
+        mark = "*" if index - 2 in best else " "
         padded = [cell.ljust(width) for cell, width in zip(line, widths)]
         lines.append("  ".join([mark, *padded]).rstrip())
     lines = list(filter(None, lines))  # without metrics a header is empty
@@ -261,7 +265,7 @@ def write(folder, runs, requested=(), main_metric=None):
     sweep_plots.write_page(
         os.path.join(folder, "report"),
         cells=_cells(rows, metrics),
-        best=find_best(rows, metrics[0]) if metrics else None,
+        best=find_best(rows, metrics[0]) if metrics else [],
         notes=_notes(runs, rows, metrics),
         points=_points(runs, metrics),
     )
@@ -277,7 +281,7 @@ def _setting_lines(runs, metrics):
     """Yields the lines of sweep.csv, the header first."""
     rows = tabulate(runs)
     known = known_metrics(runs)
-    best = find_best(rows, metrics[0]) if metrics else None
+    best = find_best(rows, metrics[0]) if metrics else []
     header = [name for name, _ in rows[0].setting]
     header += ["num_finished", "num_planned", "is_best"]
     for metric in known:
@@ -286,7 +290,7 @@ def _setting_lines(runs, metrics):
     yield header
     for index, row in enumerate(rows):
         line = [value for _, value in row.setting]
-        line += [row.num_finished, row.num_planned, int(index == best)]
+        line += [row.num_finished, row.num_planned, int(index in best)]
         for metric in known:
             line += row.summaries[metric] or (None, None, None, 0)
         yield line

@@ -24,9 +24,11 @@ with open(str(folder.parent / "starts.txt"), "a") as starts:
     starts.write(flags["seed"] + "\\n")
 print("program at work", flush=True)
 kind, _, seed = flags.get("at", "").partition(":")
-if seed == flags["seed"]:
+if seed in (flags["seed"], "all"):
     if kind == "crash":
         raise MemoryError("no room")
+    if kind == "reject":
+        sys.exit("error: no file in " + flags["output_dir"])
     if kind == "silent":
         sys.exit()
     if kind == "stubborn":
@@ -105,7 +107,7 @@ def test_a_crash_leaves_the_others(command, tmp_path, capsys):
     assert sweep.run(plan) == 1
     assert starts(tmp_path) == ["1", "2", "3"]
     shown = capsys.readouterr().out
-    assert "seed-2: failed" in shown and "  | MemoryError: no room" in shown
+    assert "seed-2: failed" in shown and "\n  MemoryError: no room\n" in shown
     assert "2 of 3 planned runs are in the table; failed: seed-2." in shown
 
 
@@ -123,6 +125,25 @@ def test_results_of_an_earlier_start_do_not_count(command, tmp_path):
     (tmp_path / "out" / "seed-2" / "eval_results.json").write_text('{"auc": 1}')
     assert sweep.run(plan) == 1
     assert not (tmp_path / "out" / "seed-2" / "eval_results.json").exists()
+
+
+def test_what_many_runs_fail_of_is_shown_once(command, tmp_path, capsys):
+    assert sweep.run(make_plan(command, "--at=reject:all")) == 1
+    shown = capsys.readouterr().out
+    assert shown.count("error: no file in ") == 1
+    log = tmp_path / "out" / "seed-3" / "log.txt"
+    assert f"  Exit code 1, like seed-1; its log: {log}\n" in shown
+
+
+def test_an_earlier_start_is_not_why_a_run_failed(command, tmp_path, capsys):
+    plan = make_plan(command, "--at=crash:2", seeds="2,")
+    sweep.run(plan)
+    log = tmp_path / "out" / "seed-2" / "log.txt"
+    log.write_text(log.read_text().replace("MemoryError: no room", "error: old"))
+    capsys.readouterr()
+    sweep.run(plan)
+    shown = capsys.readouterr().out
+    assert "MemoryError: no room" in shown and "error: old" not in shown
 
 
 def test_a_run_without_results_has_failed(command, capsys):

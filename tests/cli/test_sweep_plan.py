@@ -60,6 +60,26 @@ def test_two_grids_of_a_flag_are_refused():
         plan("--output_dir=o", grids=["head=mean", "head=cls"])
 
 
+@pytest.mark.parametrize(
+    ("given", "grid", "flag"),
+    [
+        ("--num_gpu_cores=1", "n_gpus=2", "--n_gpus=2"),
+        ("--n_gpus=1", "n_gpu=2", "--n_gpu=2"),
+        ("--save_steps=5", "save_checkpoints_steps=7", "--save_checkpoints_steps=7"),
+        ("--use_fp16", "precision=fp32", "--precision=fp32"),
+        ("--precision=bf16", "use_fp16=true", "--use_fp16=true"),
+    ],
+)
+def test_a_grid_takes_the_place_of_other_names_of_its_flag(given, grid, flag):
+    (run,) = plan("run.py", given, "--cache_dir=c", "--output_dir=o", grids=[grid]).runs
+    assert run.command[2:] == ["--cache_dir=c", flag, *run.command[-2:]]
+
+
+def test_two_grids_of_one_setting_are_refused():
+    with pytest.raises(InputError, match='"n_gpu=3": there is another grid for n_gpus'):
+        plan("--output_dir=o", grids=["n_gpus=1,2", "n_gpu=3"])
+
+
 def test_runs_are_the_product_of_grids_and_seeds():
     made = plan(
         *("run.py", "--do_train", "--output_dir=out", "--cache_dir=c"),

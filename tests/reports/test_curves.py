@@ -68,6 +68,28 @@ def test_precision_recall_needs_a_positive_row():
     assert curves.precision_recall(np.zeros(5, bool), SCORES) is None
 
 
+def test_rows_kept_golden_values():
+    probabilities = np.array([0.9, 0.5, 0.7, 0.5, 0.8])
+    found = curves.kept(probabilities, np.array([True, False, False, True, True]))
+    np.testing.assert_allclose(found.thresholds, [0.5, 0.7, 0.8, 0.9])
+    np.testing.assert_allclose(found.shares, [1, 3 / 5, 2 / 5, 1 / 5])
+    np.testing.assert_allclose(found.accuracies, [3 / 5, 2 / 3, 1, 1])
+
+
+def test_the_lowest_threshold_that_reaches_an_accuracy():
+    found = curves.Kept(*np.array([[0.2, 0.5, 0.6], [1, 0.7, 0.1], [0.5, 0.9, 0.8]]))
+    assert found.reaching(0.8) == (0.5, 0.7)
+    assert found.reaching(0.91) is None
+
+
+def test_label_counts_golden_values():
+    targets = np.array([[1, 0], [1, 1], [0, 0], [0, 0], [1, 0]], bool)
+    predicted = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [1, 1]], bool)
+    # True and false positives, false and true negatives.
+    expected = [[2, 1, 1, 1], [1, 2, 0, 2]]
+    np.testing.assert_array_equal(curves.label_counts(targets, predicted), expected)
+
+
 def test_confusion_counts_true_labels_in_rows():
     counts = curves.confusion(TARGETS, PREDICTED, 4)
     np.testing.assert_array_equal(counts[:3, :3], COUNTS)

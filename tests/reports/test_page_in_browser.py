@@ -62,7 +62,7 @@ def test_images_load_and_text_is_there(tmp_path, chinese, width):
     dom = browse(tmp_path, copy, f"--window-size={width},900", "--dump-dom")
     (probe,) = re.findall('data-probe="(.*?)"', dom)
     probe = json.loads(probe.replace("&quot;", '"'))
-    assert len(probe["images"]) == source.count("<img") == 10
+    assert len(probe["images"]) == source.count("<img") == 13
     assert min(probe["images"]) > 0
     assert probe["overflow"] == 0
     assert "体育" in dom and "国足1:0赢了比赛 &lt;b&gt;&amp; no. " in dom

@@ -1,22 +1,20 @@
 """The report: what the page holds for each kind of task, and what it leaves out."""
 
 import base64
-import html.parser
 import io
 import re
 import subprocess
 import sys
 
 import matplotlib.image
-import numpy as np
 import pytest
 
 from bert_my.data.errors import InputError
 from bert_my.reports import report
 from tests import helpers
 from tests.reports import made_runs
+from tests.reports.pages import Page, read_page
 
-VOID = {"meta", "img", "hr"}
 TRAINING_PICTURES = {
     "training_loss",
     "learning_rate",
@@ -24,52 +22,19 @@ TRAINING_PICTURES = {
     "dev_loss",
     "dev_metrics",
 }
-OF_LABELS = {"roc", "calibration", "scores", "confusion", "scores_by_label"}
+OF_LABELS = {"calibration", "confusion", "scores_by_label"}
+CURVES = {"roc", "thresholds", "precision_recall"}
+OF_EACH_LABEL = OF_LABELS | CURVES | {"score_histograms"}
 PICTURES = {
-    "binary": OF_LABELS | {"thresholds", "precision_recall"},
-    "two_rows": OF_LABELS | {"thresholds", "precision_recall"},
-    "three": OF_LABELS,
-    "chinese": OF_LABELS,
-    "fifty": OF_LABELS,
-    "multilabel": {"roc", "precision_recall", "scores_by_label"},
+    "binary": OF_LABELS | CURVES | {"scores"},
+    "two_rows": OF_LABELS | CURVES | {"scores"},
+    "three": OF_EACH_LABEL | {"scores"},
+    "chinese": OF_EACH_LABEL | {"scores"},
+    "fifty": OF_EACH_LABEL | {"scores"},
+    "multilabel": OF_EACH_LABEL,
     "regression": {"scatter", "residuals"},
     "labeling": {"entities", "confusion"},
 }
-
-
-class Page(html.parser.HTMLParser):
-    """Reads a page: checks that tags are closed, collects text and attributes."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.open, self.text, self.links, self.images = [], "", [], []
-        self.rows = []
-        with open(path, encoding="utf-8") as reader:
-            self.source = reader.read()
-        self.feed(self.source)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "img":
-            self.images.append(attrs)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        self.links += [attrs[name] for name in ("src", "href") if name in attrs]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            return
-        self.text += data
-        if {"td", "th"} & set(self.open):
-            self.rows[-1][-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +44,6 @@ def runs(tmp_path_factory):
     for folder in folders.values():
         report.write(folder)
     return folders
-
-
-def read_page(folder):
-    return Page(str(folder / "report" / "index.html"))
 
 
 def no_font(characters):
@@ -173,20 +134,43 @@ def test_single_class_dev_set_says_what_is_left_out(runs):
     text = read_page(runs["one_class"]).text
     assert "need rows of both labels; here all 9 rows have the label '0'" in text
     written = {path.stem for path in (runs["one_class"] / "report").glob("*.png")}
-    assert written == OF_LABELS - {"roc"}
+    assert written == OF_LABELS | {"scores"}
+
+
+def test_the_known_pictures_are_those_that_are_written():
+    of_all_kinds = {"dev_errors"}.union(TRAINING_PICTURES, *PICTURES.values())
+    assert of_all_kinds == report.PICTURES
+
+
+def test_pictures_of_an_earlier_report_are_deleted(tmp_path):
+    folder = made_runs.make_multilabel(tmp_path, ["x", "y"], 23)
+    report.write(folder)
+    (folder / "report" / "mine.png").write_bytes(b"")
+    (folder / "training.csv").unlink()
+    made_runs.write_task(folder, "regression")
+    columns = ["index", "guid", "text_a", "label", "prediction"]
+    made_runs.write_rows(folder, columns, [[0, "a", "x", 1.5, 1.25]])
+    report.write(folder)
+    written = {path.stem for path in (folder / "report").glob("*.png")}
+    dev = {"dev_loss", "dev_metrics"}
+    assert written == PICTURES["regression"] | dev | {"mine"}
+
+
+def test_a_comparison_deletes_nothing(runs, tmp_path):
+    (tmp_path / "thresholds.png").write_bytes(b"")
+    report.compare([runs["two_rows"]], tmp_path)
+    assert (tmp_path / "thresholds.png").exists()
 
 
 def test_of_many_labels_the_worst_curves_are_shown(runs):
     text = read_page(runs["fifty"]).text
     assert "The 10 of 50 labels with the lowest AUC." in text
+    assert "The 10 of 50 labels with the lowest average precision." in text
 
 
-def test_labels_without_rows_have_no_curve(tmp_path):
-    probabilities = np.full((7, 3), 1 / 3)
-    labels = ["x", "y", "z"]
-    made_runs.write_classification(tmp_path, labels, np.arange(7) % 2, probabilities)
-    report.write(tmp_path)
-    assert "none for 1 labels, which would need" in read_page(tmp_path).text
+def test_of_many_labels_the_worst_have_a_histogram(runs):
+    assert "The 9 of 50 labels with the lowest F1." in read_page(runs["fifty"]).text
+    assert "with the lowest F1" not in read_page(runs["three"]).text
 
 
 def test_settings_are_sorted(runs):

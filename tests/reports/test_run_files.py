@@ -240,7 +240,7 @@ def test_predictions_without_rows_are_refused(folder):
 
 def test_a_file_that_is_not_utf8_is_named(folder):
     (folder / run_files.RESULTS).write_bytes(b'{"f\xff": 1}')
-    assert "eval_results.json: not UTF-8" in read_error(folder)
+    assert "eval_results.json:1: not UTF-8" in read_error(folder)
 
 
 def test_no_folder_and_a_folder_without_a_run_are_refused(tmp_path):

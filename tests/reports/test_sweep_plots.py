@@ -77,7 +77,7 @@ def write_page(folder, metrics, value="<b>"):
     sweep_plots.write_page(
         str(folder),
         cells=[["head", "f1"], ["", "mean"], [value, "1"], ["$x", "2"]],
-        best=0,
+        best=[0],
         notes=["1 & 2"],
         points=dict.fromkeys(metrics, points),
     )

@@ -49,7 +49,7 @@ def test_text():
         "   head  seeds   eval_loss                 f1\n"
         "                 mean (min) ± std          mean (max) ± std\n"
         "*  cls   3 of 3  3.0000 (1.0000) ± 2.6458  0.0300 (0.0600) ± 0.0265\n"
-        "   mean  2 of 3  3.0000 (2.0000) ± 1.4142  "
+        "*  mean  2 of 3  3.0000 (2.0000) ± 1.4142  "
         "0.0400 (0.0400) ± - [defined for 1]\n"
         "   max   0 of 1  -                         -\n"
         "\n"
@@ -61,10 +61,20 @@ def test_text():
 
 def test_the_first_metric_decides_which_setting_is_best():
     rows = sweeps.tabulate(RUNS)
-    assert sweeps.find_best(rows, "f1") == 1
-    assert sweeps.find_best(rows, "eval_loss") == 0
-    assert sweeps.find_best(rows, "unknown") is None
-    assert sweeps.find_best(rows[:1], "f1") is None  # nothing to choose from
+    assert sweeps.find_best(rows, "f1") == [1]
+    assert sweeps.find_best(rows[1:], "eval_loss") == [0]
+    assert sweeps.find_best(rows, "unknown") == []
+    assert sweeps.find_best(rows[:1], "f1") == []  # nothing to choose from
+
+
+def test_all_settings_with_the_best_mean_are_marked(tmp_path):
+    # Both have a mean loss of 3.
+    text = sweeps.write(str(tmp_path), RUNS, requested=["eval_loss"])
+    assert [line[0] for line in text.splitlines()[2:5]] == ["*", "*", " "]
+    _, *lines = lines_of(tmp_path / "sweep.csv")
+    assert [line[3] for line in lines] == ["1", "1", "0"]
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<b>* cls</b>" in page and "<b>* mean</b>" in page
 
 
 def test_small_and_large_values_keep_their_digits():
