@@ -13,14 +13,13 @@ README = (helpers.ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_example_of_a_task_works(tiny_model, tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     code = "\n".join(line[3:] for line in code.split("\n"))
-    # A name of its own: the real task may be registered as well.
-    exec(code.replace('"lcqmc"', '"readme"'), {})
+    exec(code, {})
     data = tmp_path / "data"
     data.mkdir()
     rows = ["how the cat runs\twhy a cat runs\t1", "a dog\tthe tree wins\t0"]
     for split, num_copies in (("train", 6), ("dev", 3), ("test", 2)):
         (data / f"{split}.tsv").write_text("\n".join(rows * num_copies) + "\n")
-    helpers.check_task("readme", tiny_model, data, tmp_path / "out", num_rows=4)
+    helpers.check_task("faq", tiny_model, data, tmp_path / "out", num_rows=4)
     header = (tmp_path / "out" / "predictions.tsv").read_text().split("\n")[0]
     assert "text_a\ttext_b\tlabel" in header
 
@@ -47,5 +46,5 @@ def test_heads_and_files_exist():
     for path in re.findall(
         r"`((?:bert_my|scripts|tests|docs|examples)/[\w/.]+)`", README
     ):
-        if "lcqmc" not in path:
+        if "faq" not in path:
             assert (helpers.ROOT / path).exists(), path

@@ -65,7 +65,9 @@ class RunConfig:
     labels: Optional[str] = _flag(
         None, "Labels in the order of their ids, separated by commas."
     )
-    num_labels: Optional[int] = _flag(None, "Number of labels, named 0, 1, 2, ...")
+    num_labels: Optional[int] = _flag(
+        None, "Number of labels; named 0, 1, 2, ... if they have no names."
+    )
     train_file: Optional[str] = _flag(None, "Train file, instead of one in data_dir.")
     dev_file: Optional[str] = _flag(None, "Dev file, instead of one in data_dir.")
     test_file: Optional[str] = _flag(None, "Test file, instead of one in data_dir.")

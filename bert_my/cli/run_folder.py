@@ -14,6 +14,7 @@ from bert_my.engine import checkpoints, history
 logger = logging.getLogger(__name__)
 
 TASK_FILE = "task.json"
+CONFIG_FILE = "run_config.json"
 # What a training run writes, for `clear`.
 _OF_A_RUN = (
     *("checkpoint", "model.ckpt-*", "graph.pbtxt", "events.out.tfevents.*"),
@@ -57,20 +58,42 @@ def clear(output_dir, task):
 
 
 def read_description(config):
-    """Returns what the run in the output folder wrote of its task, or None."""
+    """Returns what the run in the output folder wrote of its task, or None.
+
+    Raises:
+      InputError: if its model was trained on text of another case.
+    """
     path = os.path.join(config.output_dir, TASK_FILE)
     if config.begins_anew or not os.path.exists(path):
         return None
     # Only a trained model binds what comes after it.
     if checkpoints.latest(config.output_dir) is None:
         return None
+    case = read_trained_with(config.output_dir).get("do_lower_case")
+    if case not in (None, config.do_lower_case):
+        raise InputError(
+            f"--do_lower_case={config.do_lower_case}: the model in --output_dir was "
+            f"trained with --do_lower_case={case}"
+        )
     with open(path, encoding="utf-8") as reader:
         saved = json.load(reader)
     return saved if saved["task"] == config.task_name.lower() else None
 
 
+def read_trained_with(output_dir):
+    """Returns the settings of the last training in a folder, as a dict."""
+    path = os.path.join(output_dir, CONFIG_FILE)
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as reader:
+        return json.load(reader)
+
+
 def describe(task, config):
-    """Writes what is needed to use or repeat the run."""
+    """Writes what is needed to use or repeat the run.
+
+    The settings of a training are kept when its model is used later.
+    """
 
     def path(name):
         return os.path.join(config.output_dir, name)
@@ -80,7 +103,8 @@ def describe(task, config):
     files.copy(config.vocab_file, path("vocab.txt"))
     files.write_json(path("label_map.json"), task.label_map)
     files.write_json(path(TASK_FILE), task.description)
-    files.write_json(path("run_config.json"), dataclasses.asdict(config))
+    if config.do_train or not os.path.exists(path(CONFIG_FILE)):
+        files.write_json(path(CONFIG_FILE), dataclasses.asdict(config))
 
 
 def write_eval_results(scores, output_dir):

@@ -113,11 +113,12 @@ def run(config):
 def _choose_checkpoint(config):
     """Returns the checkpoint to evaluate, to predict with and to export.
 
-    The best one, unless this command trained without `--keep_best`: then an older
-    command made it, and what was trained since would be of no use.
+    The best one, unless the last training was without `--keep_best`: then an older one
+    made it, and what was trained since would be of no use.
     """
     best = checkpoints.best(config.output_dir)
-    if best and (config.keep_best or not config.do_train):
+    trained_with = run_folder.read_trained_with(config.output_dir)
+    if best and trained_with.get("keep_best"):
         logger.info("The best weights of the run are used: %s", best)
         return best
     last = checkpoints.latest(config.output_dir) or config.init_checkpoint
@@ -126,7 +127,7 @@ def _choose_checkpoint(config):
             f"--output_dir={config.output_dir}: there is no checkpoint; add "
             "--do_train=true or give --init_checkpoint"
         )
-    if best or config.keep_best:
+    if best or trained_with.get("keep_best"):
         why = "those in best/ are older" if best else "no weights were the best"
         logger.warning("The last weights are used, for %s: %s", why, last)
     return last

@@ -5,8 +5,9 @@ not clear is an error that names the flag to give, never a guess.
 """
 
 import collections
+import functools
 import re
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Set
 
 from bert_my.data.errors import InputError
 
@@ -17,15 +18,27 @@ _NAMES = {
         *("premise", "title", "content", "review"),
         *("文本", "句子", "标题", "内容", "评论"),
     ),
-    "text_pair": ("text_b", "sentence2", "question2", "text_pair", "hypothesis"),
+    "text_pair": (
+        *("text_b", "sentence2", "question2", "text_pair", "hypothesis", "aspect"),
+    ),
     # The first one wins over the others.
     "label": ("label", "labels", "class", "category", "target", "标签", "类别"),
 }
+# What a header may call a column that only numbers the rows.
+ID_NAMES = ("id", "guid", "index", "idx")
 # A column with longer cells is text, not a label.
 _LONGEST_LABEL = 40
 # Names and categories have fewer words; a text of this length may come again.
-_WORDS_OF_A_TEXT = 3
+WORDS_OF_A_TEXT = 3
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}")
+# The words of "Mon Apr 06 22:19:45 PDT 2009".
+_WORD_OF_A_DATE = re.compile(
+    "mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun|(mon|tues|wednes|thurs|fri|satur|sun)"
+    "day|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|january|february|march|april|"
+    "may|june|july|august|(septem|octo|novem|decem)ber|am|pm|t|z|utc|gmt|"
+    "[ecmp][sd]?t|cest|bst|ist|jst|aest",
+    re.IGNORECASE,
+)
 _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _LETTER = re.compile(r"[^\W\d_]")
 
@@ -38,7 +51,20 @@ class Roles(NamedTuple):
     label: Optional[str] = None
 
 
-def find(rows, is_json, wanted, path):
+class Expected(NamedTuple):
+    """What a task knows of its tables; None for what it does not know.
+
+    is_label: function from a cell to whether it can be a label.
+    has_pair: whether there are two texts.
+    header_names: a first row that could be either is a header if it has one of these.
+    """
+
+    is_label: Optional[Callable[[str], bool]] = None
+    has_pair: Optional[bool] = None
+    header_names: Optional[Set[str]] = None
+
+
+def find(rows, is_json, wanted, path, expected=Expected()):  # noqa: B008 (a constant)
     """Returns (`Roles`, whether the first row is a header).
 
     Args:
@@ -46,6 +72,7 @@ def find(rows, is_json, wanted, path):
       is_json: whether the first row holds keys.
       wanted: `Roles` as the flags give them; None for what is to be found out.
       path: for errors.
+      expected: `Expected`.
 
     Raises:
       InputError: if a wanted column does not exist or one cannot be told.
@@ -57,12 +84,16 @@ def find(rows, is_json, wanted, path):
             "must be separated by a tab, a comma, a semicolon or a bar"
         )
     has_header = is_json or any(_is_name(role) for role in wanted)
-    given = Roles(*[_index(role, names, path) for role in wanted])
+    given = Roles(*[index_of(role, names, path) for role in wanted])
     by_name = _add_known_names(given, names, path)
     if not has_header:
         is_known = given == Roles() and None not in (by_name.text, by_name.label)
-        found = by_name if is_known else _complete(by_name, columns, names, path)
-        has_header = is_known or _is_header(names, columns, found)
+        found = by_name
+        if not is_known:
+            found = _complete(by_name, columns, names, path, expected)
+        has_header = is_known or _is_header(names, columns, found, expected.is_label)
+        if has_header is None and expected.header_names is not None:
+            has_header = any(name.lower() in expected.header_names for name in names)
         if has_header is None:
             raise InputError(
                 f"{path}: cannot tell whether the first row {names} is a header; if it "
@@ -70,12 +101,15 @@ def find(rows, is_json, wanted, path):
                 "header there"
             )
     start = by_name if has_header else given
-    roles = _complete(start, columns, names, path, is_text_given=wanted.text)
+    roles = _complete(start, columns, names, path, expected, wanted.text is not None)
     if len(set(roles) - {None}) < sum(index is not None for index in roles):
         raise InputError(
             f"{path}: --text_column, --text_pair_column and --label_column must be "
             f"different columns; the first row is {names}"
         )
+    has_pair = roles.text_pair is not None
+    if expected.has_pair is not None and has_pair != expected.has_pair:
+        raise _cannot_tell("text", names, path)
     if not has_header:
         return Roles(*[None if i is None else str(i + 1) for i in roles]), False
     for index in roles:
@@ -114,8 +148,8 @@ def _is_name(role):
     return role is not None and not role.isdigit()
 
 
-def _index(role, names, path):
-    """Returns the index of a column that a flag gives."""
+def index_of(role, names, path):
+    """Returns the index of a column that a flag gives, or None for None."""
     if role is None:
         return None
     if role.isdigit() and 1 <= int(role) <= len(names):
@@ -152,17 +186,27 @@ def _add_known_names(given, names, path):
     return given._replace(text=texts[0]) if texts else given
 
 
-def _complete(roles, columns, names, path, is_text_given=False):
+def _complete(roles, columns, names, path, expected, is_text_given=False):
     """Returns `Roles` of indices with what the columns' contents tell."""
-    free = [index for index in range(len(columns)) if index not in roles]
+    free = [
+        index
+        for index in range(len(columns))
+        if index not in roles and names[index].lower() not in ID_NAMES
+    ]
     if roles.label is None:
-        labels = [index for index in free if _looks_like_labels(columns[index])]
+        is_label_column = _looks_like_labels
+        if expected.is_label is not None:
+            is_label_column = functools.partial(_holds, expected.is_label)
+        labels = [index for index in free if is_label_column(columns[index])]
         if len(labels) != 1:
             raise _cannot_tell("label", names, path)
         roles = roles._replace(label=labels[0])
         free.remove(labels[0])
-    texts = [index for index in free if _num_words(columns[index]) >= _WORDS_OF_A_TEXT]
+    texts = [index for index in free if num_words(columns[index]) >= WORDS_OF_A_TEXT]
     if roles.text is not None:
+        needs_pair = expected.has_pair and roles.text_pair is None
+        if needs_pair and len(texts or free) == 1:
+            return roles._replace(text_pair=(texts or free)[0])
         if texts and roles.text_pair is None and not is_text_given:
             raise _cannot_tell("text", names, path)
         return roles
@@ -174,12 +218,17 @@ def _complete(roles, columns, names, path, is_text_given=False):
     return roles._replace(text=texts[0], text_pair=[*texts, roles.text_pair][1])
 
 
+def _holds(is_label, column):
+    """Whether most cells of a column are labels; the others are errors of their own."""
+    return 2 * sum(map(is_label, column)) > len(column)
+
+
 def _looks_like_labels(column):
     """Whether values are short, of several kinds, and come again."""
     values = set(column)
     if not 2 <= len(values) <= max(2, len(column) / 2):
         return False
-    if _num_words(column) >= _WORDS_OF_A_TEXT or all(map(_DATE.match, values)):
+    if num_words(column) >= WORDS_OF_A_TEXT or all(map(_DATE.match, values)):
         return False
     return sum(map(len, column)) <= _LONGEST_LABEL * len(column)
 
@@ -187,14 +236,27 @@ def _looks_like_labels(column):
 def _could_be_text(column):
     """Whether there are letters, and not only names of things such as `train-17`."""
     has_letters = sum(bool(_LETTER.search(cell)) for cell in column) > len(column) / 2
+    if all(map(_is_date, column)):
+        return False
     is_id = all(re.fullmatch(r"\S*\d\S*", cell) for cell in column)
     return has_letters and not is_id
 
 
-def _num_words(column):
-    """Returns the mean number of words; two Chinese characters count as one."""
+def _is_date(cell):
+    words = re.findall(r"[^\W\d_]+", cell)
+    has_digit = any(char.isdigit() for char in cell)
+    return has_digit and all(map(_WORD_OF_A_DATE.fullmatch, words))
+
+
+def num_words(column):
+    """Returns the mean number of words, of which a date has none.
+
+    Two Chinese characters count as one.
+    """
     total = 0.0
     for cell in column:
+        if _is_date(cell):
+            continue
         num_chinese = len(_CHINESE.findall(cell))
         rest = _CHINESE.sub(" ", cell) if num_chinese else cell
         total += num_chinese / 2 + sum(
@@ -203,7 +265,7 @@ def _num_words(column):
     return total / max(len(column), 1)
 
 
-def _is_header(names, columns, roles):
+def _is_header(names, columns, roles, is_label=None):
     """Whether the first row is a header, or None if that cannot be told.
 
     Its label never comes again and it is no row of numbers; columns of numbers have a
@@ -211,6 +273,8 @@ def _is_header(names, columns, roles):
     """
     if not columns:
         return None
+    if is_label is not None:
+        return not is_label(names[roles.label])
     counts = collections.Counter(columns[roles.label])
     numbered = [str(index) for index in range(len(names))]
     if names[1:] == numbered[: len(names) - 1] and not names[0]:

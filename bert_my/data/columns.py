@@ -7,6 +7,8 @@ from bert_my.data.errors import InputError
 
 # Two words, or a Chinese sentence: what an id is not.
 _TEXT = re.compile(r"[^\W\d_]{2}\s+[^\W\d_]{2}|[\u3040-\u9fff]{5}")
+# Tables that were written from numbers with gaps have a point.
+_BITS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
 
 
 class Layout(NamedTuple):
@@ -27,22 +29,45 @@ class Layout(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The field of each column, None for one that is not read."""
+    """The field of each column, None for one that is not read.
+
+    label_indices: of the columns that hold a 0 or 1 for each label, in the order of the
+      labels; empty if one column holds the label.
+    """
 
     fields: Sequence[Optional[str]]
     has_header: bool
+    label_indices: Sequence[int] = ()
 
     def values(self, row):
         """Returns a dict field -> cell of a row; without a label that is not there.
 
         Raises:
-          ValueError: if the row lacks a text, as an object of JSON lines may.
+          ValueError: if the row lacks a text, as an object of JSON lines may, or if the
+            column of one of many labels holds something else than 0 or 1.
         """
         values = {f: cell for f, cell in zip(self.fields, row) if f is not None}
+        if self.label_indices:
+            values["label"] = _joined([row[index] for index in self.label_indices])
         for field in ("text_a", "text_b"):
             if field in values and values[field] is None:
                 raise ValueError(f"there is no {field}")
         return {field: cell for field, cell in values.items() if cell is not None}
+
+
+def is_bit(cell):
+    """Returns whether a cell is a 0 or 1."""
+    return cell is not None and cell.strip() in _BITS
+
+
+def _joined(cells):
+    """Returns zeros and ones as one cell, "0,1,1"; None if all are empty."""
+    if not any(cells):
+        return None
+    wrong = [cell for cell in cells if not is_bit(cell)]
+    if wrong:
+        raise ValueError(f"a column of a label holds {wrong[0]!r} instead of 0 or 1")
+    return ",".join(_BITS[cell.strip()] for cell in cells)
 
 
 def check_width(row, num_columns, dialect, path):

@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 from bert_my.data.errors import InputError
 
 # Part of every cache name: raise it when the content of records changes.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # Sequences of a batch are padded to a multiple of this.
 LENGTH_STEP = 8
 

@@ -7,6 +7,7 @@ delimiters, quotes or line ends stands in double quotes. A line ends at "\\n" or
 A byte-order mark is left out.
 """
 
+import codecs
 import csv
 import gzip
 import json
@@ -96,24 +97,55 @@ def read_lines(path) -> Iterator[Tuple[int, str]]:
     Raises:
       InputError: if the file cannot be read or is not UTF-8.
     """
-    number = 0
     with open_text(path) as reader:
         try:
             for number, line in enumerate(reader, 1):
                 yield number, line[:-1] if line.endswith("\n") else line
         except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}: not UTF-8 after line {number}: {error.reason}"
-            ) from error
+            raise _not_utf8(path, error) from error
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path}: cannot be read: {error}") from error
 
 
+def _open_bytes(path):
+    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")
+
+
+def _not_utf8(path, error):
+    """Returns the error that names the first line that is not UTF-8."""
+    with _open_bytes(path) as reader:
+        line = reader.readline()
+        is_wide = line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        number = 1
+        while line and _is_utf8(line):
+            line, number = reader.readline(), number + 1
+    encoding = "utf-16" if is_wide else "gb18030"
+    return InputError(
+        f"{path}:{number}: not UTF-8: {error.reason}; convert the file from the "
+        f"encoding it has, for example: iconv -f {encoding} -t utf-8 {path}"
+    )
+
+
+def _is_utf8(line):
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def has_byte_order_mark(path):
     """Returns whether a file, gzip or not, begins with one."""
-    opener = gzip.open if path.endswith(".gz") else open
-    with opener(path, "rb") as reader:
+    with _open_bytes(path) as reader:
         return reader.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
+
+
+def is_json_object(line):
+    """Returns whether a line is a JSON object."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def conventional_dialect(path):
@@ -213,17 +245,21 @@ def _read_objects(path):
         if not line.strip():
             yield number, None
             continue
+        # An array, or an object over several lines, can be made one object a line.
+        start = line.strip()
+        command = ".[]" if start[0] == "[" else "." if start == "{" else None
+        hint = f"; jq -c '{command}' {path} writes such lines" if command else ""
         try:
             row = json.loads(line)
         except ValueError as error:
             raise InputError(
                 f"{path}:{number}: not valid JSON: {error}; expected a JSON "
-                "object on each line"
+                f"object on each line{hint}"
             ) from error
         if not isinstance(row, dict):
             raise InputError(
                 f"{path}:{number}: expected a JSON object on each line, found "
-                f"{line[:40]!r}"
+                f"{line[:40]!r}{hint}"
             )
         yield number, row
 

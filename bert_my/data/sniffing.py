@@ -7,10 +7,9 @@ several good guesses the error says which flag decides.
 import collections
 import csv
 import itertools
-import json
 import os
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 from bert_my.data import column_roles, readers
 from bert_my.data.column_roles import Roles
@@ -22,34 +21,39 @@ SAMPLE_LINES = 500
 _LONGEST_CELL = 100
 # In the order of preference, if several split the lines evenly.
 _DELIMITERS = ("\t", ",", ";", "|")
+_QUOTED_TABS = readers.Dialect("\t", is_quoted=True)
 _FIELDS = Roles("text_a", "text_b", "label")
-_GUIDS = ("id", "guid", "index")
 
 
 class Structure(NamedTuple):
     """What was found about a table.
 
     roles: names of the header; without a header, numbers from 1 as text.
+    label_columns: names of the columns with a 0 or 1 for each label, in the order of
+      the labels; empty if one column holds the label.
     """
 
     roles: Roles
     has_header: bool
     num_columns: int
     dialect: readers.Dialect
+    label_columns: Tuple[str, ...] = ()
 
     @classmethod
     def restore(cls, saved):
         """Returns a structure that went through JSON, which makes lists of tuples."""
-        roles, has_header, num_columns, dialect = saved
-        return cls(Roles(*roles), has_header, num_columns, readers.Dialect(*dialect))
+        roles, has_header, num_columns, dialect, *names = saved
+        dialect = readers.Dialect(*dialect)
+        return cls(Roles(*roles), has_header, num_columns, dialect, *map(tuple, names))
 
 
-def find_structure(path, wanted):
+def find_structure(path, wanted, expected=column_roles.Expected()):  # noqa: B008
     """Returns the `Structure` of a table with labels.
 
     Args:
       path: of the train file.
       wanted: `Roles` as the flags give them; None for what is to be found out.
+      expected: `column_roles.Expected`.
 
     Raises:
       InputError: if a wanted column does not exist or a column cannot be told.
@@ -58,17 +62,28 @@ def find_structure(path, wanted):
     # Commas in the texts of a file can split it as evenly as its semicolons do.
     for dialect in likely_dialects(path):
         try:
-            rows = list(_head(readers.read_rows(path, dialect)))
-            for row in rows:
-                check_width(row, len(rows[0].cells), dialect, path)
-                _check_quotes(row, dialect, path)
-            cells = [row.cells for row in rows]
+            cells = sample(path, dialect)
             is_json = dialect.delimiter is None
-            roles, has_header = column_roles.find(cells, is_json, wanted, path)
-            return Structure(roles, has_header, len(rows[0].cells), dialect)
+            roles, has_header = column_roles.find(
+                cells, is_json, wanted, path, expected
+            )
+            return Structure(roles, has_header, len(cells[0]), dialect)
         except InputError as error:
             first_error = first_error or error
     raise first_error
+
+
+def sample(path, dialect):
+    """Returns the cells of the first rows of a table, all as many.
+
+    Raises:
+      InputError: if a row has other columns than the first, or a blank before a quote.
+    """
+    rows = list(_head(readers.read_rows(path, dialect)))
+    for row in rows:
+        check_width(row, len(rows[0].cells), dialect, path)
+        _check_quotes(row, dialect, path)
+    return [row.cells for row in rows]
 
 
 def _check_quotes(row, dialect, path):
@@ -88,7 +103,7 @@ def likely_dialects(path):
       InputError: if the file is empty or cannot be read.
     """
     lines = _first_lines(path)
-    if ".json" in os.path.basename(path) or _is_json(lines[0]):
+    if ".json" in os.path.basename(path) or readers.is_json_object(lines[0]):
         return [readers.JSON_LINES]
     shares = {}
     for delimiter in _DELIMITERS:
@@ -119,10 +134,10 @@ def dialect_like(path, structure, needs_label):
     """
     dialect = structure.dialect
     lines = _first_lines(path)
-    if dialect.delimiter is None or _is_json(lines[0]):
+    if dialect.delimiter is None or readers.is_json_object(lines[0]):
         return likely_dialects(path)[0]
     if dialect == readers.TABS and _cells_are_quoted(lines):
-        dialect = dialect._replace(is_quoted=True)
+        dialect = _QUOTED_TABS
     widths = set(_widths(lines, dialect) or ())
     if structure.has_header:
         # Its columns may be others, as long as the text is there.
@@ -146,16 +161,14 @@ def _first_lines(path):
         raise InputError(f"{path}: the file is empty")
     if re.fullmatch(r'"?sep=.?"?', lines[0]):
         raise InputError(f"{path}:1: {lines[0]!r} is for spreadsheets; remove the line")
+    if lines[0].startswith("__label__") and "\t" not in lines[0]:
+        raise InputError(
+            f"{path}:1: found lines `__label__x text`; write them as x<TAB>text, for "
+            f"example: sed -E 's/^__label__([^ ]+) /\\1\\t/' {path}"
+        )
     if len(lines) == 1 and "\r" in lines[0]:
         raise InputError(f"{path}: lines must end with \\n or \\r\\n, not with \\r")
     return lines
-
-
-def _is_json(line):
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
 
 
 def _widths(lines, dialect):
@@ -191,16 +204,34 @@ def _even_share(lines, dialect):
 def _cells_are_quoted(lines):
     """Whether the quotes of a tab separated table enclose cells.
 
-    A writer that quotes doubles the quotes within; a text that only begins with a quote
-    has single ones.
+    A writer that quotes doubles the quotes within, or quotes all cells; a text that
+    only begins with a quote has single ones.
     """
     cells = [cell for line in lines for cell in line.split("\t") if '"' in cell]
+    if _all_are_quoted(lines):
+        return True
     inner = [
         cell[1:-1] for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == '"'
     ]
     is_doubled = [text.count('"') == 2 * text.count('""') for text in inner]
     has_quote = ['"' in text for text in inner]
     return len(inner) == len(cells) > 0 and all(is_doubled) and any(has_quote)
+
+
+def _all_are_quoted(lines):
+    """Whether all cells of a tab separated table, but empty ones, are quoted."""
+    cells = [cell for line in lines for cell in line.split("\t") if cell]
+    # A single column may be of quotations.
+    return any("\t" in line for line in lines) and all(
+        re.fullmatch(r'"(?:[^"]|"")*"', cell) for cell in cells
+    )
+
+
+def declared_dialect(path):
+    """Returns `readers.conventional_dialect`, or that of tabs with all cells quoted."""
+    dialect = readers.conventional_dialect(path)
+    is_quoted = dialect == readers.TABS and _all_are_quoted(_first_lines(path))
+    return _QUOTED_TABS if is_quoted else dialect
 
 
 def find_columns(first_row, structure, wanted, needs_label, path):
@@ -220,7 +251,8 @@ def find_columns(first_row, structure, wanted, needs_label, path):
     names = [cell.strip() for cell in first_row]
     find = _by_name if structure.has_header else _by_number
     indices = find(names, structure, wanted, path)
-    if indices.label is None and needs_label:
+    label_indices = _label_indices(names, structure, needs_label, path)
+    if indices.label is None and needs_label and not label_indices:
         raise InputError(
             f"{path}: there is no label column; the first row is {names}; "
             "--label_column names it"
@@ -230,10 +262,23 @@ def find_columns(first_row, structure, wanted, needs_label, path):
         if index is not None:
             fields[index] = field
     if structure.has_header:
-        guids = [i for i, name in enumerate(names) if name.lower() in _GUIDS]
+        guids = [
+            i for i, name in enumerate(names) if name.lower() in column_roles.ID_NAMES
+        ]
         if guids and fields[guids[0]] is None:
             fields[guids[0]] = "guid"
-    return Columns(fields, structure.has_header)
+    for index in label_indices:
+        fields[index] = _FIELDS.label
+    return Columns(fields, structure.has_header, label_indices)
+
+
+def _label_indices(names, structure, needs_label, path):
+    """Returns the list of the columns with a 0 or 1 for each label, or none."""
+    is_absent = not any(name in names for name in structure.label_columns)
+    if is_absent and not needs_label:
+        return []
+    find = column_roles.index_of_name
+    return [find(name, names, path) for name in structure.label_columns]
 
 
 def _by_name(names, structure, wanted, path):

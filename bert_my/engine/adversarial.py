@@ -33,12 +33,12 @@ def add_fgm(grads_and_vars, table, epsilon, gradients_of):
     # is then skipped.
     perturbation = tf.stop_gradient(tf.math.divide_no_nan(direction, norm) * epsilon)
 
-    def getter(get, name, *args, **kwargs):
-        value = get(name, *args, **kwargs)
+    def perturbed(getter, name, *args, **kwargs):
+        value = getter(name, *args, **kwargs)
         return value + perturbation if name == table.op.name else value
 
     scope = tf.get_variable_scope()
-    with tf.variable_scope(scope, reuse=True, custom_getter=getter):
+    with tf.variable_scope(scope, reuse=True, custom_getter=perturbed):
         more = gradients_of()
     return [
         (_add(gradient, by_name[variable.op.name]), variable)

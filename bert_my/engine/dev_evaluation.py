@@ -45,6 +45,21 @@ class DevSettings(NamedTuple):
             )
         return self.keep_best
 
+    def is_due(self, step, plan, settings):
+        """Returns whether there is an evaluation after a step.
+
+        Args:
+          step: int.
+          plan, settings: `training.Plan` and `training.TrainSettings`.
+        """
+        if step == plan.num_train_steps:
+            return True
+        if self.evaluate_every not in (None, EPOCH):
+            return step % int(self.evaluate_every) == 0
+        # Whether an epoch has ended within the step.
+        rows, batch_size = step * settings.global_batch_size, settings.global_batch_size
+        return rows // plan.num_examples > (rows - batch_size) // plan.num_examples
+
 
 class DevEvaluation:
     """The evaluations of one training run; built into its graph."""
@@ -61,7 +76,7 @@ class DevEvaluation:
           first_step: steps done so far.
         """
         self._task = task
-        self._settings = settings
+        self.settings = settings
         self.metric = settings.metric_of(task)
         self._entries = history.read_evaluations(settings.output_dir, first_step)
         variables = tf.trainable_variables()
@@ -84,7 +99,7 @@ class DevEvaluation:
         They do not count if they are of a step that this run has yet to do: it was
         killed after it kept them and before its next checkpoint.
         """
-        path = checkpoints.best(self._settings.output_dir)
+        path = checkpoints.best(self.settings.output_dir)
         if path is None:
             return None
         self._saver.recover_last_checkpoints([path])  # so that the next ones replace it
@@ -97,7 +112,7 @@ class DevEvaluation:
         best, num_since = None, 0
         for entry in self._entries:
             value = entry.get(self.metric)
-            if self._settings.is_better(self.metric, value, best):
+            if self.settings.is_better(self.metric, value, best):
                 best, num_since = value, 0
             else:
                 num_since += 1
@@ -106,23 +121,8 @@ class DevEvaluation:
     @property
     def is_patience_out(self):
         """Whether there were too many evaluations without a better value."""
-        patience = self._settings.early_stop_patience
+        patience = self.settings.early_stop_patience
         return bool(patience) and self._find_best()[1] >= patience
-
-    def is_due(self, step, plan, settings):
-        """Returns whether there is an evaluation after a step.
-
-        Args:
-          step: int.
-          plan, settings: `training.Plan` and `training.TrainSettings`.
-        """
-        if step == plan.num_train_steps:
-            return True
-        if self._settings.evaluate_every not in (None, EPOCH):
-            return step % int(self._settings.evaluate_every) == 0
-        # Whether an epoch has ended within the step.
-        rows, batch_size = step * settings.global_batch_size, settings.global_batch_size
-        return rows // plan.num_examples > (rows - batch_size) // plan.num_examples
 
     def run(self, session, step):
         """Evaluates after a step; keeps the weights if they are the best so far.
@@ -138,17 +138,17 @@ class DevEvaluation:
         for batch in self._pass.batches(session.run):
             scorer.add(batch)
         scores = scorer.scores()
-        keep_best, value = self._settings.keep_best, scores[self.metric]
+        keep_best, value = self.settings.keep_best, scores[self.metric]
         best = self._kept if keep_best else self._find_best()[0]
-        is_best = self._settings.is_better(self.metric, value, best)
+        is_best = self.settings.is_better(self.metric, value, best)
         if is_best and keep_best:
-            folder = os.path.join(self._settings.output_dir, checkpoints.BEST)
+            folder = os.path.join(self.settings.output_dir, checkpoints.BEST)
             os.makedirs(folder, exist_ok=True)
             path = os.path.join(folder, "model.ckpt")
             self._saver.save(session, path, step, write_meta_graph=False)
             self._kept = value
-        self._entries.append({"step": step, **history.finite(scores)})
-        history.write_evaluations(self._settings.output_dir, self._entries)
+        self._entries.append({"step": step, **scores})
+        history.write_evaluations(self.settings.output_dir, self._entries)
         logger.info(
             "Evaluation after step %d: %s %.4f%s, eval_loss %.4f",
             *(step, self.metric, value),
@@ -158,7 +158,7 @@ class DevEvaluation:
         if self.is_patience_out:
             logger.info(
                 "Stopping: %d evaluations without a better %s",
-                *(self._settings.early_stop_patience, self.metric),
+                *(self.settings.early_stop_patience, self.metric),
             )
         return self.is_patience_out
 

@@ -81,7 +81,8 @@ def write_evaluations(output_dir, entries):
 
 
 def finite(values):
-    """Returns a dict with None for the values that are not finite."""
+    """Returns a dict of numbers with None for those that are not finite."""
     return {
-        name: value if math.isfinite(value) else None for name, value in values.items()
+        name: None if value is None or not math.isfinite(value) else value
+        for name, value in values.items()
     }

@@ -322,25 +322,7 @@ def _run(graph, settings, plan, evaluation):
         )
     )
     training_history = history.TrainingHistory(settings.output_dir, plan.first_step)
-    run_hooks = [
-        tf.train.StopAtStepHook(last_step=plan.num_train_steps),
-        hooks.SkippedStepsHook(graph.step),
-        hooks.ProgressHook(
-            *(graph, training_history),
-            num_train_steps=plan.num_train_steps,
-            global_batch_size=settings.global_batch_size,
-            num_examples=plan.num_examples,
-            logging_steps=settings.logging_steps,
-            output_dir=settings.output_dir,
-        ),
-    ]
-    if evaluation:
-        run_hooks.append(
-            hooks.EvaluationHook(
-                *(graph.step, plan.first_step, evaluation.run),
-                is_due=lambda step: evaluation.is_due(step, plan, settings),
-            )
-        )
+    run_hooks = _create_hooks(graph, settings, plan, evaluation, training_history)
     # The last of all: a checkpoint must not be ahead of what is written of its step,
     # for a run that is killed between the two goes on from the checkpoint.
     run_hooks.append(
@@ -363,3 +345,27 @@ def _run(graph, settings, plan, evaluation):
     ) as session:
         while not session.should_stop():
             session.run(graph.train_op)
+
+
+def _create_hooks(graph, settings, plan, evaluation, training_history):
+    """Returns the list of hooks, in the order in which they see a step."""
+    run_hooks = [
+        tf.train.StopAtStepHook(last_step=plan.num_train_steps),
+        hooks.SkippedStepsHook(graph.step),
+        hooks.ProgressHook(
+            *(graph, training_history),
+            num_train_steps=plan.num_train_steps,
+            global_batch_size=settings.global_batch_size,
+            num_examples=plan.num_examples,
+            logging_steps=settings.logging_steps,
+            output_dir=settings.output_dir,
+        ),
+    ]
+    if evaluation:
+        run_hooks.append(
+            hooks.EvaluationHook(
+                *(graph.step, plan.first_step, evaluation.run),
+                is_due=lambda step: evaluation.settings.is_due(step, plan, settings),
+            )
+        )
+    return run_hooks

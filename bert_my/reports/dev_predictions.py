@@ -17,6 +17,7 @@ from seqeval.metrics import sequence_labeling
 
 from bert_my.data import readers
 from bert_my.data.errors import InputError
+from bert_my.reports import entity_metrics
 
 CLASSIFICATION, MULTILABEL = "classification", "multilabel"
 REGRESSION, LABELING = "regression", "labeling"
@@ -245,11 +246,9 @@ def entity_spans(tags):
 
     As `entity_metrics.entities` counts them. The type is "_" for tags without one.
     """
-    # seqeval does not know the M of BMES.
-    tags = ["I" + tag[1:] if tag.split("-")[0] == "M" else tag for tag in tags]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tags outside its schemes
-        spans = sequence_labeling.get_entities(tags)
+        spans = sequence_labeling.get_entities(entity_metrics.as_bioes(tags))
     return [(kind, begin, last + 1) for kind, begin, last in spans]
 
 

@@ -86,6 +86,7 @@ class Task:
         self.max_seq_length = max_seq_length
         self.options = options or TaskOptions()
         self.saved = saved or {}
+        self._chosen = {}
         self.objective_class = self._choose("objective", OBJECTIVES, self.objectives)
         representations = self.objective_class.representations
         self.represent = self._choose(
@@ -97,13 +98,28 @@ class Task:
 
     def _choose(self, flag, known, allowed):
         """Returns the piece that a flag names, or the first of those allowed."""
-        name = getattr(self.options, flag) or allowed[0]
+        name = self._setting(flag) or allowed[0]
         if name not in allowed:
             raise InputError(
                 f"--{flag}={name}: for task {self.name} it must be one of "
                 f"{', '.join(sorted(set(allowed)))}"
             )
+        self._chosen[flag] = name
         return known[name]
+
+    def _setting(self, name):
+        """Returns an option, or what it was when the model was trained.
+
+        Raises:
+          InputError: if both are there and differ.
+        """
+        given, saved = getattr(self.options, name), self.saved.get(name)
+        if given and saved and given != saved:
+            raise InputError(
+                f"--{name}={given}: the model in --output_dir was trained with "
+                f"--{name}={saved}; leave the flag out, or choose another folder"
+            )
+        return given or saved
 
     @property
     def label_list(self):
@@ -129,7 +145,14 @@ class Task:
             "kind": self.kind,
             "labels": list(self.label_list),
             "main_metric": self.main_metric,
+            "num_dev_examples": self.num_dev_examples,
+            **self._chosen,
         }
+
+    @property
+    def num_dev_examples(self):
+        """How many examples at the end of the train file are the dev set."""
+        return self._setting("num_dev_examples") or 0
 
     @property
     def objective(self):
@@ -171,9 +194,7 @@ class Task:
     def _is_held_out(self, split):
         """Whether a split is the end of the train file."""
         return (
-            split == DEV
-            and self.options.num_dev_examples > 0
-            and self._find_file(DEV) is None
+            split == DEV and self.num_dev_examples > 0 and self._find_file(DEV) is None
         )
 
     def read_file(self, path, split):
@@ -199,7 +220,7 @@ class Task:
         """
         (path,) = self.find_files(split)
         examples = self.read_file(path, split)
-        num_held_out = self.options.num_dev_examples
+        num_held_out = self.num_dev_examples
         if self._is_held_out(split):
             examples = iter(collections.deque(examples, maxlen=num_held_out))
         elif split == TRAIN and self._is_held_out(DEV):
@@ -218,7 +239,10 @@ class Task:
         )
 
     def count_labels(self):
-        """Returns (number of train examples or tokens with each label, of all)."""
+        """Returns (number of train examples or tokens with each label, of all).
+
+        A label that no example can be expected to have may have the count None.
+        """
         raise NotImplementedError
 
     def encode_batch(self, examples):
@@ -237,7 +261,7 @@ class Task:
             "vocab": list(self.tokenizer.vocab),
             "do_lower_case": self.tokenizer.basic_tokenizer.do_lower_case,
             "labels": list(self.label_list),
-            "num_dev_examples": self.options.num_dev_examples,
+            "num_dev_examples": self.num_dev_examples,
             "max_train_examples": self.options.max_train_examples,
         }
 

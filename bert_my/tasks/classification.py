@@ -5,7 +5,7 @@ import numpy as np
 from bert_my.data.errors import InputError
 from bert_my.reports import metrics
 from bert_my.tasks import labels as labels_lib
-from bert_my.tasks import tables
+from bert_my.tasks.label_tables import LabelTableTask
 
 # With more labels than this their own scores would hide the others.
 MAX_SCORED_LABELS = 50
@@ -13,16 +13,11 @@ MAX_SCORED_LABELS = 50
 MAX_LABELS_OF_FEW_ROWS = 20
 
 
-class ClassificationTask(tables.TableTask):
-    """Texts with one of several labels.
-
-    labels: in the order of their ids; empty if the train file tells.
-    metrics: functions `(label ids, probabilities) -> dict`; see `reports.metrics`.
-    """
+class ClassificationTask(LabelTableTask):
+    """Texts with one of several labels."""
 
     kind = "classification"
     objectives = ("softmax",)
-    labels = ()
     metrics = (
         metrics.accuracy,
         metrics.precision_recall_f1,
@@ -33,11 +28,9 @@ class ClassificationTask(tables.TableTask):
         metrics.mcc,
     )
 
-    def find_labels(self):
-        return labels_lib.choose(self, self.labels, self._collect)
-
-    def _collect(self):
-        labels = self.labels_in_train_file()
+    def collect_labels(self):
+        examples = self.train_file_examples()
+        labels = [each.label for each in examples]
         found = set(labels)
         if len(found) > max(MAX_LABELS_OF_FEW_ROWS, len(labels) / 2):
             raise InputError(
@@ -46,6 +39,7 @@ class ClassificationTask(tables.TableTask):
                 "--label_column names another column, and --task_name=regression "
                 "learns numbers"
             )
+        self.log_labels(examples, ([label] for label in labels))
         return found
 
     def make_example(self, values):
@@ -74,11 +68,9 @@ class ClassificationTask(tables.TableTask):
         return self.label_map.get(label, 0)
 
     def score(self, targets, predictions):
-        arguments = (targets["label_ids"], predictions["probabilities"])
-        scores = {}
-        for metric in self.metrics:
-            scores.update(metric(*arguments))
+        scores = self.scores_of_all(targets, predictions)
         if 2 < len(self.label_list) <= MAX_SCORED_LABELS:
+            arguments = (targets["label_ids"], predictions["probabilities"])
             scores.update(metrics.per_label(*arguments, self.label_list))
         return scores
 
@@ -89,21 +81,6 @@ class ClassificationTask(tables.TableTask):
             {"probabilities": np.eye(num_labels, dtype=np.float32)},
         )
 
-    @property
-    def prediction_headers(self):
-        probabilities = [f"probability_{label}" for label in self.label_list]
-        return {
-            "predict.txt": None,
-            "test_results.tsv": None,
-            "predictions.tsv": [*self.known_header, "predicted_label", *probabilities],
-        }
-
-    def format_prediction(self, index, example, row):
-        probabilities = [repr(float(each)) for each in row["probabilities"]]
+    def predicted(self, row):
         label_id = int(row["label"])
-        known = self.known_cells(index, example)
-        return {
-            "predict.txt": [label_id],
-            "test_results.tsv": probabilities,
-            "predictions.tsv": [*known, self.label_list[label_id], *probabilities],
-        }
+        return self.label_list[label_id], [label_id]

@@ -33,6 +33,7 @@ class LabelingTask(base.Task):
     scored_targets = ("label_ids", "starts_sentence")
     scored_predictions = ("label",)
     start_spec = FeatureSpec("starts_sentence", (), is_input=False)
+    _warned_of_unknown = False
 
     @property
     def feature_specs(self):
@@ -48,7 +49,36 @@ class LabelingTask(base.Task):
             if scheme
             else "they do not mark entities",
         )
+        odd = tagged.odd_tags(labels)
+        if odd:
+            logger.warning(
+                "Task %s: most tags look like those of entities, but %s do not fit "
+                "with the others into BIO, BIOES, BMES or BILOU; so there are NO "
+                "SCORES OF ENTITIES, only of tokens",
+                *(self.name, ", ".join(map(repr, odd))),
+            )
         return labels
+
+    @property
+    def layout(self):
+        """`tagged.Layout` of the train file, or of that of the trained model, or None.
+
+        Files of other splits are read like it, as some could be read in two ways.
+        """
+        if self.saved.get("layout") is None:
+            paths = self.find_files(base.TRAIN)
+            if not paths:
+                return None
+            self.saved["layout"] = tagged.find_layout(paths[0], needs_tags=True)
+        return tagged.Layout(*self.saved["layout"])
+
+    @property
+    def description(self):
+        return {**super().description, "layout": self.layout}
+
+    @property
+    def encoding_settings(self):
+        return {**super().encoding_settings, "layout": self.layout}
 
     @property
     def main_metric(self):
@@ -67,24 +97,54 @@ class LabelingTask(base.Task):
                 "give --labels, or the --output_dir of a trained model"
             )
         sentences = tagged.read_sentences(paths[0], True, base.TRAIN)
-        return {tag for sentence in sentences for tag in sentence.tags}
+        return tagged.complete({tag for each in sentences for tag in each.tags})
 
     def read_file(self, path, split):
-        """Yields the `tagged.Sentence`s of a file; see `Task.read_file`."""
-        for sentence in tagged.read_sentences(path, split != base.TEST, split):
+        """Yields the `tagged.Sentence`s of a file; see `Task.read_file`.
+
+        A test file may have tags that are no labels: it is only predicted.
+        """
+        unknown = collections.Counter()
+        sentences = tagged.read_sentences(path, split != base.TEST, split, self.layout)
+        for index, sentence in enumerate(sentences):
+            if index == 0 and sentence.tags is None:
+                self._check_untagged(path, sentence)
             for offset, tag in enumerate(sentence.tags or ()):
-                if tag not in self.label_map:
+                if tag in self.label_map:
+                    continue
+                if split != base.TEST:
                     raise InputError(
-                        f"{path}:{sentence.line + offset}: tag {tag!r} is not one of "
+                        f"{path}:{sentence.line_of(offset)}: tag {tag!r} is not one of "
                         f"{', '.join(self.label_list)}; --labels can name them all"
                     )
+                unknown[tag] += 1
             yield sentence
+        if unknown and not self._warned_of_unknown:
+            self._warned_of_unknown = True
+            logger.warning(
+                "%s: %d tokens have tags that the model does not know: %s",
+                *(path, sum(unknown.values()), ", ".join(sorted(unknown))),
+            )
+
+    def _check_untagged(self, path, sentence):
+        """Refuses tags that another separator than the train file's hides."""
+        words = [token.split(" ") for token in sentence.tokens]
+        if all(len(parts) > 1 and parts[-1] in self.label_map for parts in words):
+            raise InputError(
+                f"{path}:{sentence.line}: {sentence.tokens[0]!r} looks like a token "
+                "and its tag, but in the train file a tab separates them"
+            )
 
     def count_labels(self):
+        """Returns (counts, number of tokens); see `Task.count_labels`.
+
+        The count is None for a tag that no token has, but others of its scheme.
+        """
         counts = collections.Counter()
         for sentence in self.read_examples(base.TRAIN):
             counts.update(sentence.tags)
-        return counts, sum(counts.values())
+        total = sum(counts.values())
+        return {**dict.fromkeys(tagged.complete(counts)), **counts}, total
 
     def encode_batch(self, examples):
         """Returns the `EncodedExample` of each window of each sentence, in order."""
@@ -111,9 +171,9 @@ class LabelingTask(base.Task):
             ids = pieces[example.tokens[index]]
             label_id = 0
             if window.first <= index < window.last:
-                # Without tags it can only be predicted, where the id is not used.
-                tag = example.tags[index] if example.tags else self.label_list[0]
-                label_id = self.label_map[tag] + 1
+                # Without a tag it can only be predicted, where the id is not used.
+                tag = example.tags[index] if example.tags else None
+                label_id = self.label_map.get(tag, 0) + 1
             rest = [0] * (len(ids) - 1)
             input_ids += ids
             token_mask += [1, *rest]

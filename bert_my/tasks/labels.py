@@ -1,8 +1,18 @@
 """Which labels a task has: declared, given by flags, or those of the train file."""
 
 import ast
+import logging
 
 from bert_my.data.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+# What often stands for no label.
+NONE = "-"
+# The log shows the commonest only.
+MAX_LOGGED = 50
+# A label that fewer examples have cannot be learnt, and may be a slip.
+MOST_OF_RARE = 2
 
 
 def choose(task, declared, collect):
@@ -19,8 +29,8 @@ def choose(task, declared, collect):
     Raises:
       InputError: if flags and the trained model do not agree, or there are too few.
     """
-    given = _given(task.options) or declared
     saved = tuple(task.saved.get("labels", ()))
+    given = _given(task, declared, saved)
     if given and saved and given != saved:
         raise InputError(
             "the model in --output_dir was trained with the labels "
@@ -52,12 +62,59 @@ def parse_list(cell):
     return [str(item).strip() for item in items]
 
 
-def _given(options):
-    """Returns the labels that `--labels` or `--num_labels` stand for."""
-    names = tuple(part.strip() for part in (options.labels or "").split(",") if part)
-    count = options.num_labels
+def are_known(task, declared):
+    """Returns whether `choose` has no need of the train file."""
+    options = task.options
+    given = options.labels or options.num_labels is not None
+    return bool(given or declared or task.saved.get("labels"))
+
+
+def named(options):
+    """Returns the tuple of names that `--labels` gives; empty without it."""
+    return tuple(part.strip() for part in (options.labels or "").split(",") if part)
+
+
+def log_counts(task, counts, num_empty):
+    """Logs how often the labels occur that were collected, and warns of strange ones.
+
+    Args:
+      task: `Task`.
+      counts: `collections.Counter` of labels.
+      num_empty: number of train examples without text.
+    """
+    shown = [f"{label} ({count})" for label, count in counts.most_common(MAX_LOGGED)]
+    rest = len(counts) - len(shown)
+    more = [f"and {rest} more"] if rest else []
+    logger.info("Labels of the train file: %s", ", ".join(shown + more))
+    rare = sorted(label for label, count in counts.items() if count <= MOST_OF_RARE)
+    if rare:
+        more = ", ..." if len(rare) > MAX_LOGGED else ""
+        logger.warning(
+            "task %s: labels that no more than %d train examples have: %s%s",
+            *(task.name, MOST_OF_RARE, ", ".join(rare[:MAX_LOGGED]), more),
+        )
+    if NONE in counts:
+        logger.warning(
+            "task %s: %d train examples have the label %r, which often stands for none",
+            *(task.name, counts[NONE], NONE),
+        )
+    if num_empty:
+        logger.warning(
+            "task %s: the text of %d train examples is empty", task.name, num_empty
+        )
+
+
+def _given(task, declared, saved):
+    """Returns the labels that the flags, or the task itself, stand for."""
+    names, count = named(task.options), task.options.num_labels
+    known = names or declared or saved
     if count is None:
-        return names
-    if names and len(names) != count:
-        raise InputError(f"--num_labels={count}, but --labels has {len(names)}")
-    return names or tuple(map(str, range(count)))
+        return names or declared
+    if known and len(known) != count:
+        whose = "--labels" if names else f"task {task.name}"
+        if not (names or declared):
+            whose = "the model in --output_dir"
+        raise InputError(
+            f"--num_labels={count}, but {whose} has {len(known)}: {', '.join(known)}"
+        )
+    return known or tuple(map(str, range(count)))

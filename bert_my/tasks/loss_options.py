@@ -125,7 +125,10 @@ def _balanced(flag, labels, counts, total):
     """
     # `pos_weight` would be 0 for a label that every row has.
     most = total - 1 if flag == "pos_weight" else total
-    uneven = [label for label in labels if not 0 < counts[label] <= most]
+    # A label that is never trained on needs no weight, so any will do.
+    never = {label for label in labels if counts.get(label, 0) is None}
+    counts = {label: counts.get(label) or 0 for label in labels}
+    uneven = [x for x in labels if x not in never and not 0 < counts[x] <= most]
     if uneven:
         raise InputError(
             f"--{flag}={AUTO}: no train example, or every one, has the label "
@@ -133,4 +136,5 @@ def _balanced(flag, labels, counts, total):
         )
     if flag == "pos_weight":
         return tuple((total - counts[label]) / counts[label] for label in labels)
-    return tuple(total / (len(labels) * counts[label]) for label in labels)
+    num_labels = len(labels) - len(never)
+    return tuple(total / (num_labels * (counts[x] or total)) for x in labels)

@@ -1,30 +1,31 @@
 """The family of tasks that give a text any number of labels.
 
 A row's label cell holds names separated by `,` (or `|`, `;`, or else by blanks), or a
-JSON list, or, as the forks have it, a 0 or 1 for each label, as in `1,0,1`. An empty
-cell, or `-`, is a row without any label.
+JSON list, or a 0 or 1 for each label, as in `1,0,1`. An empty cell, or `-`, is a row
+without any label. Or each label has a column of its own, with a 0 or 1.
 """
 
 import numpy as np
 
+from bert_my.data import column_roles, label_columns
 from bert_my.data.errors import InputError
+from bert_my.data.sniffing import Structure
 from bert_my.reports import metrics
 from bert_my.tasks import base, tables
 from bert_my.tasks import labels as labels_lib
+from bert_my.tasks.label_tables import LabelTableTask
 
-NO_LABEL = "-"
+NO_LABEL = labels_lib.NONE
+# With more labels than this, most must come again, or they are something else.
+MAX_LABELS_OF_FEW_ROWS = 20
 
 
-class MultiLabelTask(tables.TableTask):
-    """Texts with any number of labels.
-
-    metrics: functions `(label ids as 0 and 1, probabilities) -> dict`.
-    """
+class MultiLabelTask(LabelTableTask):
+    """Texts with any number of labels; `metrics` are given zeros and ones."""
 
     kind = "multilabel"
     objectives = ("sigmoid",)
     main_metric = "f1_micro"
-    labels = ()
     metrics = (
         metrics.multilabel_accuracy,
         metrics.multilabel_f1,
@@ -34,7 +35,36 @@ class MultiLabelTask(tables.TableTask):
     )
 
     def find_labels(self):
-        return labels_lib.choose(self, self.labels, self._collect)
+        declared = self.labels or self._label_columns
+        return labels_lib.choose(self, declared, self.collect_labels)
+
+    @property
+    def _label_columns(self):
+        """Names of the columns with a 0 or 1 for each label, or none."""
+        if "structure" not in self.saved:
+            paths = self.find_files(base.TRAIN)
+            found = self._find_label_columns(paths[0]) if paths else None
+            if found is None:
+                return ()
+            self.saved["structure"] = found
+        return Structure.restore(self.saved["structure"]).label_columns
+
+    def _find_label_columns(self, path):
+        """Returns the `Structure` of a table with a column for each label, or None."""
+        options, names = self.options, self.column_names or {}
+        if "task" in self.saved or options.label_column is not None:
+            return None
+        wanted = label_columns.Wanted(
+            *(labels_lib.named(options), options.num_labels, options.text_column),
+            *(names.get("text_a", ()), names.get("label", ())),
+        )
+        return label_columns.find(path, wanted)
+
+    def find_structure(self, path):
+        return self._find_label_columns(path) or super().find_structure(path)
+
+    def fits_declared(self, path):
+        return not self._label_columns and super().fits_declared(path)
 
     @property
     def label_hint(self):
@@ -43,12 +73,14 @@ class MultiLabelTask(tables.TableTask):
             "each of them"
         )
 
-    def _collect(self):
-        cells = set(self.labels_in_train_file())
+    def collect_labels(self):
+        examples = self.train_file_examples()
+        cells = [each.label for each in examples]
         plain = [cell for cell in cells if labels_lib.parse_list(cell) is None]
         # A blank is part of a name if there is another separator anywhere in the file.
         separator = _separator("".join(plain))
-        found = {name for cell in cells for name in _split(cell, separator)}
+        lists = [_split(cell, separator) for cell in cells]
+        found = {name for names in lists for name in names}
         if found <= {"0", "1"}:
             raise InputError(
                 f"task {self.name}: the train file has a 0 or 1 for each label; give "
@@ -56,7 +88,25 @@ class MultiLabelTask(tables.TableTask):
             )
         if any("," in name for name in found):
             raise InputError(f"task {self.name}: the name of a label has no comma")
+        if not any(self._wanted_roles):
+            self._check_collected(examples, found)
+        self.log_labels(examples, lists)
         return found
+
+    def _check_collected(self, examples, found):
+        """Refuses what seems to be the text: many names, or sentences."""
+        num_words = _num_words([each.label for each in examples])
+        num_words_of_texts = _num_words([each.text_a for each in examples])
+        is_text = num_words >= column_roles.WORDS_OF_A_TEXT
+        are_many = len(found) > max(MAX_LABELS_OF_FEW_ROWS, len(examples) / 2)
+        if are_many or (is_text and num_words > num_words_of_texts):
+            raise InputError(
+                f"task {self.name}: {len(examples)} train examples have {len(found)} "
+                f"different labels, such as {min(found)!r} and {max(found)!r}, in "
+                f"cells such as {examples[0].label!r}; if this is the text, give "
+                "--label_column and --text_column, as names of the header or as "
+                "numbers from 1"
+            )
 
     def make_example(self, values):
         # An empty cell is a set of labels, an absent column is not.
@@ -98,10 +148,8 @@ class MultiLabelTask(tables.TableTask):
         return [int(name in found) for name in self.label_list]
 
     def score(self, targets, predictions):
+        scores = self.scores_of_all(targets, predictions)
         arguments = (targets["label_ids"], predictions["probabilities"])
-        scores = {}
-        for metric in self.metrics:
-            scores.update(metric(*arguments))
         scores.update(metrics.multilabel_per_label(*arguments, self.label_list))
         return scores
 
@@ -109,24 +157,15 @@ class MultiLabelTask(tables.TableTask):
         targets = np.eye(len(self.label_list), dtype=np.int32)
         return {"label_ids": targets}, {"probabilities": targets.astype(np.float32)}
 
-    @property
-    def prediction_headers(self):
-        probabilities = [f"probability_{label}" for label in self.label_list]
-        return {
-            "predict.txt": None,
-            "test_results.tsv": None,
-            "predictions.tsv": [*self.known_header, "predicted_label", *probabilities],
-        }
+    def predicted(self, row):
+        names = [x for x, is_set in zip(self.label_list, row["label"]) if is_set]
+        return ",".join(names), list(row["label"])
 
-    def format_prediction(self, index, example, row):
-        probabilities = [repr(float(each)) for each in row["probabilities"]]
-        predicted = [x for x, is_set in zip(self.label_list, row["label"]) if is_set]
-        known = self.known_cells(index, example)
-        return {
-            "predict.txt": list(row["label"]),
-            "test_results.tsv": probabilities,
-            "predictions.tsv": [*known, ",".join(predicted), *probabilities],
-        }
+
+def _num_words(cells):
+    """Returns the mean number of words; of numbers, too, and Chinese ones by length."""
+    mean = sum(len(cell.split()) for cell in cells) / max(len(cells), 1)
+    return max(mean, column_roles.num_words(cells))
 
 
 def _separator(text):
@@ -146,16 +185,16 @@ class MlabelTask(MultiLabelTask):
     """Any texts with any number of labels: `--num_labels` or `--labels`.
 
     Rows are `id,text,labels` or `text,labels`; quote labels that hold commas in a csv.
+    Or a header names a column for each label, `id,text,toxic,threat`, with a 0 or 1 in
+    each row: those of `--labels`, or the `--num_labels` columns behind the text.
     """
 
     column_names = {
-        "guid": ("id", "guid", "index"),
-        "text_a": ("text", "text_a", "content", "sentence", "title"),
+        "guid": ("id", "guid", "index", "idx"),
+        "text_a": (
+            *("text", "text_a", "content", "sentence", "title"),
+            *("comment_text", "comment"),
+        ),
         "label": ("labels", "label", "tags"),
     }
-    layouts = (
-        ("guid", "text_a", "label"),
-        ("text_a", "label"),
-        ("guid", "text_a"),
-        ("text_a",),
-    )
+    layouts = tables.SINGLE_TEXT_LAYOUTS

@@ -68,7 +68,7 @@ class TableRegressionTask(RegressionTask):
     `text_a,text_b,number`, or have a header with these names.
     """
 
-    has_pairs = True
+    has_pairs = None
     column_names = {
         "guid": ("id", "guid", "index"),
         "text_a": ("text_a", "text", "title", "sentence", "sentence1", "content"),

@@ -11,14 +11,24 @@ from bert_my.tasks import base
 
 logger = logging.getLogger(__name__)
 
+# Rows of one text, with or without an id and, in test files, a label.
+SINGLE_TEXT_LAYOUTS = (
+    ("guid", "text_a", "label"),
+    ("text_a", "label"),
+    ("guid", "text_a"),
+    ("text_a",),
+)
+
 
 class TableTask(base.Task):
     """Texts, or pairs of texts, with a label each.
 
     A data set declares its columns, or `parse_row` and `has_header`; otherwise they are
-    found out, with the help of `--text_column` and its like.
+    found out, with the help of `--text_column` and its like. They are found out as well
+    if the train file does not have the declared ones and there is no `table_dialect`.
 
     has_pairs: whether there is a text_b; None if the columns tell.
+    knows_labels: whether it can tell a label before the train file has been read.
     column_names, layouts: see `columns.Layout`.
     has_header: whether the first row is left out, for tasks with a `parse_row`.
     table_dialect: `readers.Dialect` of the files; None if their names tell.
@@ -30,6 +40,7 @@ class TableTask(base.Task):
 
     default_head = "cls"
     has_pairs = False
+    knows_labels = True
     column_names = None
     layouts = ()
     has_header = False
@@ -38,6 +49,7 @@ class TableTask(base.Task):
     leaves_out_broken_rows = False
     label_aliases = {}
     scored_predictions = ("probabilities",)
+    _found_out = None  # see _is_found_out
 
     def check_label(self, label):
         """Returns a label as it is kept.
@@ -111,10 +123,63 @@ class TableTask(base.Task):
     @property
     def _is_found_out(self):
         """Whether the columns are looked for, not declared."""
-        is_declared = self.column_names is not None or (
-            type(self).parse_row is not TableTask.parse_row
-        )
-        return not is_declared or any(self._wanted_roles)
+        if self._found_out is None:
+            self._found_out = self._must_find_out()
+        return self._found_out
+
+    def _must_find_out(self):
+        has_columns = self.column_names is not None
+        is_declared = has_columns or type(self).parse_row is not TableTask.parse_row
+        if any(self._wanted_roles) or not is_declared:
+            return True
+        if not has_columns or self.table_dialect is not None:
+            return False
+        if "task" in self.saved:
+            return "structure" in self.saved
+        paths = self.find_files(base.TRAIN)
+        return bool(paths) and not self.fits_declared(paths[0])
+
+    def fits_declared(self, path):
+        """Returns whether a train file has the declared columns; else finds others.
+
+        Raises:
+          InputError: if it has not, and others cannot be told either.
+        """
+        first, layout = self._first_row(path), self._layout(self.knows_labels)
+        try:
+            columns.detect(first.cells, layout, True, f"{path}:{first.line}")
+        except InputError as declared:
+            try:
+                self.saved["structure"] = self.find_structure(path)
+            except InputError as found:
+                raise InputError(f"{declared}. By its contents: {found}") from found
+            roles = self.saved["structure"].roles._asdict().items()
+            logger.warning(
+                "%s: the columns are not those that task %s declares; by what is in "
+                "them they are: %s",
+                *(path, self.name, ", ".join(f"{k} {v!r}" for k, v in roles if v)),
+            )
+            return False
+        return True
+
+    def _first_row(self, path):
+        """Returns the first `readers.Row` of a file with declared columns."""
+        row = next(readers.read_rows(path, self._declared_dialect(path)), None)
+        if row is None:
+            raise InputError(f"{path}: the file is empty")
+        return row
+
+    def _layout(self, are_labels_known, has_pair=None):
+        """Returns the declared `columns.Layout`, of pairs only or without, if told."""
+        is_label, hint = None, "any"
+        if are_labels_known:
+            is_label, hint = self._is_label, self.label_hint
+        layouts = [
+            fields
+            for fields in self.layouts
+            if has_pair is None or ("text_b" in fields) == has_pair
+        ]
+        return columns.Layout(self.column_names, layouts, is_label, hint)
 
     @property
     def _wanted_roles(self):
@@ -126,7 +191,12 @@ class TableTask(base.Task):
     def _dialect(self, path, needs_label):
         if self._is_found_out:
             return sniffing.dialect_like(path, self.structure, needs_label)
-        return self.table_dialect or readers.conventional_dialect(path)
+        return self._declared_dialect(path)
+
+    def _declared_dialect(self, path):
+        if self.column_names is None:
+            return self.table_dialect or readers.conventional_dialect(path)
+        return self.table_dialect or sniffing.declared_dialect(path)
 
     def _choose_parser(self, first_row, path, split, are_labels_known, where):
         """Returns (function from cells to `Example`, has a header, what was found)."""
@@ -143,11 +213,14 @@ class TableTask(base.Task):
                 f"{len(first_row)} columns, {header}",
             )
         else:
-            is_label, hint = None, "any"
-            if are_labels_known:
-                is_label, hint = self._is_label, self.label_hint
-            layout = columns.Layout(self.column_names, self.layouts, is_label, hint)
+            has_pair = self.has_text_b if self.has_pairs is None else None
+            layout = self._layout(are_labels_known, has_pair)
             found = columns.detect(first_row, layout, needs_label, where)
+            if has_pair is not None and ("text_b" in found.fields) != has_pair:
+                raise InputError(
+                    f"{where}: found {first_row}, but the rows of the train file have "
+                    f"{'two texts' if has_pair else 'one text'}"
+                )
         self._check_text(found, first_row, are_labels_known, where)
         header = f"with a header ({', '.join(first_row)})"
         header = header if found.has_header else "no header"
@@ -168,16 +241,26 @@ class TableTask(base.Task):
                     f"task {self.name}: there is no train file to find the columns in; "
                     "give --train_file, or the --output_dir of a trained model"
                 )
-            self.saved["structure"] = sniffing.find_structure(
-                paths[0], self._wanted_roles
-            )
+            self.saved["structure"] = self.find_structure(paths[0])
         return sniffing.Structure.restore(self.saved["structure"])
+
+    def find_structure(self, path):
+        """Returns the `sniffing.Structure` of a train file."""
+        wanted, expected = self._wanted_roles, column_roles.Expected()
+        if self.column_names is not None:
+            is_label = self._is_label if self.knows_labels else None
+            has_pair = None if any(wanted) else self.has_pairs
+            names = {name for each in self.column_names.values() for name in each}
+            expected = column_roles.Expected(is_label, has_pair, names)
+        return sniffing.find_structure(path, wanted, expected)
 
     @property
     def description(self):
         description = super().description
         if self._is_found_out:
             description["structure"] = self.structure
+        elif self.has_pairs is None:
+            description["has_text_b"] = self.has_text_b
         return description
 
     @property
@@ -192,7 +275,22 @@ class TableTask(base.Task):
         """Whether examples have two texts."""
         if self._is_found_out:
             return self.structure.roles.text_pair is not None
-        return self.has_pairs
+        if self.has_pairs is not None:
+            return self.has_pairs
+        if "has_text_b" not in self.saved:
+            self.saved["has_text_b"] = self._find_text_b()
+        return self.saved["has_text_b"]
+
+    def _find_text_b(self):
+        """Whether the first file that there is has two texts in a row."""
+        for split in (base.TRAIN, base.DEV, base.TEST):
+            for path in self.find_files(split):
+                first, layout = self._first_row(path), self._layout(True)
+                where = f"{path}:{first.line}"
+                needs_label = split != base.TEST
+                found = columns.detect(first.cells, layout, needs_label, where)
+                return "text_b" in found.fields
+        return True  # A model without files may be given pairs.
 
     def _check_text(self, found, first_row, are_labels_known, where):
         """Refuses a file without labels and header whose texts would be labels."""
@@ -243,16 +341,15 @@ class TableTask(base.Task):
             total += 1
         return counts, total
 
-    def labels_in_train_file(self):
-        """Returns the list of the label of each train example, as the file has it."""
+    def train_file_examples(self):
+        """Returns the list of the train examples, with labels as the file has them."""
         paths = self.find_files(base.TRAIN)
         if not paths:
             raise InputError(
                 f"task {self.name}: there is no train file to collect the labels from; "
                 "give --labels, or the --output_dir of a trained model"
             )
-        examples = self.read_file(paths[0], base.TRAIN, check_label=str)
-        return [each.label for each in examples]
+        return list(self.read_file(paths[0], base.TRAIN, check_label=str))
 
     def labels_of(self, label):
         """Returns the list of labels that the label of an example stands for."""

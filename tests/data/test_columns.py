@@ -103,6 +103,15 @@ def test_values():
         found.values(["yes", "x", "a", None])
 
 
+def test_values_of_a_column_for_each_label():
+    found = columns.Columns(["label", "text_a", "label"], True, [2, 0])
+    assert found.values(["1", "a", "0.0"]) == {"text_a": "a", "label": "0,1"}
+    assert found.values(["", "a", None]) == {"text_a": "a"}
+    for wrong in ("2", "", "x"):
+        with pytest.raises(ValueError, match=f"holds {wrong!r} instead of 0 or 1"):
+            found.values(["1", "a", wrong])
+
+
 def test_width():
     columns.check_width(readers.Row(7, ["a", "b"]), 2, readers.TABS, "a.tsv")
     message = r"a\.tsv:7: 1 columns, but the first row .* has 2; it is read as tab sep"

@@ -64,10 +64,20 @@ def test_rows(tmp_path, name, content, rows):
         ("a.csv", "1,x,0\n\n2,y,1\n", r"a\.csv:2: empty line"),
         ("a.csv", '1,"x" y,0\n', r"a\.csv:1: not valid csv"),
         ("a.csv", '1,x,0\n2,"y,1\n', r"a\.csv:2: not valid csv"),
-        ("a.tsv", b"x\t0\n\xff\t1\n", r"a\.tsv: not UTF-8 after line"),
+        ("a.tsv", b"x\t0\n\xff\t1\n", r"a\.tsv:2: not UTF-8.* iconv -f gb18030 -t"),
+        ("a.csv", "标题,1\n".encode("gb18030"), r"a\.csv:1: not UTF-8.* -f gb18030 -t"),
+        ("a.csv", b"x,0\n" * 9000 + b"\xd0,1\n", r"a\.csv:9001: not UTF-8"),
+        (
+            "a.csv",
+            "x,1\n".encode("utf-16"),
+            r"a\.csv:1: not UTF-8.* iconv -f utf-16 -t",
+        ),
         ("a.tsv", "", r"a\.tsv: the file is empty"),
         ("a.json", '{"s": 1}\n{"s":\n', r"a\.json:2: not valid JSON"),
         ("a.json", "[1]\n", r"a\.json:1: expected a JSON object on each line"),
+        ("a.json", '[{"s": 1}]\n', r"a\.json:1: .*; jq -c '\.\[\]' .*a\.json writes"),
+        ("a.json", '[\n{"s": 1}\n]\n', r"a\.json:1: not valid .*; jq -c '\.\[\]' "),
+        ("a.json", '{\n"s": 1\n}\n', r"a\.json:1: not valid JSON.*; jq -c '\.' "),
     ],
 )
 def test_errors_name_file_and_line(tmp_path, name, content, message):

@@ -37,6 +37,9 @@ def long_cells(num_rows):
         ('"a\tb\nc"\td\n', readers.TABS),
         ('"a ""b"""\tc\nd\te\n', QUOTED_TABS),
         ('"a\tb"\tc\nd\te\n', QUOTED_TABS),
+        ('"text"\t"label"\n"a b"\t"c"\n\t"d"\n', QUOTED_TABS),
+        ('"text"\t"label"\n"a b"\tc\n', readers.TABS),
+        ('"a"\n"b"\n', readers.TABS),
         ("a,b\nc,d\n", readers.COMMAS),
         ('a,"b, c"\nd,e\n', readers.COMMAS),
         ('a "b" c,d\n"e" f,g\n', Dialect(",", is_quoted=False)),
@@ -109,7 +112,7 @@ def test_quotes_of_a_file_are_its_own(write):
 )
 def test_columns_like_those_of_the_train_file(structure, row, fields):
     found = sniffing.find_columns(row, structure, Roles(), False, "a.csv")
-    assert found == (fields, structure.has_header)
+    assert found == (fields, structure.has_header, [])
 
 
 def test_names_of_flags_win_over_those_of_an_earlier_run():
@@ -135,6 +138,45 @@ def test_missing_columns_are_named(structure, row, message):
         sniffing.find_columns(row, structure, Roles(), True, "a.csv")
 
 
-def test_a_structure_goes_through_json():
-    saved = json.loads(json.dumps(WITH_HEADER))
-    assert sniffing.Structure.restore(saved) == WITH_HEADER
+@pytest.mark.parametrize("label_columns", [(), ("x", "y")])
+def test_a_structure_goes_through_json(label_columns):
+    structure = WITH_HEADER._replace(label_columns=label_columns)
+    saved = json.loads(json.dumps(structure))
+    assert sniffing.Structure.restore(saved) == structure
+
+
+def test_columns_of_labels():
+    structure = WITH_HEADER._replace(
+        roles=Roles("text"), label_columns=("late", "rude", "new")
+    )
+    names = ["rude", "id", "new", "text", "late"]
+    found = sniffing.find_columns(names, structure, Roles(), True, "a.csv")
+    values = found.values(["1", "7", "0.0", "a b", " 1 "])
+    assert values == {"guid": "7", "text_a": "a b", "label": "1,1,0"}
+    found = sniffing.find_columns(["text"], structure, Roles(), False, "a.csv")
+    assert found.values(["a b"]) == {"text_a": "a b"}
+    with pytest.raises(InputError, match=r"a\.csv: there is no column 'late'"):
+        sniffing.find_columns(names[:4], structure, Roles(), False, "a.csv")
+    with pytest.raises(InputError, match=r"a\.csv: there is no column 'late'"):
+        sniffing.find_columns(["text"], structure, Roles(), True, "a.csv")
+
+
+def test_lines_of_fasttext_are_named(write):
+    path = write("__label__x a, b c\n__label__y d, e\n")
+    with pytest.raises(InputError, match=r"a\.csv:1: found lines `__label__x text`.*"):
+        sniffing.likely_dialects(path)
+    path = write("__label__x\ta b c\n__label__y\td e\n", "b.tsv")
+    assert sniffing.likely_dialects(path) == [readers.TABS]
+
+
+@pytest.mark.parametrize(
+    ("content", "dialect"),
+    [
+        ('"a"\t"b"\n', QUOTED_TABS),
+        # Doubled quotes alone do not make a declared file quoted.
+        ('"a ""b"""\tc\n', readers.TABS),
+        ('"a"\n', readers.TABS),
+    ],
+)
+def test_dialect_of_declared_columns(write, content, dialect):
+    assert sniffing.declared_dialect(write(content, "a.tsv")) == dialect

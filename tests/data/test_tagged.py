@@ -8,10 +8,10 @@ from bert_my.data.errors import InputError
 
 @pytest.fixture
 def read(tmp_path):
-    def read_content(content, needs_tags=True):
+    def read_content(content, needs_tags=True, like=None):
         path = tmp_path / "train.txt"
         path.write_bytes(content.encode("utf-8"))
-        sentences = tagged.read_sentences(str(path), needs_tags, "train")
+        sentences = tagged.read_sentences(str(path), needs_tags, "train", like)
         return [(each.tokens, each.tags) for each in sentences]
 
     return read_content
@@ -27,6 +27,16 @@ def read(tmp_path):
         ("中\tO\n \t\n国\tO\n  \n好\tO", [("中", ["O"]), ("国", ["O"]), ("好", ["O"])]),
         ("U.N. NNP I-NP I-ORG\nis VBZ I-VP O\n", [(["U.N.", "is"], ["I-ORG", "O"])]),
         ("New York\tB-LOC\n", [(["New York"], ["B-LOC"])]),
+        ("我 B-X \n  O \n你 O\t\n", [("我 你", ["B-X", "O", "O"])]),
+        ("token\ttag\n中\tO\n", [("中", ["O"])]),
+        ("\nWord POS Label\na DT O\n", [("a", ["O"])]),
+        ("word tag\n", []),
+        # A sentence a line.
+        (
+            "北 京 好\tB-o E-o S-o\n我\tO\n",
+            [("北京好", ["B-o", "E-o", "S-o"]), ("我", "O")],
+        ),
+        ("text_a\tlabel\n\n我  们\tB-o E-o \r\n", [("我们", ["B-o", "E-o"])]),
     ],
 )
 def test_layouts(read, content, sentences):
@@ -59,8 +69,53 @@ def test_a_file_without_tags_has_sentences(read):
 def test_sentences_are_numbered_and_know_their_line(tmp_path):
     path = tmp_path / "test.txt"
     path.write_text("\na O\nb O\n\n\nc O\n")
-    found = [tuple(each[2:]) for each in tagged.read_sentences(str(path), True, "test")]
-    assert found == [("test-0", 2), ("test-1", 6)]
+    found = list(tagged.read_sentences(str(path), True, "test"))
+    assert [each.guid for each in found] == ["test-0", "test-1"]
+    assert [each.line_of(0) for each in found] == [2, 6]
+    assert found[0].line_of(1) == 3
+
+
+def test_a_sentence_on_one_line_has_one_line(tmp_path):
+    path = tmp_path / "test.txt"
+    path.write_text("a b\tO O\nc d\tO O\n")
+    _, found = tagged.read_sentences(str(path), True, "test")
+    assert [found.line_of(0), found.line_of(1)] == [2, 2]
+
+
+TABS, BLANKS = tagged.Layout("\t"), tagged.Layout(" ")
+SENTENCES = tagged.Layout("\t", is_by_sentence=True, has_header=True)
+
+
+@pytest.mark.parametrize(
+    ("like", "content", "sentences"),
+    [
+        (TABS, "New York\nis\n", [(("New York", "is"), None)]),
+        (None, "New York\n", [(("New",), ("York",))]),
+        (BLANKS, "New York\n", [(("New",), ("York",))]),
+        (BLANKS, "New\n \nYork\n", [(("New", " ", "York"), None)]),
+        (SENTENCES, "我 们 好\n\n你\n", [(("我", "们", "好"), None), (("你",), None)]),
+        (SENTENCES, "我 们\tO O\n", [(("我", "们"), ("O", "O"))]),
+        (SENTENCES, "text\n我 们\n", [(("我", "们"), None)]),
+        (TABS, "token\n我\n", [(("token", "我"), None)]),
+        (TABS, "我 们\tO O\n", [(("我", "们"), ("O", "O"))]),
+    ],
+)
+def test_files_are_read_like_the_train_file(read, like, content, sentences):
+    assert read(content, needs_tags=False, like=like) == sentences
+
+
+@pytest.mark.parametrize(
+    ("like", "content", "message"),
+    [
+        (BLANKS, "New\nYork O\n", r":2: 'York O' looks like a token and its tag"),
+        (None, "New\nYork\tO\n", r":2: 'York\\tO' looks like a token and its tag"),
+        (SENTENCES, "a b\na b\tO O\n", r":2: 'a b\\tO O' looks like a token"),
+        (BLANKS, "New York\nis\n", r":2: expected a token and its tag"),
+    ],
+)
+def test_all_or_no_lines_have_tags(read, like, content, message):
+    with pytest.raises(InputError, match=message):
+        read(content, needs_tags=False, like=like)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +130,10 @@ def test_sentences_are_numbered_and_know_their_line(tmp_path):
         ("中\tO\n\tO\n", r"train\.txt:2: .* found '\\tO'"),
         ("中\tO\n国\t\n", r"train\.txt:2: .* found '国\\t'"),
         ("中\tO\n\u3000\n", r"train\.txt:2: .* found '\\u3000'"),
+        ("a b c\tO O O\na b c\tO O\n", r"train\.txt:2: 3 tokens, but 2 tags"),
+        ("a\tO\nb\tB PER\n", r"train\.txt:2: 1 tokens, but 2 tags"),
+        ("a\tO\n" * 500 + "b\tB PER\n", r"txt:501: the tag 'B PER' has a blank"),
+        ('{"text": "a b", "label": {}}\n', r"train\.txt:1: found JSON; lines `token<T"),
     ],
 )
 def test_errors_name_the_line(read, content, message):
@@ -92,9 +151,43 @@ def test_errors_name_the_line(read, content, message):
         ("O B-PER M-PER E-PER S-PER", "BMES", ["PER"]),
         ("B M E S", "BMES", []),
         ("O S-PER", "BIOES", ["PER"]),
+        ("O B-PER I-PER L-PER U-LOC", "BILOU", ["LOC", "PER"]),
         ("NN NNP VB", None, []),
         ("O", None, []),
     ],
 )
 def test_scheme(tags, scheme, types):
     assert tagged.find_scheme(tags.split()) == (scheme, types)
+
+
+@pytest.mark.parametrize(
+    ("tags", "added"),
+    [
+        ("O B-PER I-LOC", "I-PER B-LOC"),
+        ("B-PER B-LOC", "I-PER I-LOC"),
+        ("O B-PER M-PER E-PER S-LOC", "S-PER B-LOC M-LOC E-LOC"),
+        ("B I S", "E"),
+        ("L-A-B", "B-A-B I-A-B U-A-B"),
+        ("NN VB", ""),
+        ("O", ""),
+    ],
+)
+def test_tags_of_a_scheme_are_completed(tags, added):
+    assert tagged.complete(set(tags.split())) == {*tags.split(), *added.split()}
+
+
+@pytest.mark.parametrize(
+    ("tags", "odd"),
+    [
+        ("O B-PER I-PER tag B-LOC", ["tag"]),
+        ("O B-PER I-PER B_LOC", ["B_LOC"]),
+        ("O B_PER I_PER", ["B_PER", "I_PER"]),
+        ("O PER-B PER-I", ["PER-B", "PER-I"]),
+        ("O M-PER L-PER", ["L-PER", "M-PER"]),
+        ("O B-PER I-PER", []),
+        ("NN VB B-X", []),
+        ("O", []),
+    ],
+)
+def test_odd_tags(tags, odd):
+    assert tagged.odd_tags(set(tags.split())) == odd

@@ -15,7 +15,7 @@ pytestmark = [
 ]
 
 # The letters for the first, the inner and the last token, and for one that is alone.
-SCHEMES = {"BIO": "BIIB", "BIOES": "BIES", "BMES": "BMES"}
+SCHEMES = {"BIO": "BIIB", "BIOES": "BIES", "BMES": "BMES", "BILOU": "BILU"}
 TYPES = ("PER", "LOC", "ORG-X")
 
 

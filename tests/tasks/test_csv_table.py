@@ -166,6 +166,27 @@ def test_a_rare_label_in_the_first_row_is_kept(make_csv_task):
 WITH_HEADER = table("id", "text", "label", header={})
 
 
+def test_words_of_a_date_are_no_text(make_csv_task):
+    rows = [
+        f'"{i % 2 * 4}","146781{i}","Mon Apr {i + 6:02} 22:19:45 PDT 2009","NO_QUERY",'
+        f'"user{i}","{text.splitlines()[0].replace(chr(34), "")}"\n'
+        for i, text in enumerate(TEXTS)
+    ]
+    examples = read(make_csv_task(train="".join(rows)))
+    assert examples[0] == ("the cat runs, and sleeps", "0")
+    assert [label for _, label in examples] == ["0", "4"] * 5
+
+
+def test_collected_labels_are_counted(make_csv_task, caplog):
+    content = "text,label\n" + "a b,x\n" * 4 + ",x\n,-\n" + "a b,y\n" * 3
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        make_csv_task(train=content).find_labels()
+    assert "Labels of the train file: x (5), y (3), - (1)" in caplog.text
+    assert "labels that no more than 2 train examples have: -" in caplog.text
+    assert "1 train examples have the label '-'" in caplog.text
+    assert "the text of 2 train examples is empty" in caplog.text
+
+
 def test_what_was_found_is_logged(make_csv_task, caplog):
     with caplog.at_level(logging.INFO, logger="bert_my"):
         read(make_csv_task(train="\ufeff" + WITH_HEADER))

@@ -32,6 +32,7 @@ def make_task(tiny_model, tmp_path):
         "id,source,title,label\n7,x,the cat,1\n8,y,a dog,0\n",
         "7\tthe cat\t1\n8\ta dog\t0\n",
         "编号,标题,标签\n7,the cat,1\n8,a dog,0\n",
+        '"7"\t"the cat"\t"1"\n"8"\t"a dog"\t"0"\n',
     ],
 )
 def test_rows_with_id(make_task, content):
@@ -43,7 +44,15 @@ def test_rows_with_id(make_task, content):
 
 
 @pytest.mark.parametrize(
-    "content", ["the cat\t1\na dog\t0\n", "title\tlabel\nthe cat\t1\na dog\t0\n"]
+    "content",
+    [
+        "the cat\t1\na dog\t0\n",
+        "title\tlabel\nthe cat\t1\na dog\t0\n",
+        # Not as declared: found out.
+        "1\tthe cat\n0\ta dog\n",
+        "1\tthe cat\n0\ta dog\n".replace("\t", ";"),
+        "headline\twas_clicked\nthe cat\t1\na dog\t0\n",
+    ],
 )
 def test_rows_without_id_are_numbered(make_task, content):
     examples = list(make_task(train_tsv=content).read_examples(base.TRAIN))
@@ -85,6 +94,29 @@ def test_a_test_file_may_have_no_labels(make_task, content, examples):
 def test_wrong_rows_are_named(make_task, content, message):
     with pytest.raises(InputError, match=message):
         list(make_task(train_csv=content).read_examples(base.TRAIN))
+
+
+def test_other_columns_are_said_and_kept(make_task, tmp_path, caplog):
+    task = make_task(train_tsv="1\tthe cat\n0\ta dog\n", test_tsv="a tree\n")
+    assert [each.text_a for each in task.read_examples(base.TEST)] == ["a tree"]
+    assert "the columns are not those that task info declares" in caplog.text
+    assert task.description["structure"].roles == ("2", None, "1")
+
+
+def test_both_reasons_are_given_for_what_cannot_be_read(make_task):
+    task = make_task(train_csv="nr,headline,ctr\n1,a,0\n")
+    message = (
+        r"expected the columns id,title,label .* By its contents: .* --label_column"
+    )
+    with pytest.raises(InputError, match=message):
+        list(task.read_examples(base.TRAIN))
+
+
+@pytest.mark.parametrize("name", ["qnli", "sst2"])
+def test_published_files_are_never_found_out(make_named_task, name):
+    task = make_named_task(name, train="0\tthe cat\n1\ta dog\n")
+    with pytest.raises(InputError, match="expected the columns a header with"):
+        list(task.read_examples(base.TRAIN))
 
 
 def test_encoding(make_task, tiny_model):

@@ -1,5 +1,6 @@
 """Tagging: windows, alignment with the original tokens, scores of whole sentences."""
 
+import json
 import random
 
 import numpy as np
@@ -154,8 +155,14 @@ def test_predictions_stand_beside_the_original_tokens(task, has_tags):
 
 def test_tags_are_those_of_the_train_file(make_named_task):
     task = make_named_task("ner", train="a S-PER\nb O\n\nc B-LOC\nd E-LOC\n")
-    assert task.label_list == ("B-LOC", "E-LOC", "O", "S-PER")
-    assert task.count_labels() == (dict.fromkeys(task.label_list, 1), 4)
+    types = ("LOC", "PER")
+    # Those that a type may have in other files, too.
+    expected = [f"{mark}-{each}" for mark in "BEI" for each in types]
+    assert task.label_list == (*expected, "O", "S-LOC", "S-PER")
+    counts, total = task.count_labels()
+    seen = {tag: count for tag, count in counts.items() if count is not None}
+    assert (seen, total) == (dict.fromkeys(("S-PER", "O", "B-LOC", "E-LOC"), 1), 4)
+    assert set(counts) == set(task.label_list)
 
 
 def test_tags_that_mark_no_entities_are_scored_by_token(make_named_task):
@@ -168,8 +175,8 @@ def test_tags_that_mark_no_entities_are_scored_by_token(make_named_task):
 @pytest.mark.parametrize(
     ("split", "content", "message"),
     [
-        (base.DEV, "a O\nb I-X\n", r"dev\.tsv:2: tag 'I-X' is not one of .*; --labels"),
-        (base.TEST, "a O\n\nb B-Z\n", r"test\.tsv:3: tag 'B-Z' is not one of"),
+        (base.DEV, "a O\nb I-Y\n", r"dev\.tsv:2: tag 'I-Y' is not one of .*; --labels"),
+        (base.DEV, "a b\tO I-Y\n", r"dev\.tsv:1: tag 'I-Y' is not one of .*; --labels"),
         (base.DEV, "a\nb\n", r"dev\.tsv:1: there is no tag after 'a'"),
     ],
 )
@@ -177,6 +184,45 @@ def test_unknown_tags_are_named(make_named_task, split, content, message):
     task = make_named_task("ner", **{"train": "a B-X\nb O\n", split: content})
     with pytest.raises(InputError, match=message):
         list(task.read_examples(split))
+
+
+def test_unknown_tags_of_a_test_file_are_shown(make_named_task, caplog):
+    task = make_named_task("ner", train="a B-X\nb O\n", test="a O\n\nb B-Z\nc Y\n")
+    examples = list(task.read_examples(base.TEST))
+    list(task.read_examples(base.TEST))
+    assert [each.tags for each in examples] == [("O",), ("B-Z", "Y")]
+    assert caplog.text.count("2 tokens have tags that the model does not") == 1
+    rows = rows_for(task, encode(task, examples), ["O", "I-X", "B-X"])
+    lines = list(task.format_predictions(iter(examples), iter(rows)))
+    table = [line["predictions.tsv"] for line in lines if "predictions.tsv" in line]
+    assert [row[2:] for row in table] == [
+        ["a", "O", "O"],
+        ["b", "B-Z", "I-X"],
+        ["c", "Y", "B-X"],
+    ]
+
+
+def test_other_splits_are_read_like_the_train_file(make_named_task):
+    contents = {"train": "New York\tB-X\n", "test": "New York\n"}
+    task = make_named_task("ner", **contents)
+    (example,) = task.read_examples(base.TEST)
+    assert (example.tokens, example.tags) == (("New York",), None)
+    saved = json.loads(json.dumps(task.description))
+    later = make_named_task("ner", saved=saved, test="New York\n")
+    assert list(later.read_examples(base.TEST)) == [example]
+
+
+def test_tags_behind_another_separator_are_no_tokens(make_named_task):
+    task = make_named_task("ner", train="a\tB-X\nb\tO\n", test="a B-X\nb O\n")
+    with pytest.raises(InputError, match=r"test\.tsv:1: 'a B-X' looks like a token"):
+        list(task.read_examples(base.TEST))
+
+
+def test_an_odd_tag_that_costs_the_scores_of_entities_is_named(make_named_task, caplog):
+    task = make_named_task("ner", train="a B-X\nb I-X\nc O\n# remark\n")
+    assert task.main_metric == "token_accuracy"
+    assert "but 'remark' do not fit with the others" in caplog.text
+    assert "NO SCORES OF ENTITIES" in caplog.text
 
 
 def test_without_a_train_file_tags_must_be_given(make_named_task):

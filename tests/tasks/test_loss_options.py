@@ -170,3 +170,15 @@ def test_three_labels_have_no_positive_one(settings):
 def test_a_label_that_never_occurs_has_no_weight(settings, name, train, flags, label):
     with pytest.raises(InputError, match=f"=auto: no train example.* label {label}$"):
         settings(name, train, **flags)
+
+
+def test_tags_that_are_only_completed_need_no_weight(settings):
+    train = "a B-X\nb O\nc O\n"
+    found = settings("ner", train, class_weights="auto", objective="token")
+    # B-X, I-X, O: 3 tokens over 2 tags that occur; I-X is never trained on.
+    assert found.class_weights[::2] == pytest.approx((3 / (2 * 1), 3 / (2 * 2)))
+    with pytest.raises(InputError, match=r"no train example, .* has the label I-Y"):
+        settings(
+            *("ner", train),
+            **{"labels": "B-X,O,I-Y", "class_weights": "auto", "objective": "token"},
+        )

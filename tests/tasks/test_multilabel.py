@@ -126,15 +126,160 @@ def test_a_test_file_may_lack_the_labels(make_named_task, test):
         ),
         ("a\t['x,y', 'z']\n", {}, "the name of a label has no comma"),
         (
-            "text\tother\na\tx,y\n",
+            "text\tother\na\tx,q\n",
             {"labels": "x,y"},
             r"tsv:1: found \['text', 'other'\].* with label any of x, y separated",
+        ),
+        (
+            "a|b\ttext number 0\nb\ttext number 0\n",
+            {},
+            r"3 different labels, such as '0' and 'text', .* give --label_column and ",
+        ),
+        (
+            "体育\t今天的比赛很好看\n财经\t股票在今天上涨了\n",
+            {},
+            "2 different labels, .* give --label_column and --text_column",
+        ),
+        (
+            "".join(f"a text\tname{i}\n" for i in range(21)),
+            {},
+            "21 train examples have 21 different labels, such as 'name0'",
         ),
     ],
 )
 def test_errors(read, content, flags, message):
     with pytest.raises(InputError, match=message):
         read(content, **flags)
+
+
+def test_flags_name_columns_of_which_the_labels_come_first(make_named_task):
+    content = "a|b\ttext number 0\nb\ttext number 1\n"
+    flags = {"label_column": "1", "text_column": "2"}
+    task = make_named_task("mlabel", train=content, **flags)
+    found = [(each.text_a, each.label) for each in task.read_examples(base.TRAIN)]
+    assert found == [("text number 0", "a,b"), ("text number 1", "b")]
+
+
+def test_flags_number_the_columns_of_a_header(make_named_task):
+    content = "tags\ttext\na|b\ttext number 0\nb\ttext number 1\n"
+    flags = {"label_column": "1", "text_column": "2"}
+    task = make_named_task("mlabel", train=content, **flags)
+    assert [each.label for each in task.read_examples(base.TRAIN)] == ["a,b", "b"]
+
+
+def test_known_labels_may_come_first(read):
+    content = "a|b\ttext number 0\nb\ttext number 1\n"
+    assert read(content, labels="a,b") == [[1, 1], [0, 1]]
+
+
+def test_names_of_collected_labels_are_counted(make_named_task, caplog):
+    content = "text\tx,y\n\ty\n" + "text\ty\n" * 3
+    with caplog.at_level("INFO", logger="bert_my"):
+        assert make_named_task("mlabel", train=content).label_list == ("x", "y")
+    assert "Labels of the train file: y (5), x (1)" in caplog.text
+    assert "labels that no more than 2 train examples have: x\n" in caplog.text
+    assert "the text of 1 train examples is empty" in caplog.text
+
+
+# Rows of the fork: a column for each of the labels.
+NAMES = [f"label_{index}" for index in range(10)]
+WIDE = "\n".join(
+    [
+        "\t".join(["idx", "text_a", *NAMES]),
+        "\t".join(["7", "the cat", *"1000000001"]),
+        "\t".join(["8", "a dog, a tree", *"0000000000"]),
+    ]
+)
+TOXIC = (
+    "id,comment_text,toxic,severe_toxic,obscene\n"
+    '7,"the cat, and\nmore",0,1,1\n'
+    "8,a dog,1,0,0\n"
+)
+
+
+def test_a_column_for_each_label(make_named_task):
+    task = make_named_task("mlabel", train=WIDE, num_labels=10)
+    assert task.label_list == tuple(NAMES)
+    examples = list(task.read_examples(base.TRAIN))
+    assert [each[:4] for each in examples] == [
+        ("the cat", None, "label_0,label_9", "7"),
+        ("a dog, a tree", None, "-", "8"),
+    ]
+    assert task.label_value(examples[0].label) == [1, *[0] * 8, 1]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"labels": "obscene,toxic,severe_toxic", "text_column": "comment_text"},
+        {"labels": "obscene,toxic,severe_toxic", "text_column": "2"},
+        {"labels": "obscene,toxic,severe_toxic"},
+    ],
+)
+def test_names_of_label_columns(make_named_task, flags):
+    task = make_named_task("mlabel", suffix="csv", train=TOXIC, **flags)
+    examples = list(task.read_examples(base.TRAIN))
+    assert task.label_list == ("obscene", "toxic", "severe_toxic")
+    assert [each[0] for each in examples] == ["the cat, and\nmore", "a dog"]
+    assert [task.label_value(each.label) for each in examples] == [[1, 0, 1], [0, 1, 0]]
+
+
+def test_some_of_the_label_columns(read):
+    flags = {"labels": "toxic,obscene", "text_column": "comment_text"}
+    assert read(TOXIC, "csv", **flags) == [[0, 1], [1, 0]]
+    assert read(
+        "toxic,obscene,text\n0,1,a\n1,0,b\n", "csv", labels="toxic,obscene"
+    ) == [*([0, 1], [1, 0])]
+
+
+def test_label_columns_of_json_lines(read):
+    rows = [
+        {"x": 1, "text": "a", "y": 0, "z": 0},
+        {"x": 0, "text": "b", "y": 1, "z": 1},
+    ]
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    assert read(content, "jsonl", num_labels=2) == [[0, 0], [1, 1]]
+
+
+def test_a_test_file_may_lack_the_label_columns(make_named_task):
+    test = "comment_text,id\nthe tree,9\n"
+    task = make_named_task(
+        *("mlabel", "csv"), **{"train": TOXIC, "test": test, "num_labels": 3}
+    )
+    expected = [("the tree", None, None, "9")]
+    assert [each[:4] for each in task.read_examples(base.TEST)] == expected
+    saved = json.loads(json.dumps(task.description))
+    later = make_named_task("mlabel", suffix="csv", test=test, saved=saved)
+    assert [each[:4] for each in later.read_examples(base.TEST)] == expected
+    assert later.label_list == ("toxic", "severe_toxic", "obscene")
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "message"),
+    [
+        (TOXIC, {"num_labels": 4}, "--num_labels=4, but behind the text there are 3 "),
+        (TOXIC, {}, "csv: behind the text there are 3 .*; give --num_labels=3, or"),
+        (
+            TOXIC + "9,a,2,0,0\n",
+            {"labels": "toxic,obscene"},
+            r"csv:5: .* holds '2' inst",
+        ),
+        (TOXIC + "9,a,,0,0\n", {"labels": "toxic,obscene"}, r"csv:5: .* holds '' inst"),
+        (
+            "nr,what,x,y\n1,a,0,1\n2,b,1,1\n",
+            {"labels": "x,y"},
+            "cannot tell which column is the text .* give --text_column",
+        ),
+    ],
+)
+def test_errors_of_label_columns(read, content, flags, message):
+    with pytest.raises(InputError, match=message):
+        read(content, "csv", **flags)
+
+
+def test_a_header_with_one_column_of_labels_has_no_label_columns(read):
+    content = "id\ttext\thot\tnew\tlabels\n1\ta\t0\t1\tx\n2\tb\t1\t0\tx,y\n"
+    assert read(content) == [[1, 0], [1, 1]]
 
 
 def test_labels_must_be_those_of_the_trained_model(make_named_task):
@@ -165,6 +310,19 @@ def test_predictions_are_formatted(make_named_task):
         "test_results.tsv": ["0.75", "0.25", "0.5"],
         "predictions.tsv": [4, "g", "a", "x,y", "x,z", "0.75", "0.25", "0.5"],
     }
+
+
+def test_label_columns_train_evaluate_predict_and_export(one_layer_model, tmp_path):
+    rows = [("id", "text_a", "late", "rude", "new")]
+    for index, text in enumerate(helpers.make_texts(13)):
+        rows.append((index, text, int("cat" in text), index % 2, 0))
+    helpers.write_rows(tmp_path / "data" / "train.tsv", rows)
+    helpers.write_rows(tmp_path / "data" / "dev.tsv", rows[:6])
+    helpers.write_rows(tmp_path / "data" / "test.tsv", [row[:2] for row in rows[:5]])
+    helpers.check_task(
+        *("mlabel", one_layer_model, tmp_path / "data", tmp_path / "out", 4),
+        num_labels=3,
+    )
 
 
 def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):

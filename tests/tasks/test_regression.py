@@ -1,5 +1,7 @@
 """Regression tasks: columns, numbers, scores, a whole run."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -20,6 +22,14 @@ from tests import helpers
         ("title\tctr\nthe cat\t0.25\na dog\t-3\n", None),
         (
             "score\tid\tsentence2\tsentence1\n0.25\t7\tx\tthe cat\n-3\t8\ty\ta dog\n",
+            "xy",
+        ),
+        # Not as declared: found out.
+        ("0.25\tthe cat\n-3\ta dog\n", None),
+        ("title\tclick_rate\nthe cat\t0.25\na dog\t-3\n", None),
+        ("id\ttitle\tclick_rate\n7\tthe cat\t0.25\n8\ta dog\t-3\n", None),
+        (
+            "sentence1\tsentence2\tsimilarity_score\nthe cat\tx\t0.25\na dog\ty\t-3\n",
             "xy",
         ),
     ],
@@ -74,6 +84,35 @@ def test_flags_name_the_columns(make_named_task):
     examples = task.read_examples(base.TRAIN)
     found = [(each.text_a, each.text_b, each.label) for each in examples]
     assert found == [("the cat", None, "0.5"), ("a dog", None, "0.25")]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "has_pairs"),
+    [
+        ("the cat\t0.5\n", "a dog\n", False),
+        ("the cat\ta tree\t0.5\n", "dog\twhy\n", True),
+        ("title\tclick_rate\nthe cat\t0.5\na dog\t1\n", "title\na dog\n", False),
+    ],
+)
+def test_there_is_a_second_text_if_the_train_file_has_one(
+    make_named_task, train, test, has_pairs
+):
+    task = make_named_task("regression", train=train, test=test)
+    assert task.has_text_b == has_pairs == ("text_b" in task.known_header)
+    saved = json.loads(json.dumps(task.description))
+    task = make_named_task("regression", test=test, saved=saved)
+    assert task.has_text_b == has_pairs
+    (example,) = task.read_examples(base.TEST)
+    assert (example.text_b is not None) == has_pairs
+
+
+def test_other_files_have_as_many_texts_as_the_train_file(make_named_task):
+    header = "text_a\ttext_b\tlabel\n"
+    task = make_named_task("regression", train="a b\t1\n", dev=header + "a\tb\t1\n")
+    with pytest.raises(
+        InputError, match=r"dev\.tsv:1: .* of the train file have one t"
+    ):
+        list(task.read_examples(base.DEV))
 
 
 def test_encoding_of_pairs_and_of_single_texts(make_named_task):

@@ -22,6 +22,11 @@ def lines(*rows):
         lines(("sentence1", "sentence2", "gold_label"), *PAIRS),
         lines(("label", "text_b", "text_a"), *[pair[::-1] for pair in PAIRS]),
         "\ufeff" + lines(*PAIRS).replace("\n", "\r\n"),
+        # Not as declared: found out.
+        lines(("id", "sentence", "aspect", "polarity"), *[("7", *p) for p in PAIRS]),
+        lines(*[(label, a, b) for a, b, label in PAIRS]),
+        # Quotes around every cell enclose.
+        lines(*[[f'"{cell}"' for cell in pair] for pair in PAIRS]),
     ],
 )
 def test_columns(make_named_task, content):

@@ -70,6 +70,37 @@ def test_splits_of_one_file_have_records_of_their_own(make_named_task, tmp_path)
     assert records.num_examples == 6
 
 
+@pytest.mark.parametrize(
+    ("name", "flags", "labels"),
+    [
+        ("mnli", {"num_labels": 3}, ("contradiction", "entailment", "neutral")),
+        ("info", {"num_labels": 2}, ("0", "1")),
+        ("csv", {"num_labels": 3}, ("0", "1", "2")),
+        ("csv", {"num_labels": 2, "labels": "N,Y"}, ("N", "Y")),
+        ("csv", {"num_labels": 2, "saved": {"labels": ["N", "Y"]}}, ("N", "Y")),
+    ],
+)
+def test_a_number_of_labels_keeps_known_names(make_named_task, name, flags, labels):
+    assert make_named_task(name, **flags).label_list == labels
+
+
+@pytest.mark.parametrize(
+    ("name", "saved", "message"),
+    [
+        ("mnli", None, "--num_labels=4, but task mnli has 3: contradiction, entail"),
+        (
+            "csv",
+            {"labels": ["N", "Y"]},
+            "=4, but the model in --output_dir has 2: N, Y",
+        ),
+    ],
+)
+def test_another_number_of_labels_is_refused(make_named_task, name, saved, message):
+    task = make_named_task(name, saved=saved, num_labels=4)
+    with pytest.raises(InputError, match=message):
+        task.find_labels()
+
+
 def test_a_file_of_a_flag_must_exist(make_named_task):
     task = make_named_task("info", dev_file="nowhere.tsv")
     with pytest.raises(InputError, match=r"--dev_file=nowhere\.tsv: there is no such"):

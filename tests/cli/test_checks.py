@@ -1,0 +1,107 @@
+"""Ranges of the training options, and what contradicts itself: refused by name."""
+
+import pytest
+
+from bert_my.cli import flags
+from bert_my.data.errors import InputError
+
+NEEDED = [
+    *("program", "--task_name=info", "--output_dir=o"),
+    *("--bert_config_file=b", "--vocab_file=v"),
+]
+
+
+def parse(*argv, job="--do_train"):
+    return flags.parse([*NEEDED, "--data_dir=d", job, *argv], {})
+
+
+@pytest.mark.parametrize(
+    ("flag", "values", "what"),
+    [
+        (
+            "evaluate_every",
+            "0 -1 1.5 Epoch ² 1e3",
+            "must be a number of steps, or epoch",
+        ),
+        ("ema_decay", "1 1.5 -0.1 nan inf", "must be at least 0 and less than 1"),
+        ("label_smoothing", "1 -0.1 nan", "must be at least 0 and less than 1"),
+        ("layer_lr_decay", "0 1.01 -1 nan", "must be above 0 and at most 1"),
+        ("head_learning_rate", "0 -1 nan inf", "must be positive"),
+        ("adversarial", "pgd FGM", "must be one of fgm"),
+        ("adversarial_epsilon", "0 -1 nan inf", "must be positive"),
+        ("early_stop_patience", "-1", "must be 0 or more"),
+        ("focal_gamma", "-1 nan inf", "must be 0 or more"),
+        ("max_train_examples", "-1", "must be 0 or more"),
+        ("num_dev_examples", "-1", "must be 0 or more"),
+        ("num_labels", "0 -2", "must be positive"),
+    ],
+)
+def test_values_out_of_range_are_refused(flag, values, what):
+    for value in values.split():
+        with pytest.raises(InputError, match=f"^--{flag}=.*: it {what}"):
+            parse(f"--{flag}={value}")
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "value"),
+    [
+        ("evaluate_every", "1", "1"),
+        ("evaluate_every", "epoch", "epoch"),
+        ("ema_decay", "0.999", 0.999),
+        ("label_smoothing", "0", 0),
+        ("layer_lr_decay", "0.01", 0.01),
+        ("layer_lr_decay", "1", 1),
+        ("head_learning_rate", "1e-3", 1e-3),
+        ("adversarial", "fgm", "fgm"),
+        ("early_stop_patience", "3", 3),
+        ("max_train_examples", "5", 5),
+    ],
+)
+def test_values_in_range_are_accepted(flag, text, value):
+    assert getattr(parse(f"--{flag}={text}"), flag) == value
+
+
+def test_options_are_off_by_default():
+    config = parse()
+    for name in (
+        *("freeze", "head_learning_rate", "adversarial", "evaluate_every", "keep_best"),
+        *("class_weights", "pos_weight"),
+    ):
+        assert getattr(config, name) is None
+    for name in ("ema_decay", "early_stop_patience", "focal_gamma", "label_smoothing"):
+        assert getattr(config, name) == 0
+    assert config.layer_lr_decay == 1
+    assert not config.deterministic
+    assert not config.evaluates_in_training
+
+
+@pytest.mark.parametrize(
+    "flag", ["evaluate_every=epoch", "keep_best=auto", "early_stop_patience=2"]
+)
+def test_each_of_three_flags_makes_a_run_evaluate_while_it_trains(flag):
+    config = parse(f"--{flag}")
+    assert config.evaluates_in_training
+    assert config.dev_flags == [f"--{flag.split('=')[0]}"]
+    # As the other training options, without effect if nothing trains.
+    assert not parse(f"--{flag}", job="--do_eval").evaluates_in_training
+
+
+def test_a_run_begins_anew_only_if_it_trains():
+    assert parse("--overwrite_output_dir").begins_anew
+    assert not parse("--overwrite_output_dir", job="--do_eval").begins_anew
+    assert not parse().begins_anew
+
+
+@pytest.mark.parametrize(
+    ("job", "flag", "file_flag"),
+    [
+        ("--do_train", "train_file", "train_file"),
+        ("--do_eval", "dev_file", "dev_file"),
+        ("--do_predict", "test_file", "test_file"),
+        ("--do_predict", "test_file", "dev_file"),
+    ],
+)
+def test_a_file_flag_stands_for_the_data_folder(job, flag, file_flag):
+    with pytest.raises(InputError, match=f"--data_dir, or --{flag}, is needed for"):
+        flags.parse([*NEEDED, job], {})
+    flags.parse([*NEEDED, job, f"--{file_flag}=f"], {})
