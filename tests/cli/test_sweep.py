@@ -191,6 +191,15 @@ def test_runs_can_be_at_work_together(command):
     assert sweep.run(plan, max_parallel=2) == 0
 
 
+@pytest.fixture
+def _interruptible():
+    """Ctrl-C arrives, even if whoever started the tests ignores it (as nohup does)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupted_sweep_has_a_table_and_goes_on_later(command, tmp_path, capsys):
     plan = make_plan(command, "--at=interrupt:2")
     assert sweep.run(plan) == 130
@@ -204,6 +213,7 @@ def test_an_interrupted_sweep_has_a_table_and_goes_on_later(command, tmp_path, c
     assert starts(tmp_path) == ["1", "2", "2"]
 
 
+@pytest.mark.usefixtures("_interruptible")
 def test_a_run_that_does_not_stop_is_killed(command, monkeypatch):
     monkeypatch.setattr(sweep, "GRACE_SECONDS", 0.3)
     before = signal.getsignal(signal.SIGINT)
