@@ -9,8 +9,6 @@ from bert_my.tasks.label_tables import LabelTableTask
 
 # With more labels than this their own scores would hide the others.
 MAX_SCORED_LABELS = 50
-# With more than this, most labels must come again, or they are something else.
-MAX_LABELS_OF_FEW_ROWS = 20
 
 
 class ClassificationTask(LabelTableTask):
@@ -28,19 +26,16 @@ class ClassificationTask(LabelTableTask):
         metrics.mcc,
     )
 
-    def collect_labels(self):
-        examples = self.train_file_examples()
-        labels = [each.label for each in examples]
-        found = set(labels)
-        if len(found) > max(MAX_LABELS_OF_FEW_ROWS, len(labels) / 2):
+    def count_in_cells(self, cells, sample):
+        num_examples = sum(cells.values())
+        if self.are_too_many(cells, num_examples):
             raise InputError(
-                f"task {self.name}: {len(labels)} train examples have {len(found)} "
-                f"different labels, such as {min(found)!r} and {max(found)!r}; "
+                f"task {self.name}: {num_examples} train examples have {len(cells)} "
+                f"different labels, such as {min(cells)!r} and {max(cells)!r}; "
                 "--label_column names another column, and --task_name=regression "
                 "learns numbers"
             )
-        self.log_labels(examples, ([label] for label in labels))
-        return found
+        return cells
 
     def make_example(self, values):
         items = labels_lib.parse_list(values.get("label", "").strip())

@@ -2,8 +2,12 @@
 
 import collections
 
+from bert_my.tasks import base, tables
 from bert_my.tasks import labels as labels_lib
-from bert_my.tasks import tables
+
+# With more labels than this, most must come again, or they are something else.
+MAX_LABELS_OF_FEW_ROWS = 20
+SAMPLE_SIZE = 500
 
 
 class LabelTableTask(tables.TableTask):
@@ -24,20 +28,39 @@ class LabelTableTask(tables.TableTask):
         return labels_lib.choose(self, self.labels, self.collect_labels)
 
     def collect_labels(self):
-        """Returns the labels that the train file has.
+        """Returns the set of the labels that the train file has; logs their counts.
 
         Raises:
           InputError: if they do not seem to be labels.
         """
+        path = labels_lib.train_file(self, "labels", "labels")
+        cells, sample, num_empty = collections.Counter(), [], 0
+        # Of a large file only the cells of the labels are kept.
+        for example in self.read_file(path, base.TRAIN, check_label=str):
+            cells[example.label] += 1
+            num_empty += not example.text_a.strip()
+            if len(sample) < SAMPLE_SIZE:
+                sample.append(example)
+        counts = self.count_in_cells(cells, sample)
+        labels_lib.log_counts(self, counts, num_empty)
+        return set(counts)
+
+    def count_in_cells(self, cells, sample):
+        """Returns how often each label occurs, as a `Counter`.
+
+        Args:
+          cells: `Counter` of what the train file has as labels.
+          sample: list of its first examples.
+
+        Raises:
+          InputError: see `collect_labels`.
+        """
         raise NotImplementedError
 
-    def log_labels(self, examples, lists_of_labels):
-        """Logs the labels of the train examples, given as a list for each of them."""
-        counts = collections.Counter()
-        for labels in lists_of_labels:
-            counts.update(labels)
-        num_empty = sum(not example.text_a.strip() for example in examples)
-        labels_lib.log_counts(self, counts, num_empty)
+    @staticmethod
+    def are_too_many(labels, num_examples):
+        """Whether a collection of labels is too large for labels of some examples."""
+        return len(labels) > max(MAX_LABELS_OF_FEW_ROWS, num_examples / 2)
 
     def scores_of_all(self, targets, predictions):
         """Returns the scores of all `metrics`."""

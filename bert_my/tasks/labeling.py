@@ -90,13 +90,8 @@ class LabelingTask(base.Task):
         return tagged.find_scheme(self.label_list)[0] is not None
 
     def _collect(self):
-        paths = self.find_files(base.TRAIN)
-        if not paths:
-            raise InputError(
-                f"task {self.name}: there is no train file to collect the tags from; "
-                "give --labels, or the --output_dir of a trained model"
-            )
-        sentences = tagged.read_sentences(paths[0], True, base.TRAIN)
+        path = labels_lib.train_file(self, "tags", "labels")
+        sentences = tagged.read_sentences(path, True, base.TRAIN)
         return tagged.complete({tag for each in sentences for tag in each.tags})
 
     def read_file(self, path, split):

@@ -4,6 +4,7 @@ import ast
 import logging
 
 from bert_my.data.errors import InputError
+from bert_my.tasks import base
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,26 @@ def choose(task, declared, collect):
             f"{', '.join(labels) or 'none'}; --labels can name them"
         )
     return labels
+
+
+def train_file(task, what, flag):
+    """Returns the path of the train file, from which something is to be found out.
+
+    Args:
+      task: `Task`.
+      what: in the plural, for the error.
+      flag: that tells it as well.
+
+    Raises:
+      InputError: if there is none.
+    """
+    paths = task.find_files(base.TRAIN)
+    if not paths:
+        raise InputError(
+            f"task {task.name}: there is no train file to find the {what} in; give "
+            f"--{flag}, or the --output_dir of a trained model"
+        )
+    return paths[0]
 
 
 def parse_list(cell):

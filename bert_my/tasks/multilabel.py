@@ -5,6 +5,8 @@ JSON list, or a 0 or 1 for each label, as in `1,0,1`. An empty cell, or `-`, is 
 without any label. Or each label has a column of its own, with a 0 or 1.
 """
 
+import collections
+
 import numpy as np
 
 from bert_my.data import column_roles, label_columns
@@ -16,8 +18,6 @@ from bert_my.tasks import labels as labels_lib
 from bert_my.tasks.label_tables import LabelTableTask
 
 NO_LABEL = labels_lib.NONE
-# With more labels than this, most must come again, or they are something else.
-MAX_LABELS_OF_FEW_ROWS = 20
 
 
 class MultiLabelTask(LabelTableTask):
@@ -73,37 +73,36 @@ class MultiLabelTask(LabelTableTask):
             "each of them"
         )
 
-    def collect_labels(self):
-        examples = self.train_file_examples()
-        cells = [each.label for each in examples]
+    def count_in_cells(self, cells, sample):
         plain = [cell for cell in cells if labels_lib.parse_list(cell) is None]
         # A blank is part of a name if there is another separator anywhere in the file.
         separator = _separator("".join(plain))
-        lists = [_split(cell, separator) for cell in cells]
-        found = {name for names in lists for name in names}
-        if found <= {"0", "1"}:
+        counts = collections.Counter()
+        for cell, count in cells.items():
+            for name in _split(cell, separator):
+                counts[name] += count
+        if set(counts) <= {"0", "1"}:
             raise InputError(
                 f"task {self.name}: the train file has a 0 or 1 for each label; give "
                 "--num_labels, or --labels with their names"
             )
-        if any("," in name for name in found):
+        if any("," in name for name in counts):
             raise InputError(f"task {self.name}: the name of a label has no comma")
         if not any(self._wanted_roles):
-            self._check_collected(examples, found)
-        self.log_labels(examples, lists)
-        return found
+            self._check_collected(counts, sum(cells.values()), sample)
+        return counts
 
-    def _check_collected(self, examples, found):
+    def _check_collected(self, found, num_examples, sample):
         """Refuses what seems to be the text: many names, or sentences."""
-        num_words = _num_words([each.label for each in examples])
-        num_words_of_texts = _num_words([each.text_a for each in examples])
+        num_words = _num_words([each.label for each in sample])
+        num_words_of_texts = _num_words([each.text_a for each in sample])
         is_text = num_words >= column_roles.WORDS_OF_A_TEXT
-        are_many = len(found) > max(MAX_LABELS_OF_FEW_ROWS, len(examples) / 2)
+        are_many = self.are_too_many(found, num_examples)
         if are_many or (is_text and num_words > num_words_of_texts):
             raise InputError(
-                f"task {self.name}: {len(examples)} train examples have {len(found)} "
+                f"task {self.name}: {num_examples} train examples have {len(found)} "
                 f"different labels, such as {min(found)!r} and {max(found)!r}, in "
-                f"cells such as {examples[0].label!r}; if this is the text, give "
+                f"cells such as {sample[0].label!r}; if this is the text, give "
                 "--label_column and --text_column, as names of the header or as "
                 "numbers from 1"
             )

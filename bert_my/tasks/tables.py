@@ -8,6 +8,7 @@ from bert_my.data import features as features_lib
 from bert_my.data.errors import InputError
 from bert_my.data.features import Example
 from bert_my.tasks import base
+from bert_my.tasks import labels as labels_lib
 
 logger = logging.getLogger(__name__)
 
@@ -235,13 +236,8 @@ class TableTask(base.Task):
     def structure(self):
         """`sniffing.Structure` of the train file, or of that of the trained model."""
         if "structure" not in self.saved:
-            paths = self.find_files(base.TRAIN)
-            if not paths:
-                raise InputError(
-                    f"task {self.name}: there is no train file to find the columns in; "
-                    "give --train_file, or the --output_dir of a trained model"
-                )
-            self.saved["structure"] = self.find_structure(paths[0])
+            path = labels_lib.train_file(self, "columns", "train_file")
+            self.saved["structure"] = self.find_structure(path)
         return sniffing.Structure.restore(self.saved["structure"])
 
     def find_structure(self, path):
@@ -340,16 +336,6 @@ class TableTask(base.Task):
             counts.update(self.labels_of(example.label))
             total += 1
         return counts, total
-
-    def train_file_examples(self):
-        """Returns the list of the train examples, with labels as the file has them."""
-        paths = self.find_files(base.TRAIN)
-        if not paths:
-            raise InputError(
-                f"task {self.name}: there is no train file to collect the labels from; "
-                "give --labels, or the --output_dir of a trained model"
-            )
-        return list(self.read_file(paths[0], base.TRAIN, check_label=str))
 
     def labels_of(self, label):
         """Returns the list of labels that the label of an example stands for."""

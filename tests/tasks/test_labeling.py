@@ -226,9 +226,7 @@ def test_an_odd_tag_that_costs_the_scores_of_entities_is_named(make_named_task, 
 
 
 def test_without_a_train_file_tags_must_be_given(make_named_task):
-    with pytest.raises(
-        InputError, match=r"no train file to collect the tags .*--labels"
-    ):
+    with pytest.raises(InputError, match=r"no train file to find the tags .*--labels"):
         make_named_task("ner", test="a\n").find_labels()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bert_my.data.errors import InputError
 from bert_my.data.features import Example
-from bert_my.tasks import base
+from bert_my.tasks import base, label_tables
 from tests import helpers
 
 
@@ -334,3 +334,22 @@ def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):
         *("mlabel", one_layer_model, tmp_path / "data", tmp_path / "out", 5),
         num_labels=3,
     )
+
+
+@pytest.mark.parametrize("name", ["csv", "mlabel"])
+def test_texts_of_a_large_train_file_are_not_held(make_named_task, monkeypatch, name):
+    """Labels behind the sample are found, though nothing else of their rows is kept."""
+    rows = [f"a cat runs today {n}\t{'ab'[n % 2]}" for n in range(9)]
+    rows += [f"a dog sleeps again {n}\tc" for n in range(4)]
+    task = make_named_task(name, train="text\tlabel\n" + "\n".join(rows) + "\n")
+    samples = []
+    count_in_cells = task.count_in_cells
+
+    def count(cells, sample):
+        samples.append(len(sample))
+        return count_in_cells(cells, sample)
+
+    monkeypatch.setattr(label_tables, "SAMPLE_SIZE", 5)
+    monkeypatch.setattr(task, "count_in_cells", count)
+    assert task.label_list == ("a", "b", "c")
+    assert samples == [5]
