@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the environments and runs every test on TensorFlow 2.21, then on TensorFlow 1.15
-# if there is a Python 3.7. Arguments go to pytest.
+# Makes the environments and runs every test on TensorFlow 2.21 and, if there is a
+# Python 3.7, on TensorFlow 1.15. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,8 +15,27 @@ case $status in
 esac
 bash scripts/get_minilm.sh .venv/bin/python
 
-for folder in "${folders[@]}"; do
+# What one suite prints comes together, the first suite's at once.
+run_suite() {
+  local folder=$1
+  shift
   echo "Testing in $folder: $("$folder/bin/python" --version)," \
     "$("$folder/bin/python" -m pip list 2>/dev/null | grep -E '^tensorflow[_-]?(cpu|gpu)? ')"
-  "$folder/bin/python" -m pytest "$@"
-done
+  "$folder/bin/python" -m pytest -o cache_dir="$folder/.pytest_cache" "$@"
+}
+
+# Both at once: a suite keeps little more than one core busy.
+logs=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$logs"' EXIT
+if [ "${#folders[@]}" = 2 ]; then
+  run_suite "${folders[1]}" "$@" >"$logs/second" 2>&1 &
+fi
+status=0
+run_suite "${folders[0]}" "$@" || status=$?
+if [ "${#folders[@]}" = 2 ]; then
+  second=0
+  wait $! || second=$?
+  cat "$logs/second"
+  [ "$status" != 0 ] || status=$second
+fi
+exit "$status"
