@@ -29,8 +29,22 @@ MINILM = ROOT / "build" / "minilm"
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [
-    *("how", "why", "the", "a", "cat", "dog", "tree", "house", "runs", "sleeps"),
-    *("wins", "today", "again", "never", "你", "好"),
+    "how",
+    "why",
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "tree",
+    "house",
+    "runs",
+    "sleeps",
+    "wins",
+    "today",
+    "again",
+    "never",
+    "你",
+    "好",
 ]
 PIECES = ["##s", "##ing", "##ed", ",", ".", "?", "!", '"']
 CONFIG = {

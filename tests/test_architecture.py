@@ -17,19 +17,31 @@ ALLOWED = {
     "bert_my.reports": ("bert_my.data",),
     "bert_my.tasks": ("bert_my.data", "bert_my.reports", "modeling"),
     "bert_my.engine": (
-        *("bert_my.data", "modeling", "tokenization"),
-        *("optimization", "custom_optimization"),
+        "bert_my.data",
+        "modeling",
+        "tokenization",
+        "optimization",
+        "custom_optimization",
     ),
     "bert_my.serving": ("bert_my.engine", "bert_my.data"),
     "bert_my.cli": (
-        *("bert_my.serving", "bert_my.engine", "bert_my.reports", "bert_my.tasks"),
-        *("bert_my.data", "modeling", "tokenization"),
+        "bert_my.serving",
+        "bert_my.engine",
+        "bert_my.reports",
+        "bert_my.tasks",
+        "bert_my.data",
+        "modeling",
+        "tokenization",
     ),
     "scripts": ("bert_my.cli", "bert_my.engine", "bert_my.data", "bert_my.reports"),
     "entry": ("bert_my.cli",),
     # Upstream's scripts that are more than an entry: create_pretraining_data, ...
     "drop-in script": (
-        *("bert_my.cli", "bert_my.data", "bert_my.engine", "modeling", "tokenization"),
+        "bert_my.cli",
+        "bert_my.data",
+        "bert_my.engine",
+        "modeling",
+        "tokenization",
     ),
 }
 # A few modules see less than their part.

@@ -30,7 +30,13 @@ def test_flags_exist_and_defaults_are_right():
     for field in fields.values():
         known |= set(field.metadata["aliases"])
     scripts = {
-        *("tf1", "gpu", "data_dir", "hf_dir", "tf_checkpoint", "hf_output_dir", "help"),
+        "tf1",
+        "gpu",
+        "data_dir",
+        "hf_dir",
+        "tf_checkpoint",
+        "hf_output_dir",
+        "help",
     }
     named = set(re.findall(r"--([a-z_0-9]+)", README)) - scripts
     assert named <= known, named - known

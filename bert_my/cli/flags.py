@@ -170,7 +170,7 @@ class RunConfig:
     )
     use_fp16: Optional[bool] = _flag(None, "Same as --precision=fp16.")
     save_checkpoints_steps: int = _flag(
-        *(1000, "Steps between checkpoints."), aliases=ALIASES["save_checkpoints_steps"]
+        1000, "Steps between checkpoints.", aliases=ALIASES["save_checkpoints_steps"]
     )
     keep_checkpoint_max: int = _flag(5, "Checkpoints to keep; 0 for all.")
     logging_steps: int = _flag(100, "Steps between lines of progress.")

@@ -17,9 +17,17 @@ TASK_FILE = "task.json"
 CONFIG_FILE = "run_config.json"
 # What a training run writes, for `clear`.
 _OF_A_RUN = (
-    *("checkpoint", "model.ckpt-*", "graph.pbtxt", "events.out.tfevents.*"),
-    *(checkpoints.BEST, history.TRAINING, history.EVALUATIONS, TASK_FILE),
-    *("eval_results.*", "dev_predictions.tsv", "report"),
+    "checkpoint",
+    "model.ckpt-*",
+    "graph.pbtxt",
+    "events.out.tfevents.*",
+    checkpoints.BEST,
+    history.TRAINING,
+    history.EVALUATIONS,
+    TASK_FILE,
+    "eval_results.*",
+    "dev_predictions.tsv",
+    "report",
 )
 
 

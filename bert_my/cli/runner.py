@@ -142,7 +142,10 @@ def _use(task, config, run_devices, splits, records):
     if config.do_eval:
         split = splits["do_eval"]
         scores = evaluation.evaluate(
-            *(task, records[split], task.read_examples(split), settings),
+            task,
+            records[split],
+            task.read_examples(split),
+            settings,
             config.output_dir,
         )
         run_folder.write_eval_results(scores, config.output_dir)

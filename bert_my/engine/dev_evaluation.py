@@ -84,8 +84,11 @@ class DevEvaluation:
         getter = averages.getter if averages else None
         with tf.variable_scope(scope, reuse=True, custom_getter=getter):
             self._pass = evaluation.build_pass(
-                *(task, records, eval_settings),
-                *(task.scored_targets, task.scored_predictions),
+                task,
+                records,
+                eval_settings,
+                task.scored_targets,
+                task.scored_predictions,
             )
         # Averages are saved under the names of their weights.
         saved = {v.op.name: averages.of(v) if averages else v for v in variables}
@@ -151,14 +154,17 @@ class DevEvaluation:
         history.write_evaluations(self.settings.output_dir, self._entries)
         logger.info(
             "Evaluation after step %d: %s %.4f%s, eval_loss %.4f",
-            *(step, self.metric, value),
+            step,
+            self.metric,
+            value,
             ", the best so far" if is_best else f" (best {_number(best)})",
             scores["eval_loss"],
         )
         if self.is_patience_out:
             logger.info(
                 "Stopping: %d evaluations without a better %s",
-                *(self.settings.early_stop_patience, self.metric),
+                self.settings.early_stop_patience,
+                self.metric,
             )
         return self.is_patience_out
 

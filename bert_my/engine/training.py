@@ -163,14 +163,9 @@ def build_graph(task, features, settings, plan):
         _counter(checkpoints.GLOBAL_BATCH_SIZE, settings.global_batch_size)
         optimizer = _create_optimizer(task, global_step, settings, plan)
 
-    def build_losses(name):
-        def tower_fn(index, tower_features):
-            source = modeling.StatelessDropout(name, index, global_step)
-            with modeling.computing(PRECISIONS[settings.precision], source):
-                return task.build(tower_features, is_training=True).losses
-
-        return towers.normalized_losses(towers.build(tower_fn, features, devices))
-
+    build_losses = functools.partial(
+        _build_losses, task, features, settings, global_step
+    )
     losses = build_losses(settings.seed)
     trained = layers.freeze(
         tf.trainable_variables(), settings.freeze, task.bert_config.num_hidden_layers
@@ -182,18 +177,36 @@ def build_graph(task, features, settings, plan):
             averaged = averages.Averages(trained, settings.ema_decay)
             after_update = functools.partial(averaged.update, global_step)
         step = custom_optimization.apply_if_finite(
-            *(optimizer, grads_and_vars, global_step, loss_scale),
+            optimizer,
+            grads_and_vars,
+            global_step,
+            loss_scale,
             after_update=after_update,
         )
         with tf.control_dependencies([step.op]):
-            num_rows = tf.reduce_sum(features["is_real_example"])
-            train_op = tf.group(
-                tf.assign_add(data_position, tf.cast(num_rows, tf.int64))
-            )
+            num_rows = tf.cast(tf.reduce_sum(features["is_real_example"]), tf.int64)
+            train_op = tf.group(tf.assign_add(data_position, num_rows))
         return TrainGraph(
-            *(step, train_op, tf.add_n(losses), optimizer.learning_rate, global_step),
-            *(trained, averaged),
+            step=step,
+            train_op=train_op,
+            loss=tf.add_n(losses),
+            learning_rate=optimizer.learning_rate,
+            global_step=global_step,
+            trained=trained,
+            averages=averaged,
         )
+
+
+def _build_losses(task, features, settings, global_step, dropout_seed):
+    """Builds the model on all towers; returns each tower's share of the loss."""
+
+    def tower_fn(index, tower_features):
+        source = modeling.StatelessDropout(dropout_seed, index, global_step)
+        with modeling.computing(PRECISIONS[settings.precision], source):
+            return task.build(tower_features, is_training=True).losses
+
+    devices = settings.devices.towers
+    return towers.normalized_losses(towers.build(tower_fn, features, devices))
 
 
 def _create_optimizer(task, global_step, settings, plan):
@@ -207,8 +220,10 @@ def _create_optimizer(task, global_step, settings, plan):
             head_rate / settings.learning_rate,
         )
     learning_rate = optimization.learning_rate_at(
-        *(global_step, settings.learning_rate),
-        *(plan.num_train_steps, plan.num_warmup_steps),
+        global_step,
+        settings.learning_rate,
+        plan.num_train_steps,
+        plan.num_warmup_steps,
     )
     return optimization.create_adamw(
         learning_rate, settings.weight_decay, rate_multiplier
@@ -229,7 +244,9 @@ def _gradients(losses, build_losses, trained, loss_scale, settings):
     # The perturbation needs the gradient of the words, even if they do not train.
     variables = trained if table in trained else [*trained, table]
     grads_and_vars = adversarial.add_fgm(
-        *(gradients_of(losses, variables), table, settings.adversarial_epsilon),
+        gradients_of(losses, variables),
+        table,
+        settings.adversarial_epsilon,
         lambda: gradients_of(build_losses(f"{settings.seed}/adversarial"), variables),
     )
     return grads_and_vars[: len(trained)]
@@ -273,7 +290,7 @@ def train(task, records, settings, dev=None, start=None):
             tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
         graph = build_graph(task, features, settings, plan)
         evaluation = dev and dev_evaluation.DevEvaluation(
-            *(task, *dev, graph.averages, plan.first_step)
+            task, *dev, graph.averages, plan.first_step
         )
         logger.info(
             "Training plan:\n%s", "\n".join(plan.describe(settings, graph.trained))
@@ -289,7 +306,9 @@ def train(task, records, settings, dev=None, start=None):
             return
         logger.info(
             "Nothing left to train: %s is at step %d of %d%s",
-            *(settings.output_dir, plan.first_step, plan.num_train_steps),
+            settings.output_dir,
+            plan.first_step,
+            plan.num_train_steps,
             ", and was stopped early" if is_patience_out else "",
         )
 
@@ -353,7 +372,8 @@ def _create_hooks(graph, settings, plan, evaluation, training_history):
         tf.train.StopAtStepHook(last_step=plan.num_train_steps),
         hooks.SkippedStepsHook(graph.step),
         hooks.ProgressHook(
-            *(graph, training_history),
+            graph,
+            training_history,
             num_train_steps=plan.num_train_steps,
             global_batch_size=settings.global_batch_size,
             num_examples=plan.num_examples,
@@ -364,7 +384,9 @@ def _create_hooks(graph, settings, plan, evaluation, training_history):
     if evaluation:
         run_hooks.append(
             hooks.EvaluationHook(
-                *(graph.step, plan.first_step, evaluation.run),
+                graph.step,
+                plan.first_step,
+                evaluation.run,
                 is_due=lambda step: evaluation.settings.is_due(step, plan, settings),
             )
         )

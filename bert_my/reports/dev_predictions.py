@@ -228,8 +228,11 @@ class _Labeling:
     def result(self):
         self._end_sentence()
         return Predictions(
-            *(self._targets, self._predicted, None),
-            *(self._worst.items(), len(self._targets)),
+            self._targets,
+            self._predicted,
+            None,
+            self._worst.items(),
+            len(self._targets),
         )
 
 

@@ -77,7 +77,8 @@ def legend_above(axes):
     fitting = int(axes.figure.get_figwidth() * COLUMNS_PER_INCH / widest)
     columns = max(1, min(len(labels), fitting))
     axes.legend(
-        *(handles, labels),
+        handles,
+        labels,
         loc="lower left",
         bbox_to_anchor=(0, 1.01),
         ncol=columns,
@@ -114,7 +115,8 @@ def lines(title, x_label, y_label, many, **axes_settings):
         if line.faint is not None:
             x, faint = curves.thin((line.x, line.faint))
             axes.plot(
-                *(x, faint),
+                x,
+                faint,
                 color=color,
                 alpha=0.35,
                 linewidth=0.8,
@@ -123,7 +125,9 @@ def lines(title, x_label, y_label, many, **axes_settings):
         x, y = curves.thin((line.x, line.y))
         marker = "o" if points <= 30 else None
         axes.plot(
-            *(x, y, style),
+            x,
+            y,
+            style,
             color=color,
             label=line.name,
             marker=marker,

@@ -25,7 +25,9 @@ def roc(many, title="ROC curve"):
     many: list of (name, `curves.Roc`).
     """
     figure, axes = _square(
-        *(title, "false positive rate", "true positive rate"),
+        title,
+        "false positive rate",
+        "true positive rate",
         size=(5.6, 5.4) if len(many) < 4 else (7.6, 5.2),
     )
     axes.plot([0, 1], [0, 1], color=plots.GREY, linewidth=1, linestyle=":")
@@ -42,7 +44,9 @@ def precision_recall(many, title="Precision and recall"):
     many: list of (name, `curves.PrecisionRecall`).
     """
     figure, axes = _square(
-        *(title, "recall", "precision"),
+        title,
+        "recall",
+        "precision",
         size=(5.6, 5.4) if len(many) < 4 else (7.6, 5.2),
     )
     for (name, curve), (color, style) in zip(many, plots.styles(len(many))):
@@ -59,46 +63,6 @@ def _legend(axes, number):
         plots.legend_above(axes)
     else:
         plots.legend_beside(axes)
-
-
-def thresholds(found, positive, title="Threshold"):
-    """Draws rates, accuracy and F1 against the threshold.
-
-    found: `curves.Thresholds`.
-    positive: name of the label that is given from the threshold on.
-    """
-    figure, axes = plots.new(title, (6.4, 5.2))
-    series = {
-        "true positive rate": found.true_positive_rates,
-        "false positive rate": found.false_positive_rates,
-        "accuracy": found.accuracies,
-        "F1": found.f1s,
-    }
-    for (name, values), (color, style) in zip(series.items(), plots.styles(7)):
-        # Up to a threshold all are as at it; below the lowest everything is positive.
-        x, y = curves.thin((found.thresholds, values))
-        x, y = np.concatenate([[0], x, [1]]), np.concatenate([[y[0]], y, [y[-1]]])
-        axes.plot(x, y, style, color=color, label=name, drawstyle="steps-pre")
-    for name, values, color, marker in (
-        ("accuracy", found.accuracies, plots.COLORS[2], "o"),
-        ("F1", found.f1s, plots.COLORS[3], "s"),
-    ):
-        threshold, value = found.best(values)
-        axes.axvline(threshold, color=color, linewidth=1, linestyle=":")
-        label = f"best {name} {value:.4f} at {threshold:.4f}"
-        axes.plot(
-            *([threshold], [value], marker),
-            **{"color": color, "label": label, "markeredgecolor": "white"},
-            **{"markersize": 9, "zorder": 5},
-        )
-    axes.set(
-        xlabel=f"threshold: probability of {positive} from which it is given",
-        ylabel="share",
-        xlim=(-0.01, 1.01),
-        ylim=(-0.02, 1.04),
-    )
-    plots.legend_above(axes)
-    return figure
 
 
 def _short(count):
@@ -157,13 +121,18 @@ def calibration(found, x_label, y_label, what="rows"):
     """
     title = f"Calibration: expected calibration error {found.expected_error:.4f}"
     figure, (axes, below) = plots.new(
-        *(title, (5.6, 6.0), 2),
-        **{"sharex": True, "gridspec_kw": {"height_ratios": [3, 1]}},
+        title,
+        (5.6, 6.0),
+        2,
+        sharex=True,
+        gridspec_kw={"height_ratios": [3, 1]},
     )
     filled = found.counts > 0
     axes.plot([0, 1], [0, 1], color=plots.GREY, linestyle=":", label="perfect")
     axes.plot(
-        *(found.mean_probabilities[filled], found.shares[filled], "o-"),
+        found.mean_probabilities[filled],
+        found.shares[filled],
+        "o-",
         color=plots.COLORS[0],
         label="this run, by bin",
     )
@@ -173,9 +142,12 @@ def calibration(found, x_label, y_label, what="rows"):
     below.bar(found.edges[:-1] + width / 2, found.counts, 0.9 * width, color="#56B4E9")
     for edge, count in zip(found.edges, found.counts):
         below.annotate(
-            *(_short(count), (edge + width / 2, count)),
-            **{"xytext": (0, 2), "textcoords": "offset points"},
-            **{"ha": "center", "fontsize": 8},
+            _short(count),
+            (edge + width / 2, count),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
         )
     below.set(xlabel=x_label, ylabel=f"{what} in the bin")
     below.set_ylim(0, max(found.counts) * 1.25)
@@ -199,9 +171,14 @@ def scores_by_label(names, precisions, recalls, f1s, what="label"):
         (recalls, "recall", "o", plots.COLORS[0]),
     ):
         axes.plot(
-            *(values[order], y, marker),
-            **{"color": color, "label": label, "clip_on": False},
-            **{"markersize": 11 if marker == "|" else 5, "markeredgewidth": 2},
+            values[order],
+            y,
+            marker,
+            color=color,
+            label=label,
+            clip_on=False,
+            markersize=11 if marker == "|" else 5,
+            markeredgewidth=2,
         )
     axes.set_yticks(y)
     axes.set_yticklabels([names[k] for k in order])

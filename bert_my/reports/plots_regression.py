@@ -19,9 +19,14 @@ def scatter(targets, predicted, scores):
     limits = (low - margin, high + margin)
     axes.plot(limits, limits, color=plots.GREY, linestyle=":", label="equal")
     axes.plot(
-        *(targets[kept], predicted[kept], "o"),
-        **{"color": plots.COLORS[0], "markersize": 4, "markeredgewidth": 0},
-        **{"alpha": 0.9 if len(kept) < 100 else 0.35, "label": scores},
+        targets[kept],
+        predicted[kept],
+        "o",
+        color=plots.COLORS[0],
+        markersize=4,
+        markeredgewidth=0,
+        alpha=0.9 if len(kept) < 100 else 0.35,
+        label=scores,
     )
     axes.set(xlabel="true value", ylabel="predicted value", xlim=limits, ylim=limits)
     axes.set_aspect("equal")

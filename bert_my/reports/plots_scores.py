@@ -1,4 +1,4 @@
-"""Pictures of how sure a model is: histograms of scores, and rows kept by threshold."""
+"""Pictures of how sure a model is: histograms of scores."""
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter
@@ -7,7 +7,6 @@ from bert_my.reports import curves, plots
 
 MAX_PANELS = 9  # of a picture with a histogram for each label
 PANELS_PER_LINE = 3
-ACCURACIES = (0.95, 0.99)  # for which the threshold is marked
 
 
 def histograms(groups, title, x_label, num_bins=25):
@@ -18,16 +17,19 @@ def histograms(groups, title, x_label, num_bins=25):
     figure, axes = plots.new(title)
     edges = np.linspace(0, 1, num_bins + 1)
     for (name, values), (color, style) in zip(groups, plots.styles(len(groups))):
-        shares = curves.histogram(values, edges)
-        axes.stairs(shares, edges, fill=True, color=color, alpha=0.3)
         label = f"{name} ({len(values):,} rows)"
-        axes.stairs(
-            *(shares, edges), color=color, linestyle=style, linewidth=1.8, label=label
-        )
+        _draw_shares(axes, values, edges, color, style, label)
     axes.set(xlabel=x_label, ylabel="share of the group's rows", xlim=(0, 1))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
     plots.legend_above(axes)
     return figure
+
+
+def _draw_shares(axes, values, edges, color, style, label):
+    """Draws a histogram as an outline and a pale area, in percent."""
+    shares = curves.histogram(values, edges)
+    axes.stairs(shares, edges, fill=True, color=color, alpha=0.3)
+    axes.stairs(shares, edges, color=color, linestyle=style, linewidth=1.6, label=label)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
 
 
 def histograms_by_label(panels, num_bins=20):
@@ -40,72 +42,27 @@ def histograms_by_label(panels, num_bins=20):
     figure, grid = plots.new(
         "Scores of each label",
         (1.0 + 3.0 * columns, 0.9 + 2.3 * lines),
-        *(lines, columns),
+        lines,
+        columns,
     )
     edges = np.linspace(0, 1, num_bins + 1)
     all_axes = np.atleast_1d(grid).ravel()
     for axes in all_axes[len(panels) :]:
         axes.set_visible(False)
     for axes, (name, with_label, without) in zip(all_axes, panels):
-        for values, text, style in (
-            (with_label, f"{name}: {len(with_label):,} rows", "-"),
-            (without, f"the other {len(without):,}", "--"),
-        ):
-            shares = curves.histogram(values, edges)
-            color = plots.COLORS[0 if values is with_label else 1]
-            axes.stairs(shares, edges, fill=True, color=color, alpha=0.3)
-            axes.stairs(
-                *(shares, edges),
-                color=color,
-                linestyle=style,
-                linewidth=1.5,
-                label=text,
-            )
+        label = f"{name}: {len(with_label):,} rows"
+        _draw_shares(axes, with_label, edges, plots.COLORS[0], "-", label)
+        label = f"the other {len(without):,}"
+        _draw_shares(axes, without, edges, plots.COLORS[1], "--", label)
         axes.set(xlim=(0, 1))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(0, 1.0),
-            **{"frameon": False, "fontsize": 8, "handlelength": 1.8},
+            frameon=False,
+            fontsize=8,
+            handlelength=1.8,
             borderaxespad=0,
         )
     figure.supxlabel("predicted probability of the label", fontsize=10)
     figure.supylabel("share of the group's rows", fontsize=10)
-    return figure
-
-
-def kept(found):
-    """Draws the rows kept and the accuracy on them against the lowest top probability.
-
-    found: `curves.Kept`.
-    """
-    figure, axes = plots.new("Rows kept above a threshold", (6.4, 5.2))
-    series = (
-        ("share of rows kept", found.shares, plots.COLORS[0], "-"),
-        ("accuracy of those", found.accuracies, plots.COLORS[2], "--"),
-    )
-    for name, values, color, style in series:
-        # Up to a threshold all are as at it.
-        x, y = curves.thin((found.thresholds, values))
-        x, y = np.concatenate([[0], x]), np.concatenate([[y[0]], y])
-        axes.plot(x, y, style, color=color, label=name, drawstyle="steps-pre")
-    for accuracy, marker in zip(ACCURACIES, "os"):
-        reached = found.reaching(accuracy)
-        if reached is None:
-            continue
-        threshold, share = reached
-        axes.axvline(threshold, color=plots.COLORS[1], linewidth=1, linestyle=":")
-        label = f"{accuracy:.0%} right from {threshold:.4f} on: {share:.1%} kept"
-        axes.plot(
-            *([threshold], [share], marker),
-            **{"color": plots.COLORS[1], "label": label, "markeredgecolor": "white"},
-            **{"markersize": 9, "zorder": 5},
-        )
-    axes.set(
-        xlabel="threshold: probability of the most probable label",
-        ylabel="share",
-        xlim=(-0.01, 1.01),
-        ylim=(-0.02, 1.04),
-    )
-    plots.legend_above(axes)
     return figure

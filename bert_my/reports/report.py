@@ -25,11 +25,21 @@ MAX_LABELS = 20  # that the head of the page lists
 # All that the report of a run may write, as <name>.png, whatever the kind of task.
 PICTURES = frozenset(
     [
-        *("training_loss", "learning_rate", "speed"),
+        "training_loss",
+        "learning_rate",
+        "speed",
         *(file for file, _, _ in sections_training.GROUPS.values()),
-        *("roc", "precision_recall", "thresholds", "calibration", "confusion"),
-        *("scores", "score_histograms", "scores_by_label", "entities"),
-        *("scatter", "residuals"),
+        "roc",
+        "precision_recall",
+        "thresholds",
+        "calibration",
+        "confusion",
+        "scores",
+        "score_histograms",
+        "scores_by_label",
+        "entities",
+        "scatter",
+        "residuals",
     ]
 )
 ROWS = {dev_predictions.LABELING: "sentences"}

@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from bert_my.reports import curves, fonts, page, parts, plots_labels, plots_scores
+from bert_my.reports import (
+    curves,
+    fonts,
+    page,
+    parts,
+    plots_labels,
+    plots_scores,
+    plots_thresholds,
+)
 
 BOTH_NEEDED = (
     "ROC, threshold and precision-recall curves need rows of both labels; here all "
@@ -39,22 +47,7 @@ def _add_binary(section, labels, shown, found):
     is_positive, scores = found.targets == 1, found.probabilities[:, 1]
     positive = shown[1]
     if curves.has_both(is_positive):
-        roc = curves.roc(is_positive, scores)
-        section.picture(
-            *("roc", plots_labels.roc([(f"label {positive}", roc)])),
-            f"ROC curve, area under it {roc.area:.4f}",
-        )
-        section.picture(
-            "thresholds",
-            plots_labels.thresholds(curves.thresholds(is_positive, scores), positive),
-            "True and false positive rate, accuracy and F1 by threshold",
-        )
-        curve = curves.precision_recall(is_positive, scores)
-        section.picture(
-            "precision_recall",
-            plots_labels.precision_recall([(f"label {positive}", curve)]),
-            f"Precision by recall, average precision {curve.average_precision:.4f}",
-        )
+        _add_binary_curves(section, positive, is_positive, scores)
     else:
         label = labels[int(is_positive[0])]
         section.append(page.sentence(BOTH_NEEDED.format(len(is_positive), label)))
@@ -77,6 +70,27 @@ def _add_binary(section, labels, shown, found):
     )
 
 
+def _add_binary_curves(section, positive, is_positive, scores):
+    roc = curves.roc(is_positive, scores)
+    section.picture(
+        "roc",
+        plots_labels.roc([(f"label {positive}", roc)]),
+        f"ROC curve, area under it {roc.area:.4f}",
+    )
+    thresholds = curves.thresholds(is_positive, scores)
+    section.picture(
+        "thresholds",
+        plots_thresholds.thresholds(thresholds, positive),
+        "True and false positive rate, accuracy and F1 by threshold",
+    )
+    curve = curves.precision_recall(is_positive, scores)
+    section.picture(
+        "precision_recall",
+        plots_labels.precision_recall([(f"label {positive}", curve)]),
+        f"Precision by recall, average precision {curve.average_precision:.4f}",
+    )
+
+
 def _add_curves_by_label(section, labels, shown, found):
     """Adds a ROC and a precision-recall curve for each label against the rest."""
     data = [
@@ -85,19 +99,30 @@ def _add_curves_by_label(section, labels, shown, found):
     ]
     rocs = list(zip(labels, shown, [curves.roc(*each) for each in data]))
     _add_worst(
-        *(section, "roc", "ROC curve, each label against the rest", rocs),
-        *("area", plots_labels.roc, "AUC", "rows with and without it"),
+        section,
+        rocs,
+        file="roc",
+        title="ROC curve, each label against the rest",
+        draw=plots_labels.roc,
+        score="area",
+        score_name="AUC",
+        needed="rows with and without it",
     )
     found_curves = [curves.precision_recall(*each) for each in data]
     by_label = list(zip(labels, shown, found_curves))
     _add_worst(
-        *(section, "precision_recall", "Precision and recall by label", by_label),
-        *("average_precision", plots_labels.precision_recall),
-        *("average precision", "rows with it"),
+        section,
+        by_label,
+        file="precision_recall",
+        title="Precision and recall by label",
+        draw=plots_labels.precision_recall,
+        score="average_precision",
+        score_name="average precision",
+        needed="rows with it",
     )
 
 
-def _add_worst(section, file, title, by_label, score, draw, score_name, needed):
+def _add_worst(section, by_label, file, title, draw, score, score_name, needed):
     """Adds a picture of the curves with the lowest scores, which says so.
 
     by_label: list of (label, name in pictures, curve or None).
@@ -129,7 +154,7 @@ def _add_top_label(section, found):
     top = found.probabilities.max(axis=1)
     section.picture(
         "thresholds",
-        plots_scores.kept(curves.kept(top, is_right)),
+        plots_thresholds.kept(curves.kept(top, is_right)),
         "Share of the rows kept, and accuracy on them, by lowest probability kept",
         "Rows less sure than the threshold are put aside, for example for a person.",
     )
@@ -191,7 +216,7 @@ def add_confusion(section, counts, labels, shown, what="labels"):
     section.picture(
         "confusion",
         plots_labels.confusion(
-            *(counts, shares, [shown[k] for k in kept], f"Confusion matrix ({what})")
+            counts, shares, [shown[k] for k in kept], f"Confusion matrix ({what})"
         ),
         f"Confusion matrix of {len(kept)} {what}",
         note,
@@ -221,8 +246,12 @@ def _add_scores_by_label(section, labels, shown, scores):
     rows = [
         [name, page.number(int(count)), *map(page.number, map(float, values))]
         for name, count, *values in zip(
-            *(labels, scores.counts, scores.precisions, scores.recalls),
-            *(scores.f1s, scores.areas),
+            labels,
+            scores.counts,
+            scores.precisions,
+            scores.recalls,
+            scores.f1s,
+            scores.areas,
         )
     ]
     header = ["label", "rows", "precision", "recall", "F1", "AUC"]
@@ -249,9 +278,10 @@ def _add_decisions(section, found):
     if curves.has_both(is_label):
         section.picture(
             "thresholds",
-            plots_labels.thresholds(
+            plots_thresholds.thresholds(
                 curves.thresholds(is_label, probabilities),
-                *("a label", "Threshold, the same for all labels"),
+                "a label",
+                "Threshold, the same for all labels",
             ),
             "True and false positive rate, accuracy and F1 of all decisions",
             f"{DECISIONS} Accuracy is the share of them that is right.",
@@ -263,7 +293,8 @@ def _add_decisions(section, found):
         "calibration",
         plots_labels.calibration(
             curves.calibration(probabilities, is_label),
-            *("predicted probability of a label", "share that has the label"),
+            "predicted probability of a label",
+            "share that has the label",
             what="decisions",
         ),
         "Share of decisions where the row has the label, by predicted probability",

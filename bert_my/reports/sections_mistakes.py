@@ -43,9 +43,11 @@ def _rows(kind, mistakes):
         mistakes = [m._replace(predicted=f"{float(m.predicted):.4g}") for m in mistakes]
     rows = [
         [
-            *(str(number), mistake.guid),
+            str(number),
+            mistake.guid,
             page.Html("<hr>".join(map(page.escape, mistake.texts))),
-            *(mistake.target or "(none)", mistake.predicted or "(none)"),
+            mistake.target or "(none)",
+            mistake.predicted or "(none)",
             format(mistake.probability, spec),
         ]
         for number, mistake in enumerate(mistakes, 1)
@@ -64,7 +66,8 @@ def _sentences(kind, mistakes):
     types = sorted({span[0] for pair in spans for each in pair for span in each})
     rows = [
         [
-            *(str(number), mistake.guid),
+            str(number),
+            mistake.guid,
             *(page.marked(pieces(mistake.texts, each), types) for each in pair),
         ]
         for number, (mistake, pair) in enumerate(zip(mistakes, spans), 1)

@@ -32,11 +32,15 @@ def training(runs, names):
     if not found:
         return [page.sentence(f"There is no {run_files.TRAINING} with steps.")]
     loss = plots.lines(
-        *("Training loss", STEP, "loss"),
+        "Training loss",
+        STEP,
+        "loss",
         [_loss_line(name, steps, len(found) == 1) for name, steps in found],
     )
     rates = plots.lines(
-        *("Learning rate", STEP, "learning rate"),
+        "Learning rate",
+        STEP,
+        "learning rate",
         [plots.Line(name, each.steps, each.learning_rates) for name, each in found],
     )
     window = curves.smoothing_window(len(found[0][1].steps))

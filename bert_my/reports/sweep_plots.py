@@ -96,7 +96,9 @@ def plot(points, parameter, metric):
         moved = {value: positions[value] + shift for value in by_value}
         color, style = plots.styles(len(groups))[index]
         _plot_group(
-            *(axes, by_value, moved),
+            axes,
+            by_value,
+            moved,
             color=color,
             label=_shown(label),
             # Between categories there is nothing.
@@ -128,7 +130,9 @@ def _plot_group(axes, by_value, places, **line_style):
     for value in ordered:
         scores = by_value[value]
         axes.plot(
-            *([places[value]] * len(scores), scores, "o"),
+            [places[value]] * len(scores),
+            scores,
+            "o",
             color=line_style["color"],
             markersize=4,
             alpha=0.45,

@@ -94,6 +94,7 @@ class LabelTableTask(tables.TableTask):
             "test_results.tsv": probabilities,
             "predictions.tsv": [
                 *self.known_cells(index, example),
-                *(names, *probabilities),
+                names,
+                *probabilities,
             ],
         }

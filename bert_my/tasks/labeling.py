@@ -55,7 +55,8 @@ class LabelingTask(base.Task):
                 "Task %s: most tags look like those of entities, but %s do not fit "
                 "with the others into BIO, BIOES, BMES or BILOU; so there are NO "
                 "SCORES OF ENTITIES, only of tokens",
-                *(self.name, ", ".join(map(repr, odd))),
+                self.name,
+                ", ".join(map(repr, odd)),
             )
         return labels
 
@@ -118,7 +119,9 @@ class LabelingTask(base.Task):
             self._warned_of_unknown = True
             logger.warning(
                 "%s: %d tokens have tags that the model does not know: %s",
-                *(path, sum(unknown.values()), ", ".join(sorted(unknown))),
+                path,
+                sum(unknown.values()),
+                ", ".join(sorted(unknown)),
             )
 
     def _check_untagged(self, path, sentence):

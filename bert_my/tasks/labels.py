@@ -112,12 +112,17 @@ def log_counts(task, counts, num_empty):
         more = ", ..." if len(rare) > MAX_LOGGED else ""
         logger.warning(
             "task %s: labels that no more than %d train examples have: %s%s",
-            *(task.name, MOST_OF_RARE, ", ".join(rare[:MAX_LOGGED]), more),
+            task.name,
+            MOST_OF_RARE,
+            ", ".join(rare[:MAX_LOGGED]),
+            more,
         )
     if NONE in counts:
         logger.warning(
             "task %s: %d train examples have the label %r, which often stands for none",
-            *(task.name, counts[NONE], NONE),
+            task.name,
+            counts[NONE],
+            NONE,
         )
     if num_empty:
         logger.warning(

@@ -55,8 +55,11 @@ class MultiLabelTask(LabelTableTask):
         if "task" in self.saved or options.label_column is not None:
             return None
         wanted = label_columns.Wanted(
-            *(labels_lib.named(options), options.num_labels, options.text_column),
-            *(names.get("text_a", ()), names.get("label", ())),
+            labels_lib.named(options),
+            options.num_labels,
+            options.text_column,
+            names.get("text_a", ()),
+            names.get("label", ()),
         )
         return label_columns.find(path, wanted)
 
@@ -191,8 +194,13 @@ class MlabelTask(MultiLabelTask):
     column_names = {
         "guid": ("id", "guid", "index", "idx"),
         "text_a": (
-            *("text", "text_a", "content", "sentence", "title"),
-            *("comment_text", "comment"),
+            "text",
+            "text_a",
+            "content",
+            "sentence",
+            "title",
+            "comment_text",
+            "comment",
         ),
         "label": ("labels", "label", "tags"),
     }

@@ -118,7 +118,9 @@ class TableTask(base.Task):
         if num_left_out:
             logger.warning(
                 "%s: %d rows are no examples of task %s and were left out",
-                *(path, num_left_out, self.name),
+                path,
+                num_left_out,
+                self.name,
             )
 
     @property
@@ -158,7 +160,9 @@ class TableTask(base.Task):
             logger.warning(
                 "%s: the columns are not those that task %s declares; by what is in "
                 "them they are: %s",
-                *(path, self.name, ", ".join(f"{k} {v!r}" for k, v in roles if v)),
+                path,
+                self.name,
+                ", ".join(f"{k} {v!r}" for k, v in roles if v),
             )
             return False
         return True

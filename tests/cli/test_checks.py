@@ -6,8 +6,11 @@ from bert_my.cli import flags
 from bert_my.data.errors import InputError
 
 NEEDED = [
-    *("program", "--task_name=info", "--output_dir=o"),
-    *("--bert_config_file=b", "--vocab_file=v"),
+    "program",
+    "--task_name=info",
+    "--output_dir=o",
+    "--bert_config_file=b",
+    "--vocab_file=v",
 ]
 
 
@@ -64,8 +67,13 @@ def test_values_in_range_are_accepted(flag, text, value):
 def test_options_are_off_by_default():
     config = parse()
     for name in (
-        *("freeze", "head_learning_rate", "adversarial", "evaluate_every", "keep_best"),
-        *("class_weights", "pos_weight"),
+        "freeze",
+        "head_learning_rate",
+        "adversarial",
+        "evaluate_every",
+        "keep_best",
+        "class_weights",
+        "pos_weight",
     ):
         assert getattr(config, name) is None
     for name in ("ema_decay", "early_stop_patience", "focal_gamma", "label_smoothing"):

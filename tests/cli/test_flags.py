@@ -6,9 +6,13 @@ from bert_my.cli import flags
 from bert_my.data.errors import InputError
 
 NEEDED = [
-    *("program", "--task_name=info", "--do_train=true", "--data_dir=d"),
+    "program",
+    "--task_name=info",
+    "--do_train=true",
+    "--data_dir=d",
     "--output_dir=o",
-    *("--bert_config_file=b", "--vocab_file=v"),
+    "--bert_config_file=b",
+    "--vocab_file=v",
 ]
 
 

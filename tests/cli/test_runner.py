@@ -23,8 +23,19 @@ def test_everything_in_one_run(tiny_model, titles, tmp_path):
     results = (output_dir / "eval_results.txt").read_text().splitlines()
     keys = [line.split(" = ")[0] for line in results]
     assert keys == [
-        *("auc", "average_precision", "eval_accuracy", "eval_loss", "f1", "f1_macro"),
-        *("f1_micro", "global_step", "log_loss", "loss", "mcc", "precision", "recall"),
+        "auc",
+        "average_precision",
+        "eval_accuracy",
+        "eval_loss",
+        "f1",
+        "f1_macro",
+        "f1_micro",
+        "global_step",
+        "log_loss",
+        "loss",
+        "mcc",
+        "precision",
+        "recall",
     ]
     as_json = helpers.read_json(output_dir / "eval_results.json")
     assert as_json["global_step"] == 4  # 26 rows in batches of 2 x 4
@@ -154,7 +165,10 @@ def test_checkpoint_that_does_not_fit(tiny_model, titles, tmp_path):
     wide = helpers.write_tiny_model(tmp_path / "wide", intermediate_size=41)
     helpers.run(helpers.command(wide, titles, tmp_path / "wide_out", "do_train"))
     argv = helpers.command(
-        *(tiny_model, titles, tmp_path / "out", "do_train"),
+        tiny_model,
+        titles,
+        tmp_path / "out",
+        "do_train",
         init_checkpoint=tmp_path / "wide_out" / "model.ckpt-7",
     )
     with pytest.raises(InputError, match=r"intermediate/dense/\w+ has shape \[.*41\]"):
@@ -219,8 +233,13 @@ def test_main_turns_wrong_input_into_an_exit(capsys):
     with pytest.raises(SystemExit, match=r"error: --task_name=nothing"):
         runner.main(
             argv=[
-                *("program", "--task_name=nothing", "--do_train", "--data_dir=d"),
-                *("--output_dir=o", "--bert_config_file=b", "--vocab_file=v"),
+                "program",
+                "--task_name=nothing",
+                "--do_train",
+                "--data_dir=d",
+                "--output_dir=o",
+                "--bert_config_file=b",
+                "--vocab_file=v",
             ]
         )
 
@@ -229,7 +248,7 @@ def test_defaults_of_the_task_hold_unless_given(
     tiny_model, titles, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(info.InfoTask, "defaults", {"train_batch_size": 13, "seed": 5})
-    argv = helpers.command(*(tiny_model, titles, tmp_path / "out", "do_train"), seed=6)
+    argv = helpers.command(tiny_model, titles, tmp_path / "out", "do_train", seed=6)
     runner.main(argv=[flag for flag in argv if "train_batch_size" not in flag])
     config = helpers.read_json(tmp_path / "out" / "run_config.json")
     assert (config["train_batch_size"], config["seed"]) == (13, 6)

@@ -252,8 +252,14 @@ def run_script(*words):
 
 def test_the_script_shows_the_table_and_fails_with_a_run(command, tmp_path):
     process = run_script(
-        *("--seeds=2", "--grid", "weight_decay=0.25", "--metric", "eval_loss"),
-        *("--", *command, "--at=crash:2"),
+        "--seeds=2",
+        "--grid",
+        "weight_decay=0.25",
+        "--metric",
+        "eval_loss",
+        "--",
+        *command,
+        "--at=crash:2",
     )
     assert process.returncode == 1
     table = (tmp_path / "out" / "sweep.txt").read_text(encoding="utf-8")

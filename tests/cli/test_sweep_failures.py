@@ -72,7 +72,8 @@ def test_without_a_reason_each_log_is_shown():
     failures = sweep_failures.Failures()
     for name in ("a", "b"):
         assert describe(failures, name, ["Killed"], -9) == [
-            *(f"Exit code -9; the end of {name}.txt:", "| Killed"),
+            f"Exit code -9; the end of {name}.txt:",
+            "| Killed",
         ]
 
 

@@ -26,10 +26,12 @@ def test_wrong_seeds_are_named(text):
 
 def test_values_of_a_grid_stay_as_typed():
     assert sweep_plan.parse_grid("weight_decay=0, 0.10,1E-3") == (
-        *("weight_decay", ["0", "0.10", "1E-3"]),
+        "weight_decay",
+        ["0", "0.10", "1E-3"],
     )
     assert sweep_plan.parse_grid("class_weights=1,1;1,5") == (
-        *("class_weights", ["1,1", "1,5"]),
+        "class_weights",
+        ["1,1", "1,5"],
     )
     assert sweep_plan.parse_grid("pair=a=b,c;") == ("pair", ["a=b,c"])
 
@@ -82,7 +84,10 @@ def test_two_grids_of_one_setting_are_refused():
 
 def test_runs_are_the_product_of_grids_and_seeds():
     made = plan(
-        *("run.py", "--do_train", "--output_dir=out", "--cache_dir=c"),
+        "run.py",
+        "--do_train",
+        "--output_dir=out",
+        "--cache_dir=c",
         grids=["weight_decay=0,0.1", "head=cls,mean"],
         seeds="2,5",
     )
@@ -100,8 +105,14 @@ def test_runs_are_the_product_of_grids_and_seeds():
     assert last.setting == (("weight_decay", "0.1"), ("head", "mean"))
     assert last.folder == "out/weight_decay=0.1,head=mean/seed-5"
     assert last.command == [
-        *("python3", "run.py", "--do_train", "--cache_dir=c", "--weight_decay=0.1"),
-        *("--head=mean", "--seed=5", f"--output_dir={last.folder}"),
+        "python3",
+        "run.py",
+        "--do_train",
+        "--cache_dir=c",
+        "--weight_decay=0.1",
+        "--head=mean",
+        "--seed=5",
+        f"--output_dir={last.folder}",
     ]
 
 
@@ -116,21 +127,44 @@ def test_without_a_grid_there_are_repeats_with_a_shared_cache():
 def test_a_grid_of_caches_gets_no_other():
     (run,) = plan("--output_dir=o", grids=["cache_dir=mine"]).runs
     assert [word for word in run.command if "cache" in word] == [
-        *("--cache_dir=mine", "--output_dir=o/cache_dir=mine/seed-1"),
+        "--cache_dir=mine",
+        "--output_dir=o/cache_dir=mine/seed-1",
     ]
 
 
 def test_all_forms_of_a_flag_are_dropped():
     kept = sweep_plan.without_flags(
         [
-            *("python", "-u", "run.py", "--seed=1", "-seed=2", "--seed", "3", "-seed"),
-            *("-4", "--do_train", "--lower", "--nolower", "-nolower", "--lower=true"),
-            *("--seeds=5", "--x", "seed", "--nothing", "--seed="),
+            "python",
+            "-u",
+            "run.py",
+            "--seed=1",
+            "-seed=2",
+            "--seed",
+            "3",
+            "-seed",
+            "-4",
+            "--do_train",
+            "--lower",
+            "--nolower",
+            "-nolower",
+            "--lower=true",
+            "--seeds=5",
+            "--x",
+            "seed",
+            "--nothing",
+            "--seed=",
         ],
         ["seed", "lower"],
     )
     assert kept == [
-        *("python", "-u", "run.py", "--do_train", "--seeds=5", "--x", "seed"),
+        "python",
+        "-u",
+        "run.py",
+        "--do_train",
+        "--seeds=5",
+        "--x",
+        "seed",
         "--nothing",
     ]
 

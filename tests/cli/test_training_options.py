@@ -42,9 +42,16 @@ def best_run(folder, model_dir, data_dir):
         patch.setattr(metrics, "is_better", lambda name, value, best: best is None)
         helpers.run(
             helpers.command(
-                *(model_dir, data_dir, folder / "best_run", *ALL_JOBS),
-                **{"n_gpus": 2, "train_batch_size": 3, "learning_rate": 1e-2},
-                **{"evaluate_every": 2, "keep_best": "auto", "ema_decay": 0.5},
+                model_dir,
+                data_dir,
+                folder / "best_run",
+                *ALL_JOBS,
+                n_gpus=2,
+                train_batch_size=3,
+                learning_rate=1e-2,
+                evaluate_every=2,
+                keep_best="auto",
+                ema_decay=0.5,
             )
         )
     return folder / "best_run"
@@ -127,7 +134,11 @@ def refused(model_dir, data_dir, old_run):
 
     def run(message, **settings):
         argv = helpers.command(
-            *(model_dir, data_dir, old_run, "do_train", "do_eval"),
+            model_dir,
+            data_dir,
+            old_run,
+            "do_train",
+            "do_eval",
             more={"overwrite_output_dir": "true", **settings},
         )
         with pytest.raises(InputError, match=message):
@@ -167,9 +178,11 @@ def test_flags_that_need_a_dev_file_are_named(refused, tmp_path, data_dir):
     shutil.copy(str(data_dir / "train.csv"), str(tmp_path / "train.csv"))
     message = "--keep_best, --early_stop_patience needs a dev file .* or --dev_file"
     refused(
-        *(message,),
-        **{"keep_best": "auto", "early_stop_patience": 1, "do_eval": "false"},
-        **{"data_dir": tmp_path},
+        message,
+        keep_best="auto",
+        early_stop_patience=1,
+        do_eval="false",
+        data_dir=tmp_path,
     )
 
 
@@ -185,7 +198,11 @@ def test_overwriting_deletes_the_run_and_nothing_else(
     with caplog.at_level(logging.INFO, logger="bert_my"):
         helpers.run(
             helpers.command(
-                *(model_dir, data_dir, old_run, "do_train", "overwrite_output_dir"),
+                model_dir,
+                data_dir,
+                old_run,
+                "do_train",
+                "overwrite_output_dir",
                 train_batch_size=13,
             )
         )
@@ -228,7 +245,11 @@ def test_overwriting_needs_do_train(old_run, model_dir, data_dir):
 
 def test_model_folder_as_output_folder_can_be_overwritten(tmp_path):
     argv = helpers.command(
-        *(tmp_path, tmp_path, tmp_path, "do_train", "overwrite_output_dir"),
+        tmp_path,
+        tmp_path,
+        tmp_path,
+        "do_train",
+        "overwrite_output_dir",
         init_checkpoint=tmp_path / "bert_model.ckpt",
     )
     (tmp_path / "bert_model.ckpt.index").write_text("")
@@ -240,8 +261,13 @@ def test_number_of_examples(tmp_path, model_dir, data_dir):
     shutil.copy(str(data_dir / "train.csv"), str(tmp_path / "train.csv"))
     helpers.run(
         helpers.command(
-            *(model_dir, tmp_path, tmp_path / "out", "do_train", "do_predict"),
-            **{"num_dev_examples": 5, "max_train_examples": 9},
+            model_dir,
+            tmp_path,
+            tmp_path / "out",
+            "do_train",
+            "do_predict",
+            num_dev_examples=5,
+            max_train_examples=9,
         )
     )
     # 9 rows in steps of 4.
@@ -282,7 +308,10 @@ def first_loss(folder, calm_model, data_dir):
             raise Stopped
 
         argv = helpers.command(
-            *(calm_model, data_dir, folder / "losses", "do_train"),
+            calm_model,
+            data_dir,
+            folder / "losses",
+            "do_train",
             **{"train_batch_size": 13, "n_gpus": 2, **settings},
         )
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
@@ -299,7 +328,10 @@ def likelihoods(folder, calm_model, data_dir, first_loss):
     first_loss()
     helpers.run(
         helpers.command(
-            *(calm_model, data_dir, folder / "initial", "do_predict"),
+            calm_model,
+            data_dir,
+            folder / "initial",
+            "do_predict",
             dev_file=data_dir / "train.csv",
             init_checkpoint=folder / "initial.ckpt",
         )
@@ -330,7 +362,11 @@ def test_deterministic_runs_are_the_same_bit_by_bit(tmp_path, model_dir, data_di
     """With dropout and two towers, each in a process of its own."""
     for name in ("first", "second"):
         argv = helpers.command(
-            *(model_dir, data_dir, tmp_path / name, "do_train", "deterministic"),
+            model_dir,
+            data_dir,
+            tmp_path / name,
+            "do_train",
+            "deterministic",
             n_gpus=2,
         )
         helpers.run_script("run_classifier_mgpu.py", argv)

@@ -53,7 +53,7 @@ class Bench:
         dev = None
         if evaluate_every:
             dev_settings = dev_evaluation.DevSettings(
-                *(str(folder), evaluate_every, keep_best, patience, metrics.is_better)
+                str(folder), evaluate_every, keep_best, patience, metrics.is_better
             )
             dev = (self.dev_records, dev_settings, self.eval_settings(num_towers))
         training.train(self.task, self.train_records, settings, dev)
@@ -62,8 +62,11 @@ class Bench:
     def evaluate(self, checkpoint):
         """Returns the scores of a checkpoint, in a graph of its own."""
         return evaluation.evaluate(
-            *(self.task, self.dev_records, self.task.read_examples(base.DEV)),
-            *(self.eval_settings(checkpoint=str(checkpoint)), str(self.folder)),
+            self.task,
+            self.dev_records,
+            self.task.read_examples(base.DEV),
+            self.eval_settings(checkpoint=str(checkpoint)),
+            str(self.folder),
         )
 
 
@@ -94,8 +97,11 @@ def evaluated(bench):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tf.train.Saver, "save", save_and_look)
         bench.train(
-            *(folder.name, "2", "eval_loss"),
-            **{"ema_decay": 0.5, "save_checkpoints_steps": 2},
+            folder.name,
+            "2",
+            "eval_loss",
+            ema_decay=0.5,
+            save_checkpoints_steps=2,
         )
     return folder, written
 
@@ -136,7 +142,10 @@ def test_no_checkpoint_is_ahead_of_what_is_written_of_its_step(evaluated):
     _, written = evaluated
     assert written == [
         (0, 0, []),
-        *[(2, 2, [2]), (4, 4, [2, 4]), (6, 6, [2, 4, 6]), (7, 7, [2, 4, 6, 7])],
+        (2, 2, [2]),
+        (4, 4, [2, 4]),
+        (6, 6, [2, 4, 6]),
+        (7, 7, [2, 4, 6, 7]),
     ]
 
 
@@ -193,7 +202,13 @@ def test_patience_and_what_was_best_survive_a_resume(bench, scripted, caplog):
     assert best_step(folder) == 6
     values = [(step, e["auc"]) for step, e in entries_of(folder).items()]
     assert values == [
-        *[(1, 0.5), (2, 0.7), (3, 0.6), (4, 0.7), (5, 0.65), (6, 0.8), (7, None)]
+        (1, 0.5),
+        (2, 0.7),
+        (3, 0.6),
+        (4, 0.7),
+        (5, 0.65),
+        (6, 0.8),
+        (7, None),
     ]
 
 
@@ -201,9 +216,7 @@ def test_best_weights_after_the_last_checkpoint_do_not_count(bench, scripted):
     """A run that is killed forgets the weights of steps that it does once more."""
 
     def train():
-        return bench.train(
-            *("killed", "1", "auc"), num_towers=1, save_checkpoints_steps=4
-        )
+        return bench.train("killed", "1", "auc", num_towers=1, save_checkpoints_steps=4)
 
     scripted([0.5, 0.6, 0.55, 0.5, 0.52, 0.9, None])
     with pytest.raises(Killed):
@@ -225,10 +238,15 @@ def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeyp
 
     def train(name):
         return bench.train(
-            *(name, "2", "eval_loss"),
+            name,
+            "2",
+            "eval_loss",
             num_towers=1,
-            **{"freeze": "embeddings", "layer_lr_decay": 0.5, "ema_decay": 0.5},
-            **{"adversarial": "fgm", "save_checkpoints_steps": 3},
+            freeze="embeddings",
+            layer_lr_decay=0.5,
+            ema_decay=0.5,
+            adversarial="fgm",
+            save_checkpoints_steps=3,
         )
 
     whole = train("whole")

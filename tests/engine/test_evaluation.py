@@ -66,7 +66,10 @@ def test_every_batch_size_and_tower_count_gives_the_same_rows(
 def test_scores_equal_those_of_the_rows(task, checkpoint, tmp_path):
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
     scores = evaluation.evaluate(
-        *(task, records, task.read_examples(base.DEV), settings(checkpoint)),
+        task,
+        records,
+        task.read_examples(base.DEV),
+        settings(checkpoint),
         str(tmp_path),
     )
     rows = probabilities(task, records, settings(checkpoint))

@@ -212,6 +212,7 @@ def test_activations_keep_their_meaning(tmp_path, theirs, ours, back):
     assert helpers.read_json(tf_folder / "bert_config.json")["hidden_act"] == ours
     hf_checkpoints.to_hf(
         *(str(tf_folder / name) for name in ("bert_model.ckpt", "bert_config.json")),
-        *(str(tf_folder / "vocab.txt"), str(tmp_path / "back")),
+        str(tf_folder / "vocab.txt"),
+        str(tmp_path / "back"),
     )
     assert helpers.read_json(tmp_path / "back" / "config.json")["hidden_act"] == back

@@ -19,7 +19,9 @@ def test_training_history_has_a_line_for_each_step(path):
     log.add(2, 123456789.0, 1e-5, 1234.567)
     log.close()
     assert helpers.read_lines(path) == [
-        *(HEADER, "1,0.693147,2e-05,", "2,1.23457e+08,1e-05,1234.6")
+        HEADER,
+        "1,0.693147,2e-05,",
+        "2,1.23457e+08,1e-05,1234.6",
     ]
 
 

@@ -110,8 +110,13 @@ def test_killed_run_is_resumed(tiny_model, titles, tmp_path):
 
     def argv(output_dir):
         return helpers.command(
-            *(tiny_model, titles, output_dir, "do_train"),
-            **{"num_train_epochs": 60, "n_gpus": 2, "save_checkpoints_steps": 20},
+            tiny_model,
+            titles,
+            output_dir,
+            "do_train",
+            num_train_epochs=60,
+            n_gpus=2,
+            save_checkpoints_steps=20,
         )
 
     script = "bert_my/run_classifier_lr.py"

@@ -6,8 +6,16 @@ import json
 import numpy as np
 
 CHINESE = (
-    *("体育", "财经", "房产", "家居", "教育"),
-    *("科技", "时尚", "时政", "游戏", "娱乐"),
+    "体育",
+    "财经",
+    "房产",
+    "家居",
+    "教育",
+    "科技",
+    "时尚",
+    "时政",
+    "游戏",
+    "娱乐",
 )
 TEXTS = ("国足1:0赢了比赛 <b>&", "How the\tcat sleeps", '他说:"好"\n第二行', "a" * 300)
 
@@ -65,8 +73,12 @@ def write_classification(folder, labels, targets, probabilities):
     columns = ["index", "guid", "text_a", "label", "predicted_label"]
     rows = [
         [
-            *(index, f"dev-{index}", f"{TEXTS[index % len(TEXTS)]} no. {index}"),
-            *(labels[target], labels[int(np.argmax(row))], *map(float, row)),
+            index,
+            f"dev-{index}",
+            f"{TEXTS[index % len(TEXTS)]} no. {index}",
+            labels[target],
+            labels[int(np.argmax(row))],
+            *map(float, row),
         ]
         for index, (target, row) in enumerate(zip(targets, probabilities))
     ]

@@ -26,12 +26,20 @@ MULTI_PROBABILITIES = np.array(
 )
 
 SINGLE_LABEL = (
-    *(metrics.accuracy, metrics.precision_recall_f1, metrics.f1_averages),
-    *(metrics.auc, metrics.average_precision, metrics.log_loss, metrics.mcc),
+    metrics.accuracy,
+    metrics.precision_recall_f1,
+    metrics.f1_averages,
+    metrics.auc,
+    metrics.average_precision,
+    metrics.log_loss,
+    metrics.mcc,
 )
 MULTI_LABEL = (
-    *(metrics.multilabel_accuracy, metrics.multilabel_f1, metrics.multilabel_auc),
-    *(metrics.multilabel_average_precision, metrics.multilabel_log_loss),
+    metrics.multilabel_accuracy,
+    metrics.multilabel_f1,
+    metrics.multilabel_auc,
+    metrics.multilabel_average_precision,
+    metrics.multilabel_log_loss,
 )
 REGRESSION = (metrics.correlations, metrics.errors)
 

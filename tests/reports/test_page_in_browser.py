@@ -31,10 +31,19 @@ PROBE = """<script>addEventListener("load", () => {
 def browse(tmp_path, path, *options):
     """Runs the browser on a file; returns its output."""
     command = [
-        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-        *("--no-first-run", "--disable-background-networking", "--disable-sync"),
-        *("--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}"),
-        *("--hide-scrollbars", *options, path.as_uri()),
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-sync",
+        "--disable-component-update",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--hide-scrollbars",
+        *options,
+        path.as_uri(),
     ]
     result = subprocess.run(
         command,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bert_my.reports import curves, plots_labels, plots_scores
+from bert_my.reports import curves, plots_labels, plots_scores, plots_thresholds
 
 
 def texts(axes):
@@ -25,7 +25,7 @@ def test_a_single_label_is_one_panel():
 
 def test_thresholds_that_reach_an_accuracy_are_marked():
     found = curves.Kept(*np.array([[0.25, 0.5, 0.75], [1, 0.5, 0.125], [0.5, 0.95, 1]]))
-    (axes,) = plots_scores.kept(found).axes
+    (axes,) = plots_thresholds.kept(found).axes
     assert texts(axes)[2:] == [
         "95% right from 0.5000 on: 50.0% kept",
         "99% right from 0.7500 on: 12.5% kept",
@@ -34,7 +34,7 @@ def test_thresholds_that_reach_an_accuracy_are_marked():
 
 def test_an_accuracy_that_is_never_reached_is_not_marked():
     found = curves.Kept(*np.array([[0.25, 0.5], [1, 0.5], [0.25, 0.5]]))
-    (axes,) = plots_scores.kept(found).axes
+    (axes,) = plots_thresholds.kept(found).axes
     assert texts(axes) == ["share of rows kept", "accuracy of those"]
 
 

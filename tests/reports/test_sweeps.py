@@ -138,13 +138,32 @@ def test_csv_files_hold_every_metric_and_run(tmp_path):
     sweeps.write(str(tmp_path), RUNS, requested=["f1"])
     header, *lines = lines_of(tmp_path / "sweep.csv")
     assert header == [
-        *("head", "num_finished", "num_planned", "is_best", "eval_loss_mean"),
-        *("eval_loss_min", "eval_loss_std", "eval_loss_num_values"),
-        *("f1_mean", "f1_max", "f1_std", "f1_num_values"),
+        "head",
+        "num_finished",
+        "num_planned",
+        "is_best",
+        "eval_loss_mean",
+        "eval_loss_min",
+        "eval_loss_std",
+        "eval_loss_num_values",
+        "f1_mean",
+        "f1_max",
+        "f1_std",
+        "f1_num_values",
     ]
     assert lines[1] == [
-        *("mean", "2", "3", "1", "3.0", "2.0", str(2**0.5), "2"),
-        *("0.04", "0.04", "", "1"),
+        "mean",
+        "2",
+        "3",
+        "1",
+        "3.0",
+        "2.0",
+        str(2**0.5),
+        "2",
+        "0.04",
+        "0.04",
+        "",
+        "1",
     ]
     assert lines[2] == ["max", "0", "1", "0", "", "", "", "0", "", "", "", "0"]
     header, *lines = lines_of(tmp_path / "sweep_runs.csv")

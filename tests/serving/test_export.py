@@ -106,7 +106,11 @@ def other_python():
 def test_the_other_tensorflow_loads_it(tiny_model, titles, trained, tmp_path):
     """Exported on the other TensorFlow, loaded on this one; the tests run on both."""
     argv = helpers.command(
-        *(tiny_model, titles, tmp_path / "other", "do_predict", "save_for_serving"),
+        tiny_model,
+        titles,
+        tmp_path / "other",
+        "do_predict",
+        "save_for_serving",
         init_checkpoint=tf.train.latest_checkpoint(str(trained)),
     )
     helpers.run_script("bert_my/run_classifier_lr.py", argv, python=other_python())

@@ -11,10 +11,25 @@ from tests import helpers
 
 PAIR = [("好吗", "不好", "1"), ("来了", "去了", "0")]
 XNLI = [
-    *("language", "gold_label", "sentence1_binary_parse", "sentence2_binary_parse"),
-    *("sentence1_parse", "sentence2_parse", "sentence1", "sentence2", "promptID"),
-    *("pairID", "genre", "label1", "label2", "label3", "label4", "label5"),
-    *("sentence1_tokenized", "sentence2_tokenized", "match"),
+    "language",
+    "gold_label",
+    "sentence1_binary_parse",
+    "sentence2_binary_parse",
+    "sentence1_parse",
+    "sentence2_parse",
+    "sentence1",
+    "sentence2",
+    "promptID",
+    "pairID",
+    "genre",
+    "label1",
+    "label2",
+    "label3",
+    "label4",
+    "label5",
+    "sentence1_tokenized",
+    "sentence2_tokenized",
+    "match",
 ]
 
 

@@ -41,7 +41,9 @@ def test_layouts(make_csv_task, order, header, delimiter):
         content = table(
             *order,
             header=HEADERS.get(header),
-            **{"delimiter": delimiter, "lineterminator": end, "quoting": quoting},
+            delimiter=delimiter,
+            lineterminator=end,
+            quoting=quoting,
         )
         task = make_csv_task(train=mark + content)
         assert read(task) == EXPECTED
@@ -227,5 +229,5 @@ def test_trains_evaluates_predicts_and_exports(
     )
     helpers.write_rows(folder / "test.tsv", [[text] for text in texts[:7]])
     helpers.check_task(
-        *("csv", one_layer_model, folder, tmp_path / "out", 7), num_dev_examples=3
+        "csv", one_layer_model, folder, tmp_path / "out", 7, num_dev_examples=3
     )

@@ -6,13 +6,27 @@ from bert_my.data.errors import InputError
 from bert_my.tasks import base
 
 MNLI = [
-    *("index", "promptID", "pairID", "genre", "sentence1_binary_parse"),
-    *("sentence2_binary_parse", "sentence1_parse", "sentence2_parse"),
-    *("sentence1", "sentence2"),
+    "index",
+    "promptID",
+    "pairID",
+    "genre",
+    "sentence1_binary_parse",
+    "sentence2_binary_parse",
+    "sentence1_parse",
+    "sentence2_parse",
+    "sentence1",
+    "sentence2",
 ]
 STSB = [
-    *("index", "genre", "filename", "year", "old_index", "source1", "source2"),
-    *("sentence1", "sentence2"),
+    "index",
+    "genre",
+    "filename",
+    "year",
+    "old_index",
+    "source1",
+    "source2",
+    "sentence1",
+    "sentence2",
 ]
 QQP = ["id", "qid1", "qid2", "question1", "question2", "is_duplicate"]
 PARSES = ["( a b )", "( c )", "(ROOT a b)", "(ROOT c)"]
@@ -36,36 +50,52 @@ FILES = {
         "0",
     ),
     "mrpc": (
-        *(["\ufeffQuality", *MRPC], ["1", "702876", "702977", "A b.", '"c']),
-        *(["\ufeffindex", *MRPC], ["7", "1089874", "1089925", "A b.", '"c'], "1"),
+        ["\ufeffQuality", *MRPC],
+        ["1", "702876", "702977", "A b.", '"c'],
+        ["\ufeffindex", *MRPC],
+        ["7", "1089874", "1089925", "A b.", '"c'],
+        "1",
     ),
     "qqp": (
-        *(QQP, ["7", "213221", "213222", "A b.", '"c', "0"]),
-        *(["id", "question1", "question2"], ["7", "A b.", '"c'], "0"),
+        QQP,
+        ["7", "213221", "213222", "A b.", '"c', "0"],
+        ["id", "question1", "question2"],
+        ["7", "A b.", '"c'],
+        "0",
     ),
     "mnli": (
         [*MNLI, "label1", "gold_label"],
         ["7", "31193", "31193n", "government", *PARSES, "A b.", '"c', *["neutral"] * 2],
-        *(MNLI, ["7", "31193", "31193n", "travel", *PARSES, "A b.", '"c'], "neutral"),
+        MNLI,
+        ["7", "31193", "31193n", "travel", *PARSES, "A b.", '"c'],
+        "neutral",
     ),
     "qnli": (
         ["index", "question", "sentence", "label"],
         ["7", "A b.", '"c', "not_entailment"],
-        *(["index", "question", "sentence"], ["7", "A b.", '"c'], "not_entailment"),
+        ["index", "question", "sentence"],
+        ["7", "A b.", '"c'],
+        "not_entailment",
     ),
     "rte": (
         ["index", "sentence1", "sentence2", "label"],
         ["7", "A b.", '"c', "entailment"],
-        *(["index", "sentence1", "sentence2"], ["7", "A b.", '"c'], "entailment"),
+        ["index", "sentence1", "sentence2"],
+        ["7", "A b.", '"c'],
+        "entailment",
     ),
     "wnli": (
-        *(["index", "sentence1", "sentence2", "label"], ["7", "A b.", '"c', "1"]),
-        *(["index", "sentence1", "sentence2"], ["7", "A b.", '"c'], "1"),
+        ["index", "sentence1", "sentence2", "label"],
+        ["7", "A b.", '"c', "1"],
+        ["index", "sentence1", "sentence2"],
+        ["7", "A b.", '"c'],
+        "1",
     ),
     "stsb": (
         [*STSB, "score"],
-        *[["7", "main", "MSR", "2012", "0001", "none", "none", "A b.", '"c', "5.000"]],
-        *(STSB, ["7", "main", "MSR", "2012", "0001", "none", "none", "A b.", '"c']),
+        ["7", "main", "MSR", "2012", "0001", "none", "none", "A b.", '"c', "5.000"],
+        STSB,
+        ["7", "main", "MSR", "2012", "0001", "none", "none", "A b.", '"c'],
         "5.000",
     ),
 }
@@ -141,7 +171,10 @@ def test_no_row_of_a_test_file_is_left_out(make_named_task):
 @pytest.mark.parametrize(
     ("name", "metric"),
     [
-        *[("cola", "mcc"), ("mrpc", "f1"), ("qqp", "f1"), ("stsb", "pearson")],
+        ("cola", "mcc"),
+        ("mrpc", "f1"),
+        ("qqp", "f1"),
+        ("stsb", "pearson"),
         *[(name, "eval_accuracy") for name in ("mnli", "mnli-mm", "qnli", "rte")],
     ],
 )

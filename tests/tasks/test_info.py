@@ -144,8 +144,13 @@ def test_predictions_are_formatted(make_task):
         "predictions.tsv": [4, "g", "a\tb", "0", "1", "0.25", "0.75"],
     }
     assert task.prediction_headers["predictions.tsv"] == [
-        *["index", "guid", "text_a", "label", "predicted_label"],
-        *["probability_0", "probability_1"],
+        "index",
+        "guid",
+        "text_a",
+        "label",
+        "predicted_label",
+        "probability_0",
+        "probability_1",
     ]
 
 

@@ -35,7 +35,8 @@ def make_sentences(lengths, seed=3):
         Sentence(
             tuple(rng.choices(TOKENS, k=length)),
             tuple(rng.choices(TAGS, k=length)),
-            *(f"dev-{index}", 0),
+            f"dev-{index}",
+            0,
         )
         for index, length in enumerate(lengths)
     ]

@@ -179,6 +179,9 @@ def test_tags_that_are_only_completed_need_no_weight(settings):
     assert found.class_weights[::2] == pytest.approx((3 / (2 * 1), 3 / (2 * 2)))
     with pytest.raises(InputError, match=r"no train example, .* has the label I-Y"):
         settings(
-            *("ner", train),
-            **{"labels": "B-X,O,I-Y", "class_weights": "auto", "objective": "token"},
+            "ner",
+            train,
+            labels="B-X,O,I-Y",
+            class_weights="auto",
+            objective="token",
         )

@@ -229,7 +229,7 @@ def test_some_of_the_label_columns(read):
     assert read(TOXIC, "csv", **flags) == [[0, 1], [1, 0]]
     assert read(
         "toxic,obscene,text\n0,1,a\n1,0,b\n", "csv", labels="toxic,obscene"
-    ) == [*([0, 1], [1, 0])]
+    ) == [[0, 1], [1, 0]]
 
 
 def test_label_columns_of_json_lines(read):
@@ -243,9 +243,7 @@ def test_label_columns_of_json_lines(read):
 
 def test_a_test_file_may_lack_the_label_columns(make_named_task):
     test = "comment_text,id\nthe tree,9\n"
-    task = make_named_task(
-        *("mlabel", "csv"), **{"train": TOXIC, "test": test, "num_labels": 3}
-    )
+    task = make_named_task("mlabel", "csv", train=TOXIC, test=test, num_labels=3)
     expected = [("the tree", None, None, "9")]
     assert [each[:4] for each in task.read_examples(base.TEST)] == expected
     saved = json.loads(json.dumps(task.description))
@@ -320,7 +318,11 @@ def test_label_columns_train_evaluate_predict_and_export(one_layer_model, tmp_pa
     helpers.write_rows(tmp_path / "data" / "dev.tsv", rows[:6])
     helpers.write_rows(tmp_path / "data" / "test.tsv", [row[:2] for row in rows[:5]])
     helpers.check_task(
-        *("mlabel", one_layer_model, tmp_path / "data", tmp_path / "out", 4),
+        "mlabel",
+        one_layer_model,
+        tmp_path / "data",
+        tmp_path / "out",
+        4,
         num_labels=3,
     )
 
@@ -331,7 +333,11 @@ def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):
     helpers.write_rows(tmp_path / "data" / "train.tsv", rows)
     helpers.write_rows(tmp_path / "data" / "dev.tsv", rows[:5])
     helpers.check_task(
-        *("mlabel", one_layer_model, tmp_path / "data", tmp_path / "out", 5),
+        "mlabel",
+        one_layer_model,
+        tmp_path / "data",
+        tmp_path / "out",
+        5,
         num_labels=3,
     )
 

@@ -62,7 +62,8 @@ def assert_loss(outputs, weighted_sum, weight):
 def softmax_loss(**options):
     return run(
         objectives.Softmax(NUM_LABELS, 0.0, LossSettings(**options)),
-        *(LOGITS, LABELS),
+        LOGITS,
+        LABELS,
         is_training=True,
     )
 

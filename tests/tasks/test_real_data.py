@@ -49,7 +49,9 @@ FOUND_OUT = [
 
 def make_task(tiny_model, name, folder, **options):
     return helpers.make_task(
-        *(tiny_model, helpers.SHARED_DATA / folder, name),
+        tiny_model,
+        helpers.SHARED_DATA / folder,
+        name,
         options=base.TaskOptions(**options),
     )
 

@@ -78,8 +78,11 @@ def test_what_is_no_number_is_named(make_named_task, content, message):
 def test_flags_name_the_columns(make_named_task):
     content = "shown,headline,rate\n12,the cat,0.5\n13,a dog,0.25\n"
     task = make_named_task(
-        *("regression", "csv"),
-        **{"train": content, "text_column": "headline", "label_column": "rate"},
+        "regression",
+        "csv",
+        train=content,
+        text_column="headline",
+        label_column="rate",
     )
     examples = task.read_examples(base.TRAIN)
     found = [(each.text_a, each.text_b, each.label) for each in examples]

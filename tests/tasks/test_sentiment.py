@@ -74,6 +74,10 @@ def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):
     helpers.write_rows(tmp_path / "data" / "train.tsv", rows)
     helpers.write_rows(tmp_path / "data" / "dev.tsv", rows[:4])
     helpers.check_task(
-        *("sentiment", one_layer_model, tmp_path / "data", tmp_path / "out", 4),
+        "sentiment",
+        one_layer_model,
+        tmp_path / "data",
+        tmp_path / "out",
+        4,
         labels="Y,N,M",
     )
