@@ -17,8 +17,9 @@ import tokenization
 from bert_my.cli import flags, runner
 from bert_my.data import record_cache
 from bert_my.engine import devices, training
-from bert_my.serving import predictor
+from bert_my.serving import export, predictor
 from bert_my.tasks import base
+from bert_my.tasks.options import TaskOptions
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -177,12 +178,12 @@ def check_task(name, model_dir, data_dir, output_dir, num_rows, **options):
       model_dir, data_dir: folders of a tiny model and of a small data set.
       output_dir: folder to make.
       num_rows: of the file that is predicted: the lines of predict.txt.
-      **options: fields of `base.TaskOptions`, given as flags.
+      **options: fields of `TaskOptions`, given as flags.
     """
     jobs = ("do_train", "do_eval", "do_predict", "save_for_serving")
     flag_values = {"task_name": name, "n_gpus": 2, "predict_batch_size": 3, **options}
     run(command(model_dir, data_dir, output_dir, *jobs, **flag_values))
-    task = make_task(model_dir, data_dir, name, options=base.TaskOptions(**options))
+    task = make_task(model_dir, data_dir, name, options=TaskOptions(**options))
     scores = read_json(output_dir / "eval_results.json")
     assert np.isfinite(scores["eval_loss"])
     assert task.metric_names <= set(scores)
@@ -208,6 +209,8 @@ def check_export(task, output_dir):
             rows.append({name: values[0] for name, values in outputs.items()})
     lines = task.format_predictions(iter([example]), iter(rows))
     found = [line["predictions.tsv"] for line in lines if "predictions.tsv" in line]
+    with predictor.Predictor(str(folder), export.WITH_LABEL_IDS) as labeled:
+        assert set(labeled.inputs) == {*model.inputs, "label_ids"}
     header, *expected = read_table(output_dir / "predictions.tsv")
     assert found
     for cells, expected_cells in zip(found, expected):

@@ -51,12 +51,12 @@ def export(task, checkpoint, vocab_file, output_dir):
 
 def _write_saved_model(task, checkpoint, path):
     with tf.Graph().as_default() as graph:
-        placeholders = {spec.name: _placeholder(spec) for spec in task.feature_specs}
         inputs = {
-            spec.name: placeholders[spec.name]
+            spec.name: _placeholder(spec)
             for spec in task.feature_specs
             if spec.is_input
         }
+        label_spec = task.objective.label_spec
         predictions = task.build(inputs, is_training=False).predictions
         # Named after their keys, so that tools which show node names make sense.
         outputs = {
@@ -78,7 +78,7 @@ def _write_saved_model(task, checkpoint, path):
                         tf.saved_model.predict_signature_def(inputs, outputs)
                     ),
                     WITH_LABEL_IDS: tf.saved_model.predict_signature_def(
-                        placeholders, outputs
+                        {**inputs, label_spec.name: _placeholder(label_spec)}, outputs
                     ),
                 },
                 saver=saver,
