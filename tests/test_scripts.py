@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from bert_my.tasks import base
+from bert_my.tasks.options import TaskOptions
 from tests import helpers
 
 SCRIPTS = {
@@ -31,6 +31,6 @@ def test_script(tiny_model, name):
     found = arguments(name)
     assert (found.pop("task_name"), found.get("head")) == SCRIPTS[name]
     task = helpers.make_task(
-        tiny_model, None, SCRIPTS[name][0], options=base.TaskOptions(**found)
+        tiny_model, None, SCRIPTS[name][0], options=TaskOptions(**found)
     )
     assert task.represent.__name__ == (found.get("head") or task.default_head)

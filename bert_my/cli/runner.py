@@ -24,6 +24,7 @@ from bert_my.engine import (
 from bert_my.reports import metrics, report
 from bert_my.serving import export
 from bert_my.tasks import base
+from bert_my.tasks.options import TaskOptions
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,6 @@ def run(config):
         run_folder.describe(task, config)
 
     if config.do_train:
-        task.prepare_training()
         training.train(
             task,
             records[splits["do_train"]],
@@ -222,7 +222,7 @@ def load_task(config):
         ),
         bert_config=bert_config,
         max_seq_length=config.max_seq_length,
-        options=config.select(base.TaskOptions),
+        options=config.select(TaskOptions),
         saved=run_folder.read_description(config),
     )
 

@@ -18,7 +18,7 @@ from bert_my.data.features import TEXT_SPECS
 from bert_my.data.record_cache import Source
 from bert_my.tasks import heads, loss_options
 from bert_my.tasks.objectives import OBJECTIVES, LossSettings
-from bert_my.tasks.options import TaskOptions
+from bert_my.tasks.options import TaskOptions, check_meaning
 
 TRAIN, DEV, TEST = "train", "dev", "test"
 
@@ -46,6 +46,7 @@ class Task:
     default_head: the representation that is used without `--head`.
     objectives: those that `--objective` may choose from, the default first.
     main_metric: the one that `--keep_best=auto` watches.
+    meaningless_options: names of `TaskOptions` that are refused.
     required_tokens: what the vocabulary must hold.
     files: split -> names of its file, without suffix.
     scored_targets, scored_predictions: names of the features and of the predictions
@@ -58,6 +59,7 @@ class Task:
     default_head = None
     objectives = ()
     main_metric = "eval_accuracy"
+    meaningless_options = ()
     required_tokens = ("[UNK]", "[CLS]", "[SEP]")
     files = {TRAIN: ("train",), DEV: ("dev",), TEST: ("test",)}
     scored_targets = ("label_ids",)
@@ -94,7 +96,9 @@ class Task:
         )
         self._loss_settings = None
         self._label_map = None
-        loss_options.check(self.options, self.objective_class, f"task {self.name}")
+        who = f"task {self.name}"
+        check_meaning(self.options, self.meaningless_options, who)
+        loss_options.check(self.options, self.objective_class, who)
 
     def _choose(self, flag, known, allowed):
         """Returns the piece that a flag names, or the first of those allowed."""
@@ -156,7 +160,7 @@ class Task:
 
     @property
     def objective(self):
-        """The objective, with the options of its loss if they have been read.
+        """The objective, with the options of its loss once training has been built.
 
         Its dropout is the encoder's: 0.1 in published models, as upstream has it.
         """
@@ -228,16 +232,6 @@ class Task:
         limit = self.options.max_train_examples if split == TRAIN else 0
         return itertools.islice(examples, limit or None)
 
-    def prepare_training(self):
-        """Reads what the training loss needs; to be called before the graph is built.
-
-        Raises:
-          InputError: if an option of the loss does not suit the labels.
-        """
-        self._loss_settings = loss_options.read(
-            self.options, self.objective_class, self.label_list, self.count_labels
-        )
-
     def count_labels(self):
         """Returns (number of train examples or tokens with each label, of all).
 
@@ -248,10 +242,6 @@ class Task:
     def encode_batch(self, examples):
         """Returns the `EncodedExample` of each example of a list."""
         raise NotImplementedError
-
-    def encode(self, example):
-        """Returns the `EncodedExample` of one example."""
-        return self.encode_batch([example])[0]
 
     @property
     def encoding_settings(self):
@@ -285,7 +275,14 @@ class Task:
             `is_real_example` (float32 `[batch_size]`) in training and evaluation,
             without it and without labels in an exported model.
           is_training: bool.
+
+        Raises:
+          InputError: if an option of the training loss does not suit the labels.
         """
+        if is_training and self._loss_settings is None:
+            self._loss_settings = loss_options.read(
+                self.options, self.objective_class, self.label_list, self.count_labels
+            )
         losses, predictions = heads.build(
             self.bert_config, features, is_training, self.represent, self.objective
         )

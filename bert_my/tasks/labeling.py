@@ -29,6 +29,7 @@ class LabelingTask(base.Task):
     kind = "labeling"
     objectives = ("crf", "token")
     default_head = "sequence"
+    meaningless_options = ("text_column", "text_pair_column", "label_column")
     labels = ()
     scored_targets = ("label_ids", "starts_sentence")
     scored_predictions = ("label",)

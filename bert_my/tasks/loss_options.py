@@ -13,7 +13,7 @@ def check(options, objective_class, who):
     """Raises an `InputError` for an option that the objective does not know.
 
     Args:
-      options: `base.TaskOptions`.
+      options: `TaskOptions`.
       objective_class: see `objectives`.
       who: the task's name, for the error.
     """
@@ -29,10 +29,10 @@ def check(options, objective_class, who):
 
 
 def read(options, objective_class, labels, count_labels):
-    """Returns the `LossSettings` for `base.TaskOptions`.
+    """Returns the `LossSettings` for `TaskOptions`.
 
     Args:
-      options: `base.TaskOptions`.
+      options: `TaskOptions`.
       objective_class: see `objectives`.
       labels: tuple of labels.
       count_labels: function without arguments, see `Task.count_labels`.

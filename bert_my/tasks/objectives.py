@@ -5,13 +5,11 @@ padding, continuation pieces, context) and the tag's id + 1 elsewhere. `token_ma
 1 where a token begins.
 """
 
-import math
 from typing import NamedTuple, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.data.errors import InputError
 from bert_my.data.features import FeatureSpec
 from bert_my.tasks import crf, heads
 
@@ -84,15 +82,11 @@ class Objective:
         Args:
           num_labels: int; labels are 0 to `num_labels - 1`.
           dropout_prob: dropout of the representation in training.
-          loss: `LossSettings`.
-
-        Raises:
-          InputError: naming the option of the loss that is wrong.
+          loss: `LossSettings` of training; what is not in `loss_options` is unset.
         """
         self.num_labels = num_labels
         self.dropout_prob = dropout_prob
         self.loss = loss
-        self._check_loss_settings()
 
     def build(self, representation, features, is_training):
         """Builds the layers on top of a representation.
@@ -109,33 +103,6 @@ class Objective:
           the class.
         """
         raise NotImplementedError
-
-    def _check_loss_settings(self):
-        for name, value in self.loss._asdict().items():
-            if value == getattr(PLAIN_LOSS, name):
-                continue
-            if name not in self.loss_options:
-                raise InputError(
-                    f"{name}: the loss of {type(self).__name__} has no such option; "
-                    f"its options: {', '.join(self.loss_options) or 'none'}"
-                )
-            numbers = value if isinstance(value, tuple) else (value,)
-            for number in numbers:
-                if not 0 <= number < math.inf:
-                    raise InputError(f"{name}: {number} is not a number from 0 on")
-            counts = {
-                "class_weights": (self.num_labels,),
-                "pos_weight": (1, self.num_labels),
-            }.get(name, (1,))
-            if len(numbers) not in counts:
-                raise InputError(
-                    f"{name}: {len(numbers)} numbers for {self.num_labels} labels"
-                )
-        if self.loss.label_smoothing >= 1.0:
-            raise InputError(
-                f"label_smoothing: {self.loss.label_smoothing} leaves nothing of the "
-                "labels; it must be less than 1"
-            )
 
     def _project(self, representation, num_outputs, is_training):
         dropout_prob = self.dropout_prob if is_training else 0.0

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Optional
 
+from bert_my.data.errors import InputError
+
 
 class TaskOptions(NamedTuple):
     """The fields are flags of the same names."""
@@ -22,3 +24,17 @@ class TaskOptions(NamedTuple):
     pos_weight: Optional[str] = None
     focal_gamma: float = 0.0
     label_smoothing: float = 0.0
+
+
+def check_meaning(options, meaningless, who):
+    """Raises an `InputError` for an option that would be without effect.
+
+    Args:
+      options: `TaskOptions`.
+      meaningless: names of those that the task has no use for.
+      who: the task's name, for the error.
+    """
+    for name in meaningless:
+        value = getattr(options, name)
+        if value is not None:
+            raise InputError(f"--{name}={value}: {who} has no use for it")

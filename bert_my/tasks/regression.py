@@ -16,6 +16,7 @@ class RegressionTask(tables.TableTask):
 
     kind = "regression"
     objectives = ("mse",)
+    meaningless_options = ("labels", "num_labels")
     main_metric = "spearman"
     metrics = (metrics.correlations, metrics.errors)
     label_hint = "a number"

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from bert_my.tasks import base
+from bert_my.tasks.options import TaskOptions
 from tests import helpers
 
 
@@ -13,7 +13,7 @@ def make_named_task(tiny_model, tmp_path):
     """Returns a function to a task from its name, contents of files, and flags.
 
     The contents are those of `train`, `dev` and `test`; the flags are fields of
-    `base.TaskOptions`.
+    `TaskOptions`.
     """
 
     def make(name, suffix="tsv", saved=None, **values):
@@ -21,7 +21,7 @@ def make_named_task(tiny_model, tmp_path):
             path = tmp_path / f"{split}.{suffix}"
             path.write_bytes(values.pop(split).encode("utf-8"))
             values[f"{split}_file"] = str(path)
-        options = base.TaskOptions(**values)
+        options = TaskOptions(**values)
         return helpers.make_task(tiny_model, name=name, options=options, saved=saved)
 
     return make

@@ -121,12 +121,12 @@ def test_published_files_are_never_found_out(make_named_task, name):
 
 def test_encoding(make_task, tiny_model):
     task = make_task()
-    encoded = task.encode(Example("The cat runs, 你好!", label="1"))
+    (encoded,) = task.encode_batch([Example("The cat runs, 你好!", label="1")])
     tokens = task.tokenizer.convert_ids_to_tokens(encoded.features["input_ids"])
     assert tokens == ["[CLS]", "the", "cat", "runs", ",", "你", "好", "!", "[SEP]"]
     assert encoded.features["label_ids"] == 1
     assert encoded.features["segment_ids"] == [0] * 9
-    long = task.encode(Example("cat " * 20, label="0"))
+    (long,) = task.encode_batch([Example("cat " * 20, label="0")])
     assert (len(long.features["input_ids"]), long.num_cut_tokens) == (12, 10)
 
 

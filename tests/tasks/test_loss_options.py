@@ -3,6 +3,7 @@
 import pytest
 
 from bert_my.data.errors import InputError
+from bert_my.tasks import loss_options
 from bert_my.tasks.objectives import LossSettings
 
 # 5 rows of label 0 and 2 of label 1.
@@ -18,8 +19,9 @@ def settings(make_named_task):
 
     def read(name, train, **flags):
         task = make_named_task(name, train=train, **flags)
-        task.prepare_training()
-        return task.objective.loss
+        return loss_options.read(
+            task.options, task.objective_class, task.label_list, task.count_labels
+        )
 
     return read
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data.errors import InputError
 from bert_my.tasks import objectives
 from bert_my.tasks.objectives import LossSettings
 from tests import reference
@@ -294,20 +293,3 @@ def test_label_specs(name, shape, dtype):
     assert spec[:2] == ("label_ids", shape)
     assert spec.dtype == dtype
     assert not spec.is_input
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("softmax", {"class_weights": (1.0, 2.0)}, "class_weights: 2 numbers for 3"),
-        ("sigmoid", {"pos_weight": (1.0, 2.0)}, "pos_weight: 2 numbers for 3"),
-        ("softmax", {"pos_weight": (2.0,)}, "pos_weight: .*Softmax has no such"),
-        ("crf", {"focal_gamma": 1.0}, "focal_gamma: .*Crf.* none"),
-        ("token", {"focal_gamma": -1.0}, "focal_gamma: -1.0 is not"),
-        ("token", {"class_weights": (1.0, np.nan, 1.0)}, "class_weights: nan is not"),
-        ("sigmoid", {"label_smoothing": 1.0}, "label_smoothing: 1.0 leaves"),
-    ],
-)
-def test_wrong_loss_settings_are_named(name, options, message):
-    with pytest.raises(InputError, match=message):
-        objectives.OBJECTIVES[name](NUM_LABELS, 0.1, LossSettings(**options))

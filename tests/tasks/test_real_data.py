@@ -7,6 +7,7 @@ import pytest
 from seqeval.metrics import sequence_labeling
 
 from bert_my.tasks import base
+from bert_my.tasks.options import TaskOptions
 from tests import helpers
 
 pytestmark = helpers.needs_shared_data
@@ -52,7 +53,7 @@ def make_task(tiny_model, name, folder, **options):
         tiny_model,
         helpers.SHARED_DATA / folder,
         name,
-        options=base.TaskOptions(**options),
+        options=TaskOptions(**options),
     )
 
 

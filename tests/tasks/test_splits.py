@@ -4,6 +4,7 @@ import pytest
 
 from bert_my.data.errors import InputError
 from bert_my.tasks import base
+from bert_my.tasks.options import TaskOptions
 from tests import helpers
 
 TRAIN = "".join(f"{index}\t{index % 2}\n" for index in range(11))
@@ -113,5 +114,5 @@ def test_a_file_of_a_flag_wins_over_the_folder(make_named_task, tmp_path):
     task.data_dir = str(tmp_path / "data")
     assert numbers(task, base.TRAIN) == list(range(11))
     (tmp_path / "train.tsv").unlink()
-    task.options = base.TaskOptions()
+    task.options = TaskOptions()
     assert numbers(task, base.TRAIN) == [42]
