@@ -3,7 +3,6 @@
 A task never sees devices, sessions, flags or paths beyond its data folder.
 """
 
-import collections
 import importlib
 import itertools
 import os
@@ -12,7 +11,7 @@ from typing import Dict, NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import readers
+from bert_my.data import holdout, readers
 from bert_my.data.errors import InputError
 from bert_my.data.features import TEXT_SPECS
 from bert_my.data.record_cache import Source
@@ -226,9 +225,9 @@ class Task:
         examples = self.read_file(path, split)
         num_held_out = self.num_dev_examples
         if self._is_held_out(split):
-            examples = iter(collections.deque(examples, maxlen=num_held_out))
+            examples = holdout.last(examples, num_held_out)
         elif split == TRAIN and self._is_held_out(DEV):
-            examples = _all_but_last(examples, num_held_out, path)
+            examples = holdout.all_but_last(examples, num_held_out, path)
         limit = self.options.max_train_examples if split == TRAIN else 0
         return itertools.islice(examples, limit or None)
 
@@ -251,7 +250,7 @@ class Task:
             "vocab": list(self.tokenizer.vocab),
             "do_lower_case": self.tokenizer.basic_tokenizer.do_lower_case,
             "labels": list(self.label_list),
-            "num_dev_examples": self.num_dev_examples,
+            "num_held_out": self.num_dev_examples * self._is_held_out(DEV),
             "max_train_examples": self.options.max_train_examples,
         }
 
@@ -346,16 +345,6 @@ class Task:
           row: dict prediction name -> array of one example.
         """
         raise NotImplementedError
-
-
-def _all_but_last(items, count, path):
-    held, total = collections.deque(), 0
-    for total, item in enumerate(items, 1):
-        held.append(item)
-        if total > count:
-            yield held.popleft()
-    if total <= count:
-        raise InputError(f"--num_dev_examples={count}: {path} has {total} examples")
 
 
 _tasks = {}
