@@ -165,7 +165,7 @@ def command(model_dir, data_dir, output_dir, *jobs, more=None, **settings):
 
 def run(argv):
     """Runs a command line in this process; errors are raised."""
-    config = flags.parse(argv, {})
+    config = runner.parse(argv)
     runner.run(config)
     return config
 

@@ -40,18 +40,30 @@ def main(task_name=None, argv=None, **defaults):
     compat.use_graph_mode()
     _log_to_stderr()
     try:
-        config = _parse(argv or sys.argv, task_name, defaults)
+        config = parse(argv or sys.argv, task_name, **defaults)
         if config is not None:
             run(config)
     except (InputError, hooks.NonFiniteTrainingError) as error:
         sys.exit(f"error: {error}")
 
 
-def _parse(argv, task_name, defaults):
-    """Returns the `RunConfig`, with the defaults of the task, or None after --help."""
+def parse(argv, task_name=None, **defaults):
+    """Returns the `RunConfig` of a command line, or None after --help; see `main`.
+
+    Raises:
+      InputError: naming the flag that is unknown, wrong or contradicts another.
+    """
     task_name = flags.read_task_name(argv) or task_name
     task_defaults = base.get_task_class(task_name).defaults if task_name else {}
-    return flags.parse(argv, {"task_name": task_name, **task_defaults, **defaults})
+    defaults = {"task_name": task_name, **task_defaults, **defaults}
+    config = flags.parse(argv, defaults)
+    trained_with = config and run_folder.read_description(config)
+    if trained_with:
+        # What a model was trained with comes before what its task usually has.
+        names = {"head", "objective", "num_dev_examples"} & set(trained_with)
+        defaults.update({name: trained_with[name] for name in names})
+        config = flags.parse(argv, defaults)
+    return config
 
 
 def _log_to_stderr():

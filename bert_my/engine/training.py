@@ -267,8 +267,9 @@ def train(task, records, settings, dev=None, start=None):
       records: `record_cache.Records` of the train split.
       settings: `TrainSettings`.
       dev: (optional) `(Records, DevSettings, EvalSettings)` for evaluations.
-      start: (optional) function to call when all is checked, before the first step.
-        With `overwrite_output_dir` it has to delete the run in `output_dir`.
+      start: (optional) function to call when all is checked, before the first step,
+        if there is one. With `overwrite_output_dir` it has to delete the run in
+        `output_dir`.
 
     Raises:
       InputError: if the initial checkpoint does not fit.
@@ -297,20 +298,19 @@ def train(task, records, settings, dev=None, start=None):
         )
         is_patience_out = evaluation and evaluation.is_patience_out
         is_done = plan.first_step >= plan.num_train_steps or is_patience_out
-        if not is_done:
-            _initialize(tf.trainable_variables(), settings, plan)
+        if is_done:
+            logger.info(
+                "Nothing left to train: %s is at step %d of %d%s",
+                settings.output_dir,
+                plan.first_step,
+                plan.num_train_steps,
+                ", and was stopped early" if is_patience_out else "",
+            )
+            return
+        _initialize(tf.trainable_variables(), settings, plan)
         if start:
             start()
-        if not is_done:
-            _run(graph, settings, plan, evaluation)
-            return
-        logger.info(
-            "Nothing left to train: %s is at step %d of %d%s",
-            settings.output_dir,
-            plan.first_step,
-            plan.num_train_steps,
-            ", and was stopped early" if is_patience_out else "",
-        )
+        _run(graph, settings, plan, evaluation)
 
 
 def _initialize(variables, settings, plan):

@@ -30,19 +30,20 @@ def choose(task, declared, collect):
     Raises:
       InputError: if flags and the trained model do not agree, or there are too few.
     """
-    saved = tuple(task.saved.get("labels", ()))
-    given = _given(task, declared, saved)
-    if given and saved and given != saved:
+    names, saved = named(task.options), tuple(task.saved.get("labels", ()))
+    if names and saved and names != saved:
         raise InputError(
-            "the model in --output_dir was trained with the labels "
-            f"{', '.join(saved)}; now they would be {', '.join(given)}"
+            f"--labels={task.options.labels}: the model in --output_dir was trained "
+            f"with the labels {', '.join(saved)}"
         )
-    if not (saved or given):
+    labels = names or saved or declared
+    if task.options.num_labels is not None:
+        labels = _counted(task, labels)
+    if not labels:
         found = set(collect())
         is_numeric = all(label.isdecimal() for label in found)
-        saved = tuple(sorted(found, key=lambda x: (int(x), x) if is_numeric else x))
-        task.saved["labels"] = list(saved)
-    labels = saved or given
+        labels = tuple(sorted(found, key=lambda x: (int(x), x) if is_numeric else x))
+        task.saved["labels"] = list(labels)
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise InputError(
             f"task {task.name}: at least two different labels are needed, found "
@@ -92,7 +93,8 @@ def are_known(task, declared):
 
 def named(options):
     """Returns the tuple of names that `--labels` gives; empty without it."""
-    return tuple(part.strip() for part in (options.labels or "").split(",") if part)
+    names = (part.strip() for part in (options.labels or "").split(","))
+    return tuple(filter(None, names))
 
 
 def log_counts(task, counts, num_empty):
@@ -130,17 +132,16 @@ def log_counts(task, counts, num_empty):
         )
 
 
-def _given(task, declared, saved):
-    """Returns the labels that the flags, or the task itself, stand for."""
-    names, count = named(task.options), task.options.num_labels
-    known = names or declared or saved
-    if count is None:
-        return names or declared
-    if known and len(known) != count:
-        whose = "--labels" if names else f"task {task.name}"
-        if not (names or declared):
+def _counted(task, labels):
+    """Returns labels if they are as many as `--num_labels`, or 0, 1, ... for none."""
+    count = task.options.num_labels
+    if labels and len(labels) != count:
+        whose = f"task {task.name}"
+        if named(task.options):
+            whose = "--labels"
+        elif task.saved.get("labels"):
             whose = "the model in --output_dir"
         raise InputError(
-            f"--num_labels={count}, but {whose} has {len(known)}: {', '.join(known)}"
+            f"--num_labels={count}, but {whose} has {len(labels)}: {', '.join(labels)}"
         )
-    return known or tuple(map(str, range(count)))
+    return labels or tuple(map(str, range(count)))

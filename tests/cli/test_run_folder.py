@@ -2,6 +2,7 @@
 
 import pytest
 
+from bert_my.cli import runner
 from bert_my.data.errors import InputError
 from tests import helpers
 
@@ -41,6 +42,29 @@ def test_the_dev_set_is_still_held_out_of_the_train_file(folder, titles):
     assert (output_dir / "dev_predictions.tsv").read_text() == rows
     with pytest.raises(InputError, match=r"--num_dev_examples=8: .*=9"):
         folder("do_eval", num_dev_examples=8)
+
+
+def test_a_trained_model_comes_before_the_defaults_of_its_script(
+    tiny_model, titles, tmp_path
+):
+    (titles / "eval.csv").unlink()
+    argv = helpers.command(tiny_model, titles, tmp_path / "out")
+    defaults = {"head": "cnn", "num_dev_examples": 5}
+    given = ["--do_train", "--head=mean", "--num_dev_examples=9", "--labels=1,0"]
+    runner.run(runner.parse([*argv, *given], **defaults))
+    config = runner.parse([*argv, "--do_eval"], **defaults)
+    assert (config.head, config.num_dev_examples) == ("mean", 9)
+    runner.run(config)
+    rows = (tmp_path / "out" / "dev_predictions.tsv").read_text().splitlines()
+    assert len(rows) == 1 + 9
+    assert rows[0].endswith("probability_1\tprobability_0")
+
+
+def test_a_restart_with_nothing_to_train_leaves_the_settings(folder):
+    output_dir = folder("do_train", evaluate_every="epoch", keep_best="eval_loss")
+    config = (output_dir / "run_config.json").read_text()
+    folder("do_train", "do_eval")
+    assert (output_dir / "run_config.json").read_text() == config
 
 
 def test_the_case_must_be_that_of_the_trained_model(folder):
