@@ -9,11 +9,9 @@ import csv
 import heapq
 import itertools
 import math
-import warnings
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
-from seqeval.metrics import sequence_labeling
 
 from bert_my.data import readers
 from bert_my.data.errors import InputError
@@ -193,6 +191,7 @@ class _Labeling:
     columns = ("label", "predicted_label")
 
     def __init__(self, labels):
+        self._spans_of = entity_metrics.span_finder(labels)
         self._targets, self._predicted = [], []
         self._worst = _Worst()
         self._tags = {}  # each tag once, however many tokens have it
@@ -217,7 +216,8 @@ class _Labeling:
         target, predicted = tuple(self._targets[-1]), tuple(self._predicted[-1])
         num_wrong = 0
         if target != predicted:
-            num_wrong = len(set(entity_spans(target)) ^ set(entity_spans(predicted)))
+            true_spans, found = set(self._spans_of(target)), self._spans_of(predicted)
+            num_wrong = len(true_spans.symmetric_difference(found))
         if num_wrong:
             guid, tokens = self._guid, tuple(self._tokens)
             self._worst.add(
@@ -242,17 +242,6 @@ KINDS = {
     REGRESSION: _Regression,
     LABELING: _Labeling,
 }
-
-
-def entity_spans(tags):
-    """Returns the entities of a sentence as (type, first token, token after the last).
-
-    As `entity_metrics.entities` counts them. The type is "_" for tags without one.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tags outside its schemes
-        spans = sequence_labeling.get_entities(entity_metrics.as_bioes(tags))
-    return [(kind, begin, last + 1) for kind, begin, last in spans]
 
 
 def _number(cell):

@@ -163,10 +163,11 @@ def _dev_sections(run, find_font):
         missing = run_files.PREDICTIONS if run.task else run_files.TASK
         why = f"There is no {missing}: nothing can be told about single predictions."
         return [page.Section("Dev set", [page.sentence(why)])]
-    kind, mistakes = run.task.kind, run.predictions.mistakes
     return [
         page.Section("Dev set", sections_dev.build(run, find_font)),
-        page.Section("Mistakes", sections_mistakes.build(kind, mistakes)),
+        page.Section(
+            "Mistakes", sections_mistakes.build(run.task, run.predictions.mistakes)
+        ),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bert_my.data import tagged
 from bert_my.reports import (
     curves,
     dev_predictions,
@@ -68,14 +69,16 @@ def _labeling(labels, found, find_font):
         np.fromiter((ids[tag] for sentence in rows for tag in sentence), int)
         for rows in (found.targets, found.predicted)
     )
+    scheme, types = tagged.find_scheme(labels)
     scores = entity_metrics.entities(found.targets, found.predicted)
-    types = sorted(name[3:] for name in scores if name.startswith("f1_"))
+    types = [kind for kind in types if f"f1_{kind}" in scores]
     names = fonts.Names([*types, *tags], find_font)
     section = parts.Parts(names)
     if types:
         _add_entities(section, types, names.shown, scores)
     else:
-        section.append(page.sentence("The tags tell no types of entities."))
+        what = "types of entities" if scheme else "entities"
+        section.append(page.sentence(f"The tags mark no {what}."))
     counts = curves.confusion(targets, predicted, len(tags))
     sections_labels.add_confusion(
         section, counts, tags, names.shown[len(types) :], "tags"

@@ -1,6 +1,6 @@
 """The part of the page with the rows that were predicted most wrongly."""
 
-from bert_my.reports import dev_predictions, page
+from bert_my.reports import dev_predictions, entity_metrics, page
 
 LEADS = {
     dev_predictions.CLASSIFICATION: (
@@ -11,7 +11,8 @@ LEADS = {
     ),
     dev_predictions.REGRESSION: "The rows with the largest errors, up to {}.",
     dev_predictions.LABELING: (
-        "The sentences with the most wrong or missing entities, up to {}."
+        "The sentences with the most wrong or missing entities, or wrong tags if they "
+        "mark no entities, up to {}."
     ),
 }
 LAST_COLUMN = {
@@ -21,18 +22,19 @@ LAST_COLUMN = {
 }
 
 
-def build(kind, mistakes):
+def build(task, mistakes):
     """Returns the parts about the mistakes.
 
     Args:
-      kind: of the task.
+      task: `run_files.Task`.
       mistakes: list of `dev_predictions.Mistake`, the worst first.
     """
     if not mistakes:
         return [page.sentence("There are none: every row was predicted right.")]
-    lead = page.sentence(LEADS[kind].format(dev_predictions.MAX_MISTAKES))
-    draw = _sentences if kind == dev_predictions.LABELING else _rows
-    return [lead, draw(kind, mistakes)]
+    lead = page.sentence(LEADS[task.kind].format(dev_predictions.MAX_MISTAKES))
+    if task.kind == dev_predictions.LABELING:
+        return [lead, _sentences(task.labels, mistakes)]
+    return [lead, _rows(task.kind, mistakes)]
 
 
 def _rows(kind, mistakes):
@@ -57,12 +59,10 @@ def _rows(kind, mistakes):
     return page.table(header, rows, classes, stacks=True)
 
 
-def _sentences(kind, mistakes):
-    """Returns the table of sentences, with their entities in colour."""
-    spans = [
-        [dev_predictions.entity_spans(tags) for tags in (each.target, each.predicted)]
-        for each in mistakes
-    ]
+def _sentences(labels, mistakes):
+    """Returns the table of sentences, with what their tags mark in colour."""
+    spans_of = entity_metrics.span_finder(labels)
+    spans = [[spans_of(each.target), spans_of(each.predicted)] for each in mistakes]
     types = sorted({span[0] for pair in spans for each in pair for span in each})
     rows = [
         [
@@ -72,7 +72,7 @@ def _sentences(kind, mistakes):
         ]
         for number, (mistake, pair) in enumerate(zip(mistakes, spans), 1)
     ]
-    header = ["no.", "guid", "true entities", "predicted entities"]
+    header = ["no.", "guid", "true tags", "predicted tags"]
     return page.table(header, rows, ["number", "value", "text", "text"], stacks=True)
 
 
@@ -81,7 +81,7 @@ def pieces(tokens, spans):
 
     Args:
       tokens: list of strings.
-      spans: see `dev_predictions.entity_spans`.
+      spans: see `entity_metrics.entity_spans`.
 
     Returns:
       list of (text, type of the entity or None).

@@ -85,11 +85,7 @@ class LabelingTask(base.Task):
     @property
     def main_metric(self):
         """Entities decide, if the tags mark some."""
-        return "f1" if self._marks_entities else "token_accuracy"
-
-    @property
-    def _marks_entities(self):
-        return tagged.find_scheme(self.label_list)[0] is not None
+        return "f1" if tagged.find_scheme(self.label_list)[0] else "token_accuracy"
 
     def _collect(self):
         path = labels_lib.train_file(self, "tags", "labels")
@@ -203,15 +199,13 @@ class LabelingTask(base.Task):
     def score(self, targets, predictions):
         borders = np.flatnonzero(targets["is_first"])[1:]
         names = np.array(self.label_list, object)
-        scores = entity_metrics.entities(
-            *(
-                [part.tolist() for part in np.split(names[label_ids], borders)]
-                for label_ids in (targets["label_ids"], predictions["label"])
-            )
-        )
-        if self._marks_entities:
-            return scores
-        return {"token_accuracy": scores["token_accuracy"]}
+        sentences = [
+            [part.tolist() for part in np.split(names[label_ids], borders)]
+            for label_ids in (targets["label_ids"], predictions["label"])
+        ]
+        scheme, types = tagged.find_scheme(self.label_list)
+        scores = entity_metrics.entities(*sentences, types)
+        return scores if scheme else {"token_accuracy": scores["token_accuracy"]}
 
     def perfect_scored(self):
         label_ids = np.arange(len(self.label_list))

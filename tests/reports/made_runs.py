@@ -143,6 +143,9 @@ SENTENCES = (
 )
 
 
+TAGS = ("B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O")
+
+
 def make_labeling(folder, num_sentences=61):
     rng = np.random.RandomState(3)
     rows = []
@@ -152,7 +155,7 @@ def make_labeling(folder, num_sentences=61):
             change = {"B-ORG": "B-LOC", "O": "B-PER", "I-LOC": "O"}
             predicted = change.get(tag, tag) if rng.rand() < 0.12 else tag
             rows.append([index, f"dev-{index}", token, tag, predicted])
-    write_task(folder, "labeling", (), "f1", name="ner")
+    write_task(folder, "labeling", TAGS, "f1", name="ner")
     write_rows(folder, ["index", "guid", "token", "label", "predicted_label"], rows)
     write_training(folder)
     return folder

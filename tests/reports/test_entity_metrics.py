@@ -94,6 +94,21 @@ def test_random_tags_score_as_in_seqeval(letters, seed):
     assert scores["token_accuracy"] == seqeval_metrics.accuracy_score(*as_bioes)
 
 
+def test_tags_that_look_like_marks_are_not_the_same():
+    scores = entity_metrics.entities([["M", "N", "L"]], [["I", "N", "E"]])
+    assert scores["token_accuracy"] == pytest.approx(1 / 3)
+
+
+def test_types_that_do_not_occur_are_told_as_undefined():
+    scores = entity_metrics.entities([["B-PER"]], [["B-PER"]], ["LOC", "PER"])
+    assert np.isnan(
+        [scores[f"{name}_LOC"] for name in ("precision", "recall", "f1")]
+    ).all()
+    assert scores["f1_PER"] == 1
+    nothing = entity_metrics.entities([], [], ["LOC"])
+    assert set(nothing) == {*scores} - {"precision_PER", "recall_PER", "f1_PER"}
+
+
 def test_golden_values_with_recall_unlike_precision():
     # PER is right; of two LOC one is found, with a wrong end; ORG is not there.
     targets = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-LOC", "I-LOC", "O", "O"]]
@@ -161,3 +176,17 @@ def test_tags_outside_the_schemes_make_no_noise():
 def test_sentences_of_other_lengths_are_refused():
     with pytest.raises(ValueError, match="numbers of tags"):
         entity_metrics.entities([["O"], ["O"]], [["O"], ["O", "O"]])
+
+
+@pytest.mark.parametrize(
+    "tags,spans",
+    [
+        ("B-PER I-PER O B-LOC", [("PER", 0, 2), ("LOC", 3, 4)]),
+        ("B-PER B-PER", [("PER", 0, 1), ("PER", 1, 2)]),
+        ("O I-PER I-LOC", [("PER", 1, 2), ("LOC", 2, 3)]),
+        ("S-PER B-LOC M-LOC E-LOC", [("PER", 0, 1), ("LOC", 1, 4)]),
+        ("O O", []),
+    ],
+)
+def test_entity_spans(tags, spans):
+    assert entity_metrics.entity_spans(tags.split()) == spans

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert_my.data.errors import InputError
-from bert_my.reports import dev_predictions, run_files
+from bert_my.reports import run_files
 from tests.reports import made_runs
 
 HEADER = ["index", "guid", "text_a", "label", "predicted_label"]
@@ -116,7 +116,7 @@ def test_regression_rows(tmp_path):
 
 
 def test_labeling_rows(tmp_path):
-    made_runs.write_task(tmp_path, "labeling")
+    made_runs.write_task(tmp_path, "labeling", made_runs.TAGS)
     columns = ["index", "guid", "token", "label", "predicted_label"]
     rows = [
         [0, "a", "Anna", "B-PER", "B-PER"],
@@ -133,18 +133,17 @@ def test_labeling_rows(tmp_path):
     assert mistake.texts == ("New", "York") and mistake.predicted == ("B-LOC", "O")
 
 
-@pytest.mark.parametrize(
-    "tags,spans",
-    [
-        ("B-PER I-PER O B-LOC", [("PER", 0, 2), ("LOC", 3, 4)]),
-        ("B-PER B-PER", [("PER", 0, 1), ("PER", 1, 2)]),
-        ("O I-PER I-LOC", [("PER", 1, 2), ("LOC", 2, 3)]),
-        ("S-PER B-LOC M-LOC E-LOC", [("PER", 0, 1), ("LOC", 1, 4)]),
-        ("O O", []),
-    ],
-)
-def test_entity_spans(tags, spans):
-    assert dev_predictions.entity_spans(tags.split()) == spans
+def test_of_tags_without_entities_each_wrong_one_is_a_mistake(tmp_path):
+    made_runs.write_task(tmp_path, "labeling", ("NN", "VB", "VN"))
+    columns = ["index", "guid", "token", "label", "predicted_label"]
+    rows = [
+        [0, "a", "x", "NN", "NN"],
+        [1, "b", "y", "NN", "NN"],
+        [1, "b", "z", "NN", "VN"],
+    ]
+    made_runs.write_rows(tmp_path, columns, rows)
+    (mistake,) = run_files.read(tmp_path).predictions.mistakes
+    assert mistake.texts == ("y", "z")
 
 
 def test_training_without_speed_is_nan(tmp_path):
