@@ -1,19 +1,18 @@
 """The parts of the page that compares runs."""
 
-import math
 import os
 
 from bert_my.reports import (
     curves,
     dev_predictions,
     fonts,
+    metrics,
     page,
     plots,
     plots_labels,
     run_files,
     sections_training,
 )
-from bert_my.reports.metrics import LOWER_IS_BETTER
 
 
 def build(runs, find_font):
@@ -63,26 +62,19 @@ def _results(runs, titles):
     ]
     main = next((run.task.main_metric for run in runs if run.task), None)
     rows = []
-    for metric in sections_training.metric_names(tables, main):
+    for metric in metrics.in_order(tables, main):
         values = [table.get(metric) for table in tables]
-        best = _best(metric, values)
+        best = metrics.best_of(metric, values)
         cells = [
             page.bold(page.number(value)) if value == best else page.number(value)
             for value in values
         ]
-        direction = "low" if metric in LOWER_IS_BETTER else "high"
+        direction = "low" if metrics.is_lower_better(metric) else "high"
         rows.append([metric, direction, *cells])
     if rows:
         header = ["metric", "best is", *titles]
         parts.append(page.table(header, rows, ["key", ""] + ["number"] * len(runs)))
     return parts
-
-
-def _best(metric, values):
-    """Returns the best of the values that are defined; NaN, equal to none, without."""
-    defined = [each for each in values if each is not None and math.isfinite(each)]
-    choose = min if metric in LOWER_IS_BETTER else max
-    return choose(defined) if defined else math.nan
 
 
 def _differences(runs, titles):

@@ -24,9 +24,10 @@ from sklearn import metrics as sklearn_metrics
 
 # A label is given where its probability is above this, by tasks with several at once.
 THRESHOLD = 0.5
-LOWER_IS_BETTER = frozenset(["eval_loss", "loss", "log_loss", "mse", "mae"])
+_LOWER_IS_BETTER = frozenset(["eval_loss", "loss", "log_loss", "mse", "mae"])
 
 _NAN = float("nan")
+_AVERAGES = ("macro", "micro")
 _SMALLEST_PROBABILITY = 1e-15  # keeps the logarithm of 0 finite
 
 
@@ -40,7 +41,44 @@ def is_better(name, value, best):
         return False
     if best is None or math.isnan(best):
         return True
-    return bool(value < best if name in LOWER_IS_BETTER else value > best)
+    return bool(value < best if is_lower_better(name) else value > best)
+
+
+def is_lower_better(name):
+    """Tells whether the lowest value of a metric is its best."""
+    return name in _LOWER_IS_BETTER
+
+
+def best_of(name, values):
+    """Returns the best of the values of a metric that are finite; NaN if none is."""
+    finite = [each for each in values if each is not None and math.isfinite(each)]
+    choose = min if is_lower_better(name) else max
+    return choose(finite) if finite else _NAN
+
+
+def label_metric(score, label):
+    """Returns the name of one label's score, such as `f1_<label>`."""
+    # `f1_micro` is over all labels, also if one of them is called so.
+    return f"{score}_label_{label}" if label in _AVERAGES else f"{score}_{label}"
+
+
+def is_of_label(name):
+    """Tells whether a metric is that of one label."""
+    score, _, rest = name.partition("_")
+    return score in ("precision", "recall", "f1") and rest not in ("", *_AVERAGES)
+
+
+def in_order(tables, main):
+    """Returns the names of metrics: the main one first, then in order, by label last.
+
+    tables: list of dicts name -> value, which also have what is no metric.
+    """
+    names = list(dict.fromkeys(name for each in tables for name in each))
+    left_out = {"step", "global_step"}
+    if "eval_loss" in names:
+        left_out.add("loss")  # the same, under the name that Estimator gives it
+    names = [name for name in names if name not in left_out]
+    return sorted(names, key=lambda name: (name != main, is_of_label(name)))
 
 
 def _scorable(targets, predictions):
@@ -131,7 +169,7 @@ def _scores_by_label(targets, predicted, labels):
         raise ValueError(f"{len(labels)} names for {targets.shape[-1]} labels")
     scores = {}
     for label, *columns in zip(labels, targets.T, predicted.T):
-        names = (f"precision_{label}", f"recall_{label}", f"f1_{label}")
+        names = [label_metric(score, label) for score in ("precision", "recall", "f1")]
         scores.update(zip(names, map(float, _scores_of_label(*columns))))
     return scores
 
@@ -146,14 +184,13 @@ def accuracy(targets, predictions):
 def precision_recall_f1(targets, predictions):
     """Precision, recall and F1: of label 1 of two, or unweighted means over more.
 
-    A share of nothing counts as 0, also that of a label that does not occur.
+    The means are over the labels that occur in targets or predictions. A share of
+    nothing counts as 0.
     """
-    num_labels = predictions.shape[-1]
-    is_binary = num_labels == 2
     return sklearn_metrics.precision_recall_fscore_support(
         targets,
         np.argmax(predictions, -1),
-        labels=[1] if is_binary else list(range(num_labels)),
+        labels=[1] if predictions.shape[-1] == 2 else None,
         average="macro",
         zero_division=0,
     )[:3]
@@ -172,7 +209,7 @@ def f1_averages(targets, predictions):
 
 
 def per_label(targets, predictions, labels):
-    """Precision, recall and F1 of each label, such as `precision_<label>`.
+    """Precision, recall and F1 of each label, by the names of `label_metric`.
 
     labels: names, in the order of the columns of `predictions`. A share of nothing
       counts as 0; a label that occurs neither in targets nor in predictions has NaN.

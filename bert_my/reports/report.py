@@ -11,6 +11,7 @@ from bert_my.reports import (
     comparison,
     dev_predictions,
     fonts,
+    metrics,
     page,
     plots,
     run_files,
@@ -144,8 +145,8 @@ def _results(run):
             page.sentence(f"There is no {run_files.RESULTS}: no final evaluation ran.")
         ]
     main = run.task and run.task.main_metric
-    names = sections_training.metric_names([run.results], main)
-    of_label = [name for name in names if sections_training.is_of_label(name)]
+    names = metrics.in_order([run.results], main)
+    of_label = [name for name in names if metrics.is_of_label(name)]
     shown = [(name, run.results[name]) for name in names if name not in of_label]
     if "global_step" in run.results:
         shown.append(("global_step", run.results["global_step"]))

@@ -1,10 +1,8 @@
 """The parts of the page about training: loss, learning rate, speed, dev metrics."""
 
-import re
-
 import numpy as np
 
-from bert_my.reports import curves, fonts, page, plots, run_files
+from bert_my.reports import curves, fonts, metrics, page, plots, run_files
 
 STEP = "training step"
 # Beyond these a picture says no more; the tables have them all.
@@ -91,24 +89,6 @@ def _speed(found, font):
     return [_picture("speed", figure, "Examples per second by step", font, note)]
 
 
-def metric_names(tables, main):
-    """Returns the names of metrics: the main one first, then in order, by label last.
-
-    tables: list of dicts name -> value.
-    """
-    names = list(dict.fromkeys(name for each in tables for name in each))
-    left_out = {"step", "global_step"}
-    if "eval_loss" in names:
-        left_out.add("loss")  # the same, under the name that Estimator gives it
-    names = [name for name in names if name not in left_out]
-    return sorted(names, key=lambda name: (name != main, is_of_label(name)))
-
-
-def is_of_label(metric):
-    """Tells whether a metric is that of one label, such as `f1_<label>`."""
-    return bool(re.match("(precision|recall|f1)_(?!(micro|macro)$)", metric))
-
-
 def evaluations(run, find_font):
     """Returns the parts about the dev metrics of one run during training.
 
@@ -121,9 +101,9 @@ def evaluations(run, find_font):
                 "during training."
             )
         ]
-    metrics = metric_names(run.evaluations, run.task and run.task.main_metric)
+    names = metrics.in_order(run.evaluations, run.task and run.task.main_metric)
     groups = {group: [] for group in GROUPS}
-    for metric in metrics:
+    for metric in names:
         line = _metric_line(run, metric, metric)
         if line is not None:
             groups[_group_of(metric, line.y)].append(line)
@@ -175,8 +155,10 @@ def compared_evaluations(runs, names):
     tables = [each for run in runs for each in run.evaluations or ()]
     main = next((run.task.main_metric for run in runs if run.task), None)
     parts = []
-    metrics = [each for each in metric_names(tables, main) if not is_of_label(each)]
-    for metric in metrics[:MAX_METRICS]:
+    found = metrics.in_order(tables, main)
+    for metric in [each for each in found if not metrics.is_of_label(each)][
+        :MAX_METRICS
+    ]:
         many = [_metric_line(run, metric, n) for n, run in zip(names.shown, runs)]
         many = [line for line in many if line is not None]
         if many:

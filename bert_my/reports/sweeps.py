@@ -95,11 +95,6 @@ def _is_number_or_null(value):
     return value is None or is_number
 
 
-def is_lower_better(metric):
-    """Whether the lowest value of a metric is its best."""
-    return metric in metrics_lib.LOWER_IS_BETTER
-
-
 def known_metrics(runs):
     """Returns the names of the metrics that any finished run has, sorted."""
     return sorted({name for run in runs for name in run.scores or ()})
@@ -122,13 +117,13 @@ def choose_metrics(runs, requested, main_metric):
     return [*shown[: MAX_DEFAULT_METRICS - len(losses)], *losses]
 
 
-def summarize(values, lower_is_better):
+def summarize(values, metric):
     """Returns the `Summary` of a list of floats, or None if the list is empty."""
     if not values:
         return None
     return Summary(
         mean=statistics.mean(values),
-        best=min(values) if lower_is_better else max(values),
+        best=metrics_lib.best_of(metric, values),
         std=statistics.stdev(values) if len(values) > 1 else None,
         num_values=len(values),
     )
@@ -145,8 +140,7 @@ def tabulate(runs):
         finished = [run.scores for run in members if run.scores is not None]
         summaries = {
             metric: summarize(
-                [s[metric] for s in finished if s.get(metric) is not None],
-                is_lower_better(metric),
+                [s[metric] for s in finished if s.get(metric) is not None], metric
             )
             for metric in metrics
         }
@@ -154,19 +148,20 @@ def tabulate(runs):
     return rows
 
 
-def find_best(rows, metric):
-    """Returns the indices of the rows with the best mean; none if there is no choice.
+def find_best(rows, metrics):
+    """Returns the indices of the rows with the best mean of the first of the metrics.
 
-    There are several where means are equal.
+    There are several where means are equal, and none if there is no choice.
     """
+    if len(rows) < 2 or not metrics:
+        return []
+    metric = metrics[0]
     means = {
         index: row.summaries[metric].mean
         for index, row in enumerate(rows)
         if row.summaries.get(metric)
     }
-    if len(rows) < 2 or not means:
-        return []
-    best = (min if is_lower_better(metric) else max)(means.values())
+    best = metrics_lib.best_of(metric, means.values())
     return [index for index, mean in means.items() if mean == best]
 
 
@@ -190,7 +185,9 @@ def describe_progress(runs):
 def _cells(rows, metrics):
     """Returns the table as lists of strings, two header lines first."""
     parameters = [name for name, _ in rows[0].setting]
-    best = ["min" if is_lower_better(metric) else "max" for metric in metrics]
+    best = [
+        "min" if metrics_lib.is_lower_better(metric) else "max" for metric in metrics
+    ]
     cells = [
         [*parameters, "seeds", *metrics],
         [*("" for _ in parameters), "", *(f"mean ({word}) ± std" for word in best)],
@@ -218,9 +215,9 @@ def _score_cell(row, metric):
 def _notes(runs, rows, metrics):
     """Returns the lines under the table."""
     notes = []
-    best = find_best(rows, metrics[0]) if metrics else []
+    best = find_best(rows, metrics)
     if best:
-        direction = "lowest" if is_lower_better(metrics[0]) else "highest"
+        direction = "lowest" if metrics_lib.is_lower_better(metrics[0]) else "highest"
         notes.append(f"* {direction} mean of {metrics[0]}")
     known = known_metrics(runs)
     missing = [metric for metric in metrics if metric not in known]
@@ -233,7 +230,7 @@ def to_text(runs, metrics):
     """Returns the table and the lines under it, for a terminal."""
     rows = tabulate(runs)
     cells = _cells(rows, metrics)
-    best = find_best(rows, metrics[0]) if metrics else []
+    best = find_best(rows, metrics)
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = []
     for index, line in enumerate(cells):
@@ -265,7 +262,7 @@ def write(folder, runs, requested=(), main_metric=None):
     sweep_plots.write_page(
         os.path.join(folder, "report"),
         cells=_cells(rows, metrics),
-        best=find_best(rows, metrics[0]) if metrics else [],
+        best=find_best(rows, metrics),
         notes=_notes(runs, rows, metrics),
         points=_points(runs, metrics),
     )
@@ -281,11 +278,11 @@ def _setting_lines(runs, metrics):
     """Yields the lines of sweep.csv, the header first."""
     rows = tabulate(runs)
     known = known_metrics(runs)
-    best = find_best(rows, metrics[0]) if metrics else []
+    best = find_best(rows, metrics)
     header = [name for name, _ in rows[0].setting]
     header += ["num_finished", "num_planned", "is_best"]
     for metric in known:
-        word = "min" if is_lower_better(metric) else "max"
+        word = "min" if metrics_lib.is_lower_better(metric) else "max"
         header += [f"{metric}_{what}" for what in ("mean", word, "std", "num_values")]
     yield header
     for index, row in enumerate(rows):

@@ -64,7 +64,7 @@ class ClassificationTask(LabelTableTask):
 
     def score(self, targets, predictions):
         scores = self.scores_of_all(targets, predictions)
-        if 2 < len(self.label_list) <= MAX_SCORED_LABELS:
+        if len(self.label_list) <= MAX_SCORED_LABELS:
             arguments = (targets["label_ids"], predictions["probabilities"])
             scores.update(metrics.per_label(*arguments, self.label_list))
         return scores

@@ -58,7 +58,7 @@ def one_hot(label_ids, num_labels):
 
 def check_perfect(scores):
     for name, value in scores.items():
-        best = 0.0 if name in metrics.LOWER_IS_BETTER else 1.0
+        best = 0.0 if metrics.is_lower_better(name) else 1.0
         assert value == pytest.approx(best), name
 
 
@@ -165,6 +165,29 @@ def test_label_that_nobody_has_is_left_out_of_the_mean():
     assert metrics.f1_averages(THREE_TARGETS, predictions) == metrics.f1_averages(
         THREE_TARGETS, predictions[:, :3]
     )
+
+
+def test_means_are_over_the_labels_that_occur():
+    predictions = one_hot(THREE_PREDICTED, 5)
+    scores = metrics.precision_recall_f1(THREE_TARGETS, predictions)
+    assert scores["f1"] == metrics.f1_averages(THREE_TARGETS, predictions)["f1_macro"]
+    assert scores["precision"] == pytest.approx((1 + 1 / 3 + 0) / 3)
+
+
+def test_scores_of_a_label_called_as_a_mean_have_another_name():
+    predictions = one_hot(THREE_PREDICTED, 3)
+    means = metrics.f1_averages(THREE_TARGETS, predictions)
+    scores = metrics.per_label(THREE_TARGETS, predictions, ("micro", "macro", "f1"))
+    assert not set(means) & set(scores)
+    assert scores["f1_label_micro"] == pytest.approx(2 / 3)
+    assert not any(map(metrics.is_of_label, means))
+    assert all(map(metrics.is_of_label, scores))
+
+
+def test_metrics_stand_in_order_with_those_of_labels_last():
+    tables = [{"f1_x": 1, "global_step": 3, "loss": 2}, {"eval_loss": 2, "auc": 1}]
+    assert metrics.in_order(tables, "auc") == ["auc", "eval_loss", "f1_x"]
+    assert metrics.in_order(tables[:1], "auc") == ["loss", "f1_x"]
 
 
 @pytest.mark.parametrize("function", [metrics.per_label, metrics.multilabel_per_label])

@@ -31,16 +31,16 @@ RUNS = [
 
 
 def test_summary_is_of_a_sample():
-    assert sweeps.summarize([1.0, 2.0, 6.0], False) == (3.0, 6.0, 7**0.5, 3)
+    assert sweeps.summarize([1.0, 2.0, 6.0], "f1") == (3.0, 6.0, 7**0.5, 3)
 
 
 def test_the_best_is_the_lowest_where_lower_is_better():
-    assert sweeps.summarize([2.0, 1.0, 6.0], True).best == 1.0
+    assert sweeps.summarize([2.0, 1.0, 6.0], "eval_loss").best == 1.0
 
 
 def test_one_value_has_no_standard_deviation():
-    assert sweeps.summarize([2.5], False) == (2.5, 2.5, None, 1)
-    assert sweeps.summarize([], False) is None
+    assert sweeps.summarize([2.5], "f1") == (2.5, 2.5, None, 1)
+    assert sweeps.summarize([], "f1") is None
 
 
 def test_text():
@@ -61,10 +61,10 @@ def test_text():
 
 def test_the_first_metric_decides_which_setting_is_best():
     rows = sweeps.tabulate(RUNS)
-    assert sweeps.find_best(rows, "f1") == [1]
-    assert sweeps.find_best(rows[1:], "eval_loss") == [0]
-    assert sweeps.find_best(rows, "unknown") == []
-    assert sweeps.find_best(rows[:1], "f1") == []  # nothing to choose from
+    assert sweeps.find_best(rows, ["f1"]) == [1]
+    assert sweeps.find_best(rows[1:], ["eval_loss"]) == [0]
+    assert sweeps.find_best(rows, ["unknown"]) == []
+    assert sweeps.find_best(rows[:1], ["f1"]) == []  # nothing to choose from
 
 
 def test_all_settings_with_the_best_mean_are_marked(tmp_path):
