@@ -1,6 +1,7 @@
 """What all tasks have in common whose texts and labels are the rows of tables."""
 
 import collections
+import itertools
 import logging
 
 from bert_my.data import column_roles, columns, readers, sniffing
@@ -33,7 +34,8 @@ class TableTask(base.Task):
     column_names, layouts: see `columns.Layout`.
     has_header: whether the first row is left out, for tasks with a `parse_row`.
     table_dialect: `readers.Dialect` of the files; None if their names tell.
-    left_out_labels: labels of rows that are no examples; they are counted and logged.
+    left_out_labels: labels of rows that are no examples but in a test file, where they
+      stand for none; what is left out is counted and logged.
     leaves_out_broken_rows: whether rows of train and dev files with more or fewer cells
       than the first are no examples either, instead of an error.
     label_aliases: spelling in the files -> label.
@@ -73,8 +75,6 @@ class TableTask(base.Task):
         """Returns the `Example` of a dict field -> cell, or None to leave it out."""
         label = values.get("label", "").strip()
         label = self.label_aliases.get(label, label) or None
-        if label in self.left_out_labels:
-            return None
         return Example(**{**values, "label": label})
 
     def parse_row(self, row):
@@ -89,24 +89,24 @@ class TableTask(base.Task):
           check_label: instead of the method of that name, while labels are collected.
         """
         dialect = self._dialect(path, split != base.TEST)
-        parse = None
+        rows = readers.read_rows(path, dialect)
+        first = next(rows, None)
+        if first is None:
+            return
+        parse, has_header, found = self._choose_parser(
+            first.cells, path, split, check_label is None, f"{path}:{first.line}"
+        )
+        mark = "; byte-order mark" if readers.has_byte_order_mark(path) else ""
+        logger.info("%s: %s; %s%s", path, dialect, found, mark)
+        rows = rows if has_header else itertools.chain([first], rows)
         num_left_out = 0
-        for index, row in enumerate(readers.read_rows(path, dialect)):
+        may_be_broken = self.leaves_out_broken_rows and split != base.TEST
+        for index, row in enumerate(rows, int(has_header)):
             where = f"{path}:{row.line}"
-            if parse is None:
-                num_columns = len(row.cells)
-                parse, has_header, found = self._choose_parser(
-                    row.cells, path, split, check_label is None, where
-                )
-                mark = "; byte-order mark" if readers.has_byte_order_mark(path) else ""
-                logger.info("%s: %s; %s%s", path, dialect, found, mark)
-                if has_header:
-                    continue
             example = None
-            may_be_broken = self.leaves_out_broken_rows and split != base.TEST
-            if len(row.cells) == num_columns or not may_be_broken:
-                columns.check_width(row, num_columns, dialect, path)
-                example = self._parse(parse, row.cells, where)
+            if len(row.cells) == len(first.cells) or not may_be_broken:
+                columns.check_width(row, len(first.cells), dialect, path)
+                example = self._parse(parse, row.cells, split, where)
             if example is None:
                 num_left_out += 1
                 continue
@@ -312,15 +312,19 @@ class TableTask(base.Task):
             return cell in self.left_out_labels and bool(cell)
         return True
 
-    def _parse(self, parse, cells, where):
+    def _parse(self, parse, cells, split, where):
         """Returns the example of a row, or None to leave it out."""
         try:
-            return parse(cells)
+            example = parse(cells)
         except (ValueError, IndexError) as error:
             raise InputError(
                 f"{where}: the {len(cells)} columns are not those of task {self.name}: "
                 f"{error}"
             ) from error
+        if example is None or example.label not in self.left_out_labels:
+            return example
+        # To be predicted a row needs no label.
+        return example._replace(label=None) if split == base.TEST else None
 
     def _checked(self, label, check_label, split, where):
         """Returns a row's label as it is kept, or None in a file that may lack it."""

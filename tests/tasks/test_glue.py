@@ -150,6 +150,9 @@ def test_five_annotators_and_rows_without_their_agreement(make_named_task, caplo
     labels = [each.label for each in task.read_examples(base.DEV)]
     assert labels == ["neutral", "entailment"]
     assert "2 rows are no examples of task mnli and were left out" in caplog.text
+    task = make_named_task("mnli", test=lines(header, *rows))
+    labels = [each.label for each in task.read_examples(base.TEST)]
+    assert labels == ["neutral", None, "entailment", None]
 
 
 def test_qqp_has_rows_that_line_ends_broke(make_named_task, caplog):
