@@ -9,6 +9,7 @@ import functools
 import re
 from typing import Callable, NamedTuple, Optional, Set
 
+from bert_my.data import columns as columns_lib
 from bert_my.data.errors import InputError
 
 # What a header may call the columns if no flag names them. Two texts are a pair.
@@ -256,8 +257,7 @@ def _could_be_text(column):
     has_letters = sum(bool(_LETTER.search(cell)) for cell in column) > len(column) / 2
     if all(map(_is_date, column)):
         return False
-    is_id = all(re.fullmatch(r"\S*\d\S*", cell) for cell in column)
-    return has_letters and not is_id
+    return has_letters and not columns_lib.are_ids(column)
 
 
 def _is_date(cell):

@@ -55,6 +55,11 @@ class Columns(NamedTuple):
         return {field: cell for field, cell in values.items() if cell is not None}
 
 
+def are_ids(cells):
+    """Returns whether cells of a column are names of rows: 17, or `train-17`."""
+    return all(re.fullmatch(r"\S*\d\S*", cell) for cell in cells)
+
+
 def is_bit(cell):
     """Returns whether a cell is a 0 or 1."""
     return cell is not None and cell.strip() in _BITS

@@ -16,7 +16,6 @@ from bert_my.data.column_roles import Roles
 from bert_my.data.columns import Columns, check_width
 from bert_my.data.errors import InputError
 
-SAMPLE_LINES = 500
 # A quoted cell with more lines is none: a quote that is never closed looks like one.
 _LONGEST_CELL = 100
 # In the order of preference, if several split the lines evenly.
@@ -152,11 +151,11 @@ def dialect_like(path, structure, needs_label):
 
 
 def _head(items):
-    return itertools.islice(items, SAMPLE_LINES)
+    return itertools.islice(items, readers.SAMPLE_SIZE)
 
 
 def _first_lines(path):
-    lines = [line.rstrip("\r") for _, line in _head(readers.read_lines(path))]
+    lines = [line for _, line in _head(readers.read_lines(path))]
     if not any(lines):
         raise InputError(f"{path}: the file is empty")
     if re.fullmatch(r'"?sep=.?"?', lines[0]):
@@ -186,8 +185,8 @@ def _widths(lines, dialect):
                 widths.append(len(row))
     except csv.Error:
         # The sample may end within a quoted cell.
-        is_cut = len(lines) == SAMPLE_LINES == rows.line_num
-        if not is_cut or SAMPLE_LINES - last_line > _LONGEST_CELL:
+        is_cut = len(lines) == readers.SAMPLE_SIZE == rows.line_num
+        if not is_cut or readers.SAMPLE_SIZE - last_line > _LONGEST_CELL:
             return None
     return widths
 

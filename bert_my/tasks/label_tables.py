@@ -2,12 +2,12 @@
 
 import collections
 
+from bert_my.data import readers
 from bert_my.tasks import base, tables
 from bert_my.tasks import labels as labels_lib
 
 # With more labels than this, most must come again, or they are something else.
 MAX_LABELS_OF_FEW_ROWS = 20
-SAMPLE_SIZE = 500
 
 
 class LabelTableTask(tables.TableTask):
@@ -39,7 +39,7 @@ class LabelTableTask(tables.TableTask):
         for example in self.read_file(path, base.TRAIN, check_label=str):
             cells[example.label] += 1
             num_empty += not example.text_a.strip()
-            if len(sample) < SAMPLE_SIZE:
+            if len(sample) < readers.SAMPLE_SIZE:
                 sample.append(example)
         counts = self.count_in_cells(cells, sample)
         labels_lib.log_counts(self, counts, num_empty)

@@ -289,8 +289,20 @@ class TableTask(base.Task):
                 where = f"{path}:{first.line}"
                 needs_label = split != base.TEST
                 found = columns.detect(first.cells, layout, needs_label, where)
-                return "text_b" in found.fields
+                if found.has_header or "text_b" in found.fields:
+                    return "text_b" in found.fields
+                return self._has_texts_as_ids(path, found.fields)
         return True  # A model without files may be given pairs.
+
+    def _has_texts_as_ids(self, path, fields):
+        """Whether the ids of a file may as well be the first of two texts, and are."""
+        widths = {len(each) for each in self.layouts if "text_b" in each}
+        if "guid" not in fields or len(fields) not in widths:
+            return False
+        index = fields.index("guid")
+        rows = readers.read_rows(path, self._declared_dialect(path))
+        sample = itertools.islice(rows, readers.SAMPLE_SIZE)
+        return not columns.are_ids(row.cells[index] for row in sample)
 
     def _check_text(self, found, first_row, are_labels_known, where):
         """Refuses a file without labels and header whose texts would be labels."""
@@ -306,8 +318,6 @@ class TableTask(base.Task):
     def _is_label(self, cell):
         try:
             self.check_label(self.label_aliases.get(cell, cell))
-        except InputError:
-            raise
         except ValueError:
             return cell in self.left_out_labels and bool(cell)
         return True
@@ -332,8 +342,6 @@ class TableTask(base.Task):
             raise InputError(f"{where}: the row has no label")
         try:
             return None if label is None else check_label(label)
-        except InputError:
-            raise
         except ValueError as error:
             raise InputError(f"{where}: {error}") from error
 

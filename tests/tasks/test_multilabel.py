@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from bert_my.data import readers
 from bert_my.data.errors import InputError
 from bert_my.data.features import Example
-from bert_my.tasks import base, label_tables
+from bert_my.tasks import base
 from tests import helpers
 
 
@@ -355,7 +356,7 @@ def test_texts_of_a_large_train_file_are_not_held(make_named_task, monkeypatch, 
         samples.append(len(sample))
         return count_in_cells(cells, sample)
 
-    monkeypatch.setattr(label_tables, "SAMPLE_SIZE", 5)
+    monkeypatch.setattr(readers, "SAMPLE_SIZE", 5)
     monkeypatch.setattr(task, "count_in_cells", count)
     assert task.label_list == ("a", "b", "c")
     assert samples == [5]

@@ -42,6 +42,17 @@ def test_columns(make_named_task, content, text_b):
     assert [task.label_value(each.label) for each in examples] == [0.25, -3.0]
 
 
+@pytest.mark.parametrize("first", ["tiger", "苹果", "1984"])
+def test_texts_of_one_word_are_no_ids(make_named_task, first):
+    train = f"{first}\tcat\t7.35\nlove\tsex\t6.77\na b\tc\t3\n"
+    examples = list(make_named_task("regression", train=train).read_examples("train"))
+    assert [each.text_a for each in examples] == [first, "love", "a b"]
+    assert [each.text_b for each in examples] == ["cat", "sex", "c"]
+    test = "tiger\tcat\n"
+    (example,) = make_named_task("regression", test=test).read_examples("test")
+    assert (example.text_a, example.text_b) == ("tiger", "cat")
+
+
 @pytest.mark.parametrize(
     ("content", "texts"),
     [
