@@ -24,7 +24,12 @@ logger = logging.getLogger(__name__)
 
 _PLAIN_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + ".gz" for suffix in _PLAIN_SUFFIXES))
+# Rows or lines from which it is found out how a file is built.
+SAMPLE_SIZE = 500
 BYTE_ORDER_MARK = "\ufeff".encode("utf-8")
+
+# JSON may have what no UTF-8 file can.
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 csv.field_size_limit(sys.maxsize)
 
@@ -100,7 +105,7 @@ def read_lines(path) -> Iterator[Tuple[int, str]]:
     with open_text(path) as reader:
         try:
             for number, line in enumerate(reader, 1):
-                yield number, line[:-1] if line.endswith("\n") else line
+                yield number, line.rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise _not_utf8(path, error) from error
         except (OSError, EOFError, zlib.error) as error:
@@ -198,7 +203,6 @@ def read_rows(path, dialect) -> Iterator[Row]:
 
 def _split(path, delimiter):
     for number, line in read_lines(path):
-        line = line.rstrip("\r")
         yield Row(number, line.split(delimiter) if line else [])
 
 
@@ -209,7 +213,7 @@ def _split_csv(path, delimiter):
         nonlocal last_line
         for number, line in read_lines(path):
             last_line = number
-            yield line.rstrip("\r") + "\n"
+            yield line + "\n"
 
     reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     while True:
@@ -234,9 +238,19 @@ def _read_json_lines(path):
             keys.update(dict.fromkeys(row))
     if keys:
         yield Row(first, list(keys))
+    num_mended = 0
     for number, row in _read_objects(path):
         has_keys = () if row is None else keys
-        yield Row(number, [_text_of(row[k]) if k in row else None for k in has_keys])
+        cells = [_text_of(row[key]) if key in row else None for key in has_keys]
+        mended = [cell and _HALF_CHARACTER.sub("\ufffd", cell) for cell in cells]
+        num_mended += mended != cells
+        yield Row(number, mended)
+    if num_mended:
+        logger.warning(
+            "%s: in %d rows half a character (a lone surrogate) became U+FFFD",
+            path,
+            num_mended,
+        )
 
 
 def _read_objects(path):

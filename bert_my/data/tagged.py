@@ -18,7 +18,6 @@ from bert_my.data.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_LINES = 500
 # How tags such as "B-PER" say where in an entity a token stands, besides O for outside.
 _SCHEMES = {"BIO": "BI", "BIOES": "BIES", "BMES": "BMES", "BILOU": "BILU"}
 _OUTSIDE = "O"
@@ -74,8 +73,8 @@ def find_layout(path, needs_tags, like=None):
     Raises:
       InputError: naming file and line, if there is no token, or no tag.
     """
-    visible = ((n, line) for n, line in _lines(path) if line.strip(_BLANKS))
-    lines = list(itertools.islice(visible, SAMPLE_LINES))
+    visible = ((n, line) for n, line in readers.read_lines(path) if line.strip(_BLANKS))
+    lines = list(itertools.islice(visible, readers.SAMPLE_SIZE))
     if not lines:
         raise InputError(f"{path}: the file has no tokens")
     number, first = lines[0]
@@ -96,11 +95,6 @@ def find_layout(path, needs_tags, like=None):
     if has_header:
         logger.info("%s:%d: the line %r is a header", path, number, first)
     return Layout(separator, is_by_sentence, has_header)
-
-
-def _lines(path):
-    for number, line in readers.read_lines(path):
-        yield number, line[:-1] if line.endswith("\r") else line
 
 
 def _find_separator(line, like):
@@ -145,7 +139,7 @@ def read_sentences(path, needs_tags, guid_prefix, like=None):
 def _lines_of_sentences(path, layout):
     """Yields (line number, line) without a header."""
     skips = layout.has_header
-    for number, line in _lines(path):
+    for number, line in readers.read_lines(path):
         if skips and line.strip(_BLANKS):
             skips = False
             continue

@@ -261,11 +261,12 @@ def _probability(cell):
 def _lines(path, last_line):
     """Yields the lines for `csv.reader`, and puts the number of each in `last_line`.
 
-    A carriage return in a text would end the row; it is shown as a space anyway.
+    A carriage return in a text would end the row, and Python 3.7 takes no NUL; both are
+    shown as a space anyway.
     """
     for number, line in readers.read_lines(path):
         last_line[0] = number
-        yield line.rstrip("\r").replace("\r", " ") + "\n"
+        yield line.replace("\r", " ").replace("\0", " ") + "\n"
 
 
 def read(path, kind, labels):
@@ -294,8 +295,6 @@ def read(path, kind, labels):
             texts = tuple(cells[2 : 2 + num_texts])
             reader.add(cells[0], cells[1], texts, cells[2 + num_texts :])
     except (csv.Error, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}:{last_line[0]}: {error}") from error
     result = reader.result()
     if not result.num_rows:

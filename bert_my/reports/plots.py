@@ -70,6 +70,11 @@ def styles(number):
     return list(itertools.islice(pairs, number))
 
 
+def in_legend(name):
+    """Returns a name as a legend shows it: one with `_` in front it would leave out."""
+    return f" {name}" if name.startswith("_") else name
+
+
 def legend_above(axes):
     """Puts the legend between title and axes, in as many columns as fit."""
     handles, labels = axes.get_legend_handles_labels()
@@ -120,7 +125,7 @@ def lines(title, x_label, y_label, many, **axes_settings):
                 color=color,
                 alpha=0.35,
                 linewidth=0.8,
-                label=line.faint_name,
+                label=in_legend(line.faint_name),
             )
         x, y = curves.thin((line.x, line.y))
         marker = "o" if points <= 30 else None
@@ -129,7 +134,7 @@ def lines(title, x_label, y_label, many, **axes_settings):
             y,
             style,
             color=color,
-            label=line.name,
+            label=in_legend(line.name),
             marker=marker,
             markersize=4,
             linewidth=1.6,

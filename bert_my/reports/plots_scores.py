@@ -26,7 +26,7 @@ def histograms(groups, title, x_label, num_bins=25):
 
 def _draw_shares(axes, values, edges, color, style, label):
     """Draws a histogram as an outline and a pale area, in percent."""
-    shares = curves.histogram(values, edges)
+    shares, label = curves.histogram(values, edges), plots.in_legend(label)
     axes.stairs(shares, edges, fill=True, color=color, alpha=0.3)
     axes.stairs(shares, edges, color=color, linestyle=style, linewidth=1.6, label=label)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))

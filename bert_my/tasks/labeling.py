@@ -9,7 +9,7 @@ import logging
 
 import numpy as np
 
-from bert_my.data import tagged, windows
+from bert_my.data import column_roles, tagged, windows
 from bert_my.data.errors import InputError
 from bert_my.data.features import EncodedExample, FeatureSpec
 from bert_my.reports import entity_metrics
@@ -122,7 +122,13 @@ class LabelingTask(base.Task):
             )
 
     def _check_untagged(self, path, sentence):
-        """Refuses tags that another separator than the train file's hides."""
+        """Refuses tags that another separator hides, and sentences read as tokens."""
+        if column_roles.num_words(sentence.tokens) >= column_roles.WORDS_OF_A_TEXT:
+            raise InputError(
+                f"{path}:{sentence.line}: {sentence.tokens[0]!r} would be one token, "
+                "since each line of a file without tags is one; put a token on each "
+                "line, and an empty line between sentences"
+            )
         words = [token.split(" ") for token in sentence.tokens]
         if all(len(parts) > 1 and parts[-1] in self.label_map for parts in words):
             raise InputError(

@@ -100,7 +100,7 @@ def _from_file(flag, path, labels):
     """Reads lines `label<TAB>weight`, one for each label."""
     weights = {}
     for number, line in readers.read_lines(path):
-        label, _, cell = line.rstrip("\r").rpartition("\t")
+        label, _, cell = line.rpartition("\t")
         weight = _positive(cell)
         if weight is None or label in weights:
             raise InputError(

@@ -105,6 +105,15 @@ def test_empty_lines_at_the_end_are_said(tmp_path, caplog):
     assert "a.txt:3: the file ends with empty lines" in caplog.text
 
 
+def test_half_a_character_in_json_is_replaced(tmp_path, caplog):
+    content = r"""{"s": "a \ud83d\ude00"}
+{"s": "b \ud83d", "t": ["\ude00"]}
+"""
+    rows = [cells for _, cells in rows_of(write(tmp_path, "a.jsonl", content))]
+    assert rows == [["s", "t"], ["a \U0001f600", None], ["b \ufffd", '["\ufffd"]']]
+    assert "in 1 rows half a character" in caplog.text
+
+
 def test_find_file(tmp_path):
     write(tmp_path, "dev.tsv.gz", "x\t0\n")
     folder = str(tmp_path)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bert_my.reports import curves, plots_labels, plots_scores, plots_thresholds
+from bert_my.reports import curves, plots, plots_labels, plots_scores, plots_thresholds
 
 
 def texts(axes):
@@ -21,6 +21,16 @@ def test_each_label_has_a_panel_of_its_own():
 def test_a_single_label_is_one_panel():
     panels = [("a", np.array([0.5]), np.array([]))]
     assert len(plots_scores.histograms_by_label(panels).axes) == 1
+
+
+def test_names_that_matplotlib_would_hide_are_in_the_legend():
+    points = np.arange(3.0)
+    lines = [plots.Line(name, points, points) for name in ("_a", "b")]
+    (axes,) = plots.lines("title", "x", "y", lines).axes
+    assert texts(axes) == [" _a", "b"]
+    panels = [("_x", np.array([0.5]), np.array([0.25]))]
+    (axes,) = plots_scores.histograms_by_label(panels).axes
+    assert texts(axes) == [" _x: 1 rows", "the other 1"]
 
 
 def test_thresholds_that_reach_an_accuracy_are_marked():

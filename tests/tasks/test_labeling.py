@@ -219,6 +219,13 @@ def test_tags_behind_another_separator_are_no_tokens(make_named_task):
         list(task.read_examples(base.TEST))
 
 
+@pytest.mark.parametrize("text", ["He lives in New York now", "我住在北京的东城区"])
+def test_sentences_are_not_read_as_tokens(make_named_task, text):
+    task = make_named_task("ner", train="a\tB-X\nb\tO\n", test=f"{text}\n\nb\n")
+    with pytest.raises(InputError, match=rf"test\.tsv:1: '{text}' would be one token"):
+        list(task.read_examples(base.TEST))
+
+
 def test_an_odd_tag_that_costs_the_scores_of_entities_is_named(make_named_task, caplog):
     task = make_named_task("ner", train="a B-X\nb I-X\nc O\n# remark\n")
     assert task.main_metric == "token_accuracy"
