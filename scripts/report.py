@@ -13,9 +13,8 @@ from bert_my.reports import report
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("output_dirs", nargs="+", metavar="OUTPUT_DIR")
     parser.add_argument(
         "--output",

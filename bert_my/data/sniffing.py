@@ -38,12 +38,20 @@ class Structure(NamedTuple):
     dialect: readers.Dialect
     label_columns: Tuple[str, ...] = ()
 
+    def as_dict(self):
+        """Returns the same for JSON; see `restore`."""
+        parts = {"roles": self.roles._asdict(), "dialect": self.dialect._asdict()}
+        return {**self._asdict(), **parts}
+
     @classmethod
     def restore(cls, saved):
-        """Returns a structure that went through JSON, which makes lists of tuples."""
-        roles, has_header, num_columns, dialect, *names = saved
-        dialect = readers.Dialect(*dialect)
-        return cls(Roles(*roles), has_header, num_columns, dialect, *map(tuple, names))
+        """Returns the structure of what `as_dict` gave, which may come from JSON."""
+        parts = {
+            "roles": Roles(**saved["roles"]),
+            "dialect": readers.Dialect(**saved["dialect"]),
+            "label_columns": tuple(saved["label_columns"]),
+        }
+        return cls(**{**saved, **parts})
 
 
 def find_structure(path, wanted, expected=column_roles.Expected()):  # noqa: B008

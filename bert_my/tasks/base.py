@@ -86,7 +86,7 @@ class Task:
         self.bert_config = bert_config
         self.max_seq_length = max_seq_length
         self.options = options or TaskOptions()
-        self.saved = saved or {}
+        self.saved = saved or {}  # only read
         self._chosen = {}
         self.objective_class = self._choose("objective", OBJECTIVES, self.objectives)
         representations = self.objective_class.representations

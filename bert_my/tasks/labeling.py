@@ -34,6 +34,7 @@ class LabelingTask(base.Task):
     scored_targets = ("label_ids", "starts_sentence")
     scored_predictions = ("label",)
     start_spec = FeatureSpec("starts_sentence", (), is_input=False)
+    _found_layout = None
     _warned_of_unknown = False
 
     @property
@@ -67,16 +68,18 @@ class LabelingTask(base.Task):
 
         Files of other splits are read like it, as some could be read in two ways.
         """
-        if self.saved.get("layout") is None:
+        if self._found_layout is None and self.saved.get("layout") is not None:
+            self._found_layout = tagged.Layout(**self.saved["layout"])
+        if self._found_layout is None:
             paths = self.find_files(base.TRAIN)
-            if not paths:
-                return None
-            self.saved["layout"] = tagged.find_layout(paths[0], needs_tags=True)
-        return tagged.Layout(*self.saved["layout"])
+            if paths:
+                self._found_layout = tagged.find_layout(paths[0], needs_tags=True)
+        return self._found_layout
 
     @property
     def description(self):
-        return {**super().description, "layout": self.layout}
+        layout = self.layout and self.layout._asdict()
+        return {**super().description, "layout": layout}
 
     @property
     def encoding_settings(self):

@@ -43,7 +43,6 @@ def choose(task, declared, collect):
         found = set(collect())
         is_numeric = all(label.isdecimal() for label in found)
         labels = tuple(sorted(found, key=lambda x: (int(x), x) if is_numeric else x))
-        task.saved["labels"] = list(labels)
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise InputError(
             f"task {task.name}: at least two different labels are needed, found "

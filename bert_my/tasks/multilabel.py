@@ -11,7 +11,6 @@ import numpy as np
 
 from bert_my.data import column_roles, label_columns
 from bert_my.data.errors import InputError
-from bert_my.data.sniffing import Structure
 from bert_my.reports import metrics
 from bert_my.tasks import base, tables
 from bert_my.tasks import labels as labels_lib
@@ -41,13 +40,10 @@ class MultiLabelTask(LabelTableTask):
     @property
     def _label_columns(self):
         """Names of the columns with a 0 or 1 for each label, or none."""
-        if "structure" not in self.saved:
+        if self._known_structure is None:
             paths = self.find_files(base.TRAIN)
-            found = self._find_label_columns(paths[0]) if paths else None
-            if found is None:
-                return ()
-            self.saved["structure"] = found
-        return Structure.restore(self.saved["structure"]).label_columns
+            self._structure = self._find_label_columns(paths[0]) if paths else None
+        return self._structure.label_columns if self._structure else ()
 
     def _find_label_columns(self, path):
         """Returns the `Structure` of a table with a column for each label, or None."""

@@ -52,7 +52,10 @@ class TableTask(base.Task):
     leaves_out_broken_rows = False
     label_aliases = {}
     scored_predictions = ("probabilities",)
-    _found_out = None  # see _is_found_out
+    # What has been found out so far.
+    _found_out = None
+    _structure = None
+    _has_text_b = None
 
     def check_label(self, label):
         """Returns a label as it is kept.
@@ -153,10 +156,10 @@ class TableTask(base.Task):
             columns.detect(first.cells, layout, True, f"{path}:{first.line}")
         except InputError as declared:
             try:
-                self.saved["structure"] = self.find_structure(path)
+                self._structure = self.find_structure(path)
             except InputError as found:
                 raise InputError(f"{declared}. By its contents: {found}") from found
-            roles = self.saved["structure"].roles._asdict().items()
+            roles = self._structure.roles._asdict().items()
             logger.warning(
                 "%s: the columns are not those that task %s declares; by what is in "
                 "them they are: %s",
@@ -239,10 +242,17 @@ class TableTask(base.Task):
     @property
     def structure(self):
         """`sniffing.Structure` of the train file, or of that of the trained model."""
-        if "structure" not in self.saved:
+        if self._known_structure is None:
             path = labels_lib.train_file(self, "columns", "train_file")
-            self.saved["structure"] = self.find_structure(path)
-        return sniffing.Structure.restore(self.saved["structure"])
+            self._structure = self.find_structure(path)
+        return self._structure
+
+    @property
+    def _known_structure(self):
+        """`structure`, or None if it has not been found out yet."""
+        if self._structure is None and "structure" in self.saved:
+            self._structure = sniffing.Structure.restore(self.saved["structure"])
+        return self._structure
 
     def find_structure(self, path):
         """Returns the `sniffing.Structure` of a train file."""
@@ -258,7 +268,7 @@ class TableTask(base.Task):
     def description(self):
         description = super().description
         if self._is_found_out:
-            description["structure"] = self.structure
+            description["structure"] = self.structure.as_dict()
         elif self.has_pairs is None:
             description["has_text_b"] = self.has_text_b
         return description
@@ -277,9 +287,11 @@ class TableTask(base.Task):
             return self.structure.roles.text_pair is not None
         if self.has_pairs is not None:
             return self.has_pairs
-        if "has_text_b" not in self.saved:
-            self.saved["has_text_b"] = self._find_text_b()
-        return self.saved["has_text_b"]
+        if self._has_text_b is None:
+            self._has_text_b = self.saved.get("has_text_b")
+        if self._has_text_b is None:
+            self._has_text_b = self._find_text_b()
+        return self._has_text_b
 
     def _find_text_b(self):
         """Whether the first file that there is has two texts in a row."""

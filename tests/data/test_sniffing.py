@@ -141,7 +141,7 @@ def test_missing_columns_are_named(structure, row, message):
 @pytest.mark.parametrize("label_columns", [(), ("x", "y")])
 def test_a_structure_goes_through_json(label_columns):
     structure = WITH_HEADER._replace(label_columns=label_columns)
-    saved = json.loads(json.dumps(structure))
+    saved = json.loads(json.dumps(structure.as_dict()))
     assert sniffing.Structure.restore(saved) == structure
 
 

@@ -100,7 +100,7 @@ def test_other_columns_are_said_and_kept(make_task, tmp_path, caplog):
     task = make_task(train_tsv="1\tthe cat\n0\ta dog\n", test_tsv="a tree\n")
     assert [each.text_a for each in task.read_examples(base.TEST)] == ["a tree"]
     assert "the columns are not those that task info declares" in caplog.text
-    assert task.description["structure"].roles == ("2", None, "1")
+    assert task.structure.roles == ("2", None, "1")
 
 
 def test_both_reasons_are_given_for_what_cannot_be_read(make_task):
