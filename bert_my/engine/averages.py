@@ -43,6 +43,8 @@ class Averages:
           global_step: integer scalar, steps done before this one.
         """
         step = tf.cast(global_step, tf.float32)
+        # At first the average follows the weights closely, as TensorFlow's
+        # ExponentialMovingAverage(num_updates) has it: (1 + n) / (10 + n).
         decay = tf.minimum(self._decay, step / (step + 9.0))
         updates = []
         for variable in self._variables:

@@ -7,6 +7,7 @@ from bert_my.data.features import FeatureSpec
 from bert_my.reports import metrics
 from bert_my.tasks import base
 from bert_my.tasks.classification import ClassificationTask
+from bert_my.tasks.labeling import LabelingTask
 
 _TEXT = ("text_a", "sentence", "text", "review", "title")
 _TEXT_A = ("text_a", "sentence1", "premise", "question1", "query1")
@@ -167,3 +168,18 @@ class DbqaTask(ClassificationTask):
     def perfect_scored(self):
         targets, predictions = super().perfect_scored()
         return {**targets, "group_ids": np.zeros(2, np.int32)}, predictions
+
+
+@base.register("msra_ner")
+class MsraNerTask(LabelingTask):
+    """Persons, places and organisations in Chinese news (Levow 2006).
+
+    There is no dev set: by default the last 2,000 sentences of the train file are it.
+    """
+
+    defaults = {"num_dev_examples": 2000}
+    files = {
+        **LabelingTask.files,
+        base.TRAIN: ("train", "msra_train_bio"),
+        base.TEST: ("test", "msra_test_bio"),
+    }

@@ -1,6 +1,6 @@
 """Representations: what an objective sees of an encoded text, or of its tokens.
 
-A representation is a function `(encoder, features, is_training)` that returns float32
+A representation is a function `(encoder, features)` that returns float32
 `[batch_size, width]` for a text, or `[batch_size, seq_length, width]` for its tokens.
 Padding never changes what is real, and a row of padding only gives finite values.
 """
@@ -16,12 +16,12 @@ NUM_LSTM_UNITS = 256  # for each direction
 NUM_LAST_LAYERS = 4
 
 
-def cls(encoder, features, is_training):
+def cls(encoder, features):
     """The pooled output: the vector of [CLS] through the pretrained pooler."""
     return encoder.get_pooled_output()
 
 
-def mean_of_tokens(encoder, features, is_training):
+def mean_of_tokens(encoder, features):
     """The mean of the last layer over real tokens: `[batch_size, hidden_size]`."""
     mask = _real_tokens(features)
     total = tf.reduce_sum(encoder.get_sequence_output() * mask, axis=1)
@@ -29,12 +29,12 @@ def mean_of_tokens(encoder, features, is_training):
     return total / tf.maximum(tf.reduce_sum(mask, axis=1), 1.0)
 
 
-def max_of_tokens(encoder, features, is_training):
+def max_of_tokens(encoder, features):
     """The maximum of the last layer over real tokens: `[batch_size, hidden_size]`."""
     return _max_over_tokens(encoder.get_sequence_output(), _real_tokens(features))
 
 
-def cnn(encoder, features, is_training):
+def cnn(encoder, features):
     """Convolutions over the last layer, ReLU, and the maximum over real tokens.
 
     Source: Kim 2014, "Convolutional neural networks for sentence classification".
@@ -54,7 +54,7 @@ def cnn(encoder, features, is_training):
     return tf.concat(pooled, axis=-1)
 
 
-def rcnn(encoder, features, is_training):
+def rcnn(encoder, features):
     """Each token with its left and right context, and the maximum over real tokens.
 
     The contexts are the states of a bidirectional LSTM; they and the token's vector go
@@ -66,7 +66,7 @@ def rcnn(encoder, features, is_training):
     """
     tokens = encoder.get_sequence_output()
     with tf.variable_scope("rcnn"):
-        contexts = lstm(encoder, features, is_training)
+        contexts = lstm(encoder, features)
         with tf.variable_scope("projection"):
             # A convolution of width 1 is a dense layer on every token.
             projected = _convolve(
@@ -78,7 +78,7 @@ def rcnn(encoder, features, is_training):
     return _max_over_tokens(projected, _real_tokens(features))
 
 
-def last_layers_of_cls(encoder, features, is_training):
+def last_layers_of_cls(encoder, features):
     """The vectors of [CLS] of the last four layers, side by side.
 
     Source: Devlin et al. 2019, section 5.3. A smaller encoder gives all its layers.
@@ -90,19 +90,19 @@ def last_layers_of_cls(encoder, features, is_training):
     return tf.concat([layer[:, 0, :] for layer in layers], axis=-1)
 
 
-def sequence(encoder, features, is_training):
+def sequence(encoder, features):
     """The last layer: `[batch_size, seq_length, hidden_size]`."""
     return encoder.get_sequence_output()
 
 
-def lstm(encoder, features, is_training):
+def lstm(encoder, features):
     """A bidirectional LSTM over the last layer: `[batch_size, seq_length, 512]`."""
     return recurrent.bidirectional_lstm(
         encoder.get_sequence_output(), features["input_mask"], NUM_LSTM_UNITS
     )
 
 
-def last_layers(encoder, features, is_training):
+def last_layers(encoder, features):
     """The last four layers, side by side; a smaller encoder gives all its layers.
 
     Source: Devlin et al. 2019, section 5.3.
@@ -145,7 +145,7 @@ def build(bert_config, features, is_training, represent, objective):
         input_mask=features["input_mask"],
         token_type_ids=features["segment_ids"],
     )
-    representation = represent(encoder, features, is_training)
+    representation = represent(encoder, features)
     return objective.build(representation, features, is_training)
 
 

@@ -256,18 +256,3 @@ class LabelingTask(base.Task):
 @base.register("ner")
 class NerTask(LabelingTask):
     """Any entities, in files `train`, `dev` and `test` of tagged tokens."""
-
-
-@base.register("msra_ner")
-class MsraNerTask(LabelingTask):
-    """Persons, places and organisations in Chinese news (Levow 2006).
-
-    There is no dev set: by default the last 2,000 sentences of the train file are it.
-    """
-
-    defaults = {"num_dev_examples": 2000}
-    files = {
-        **LabelingTask.files,
-        base.TRAIN: ("train", "msra_train_bio"),
-        base.TEST: ("test", "msra_test_bio"),
-    }

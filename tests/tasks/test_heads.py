@@ -246,7 +246,7 @@ IS_ANY = MASK.max(-1)[:, None]
 def represent(function, num_layers=6):
     """Returns (representation, weights by name) of the fake encoder."""
     encoder = FakeEncoder([tf.constant(layer) for layer in LAYERS[-num_layers:]])
-    output = function(encoder, {"input_mask": tf.constant(MASK, tf.int32)}, False)
+    output = function(encoder, {"input_mask": tf.constant(MASK, tf.int32)})
     variables = {v.op.name: v for v in tf.trainable_variables()}
     with tf.Session() as session:
         test_recurrent.load_weights(variables, session)
