@@ -104,9 +104,9 @@ def test_evaluation_and_export_use_the_averages(
     np.testing.assert_array_equal(probabilities(task, records, checkpoint), expected)
     vocab_file = str(model_dir / "vocab.txt")
     folder = export.export(task, checkpoint, vocab_file, str(tmp_path))
-    example = task.encode(next(task.read_examples(base.DEV))).features
+    (encoded,) = task.encode_batch([next(task.read_examples(base.DEV))])
     with predictor.Predictor(folder) as model:
-        row = model.predict({name: [example[name]] for name in model.inputs})
+        row = model.predict({name: [encoded.features[name]] for name in model.inputs})
     # The exported model sees no padding; over it float32 rounds to 1e-6.
     np.testing.assert_allclose(row["probabilities"][0], expected[0], atol=1e-6)
 
