@@ -7,14 +7,12 @@ import logging
 import os
 import shutil
 
-from bert_my.data import files
+from bert_my.data import files, run_names
 from bert_my.data.errors import InputError
 from bert_my.engine import checkpoints, history
 
 logger = logging.getLogger(__name__)
 
-TASK_FILE = "task.json"
-CONFIG_FILE = "run_config.json"
 # What a training run writes, for `clear`.
 _OF_A_RUN = (
     "checkpoint",
@@ -22,12 +20,13 @@ _OF_A_RUN = (
     "graph.pbtxt",
     "events.out.tfevents.*",
     checkpoints.BEST,
-    history.TRAINING,
-    history.EVALUATIONS,
-    TASK_FILE,
-    "eval_results.*",
-    "dev_predictions.tsv",
-    "report",
+    run_names.TRAINING,
+    run_names.EVALUATIONS,
+    run_names.TASK,
+    run_names.RESULTS,
+    run_names.RESULTS_AS_TEXT,
+    run_names.DEV_PREDICTIONS,
+    run_names.REPORT,
 )
 
 
@@ -71,7 +70,7 @@ def read_description(config):
     Raises:
       InputError: if its model was trained on text of another case.
     """
-    path = os.path.join(config.output_dir, TASK_FILE)
+    path = os.path.join(config.output_dir, run_names.TASK)
     if config.begins_anew or not os.path.exists(path):
         return None
     # Only a trained model binds what comes after it.
@@ -90,7 +89,7 @@ def read_description(config):
 
 def read_trained_with(output_dir):
     """Returns the settings of the last training in a folder, as a dict."""
-    path = os.path.join(output_dir, CONFIG_FILE)
+    path = os.path.join(output_dir, run_names.SETTINGS)
     if not os.path.exists(path):
         return {}
     with open(path, encoding="utf-8") as reader:
@@ -108,18 +107,18 @@ def describe(task, config):
 
     with files.replacing(path("bert_config.json")) as writer:
         writer.write(task.bert_config.to_json_string())
-    files.copy(config.vocab_file, path("vocab.txt"))
-    files.write_json(path("label_map.json"), task.label_map)
-    files.write_json(path(TASK_FILE), task.description)
-    if config.do_train or not os.path.exists(path(CONFIG_FILE)):
-        files.write_json(path(CONFIG_FILE), dataclasses.asdict(config))
+    files.copy(config.vocab_file, path(run_names.VOCAB))
+    files.write_json(path(run_names.LABEL_MAP), task.label_map)
+    files.write_json(path(run_names.TASK), task.description)
+    if config.do_train or not os.path.exists(path(run_names.SETTINGS)):
+        files.write_json(path(run_names.SETTINGS), dataclasses.asdict(config))
 
 
 def write_eval_results(scores, output_dir):
     """Writes metrics as upstream does, and as JSON."""
     lines = [f"{name} = {scores[name]}" for name in sorted(scores)]
-    with files.replacing(os.path.join(output_dir, "eval_results.txt")) as writer:
+    with files.replacing(os.path.join(output_dir, run_names.RESULTS_AS_TEXT)) as writer:
         writer.writelines(line + "\n" for line in lines)
-    json_path = os.path.join(output_dir, "eval_results.json")
+    json_path = os.path.join(output_dir, run_names.RESULTS)
     files.write_json(json_path, history.finite(scores))
     logger.info("Evaluation (%s):\n  %s", json_path, "\n  ".join(lines))

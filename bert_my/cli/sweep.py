@@ -17,10 +17,10 @@ import time
 from typing import NamedTuple
 
 from bert_my.cli import sweep_failures, sweep_plan
-from bert_my.data import files
+from bert_my.data import files, run_names
 from bert_my.data.errors import InputError
 
-RECORD, RESULTS, LOG, LOCK = "sweep_run.json", "eval_results.json", "log.txt", ".lock"
+RECORD, LOG, LOCK = "sweep_run.json", "log.txt", ".lock"
 FINISHED, FAILED, STARTED, NOT_RUN = "finished", "failed", "not finished", "not run yet"
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 20.0  # for a run to end after it was interrupted
@@ -63,9 +63,10 @@ def get_state(run):
 
 
 def _has_results(run):
-    """Whether there is a readable `eval_results.json`."""
+    """Whether there is a readable file of results."""
+    path = os.path.join(run.folder, run_names.RESULTS)
     try:
-        with open(os.path.join(run.folder, RESULTS), encoding="utf-8") as reader:
+        with open(path, encoding="utf-8") as reader:
             return isinstance(json.load(reader), dict)
     except (OSError, ValueError):
         return False
@@ -176,7 +177,7 @@ def _start(run, lock):
     os.makedirs(run.folder, exist_ok=True)
     # Results are of this start, or there are none.
     with contextlib.suppress(FileNotFoundError):
-        os.remove(os.path.join(run.folder, RESULTS))
+        os.remove(os.path.join(run.folder, run_names.RESULTS))
     _write_record(run, exit_code=None)
     with open(os.path.join(run.folder, LOG), "ab") as log:
         log.write(_first_line(run).encode())
@@ -208,7 +209,7 @@ def _record_end(active, failures):
     if state == FINISHED:
         return
     if exit_code == 0:
-        _say(f"  It left no {RESULTS}: is --do_eval missing?")
+        _say(f"  It left no {run_names.RESULTS}: is --do_eval missing?")
     path = os.path.join(run.folder, LOG)
     said = failures.describe(run, exit_code, path, _read_log(path, run))
     _say("\n".join(f"  {line}" for line in said))

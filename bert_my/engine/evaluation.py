@@ -17,16 +17,13 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 import modeling
-from bert_my.data import files, input_pipeline
+from bert_my.data import files, input_pipeline, run_names
 from bert_my.engine import checkpoints, towers
 from bert_my.engine.devices import PRECISIONS, Devices
 
 logger = logging.getLogger(__name__)
 
-
 PREDICTIONS = "predictions.tsv"
-# The same for the dev set, with its labels.
-DEV_PREDICTIONS = "dev_predictions.tsv"
 
 
 class EvalSettings(NamedTuple):
@@ -197,7 +194,7 @@ def evaluate(task, records, examples, settings, output_dir):
     Args:
       task, records, settings: see `build_pass`.
       examples: iterator over the examples from which the records were made.
-      output_dir: folder for the file `DEV_PREDICTIONS`.
+      output_dir: folder for the file `dev_predictions.tsv`.
 
     Returns:
       dict name -> number, see `Scorer.scores`, and `global_step`.
@@ -209,7 +206,7 @@ def evaluate(task, records, examples, settings, output_dir):
             scorer.add(batch)
             yield from _rows_of(batch)
 
-    path = os.path.join(output_dir, DEV_PREDICTIONS)
+    path = os.path.join(output_dir, run_names.DEV_PREDICTIONS)
     _write(task, examples, rows(), {PREDICTIONS: path})
     step = checkpoints.read_counters(settings.checkpoint).global_step
     return {**scorer.scores(), "global_step": step}

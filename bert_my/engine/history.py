@@ -9,11 +9,7 @@ import json
 import math
 import os
 
-from bert_my.data import files
-
-TRAINING = "training.csv"
-EVALUATIONS = "evaluations.jsonl"
-_HEADER = ["step", "loss", "learning_rate", "examples_per_second"]
+from bert_my.data import files, run_names
 
 
 class TrainingHistory:
@@ -27,16 +23,16 @@ class TrainingHistory:
           first_step: steps done so far; lines after them are left out.
         """
         os.makedirs(output_dir, exist_ok=True)
-        path = os.path.join(output_dir, TRAINING)
+        path = os.path.join(output_dir, run_names.TRAINING)
         kept = []
         if os.path.exists(path):
             with open(path, encoding="utf-8", newline="") as reader:
                 rows = list(csv.reader(reader))[1:]
             # The last line of a run that was killed may be cut off.
-            kept = [row for row in rows if len(row) == len(_HEADER)]
+            kept = [row for row in rows if len(row) == len(run_names.TRAINING_HEADER)]
             kept = [row for row in kept if int(row[0]) <= first_step]
         with files.replacing(path) as stream:
-            _writer(stream).writerows([_HEADER, *kept])
+            _writer(stream).writerows([run_names.TRAINING_HEADER, *kept])
         # Line by line on the disk: a run that is killed after a checkpoint is resumed
         # from there, and does not write the lines before it again.
         self._stream = open(  # noqa: SIM115
@@ -65,7 +61,7 @@ def read_evaluations(output_dir, last_step=None):
       output_dir: folder.
       last_step: step after which evaluations do not count; None for all.
     """
-    path = os.path.join(output_dir, EVALUATIONS)
+    path = os.path.join(output_dir, run_names.EVALUATIONS)
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as reader:
@@ -75,7 +71,7 @@ def read_evaluations(output_dir, last_step=None):
 
 def write_evaluations(output_dir, entries):
     """Writes all evaluations of a run; JSON has no NaN, so it becomes null."""
-    with files.replacing(os.path.join(output_dir, EVALUATIONS)) as writer:
+    with files.replacing(os.path.join(output_dir, run_names.EVALUATIONS)) as writer:
         for entry in entries:
             writer.write(json.dumps(finite(entry), ensure_ascii=False) + "\n")
 

@@ -2,6 +2,7 @@
 
 import os
 
+from bert_my.data import run_names
 from bert_my.reports import (
     curves,
     dev_predictions,
@@ -10,7 +11,6 @@ from bert_my.reports import (
     page,
     plots,
     plots_labels,
-    run_files,
     sections_training,
 )
 
@@ -56,7 +56,7 @@ def _results(runs, titles):
     """Returns the table of the final metrics, the best of each in bold."""
     tables = [run.results or {} for run in runs]
     parts = [
-        page.sentence(f"{title} has no {run_files.RESULTS}.")
+        page.sentence(f"{title} has no {run_names.RESULTS}.")
         for title, table in zip(titles, tables)
         if not table
     ]
@@ -81,7 +81,7 @@ def _differences(runs, titles):
     """Returns the table of the settings that are not the same in all runs."""
     known = [run.settings for run in runs if run.settings is not None]
     parts = [
-        page.sentence(f"{title} has no {run_files.SETTINGS}.")
+        page.sentence(f"{title} has no {run_names.SETTINGS}.")
         for title, run in zip(titles, runs)
         if run.settings is None
     ]

@@ -6,7 +6,7 @@ People look rather than read: pictures first, tables where a number is wanted.
 import contextlib
 import os
 
-from bert_my.data import files
+from bert_my.data import files, run_names
 from bert_my.reports import (
     comparison,
     dev_predictions,
@@ -20,7 +20,6 @@ from bert_my.reports import (
     sections_training,
 )
 
-FOLDER = "report"
 INDEX = "index.html"
 MAX_LABELS = 20  # that the head of the page lists
 # All that the report of a run may write, as <name>.png, whatever the kind of task.
@@ -74,7 +73,7 @@ def write(output_dir, find_font=fonts.find):
         page.Section("Settings", _settings(run)),
     ]
     html = page.render(title, _lead(run), sections)
-    folder = os.path.join(run.folder, FOLDER)
+    folder = os.path.join(run.folder, run_names.REPORT)
     path, written = _save(folder, "output_dir", html, sections)
     for name in PICTURES - written:
         # An earlier report had it, for example of another task.
@@ -129,7 +128,7 @@ def _lead(run):
         if labels:
             facts.append(f"{len(labels)} labels: {listed}.")
     else:
-        facts.append(f"There is no {run_files.TASK}, so the task is not known.")
+        facts.append(f"There is no {run_names.TASK}, so the task is not known.")
     if run.predictions:
         rows = ROWS.get(run.task.kind, "rows")
         facts.append(f"Dev set of {run.predictions.num_rows:,} {rows}.")
@@ -142,7 +141,7 @@ def _results(run):
     """Returns the final metrics as tiles, those of single labels as a table."""
     if not run.results:
         return [
-            page.sentence(f"There is no {run_files.RESULTS}: no final evaluation ran.")
+            page.sentence(f"There is no {run_names.RESULTS}: no final evaluation ran.")
         ]
     main = run.task and run.task.main_metric
     names = metrics.in_order([run.results], main)
@@ -161,7 +160,7 @@ def _results(run):
 def _dev_sections(run, find_font):
     """Returns the sections about predictions, and about mistakes."""
     if not run.predictions:
-        missing = run_files.PREDICTIONS if run.task else run_files.TASK
+        missing = run_names.DEV_PREDICTIONS if run.task else run_names.TASK
         why = f"There is no {missing}: nothing can be told about single predictions."
         return [page.Section("Dev set", [page.sentence(why)])]
     return [
@@ -174,7 +173,7 @@ def _dev_sections(run, find_font):
 
 def _settings(run):
     if run.settings is None:
-        return [page.sentence(f"There is no {run_files.SETTINGS}.")]
+        return [page.sentence(f"There is no {run_names.SETTINGS}.")]
     rows = [
         [name, comparison.setting(value)]
         for name, value in sorted(run.settings.items())

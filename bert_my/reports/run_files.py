@@ -8,15 +8,18 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from bert_my.data import readers
+from bert_my.data import readers, run_names
 from bert_my.data.errors import InputError
 from bert_my.reports import dev_predictions
 
-SETTINGS, TASK, RESULTS = "run_config.json", "task.json", "eval_results.json"
-TRAINING, EVALUATIONS = "training.csv", "evaluations.jsonl"
-PREDICTIONS = "dev_predictions.tsv"
-FILES = (SETTINGS, TASK, RESULTS, TRAINING, EVALUATIONS, PREDICTIONS)
-TRAINING_HEADER = ["step", "loss", "learning_rate", "examples_per_second"]
+FILES = (
+    run_names.SETTINGS,
+    run_names.TASK,
+    run_names.RESULTS,
+    run_names.TRAINING,
+    run_names.EVALUATIONS,
+    run_names.DEV_PREDICTIONS,
+)
 
 
 class Task(NamedTuple):
@@ -74,18 +77,20 @@ def read(folder):
     def read_with(reader, name):
         return reader(paths[name]) if name in paths else None
 
-    task = read_with(_read_task, TASK)
+    task = read_with(_read_task, run_names.TASK)
     predictions = None
-    if task and PREDICTIONS in paths:
-        predictions = dev_predictions.read(paths[PREDICTIONS], task.kind, task.labels)
-    evaluated = paths.get(RESULTS) or paths.get(PREDICTIONS)
+    if task and run_names.DEV_PREDICTIONS in paths:
+        predictions = dev_predictions.read(
+            paths[run_names.DEV_PREDICTIONS], task.kind, task.labels
+        )
+    evaluated = paths.get(run_names.RESULTS) or paths.get(run_names.DEV_PREDICTIONS)
     return Run(
         folder=folder,
-        settings=read_with(_read_object, SETTINGS),
+        settings=read_with(_read_object, run_names.SETTINGS),
         task=task,
-        training=read_with(_read_training, TRAINING),
-        evaluations=read_with(_read_evaluations, EVALUATIONS),
-        results=read_with(_read_results, RESULTS),
+        training=read_with(_read_training, run_names.TRAINING),
+        evaluations=read_with(_read_evaluations, run_names.EVALUATIONS),
+        results=read_with(_read_results, run_names.RESULTS),
         predictions=predictions,
         evaluated_at=evaluated and _changed_at(evaluated),
     )
@@ -176,8 +181,8 @@ def _read_training(path):
     lines = list(readers.read_lines(path))
     if lines and not _ends_with_newline(path):
         lines.pop()
-    if lines and lines[0][1].split(",") != TRAINING_HEADER:
-        raise InputError(f"{path}:1: the columns are not {TRAINING_HEADER}")
+    if lines and lines[0][1].split(",") != run_names.TRAINING_HEADER:
+        raise InputError(f"{path}:1: the columns are not {run_names.TRAINING_HEADER}")
     for (number, _), cells in zip(lines[1:], csv.reader(line for _, line in lines[1:])):
         try:
             step, *values = cells

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bert_my.reports import curves, fonts, metrics, page, plots, run_files
+from bert_my.data import run_names
+from bert_my.reports import curves, fonts, metrics, page, plots
 
 STEP = "training step"
 # Beyond these a picture says no more; the tables have them all.
@@ -28,7 +29,7 @@ def training(runs, names):
         if run.training is not None and len(run.training.steps)
     ]
     if not found:
-        return [page.sentence(f"There is no {run_files.TRAINING} with steps.")]
+        return [page.sentence(f"There is no {run_names.TRAINING} with steps.")]
     loss = plots.lines(
         "Training loss",
         STEP,
@@ -97,7 +98,7 @@ def evaluations(run, find_font):
     if not run.evaluations:
         return [
             page.sentence(
-                f"There is no {run_files.EVALUATIONS}: the dev set was not evaluated "
+                f"There is no {run_names.EVALUATIONS}: the dev set was not evaluated "
                 "during training."
             )
         ]
@@ -166,5 +167,5 @@ def compared_evaluations(runs, names):
             file = "dev_" + "".join(c if c.isalnum() else "_" for c in metric)
             parts.append(_picture(file, figure, f"{metric} by step", names.font))
     return parts or [
-        page.sentence(f"No run has an evaluation in {run_files.EVALUATIONS}.")
+        page.sentence(f"No run has an evaluation in {run_names.EVALUATIONS}.")
     ]

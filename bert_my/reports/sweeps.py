@@ -11,7 +11,7 @@ import os
 import statistics
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from bert_my.data import files
+from bert_my.data import files, run_names
 from bert_my.reports import metrics as metrics_lib
 from bert_my.reports import sweep_plots
 
@@ -65,7 +65,7 @@ def read_scores(folder):
 
     Returns None if the run's folder has no readable `eval_results.json`.
     """
-    results = _read_object(os.path.join(folder, "eval_results.json"))
+    results = _read_object(os.path.join(folder, run_names.RESULTS))
     if results is None:
         return None
     return {
@@ -77,7 +77,7 @@ def read_scores(folder):
 
 def read_main_metric(folder):
     """Returns the metric that `task.json` in a run's folder names first, or None."""
-    return (_read_object(os.path.join(folder, "task.json")) or {}).get("main_metric")
+    return (_read_object(os.path.join(folder, run_names.TASK)) or {}).get("main_metric")
 
 
 def _read_object(path):
@@ -260,7 +260,7 @@ def write(folder, runs, requested=(), main_metric=None):
     _write_csv(os.path.join(folder, "sweep_runs.csv"), _run_lines(runs))
     rows = tabulate(runs)
     sweep_plots.write_page(
-        os.path.join(folder, "report"),
+        os.path.join(folder, run_names.REPORT),
         cells=_cells(rows, metrics),
         best=find_best(rows, metrics),
         notes=_notes(runs, rows, metrics),

@@ -7,7 +7,7 @@ import time
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from bert_my.data import files
+from bert_my.data import files, run_names
 from bert_my.engine import checkpoints
 
 WITH_LABEL_IDS = "with_label_ids"
@@ -41,8 +41,8 @@ def export(task, checkpoint, vocab_file, output_dir):
         _write_saved_model(task, checkpoint, temporary)
         extra = os.path.join(temporary, "assets.extra")
         os.makedirs(extra)
-        files.copy(vocab_file, os.path.join(extra, "vocab.txt"))
-        files.write_json(os.path.join(extra, "label_map.json"), task.label_map)
+        files.copy(vocab_file, os.path.join(extra, run_names.VOCAB))
+        files.write_json(os.path.join(extra, run_names.LABEL_MAP), task.label_map)
         os.replace(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

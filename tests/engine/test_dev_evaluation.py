@@ -5,6 +5,7 @@ import logging
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert_my.data import run_names
 from bert_my.data.errors import InputError
 from bert_my.engine import checkpoints, dev_evaluation, evaluation, history, training
 from bert_my.reports import metrics
@@ -88,7 +89,7 @@ def evaluated(bench):
 
     def save_and_look(saver, session, path, *args, **kwargs):
         if not path.startswith(str(folder / checkpoints.BEST)):
-            num_steps = len(helpers.read_lines(folder / history.TRAINING)) - 1
+            num_steps = len(helpers.read_lines(folder / run_names.TRAINING)) - 1
             entries = history.read_evaluations(str(folder))
             steps = [entry["step"] for entry in entries]
             written.append((kwargs["global_step"], num_steps, steps))
@@ -229,7 +230,7 @@ def test_best_weights_after_the_last_checkpoint_do_not_count(bench, scripted):
     assert best_step(folder) == 5
     values = {step: e["auc"] for step, e in entries_of(folder).items()}
     assert values == {1: 0.5, 2: 0.6, 3: 0.55, 4: 0.5, 5: 0.58, 6: 0.57, 7: 0.56}
-    lines = helpers.read_lines(folder / history.TRAINING)
+    lines = helpers.read_lines(folder / run_names.TRAINING)
     assert [line.split(",")[0] for line in lines] == ["step", *"1234567"]
 
 

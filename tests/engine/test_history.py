@@ -2,6 +2,7 @@
 
 import pytest
 
+from bert_my.data import run_names
 from bert_my.engine import history
 from tests import helpers
 
@@ -10,7 +11,7 @@ HEADER = "step,loss,learning_rate,examples_per_second"
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / history.TRAINING
+    return tmp_path / run_names.TRAINING
 
 
 def test_training_history_has_a_line_for_each_step(path):
@@ -68,7 +69,7 @@ def test_evaluations_are_read_as_they_were_written(tmp_path):
         {"step": 3, "auc": None, "eval_loss": None},
         {"step": 6, "auc": None, "eval_loss": 0.5, "f1_猫": None},
     ]
-    text = (tmp_path / history.EVALUATIONS).read_text(encoding="utf-8")
+    text = (tmp_path / run_names.EVALUATIONS).read_text(encoding="utf-8")
     assert "NaN" not in text
     assert "猫" in text
 
@@ -81,6 +82,6 @@ def test_evaluations_after_the_checkpoint_are_left_out(tmp_path):
 
 
 def test_an_evaluation_that_was_cut_off_is_left_out(tmp_path):
-    path = tmp_path / history.EVALUATIONS
+    path = tmp_path / run_names.EVALUATIONS
     path.write_text('{"step": 5, "auc": 0.5}\n{"step": 10, "auc"')
     assert history.read_evaluations(str(tmp_path)) == [{"step": 5, "auc": 0.5}]
