@@ -11,9 +11,10 @@ MAX_WITH_SHARES = 12  # labels up to which its cells also show the share
 MAX_BARS = 60
 
 
-def _square(title, x_label, y_label, size=(5.6, 5.4)):
+def _square(title, x_label, y_label, num_curves):
     """Returns (figure, axes) of equal sides, both from 0 to 1."""
-    figure, axes = plots.new(title, size)
+    # More curves have their legend beside them.
+    figure, axes = plots.new(title, (5.6, 5.4) if num_curves < 4 else (7.6, 5.2))
     axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.set_aspect("equal", anchor="W")
     return figure, axes
@@ -24,12 +25,8 @@ def roc(many, title="ROC curve"):
 
     many: list of (name, `curves.Roc`).
     """
-    figure, axes = _square(
-        title,
-        "false positive rate",
-        "true positive rate",
-        size=(5.6, 5.4) if len(many) < 4 else (7.6, 5.2),
-    )
+    labels = ("false positive rate", "true positive rate")
+    figure, axes = _square(title, *labels, len(many))
     axes.plot([0, 1], [0, 1], color=plots.GREY, linewidth=1, linestyle=":")
     for (name, roc_), (color, style) in zip(many, plots.styles(len(many))):
         x, y = curves.thin((roc_.false_positive_rates, roc_.true_positive_rates))
@@ -43,12 +40,7 @@ def precision_recall(many, title="Precision and recall"):
 
     many: list of (name, `curves.PrecisionRecall`).
     """
-    figure, axes = _square(
-        title,
-        "recall",
-        "precision",
-        size=(5.6, 5.4) if len(many) < 4 else (7.6, 5.2),
-    )
+    figure, axes = _square(title, "recall", "precision", len(many))
     for (name, curve), (color, style) in zip(many, plots.styles(len(many))):
         x, y = curves.thin((curve.recalls, curve.precisions))
         label = f"AP {curve.average_precision:.4f}  {name}"

@@ -83,18 +83,12 @@ def write(output_dir, find_font=fonts.find):
 
 
 def compare(output_dirs, path, find_font=fonts.find):
-    """Writes one page that compares runs.
+    """Writes one page that compares runs; returns its path. See `write`.
 
     Args:
       output_dirs: folders of the runs.
       path: folder for the page and its pictures.
       find_font: see `fonts.Names`.
-
-    Returns:
-      path of the page.
-
-    Raises:
-      InputError: see `run_files.read`.
     """
     runs = [run_files.read(folder) for folder in output_dirs]
     sections = comparison.build(runs, find_font)
