@@ -15,11 +15,19 @@ from bert_my.cli.aliases import ALIASES
 from bert_my.data.errors import InputError
 from bert_my.engine.devices import PRECISIONS
 
+# Accepted, so that command lines for upstream's scripts work.
+WITHOUT_EFFECT = (
+    "iterations_per_loop",
+    "tpu_name",
+    "tpu_zone",
+    "gcp_project",
+    "master",
+    "num_tpu_cores",
+)
 
-def _flag(default, help_text, aliases=()):
-    return dataclasses.field(
-        default=default, metadata={"help": help_text, "aliases": aliases}
-    )
+
+def _flag(default, help_text):
+    return dataclasses.field(default=default, metadata={"help": help_text})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,26 +171,15 @@ class RunConfig:
     n_gpus: int = _flag(
         1,
         "Towers; more towers than GPUs share them, without a GPU they run on the CPU.",
-        aliases=ALIASES["n_gpus"],
     )
     precision: Optional[str] = _flag(
         None, "fp32, fp16 (with loss scaling) or bf16; default: fp32."
     )
     use_fp16: Optional[bool] = _flag(None, "Same as --precision=fp16.")
-    save_checkpoints_steps: int = _flag(
-        1000, "Steps between checkpoints.", aliases=ALIASES["save_checkpoints_steps"]
-    )
+    save_checkpoints_steps: int = _flag(1000, "Steps between checkpoints.")
     keep_checkpoint_max: int = _flag(5, "Checkpoints to keep; 0 for all.")
     logging_steps: int = _flag(100, "Steps between lines of progress.")
-
-    # Accepted, so that command lines for upstream's scripts work; without effect.
-    iterations_per_loop: int = _flag(1000, "Without effect (TPU).")
     use_tpu: bool = _flag(False, "Must be false: there is no TPU support.")
-    tpu_name: Optional[str] = _flag(None, "Without effect (TPU).")
-    tpu_zone: Optional[str] = _flag(None, "Without effect (TPU).")
-    gcp_project: Optional[str] = _flag(None, "Without effect (TPU).")
-    master: Optional[str] = _flag(None, "Without effect (TPU).")
-    num_tpu_cores: int = _flag(8, "Without effect (TPU).")
 
     @property
     def record_dir(self):
@@ -237,9 +234,12 @@ def define_flags(defaults):
         default = defaults.get(field.name, field.default)
         text = field.metadata["help"]
         definers[kind](field.name, default, text, flag_values=flag_values)
-        for alias in field.metadata["aliases"]:
+        for alias in ALIASES.get(field.name, ()):
             text = f"Same as --{field.name}."
             definers[kind](alias, None, text, flag_values=flag_values)
+    for name in WITHOUT_EFFECT:
+        text = "Without effect (TPU)."
+        absl_flags.DEFINE_string(name, None, text, flag_values=flag_values)
     absl_flags.DEFINE_bool("help", False, "Show the flags.", flag_values=flag_values)
     return flag_values
 
@@ -292,7 +292,7 @@ def _value(flag_values, field):
     """Returns the value of a field, given by its flag or by one of its aliases."""
     names = [
         name
-        for name in (field.name, *field.metadata["aliases"])
+        for name in (field.name, *ALIASES.get(field.name, ()))
         if flag_values[name].present
     ]
     given = {name: flag_values[name].value for name in names}

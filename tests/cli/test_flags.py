@@ -45,7 +45,7 @@ def test_defaults_are_upstreams():
         (["--nodo_lower_case"], "do_lower_case", False),
         (["--do_lower_case=False"], "do_lower_case", False),
         (["--use_tpu=false", "--tpu_name=x", "--num_tpu_cores=8"], "use_tpu", False),
-        (["--iterations_per_loop=10000", "--master=m"], "master", "m"),
+        (["--iterations_per_loop=10000", "--master=m"], "use_tpu", False),
         (["--seed", "5"], "seed", 5),
     ],
 )
