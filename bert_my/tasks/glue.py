@@ -4,7 +4,6 @@ Their test files have no labels. Quotes in them are characters.
 """
 
 from bert_my.data.readers import TABS
-from bert_my.reports import metrics
 from bert_my.tasks import base
 from bert_my.tasks.classification import ClassificationTask
 from bert_my.tasks.regression import RegressionTask
@@ -37,7 +36,7 @@ _register(
     "Is a sentence grammatical? (Warstadt et al. 2018)",
     labels=("0", "1"),
     main_metric="mcc",
-    column_names={**_names("sentence"), "label": ("label",)},
+    column_names=_names("sentence"),
     layouts=((None, "label", None, "text_a"),),
 )
 for _name, _suffix in (("mnli", "matched"), ("mnli-mm", "mismatched")):
@@ -109,6 +108,5 @@ _register(
     "How similar are two sentences, 0 to 5? (Cer et al. 2017)",
     **_PAIR,
     main_metric="pearson",
-    metrics=(metrics.correlations, metrics.errors),
     column_names=_names("sentence1", "sentence2", "score"),
 )
