@@ -67,13 +67,15 @@ def _short(count):
     return ">1T"
 
 
-def confusion(counts, shares, names, title):
+def confusion(counts, shares, names, label="label", units="rows"):
     """Draws a confusion matrix: colours are shares of a row, cells show counts.
 
     counts: int `[num_labels, num_labels]`, true labels first.
     shares: float of the same shape, see `curves.row_shares`.
     names: of the labels.
+    label, units: what has which of them, as "tokens" have a "tag".
     """
+    title = f"Confusion matrix ({label}s)"
     number = len(names)
     side = min(max(0.72 * number, 3.2), 10.5)
     widest = max(map(fonts.width, names)) / plots.COLUMNS_PER_INCH  # inches
@@ -97,9 +99,9 @@ def confusion(counts, shares, names, title):
     axes.set_xticklabels(names, rotation=rotation, fontsize=tick_size)
     axes.set_yticks(np.arange(number))
     axes.set_yticklabels(names, fontsize=tick_size)
-    axes.set(xlabel="predicted label", ylabel="true label")
+    axes.set(xlabel=f"predicted {label}", ylabel=f"true {label}")
     bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
-    bar.set_label("share of the rows with that true label", fontsize=9)
+    bar.set_label(f"share of the {units} with that true {label}", fontsize=9)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
     bar.ax.tick_params(labelsize=9)
     return figure

@@ -80,9 +80,8 @@ def _labeling(labels, found, find_font):
         what = "types of entities" if scheme else "entities"
         section.append(page.sentence(f"The tags mark no {what}."))
     counts = curves.confusion(targets, predicted, len(tags))
-    sections_labels.add_confusion(
-        section, counts, tags, names.shown[len(types) :], "tags"
-    )
+    shown = names.shown[len(types) :]
+    sections_labels.add_confusion(section, counts, tags, shown, "tag", "tokens")
     return section.finish()
 
 

@@ -201,30 +201,28 @@ def _worst_note(kept, labels):
     return f"The {len(kept)} of {len(labels)} labels with the lowest F1."
 
 
-def add_confusion(section, counts, labels, shown, what="labels"):
+def add_confusion(section, counts, labels, shown, label="label", units="rows"):
     """Adds the confusion matrix as a picture and as a table.
 
-    what: the labels are called so; rows of the data are "tokens" of "tags".
+    label, units: what has which of them, as "tokens" have a "tag".
     """
-    note = "Share of each row in colour, number of rows in the cells."
+    note = f"Share of each row in colour, number of {units} in the cells."
     kept = np.arange(len(labels))
     if len(labels) > plots_labels.MAX_CONFUSION:
         kept = curves.most_confused(counts, plots_labels.MAX_CONFUSION)
-        note = f"The {len(kept)} of {len(labels)} {what} with the most wrong rows."
+        note = f"The {len(kept)} of {len(labels)} {label}s with the most wrong {units}."
     shares = curves.row_shares(counts)[np.ix_(kept, kept)]
     counts = counts[np.ix_(kept, kept)]
     section.picture(
         "confusion",
-        plots_labels.confusion(
-            counts, shares, [shown[k] for k in kept], f"Confusion matrix ({what})"
-        ),
-        f"Confusion matrix of {len(kept)} {what}",
+        plots_labels.confusion(counts, shares, [shown[k] for k in kept], label, units),
+        f"Confusion matrix of {len(kept)} {label}s",
         note,
     )
     cells = [
-        [page.bold(labels[label])]
+        [page.bold(labels[k])]
         + [f"{n:,} ({share:.1%})" if n else "" for n, share in zip(*row)]
-        for label, row in zip(kept, zip(counts, shares))
+        for k, row in zip(kept, zip(counts, shares))
     ]
     header = ["true \\ predicted", *(labels[k] for k in kept)]
     content = page.table(header, cells, ["key"] + ["number"] * len(kept))
