@@ -46,7 +46,7 @@ def check_exists(checkpoint, flag="init_checkpoint"):
 
 
 def check_fits(checkpoint, variables, flag="init_checkpoint"):
-    """Checks the shapes of variables against a checkpoint.
+    """Checks that a checkpoint holds variables whole and in their shapes.
 
     Args:
       checkpoint: path.
@@ -57,8 +57,8 @@ def check_fits(checkpoint, variables, flag="init_checkpoint"):
       list of the names of variables that the checkpoint does not hold.
 
     Raises:
-      InputError: naming the first variable whose shape differs, or if the checkpoint
-        holds none of the variables.
+      InputError: naming the first variable whose shape differs or whose value cannot be
+        read, or if the checkpoint holds none of the variables.
     """
     reader = tf.train.load_checkpoint(checkpoint)
     shapes = reader.get_variable_to_shape_map()

@@ -10,7 +10,7 @@ import functools
 import logging
 import os
 import sys
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -29,7 +29,7 @@ PREDICTIONS = "predictions.tsv"
 class EvalSettings(NamedTuple):
     """How a forward pass runs."""
 
-    checkpoint: str
+    checkpoint: Optional[str]  # None for weights that are in a session already
     devices: Devices
     batch_size: int  # rows of one tower
     precision: str  # key of `devices.PRECISIONS`

@@ -1,5 +1,7 @@
 """Flags: upstream's and the forks' command lines, and contradictions."""
 
+import dataclasses
+
 import pytest
 
 from bert_my.cli import flags
@@ -95,8 +97,9 @@ def test_defaults_of_a_task_lose_against_the_command_line():
 def test_help_names_every_flag(capsys):
     assert flags.parse(["program", "--help"], {}) is None
     text = capsys.readouterr().out
-    for name in ("--train_batch_size", "--num_gpu_cores", "--[no]save_for_serving"):
-        assert name in text
+    for name in [field.name for field in dataclasses.fields(flags.RunConfig)]:
+        assert f"--{name}:" in text or f"--[no]{name}:" in text
+    assert "--num_gpu_cores:" in text and "--master:" in text
 
 
 def test_flags_of_two_scripts_do_not_collide():
