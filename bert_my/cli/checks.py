@@ -49,7 +49,9 @@ def check(config):
         raise InputError(
             f"at least one of {', '.join('--' + job for job in _JOBS)} is needed"
         )
-    _check_needed(config)
+    for name in ("task_name", "output_dir", "bert_config_file", "vocab_file"):
+        if not getattr(config, name):
+            raise InputError(f"--{name} is needed")
     for names, is_right, what in _RULES:
         for name in names:
             if not is_right(getattr(config, name)):
@@ -71,18 +73,3 @@ def check(config):
             f"--evaluate_every={every}: it must be a number of steps, or "
             f"{dev_evaluation.EPOCH}"
         )
-
-
-def _check_needed(config):
-    for name in ("task_name", "output_dir", "bert_config_file", "vocab_file"):
-        if not getattr(config, name):
-            raise InputError(f"--{name} is needed")
-    file_flags = {
-        "do_train": ("train_file",),
-        "do_eval": ("dev_file",),
-        "do_predict": ("test_file", "dev_file"),
-    }
-    for job, names in file_flags.items():
-        is_given = config.data_dir or any(getattr(config, name) for name in names)
-        if getattr(config, job) and not is_given:
-            raise InputError(f"--data_dir, or --{names[0]}, is needed for --{job}")

@@ -255,11 +255,13 @@ def _choose_splits(task, config):
         if not found:
             is_flag = job != "evaluates_in_training"
             name = job if is_flag else ", ".join(config.dev_flags)
-            where = f"--data_dir={config.data_dir}: " if config.data_dir else ""
+            others = [f"--{split}_file" for split in candidates]
+            if base.DEV in candidates:
+                others.append("--num_dev_examples")
             raise InputError(
-                f"{where}{name} needs a {' or '.join(candidates)} file of task "
-                f"{task.name} there, or "
-                f"{' or '.join(f'--{split}_file' for split in candidates)}"
+                f"--data_dir={config.data_dir or ''}: {name} needs a "
+                f"{' or '.join(candidates)} file of task {task.name} there, or "
+                f"{' or '.join(others)}"
             )
         splits[job] = found[0]
     return splits

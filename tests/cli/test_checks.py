@@ -98,18 +98,3 @@ def test_a_run_begins_anew_only_if_it_trains():
     assert parse("--overwrite_output_dir").begins_anew
     assert not parse("--overwrite_output_dir", job="--do_eval").begins_anew
     assert not parse().begins_anew
-
-
-@pytest.mark.parametrize(
-    ("job", "flag", "file_flag"),
-    [
-        ("--do_train", "train_file", "train_file"),
-        ("--do_eval", "dev_file", "dev_file"),
-        ("--do_predict", "test_file", "test_file"),
-        ("--do_predict", "test_file", "dev_file"),
-    ],
-)
-def test_a_file_flag_stands_for_the_data_folder(job, flag, file_flag):
-    with pytest.raises(InputError, match=f"--data_dir, or --{flag}, is needed for"):
-        flags.parse([*NEEDED, job], {})
-    flags.parse([*NEEDED, job, f"--{file_flag}=f"], {})

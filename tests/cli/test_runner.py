@@ -22,7 +22,9 @@ def test_everything_in_one_run(tiny_model, titles, tmp_path):
     )
     results = (output_dir / "eval_results.txt").read_text().splitlines()
     keys = [line.split(" = ")[0] for line in results]
-    assert keys == [
+    of_labels = [f"{n}_{k}" for n in ("f1", "precision", "recall") for k in "01"]
+    assert set(of_labels) < set(keys) and keys == sorted(keys)
+    assert [key for key in keys if key not in of_labels] == [
         "auc",
         "average_precision",
         "eval_accuracy",
@@ -129,6 +131,36 @@ def test_missing_files(refused, tmp_path, titles):
     (titles / "eval.csv").unlink()
     refused("do_eval needs a dev file .* or --dev_file")
     refused("--dev_file=nowhere.csv: there is no such file", dev_file="nowhere.csv")
+
+
+@pytest.mark.parametrize(
+    ("job", "file_flag"),
+    [
+        ("do_train", "train_file"),
+        ("do_eval", "dev_file"),
+        ("do_predict", "test_file"),
+        ("do_predict", "dev_file"),
+    ],
+)
+def test_without_a_data_folder_files_must_be_named(
+    tiny_model, tmp_path, job, file_flag
+):
+    argv = helpers.command(tiny_model, "", tmp_path / "out", job)
+    message = (
+        rf"^--data_dir=: {job} needs a .* file of task info there, or --.*{file_flag}"
+    )
+    with pytest.raises(InputError, match=message):
+        helpers.run(argv)
+    with pytest.raises(InputError, match=f"--{file_flag}=nowhere: there is no such"):
+        helpers.run([*argv, f"--{file_flag}=nowhere"])
+
+
+def test_a_train_file_and_a_number_of_dev_examples_are_enough(tiny_model, tmp_path):
+    helpers.write_titles(tmp_path)
+    argv = helpers.command(tiny_model, "", tmp_path / "out", "do_train", "do_eval")
+    train_file = tmp_path / "train.csv"
+    helpers.run([*argv, f"--train_file={train_file}", "--num_dev_examples=7"])
+    assert len(helpers.read_table(tmp_path / "out" / "dev_predictions.tsv")) == 1 + 7
 
 
 def test_unreadable_config(refused, tmp_path):
