@@ -15,27 +15,28 @@ case $status in
 esac
 bash scripts/get_minilm.sh .venv/bin/python
 
-# What one suite prints comes together, the first suite's at once.
+# Takes the place of the shell that it runs in.
 run_suite() {
   local folder=$1
   shift
   echo "Testing in $folder: $("$folder/bin/python" --version)," \
     "$("$folder/bin/python" -m pip list 2>/dev/null | grep -E '^tensorflow[_-]?(cpu|gpu)? ')"
-  "$folder/bin/python" -m pytest -o cache_dir="$folder/.pytest_cache" "$@"
+  exec "$folder/bin/python" -m pytest -o cache_dir="$folder/.pytest_cache" "$@"
 }
 
-# Both at once: a suite keeps little more than one core busy.
-logs=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$logs"' EXIT
+# Both at once: a suite keeps little more than one core busy. What the second prints
+# comes after the first.
+log=$(mktemp)
+second=
+trap '[ -z "$second" ] || kill "$second" 2>/dev/null || true; rm -f "$log"' EXIT
 if [ "${#folders[@]}" = 2 ]; then
-  run_suite "${folders[1]}" "$@" >"$logs/second" 2>&1 &
+  run_suite "${folders[1]}" "$@" >"$log" 2>&1 &
+  second=$!
 fi
 status=0
-run_suite "${folders[0]}" "$@" || status=$?
-if [ "${#folders[@]}" = 2 ]; then
-  second=0
-  wait $! || second=$?
-  cat "$logs/second"
-  [ "$status" != 0 ] || status=$second
+(run_suite "${folders[0]}" "$@") || status=$?
+if [ -n "$second" ]; then
+  wait "$second" || status=$?
+  cat "$log"
 fi
 exit "$status"
