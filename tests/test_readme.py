@@ -1,9 +1,11 @@
 """The README says what is true: its example of a task works, its flags exist."""
 
 import dataclasses
+import itertools
 import re
 
 from bert_my.cli import flags
+from bert_my.cli.aliases import ALIASES
 from bert_my.tasks import heads
 from tests import helpers
 
@@ -26,9 +28,7 @@ def test_the_example_of_a_task_works(tiny_model, tmp_path):
 
 def test_flags_exist_and_defaults_are_right():
     fields = {field.name: field for field in dataclasses.fields(flags.RunConfig)}
-    known = set(fields)
-    for field in fields.values():
-        known |= set(field.metadata["aliases"])
+    known = {*fields, *itertools.chain(*ALIASES.values())}
     scripts = {
         "tf1",
         "gpu",

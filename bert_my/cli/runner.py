@@ -259,7 +259,7 @@ def _choose_splits(task, config):
             if base.DEV in candidates:
                 others.append("--num_dev_examples")
             raise InputError(
-                f"--data_dir={config.data_dir or ''}: {name} needs a "
+                f"--data_dir={config.data_dir or '(not given)'}: {name} needs a "
                 f"{' or '.join(candidates)} file of task {task.name} there, or "
                 f"{' or '.join(others)}"
             )

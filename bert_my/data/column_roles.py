@@ -257,7 +257,7 @@ def _could_be_text(column):
     has_letters = sum(bool(_LETTER.search(cell)) for cell in column) > len(column) / 2
     if all(map(_is_date, column)):
         return False
-    return has_letters and not columns_lib.are_ids(column)
+    return has_letters and not all(map(columns_lib.is_id, column))
 
 
 def _is_date(cell):

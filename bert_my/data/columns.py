@@ -55,9 +55,9 @@ class Columns(NamedTuple):
         return {field: cell for field, cell in values.items() if cell is not None}
 
 
-def are_ids(cells):
-    """Returns whether cells of a column are names of rows: 17, or `train-17`."""
-    return all(re.fullmatch(r"\S*\d\S*", cell) for cell in cells)
+def is_id(cell):
+    """Returns whether a cell can be the name of a row: 17, or `train-17`."""
+    return bool(re.fullmatch(r"\S*\d\S*", cell))
 
 
 def is_bit(cell):

@@ -5,6 +5,7 @@ import warnings
 from seqeval.metrics import sequence_labeling
 
 from bert_my.data import tagged
+from bert_my.reports import metrics
 
 _NAN = float("nan")
 
@@ -19,12 +20,12 @@ def _as_bioes(tags):
     return [_IN_BIOES.get(mark, mark) + dash + kind for mark, dash, kind in parts]
 
 
-def _entity_scores(values, suffix):
+def _entity_scores(values, kind=None):
     """Returns the scores of a row of seqeval's report, under this project's names."""
+    names = {"precision": "precision", "recall": "recall", "f1": "f1-score"}
     return {
-        f"precision{suffix}": float(values["precision"]),
-        f"recall{suffix}": float(values["recall"]),
-        f"f1{suffix}": float(values["f1-score"]),
+        metrics.label_metric(ours, kind) if kind else ours: float(values[theirs])
+        for ours, theirs in names.items()
     }
 
 
@@ -76,8 +77,8 @@ def entities(targets, predictions, types=()):
         raise ValueError("targets and predictions differ in their numbers of tags")
     unknown = {"precision": _NAN, "recall": _NAN, "f1-score": _NAN}
     scores = {"token_accuracy": _NAN}
-    for suffix in ("", *(f"_{kind}" for kind in types)):
-        scores.update(_entity_scores(unknown, suffix))
+    for kind in (None, *types):
+        scores.update(_entity_scores(unknown, kind))
     if not any(targets):
         return scores
     with warnings.catch_warnings():
@@ -94,8 +95,8 @@ def entities(targets, predictions, types=()):
     total = report.pop("micro avg")
     del report["macro avg"], report["weighted avg"]
     if report:
-        scores.update(_entity_scores(total, ""))
+        scores.update(_entity_scores(total))
     report.pop("_", None)  # what seqeval calls those without a type
     for kind, values in report.items():
-        scores.update(_entity_scores(values, f"_{kind}"))
+        scores.update(_entity_scores(values, kind))
     return scores

@@ -22,8 +22,7 @@ def thresholds(found, positive, title="Threshold"):
     x_label = f"threshold: probability of {positive} from which it is given"
     figure, axes = _new(title, x_label)
     for (name, values), (color, style) in zip(series.items(), plots.styles(7)):
-        # Above the highest all stays as it is.
-        _draw(axes, [*found.thresholds, 1], [*values, values[-1]], name, color, style)
+        _draw(axes, found.thresholds, values, name, color, style, end=1.0)
     for name, color, marker in (("accuracy", 2, "o"), ("F1", 3, "s")):
         threshold, value = found.best(series[name])
         label = f"best {name} {value:.4f} at {threshold:.4f}"
@@ -60,11 +59,12 @@ def _new(title, x_label):
     return figure, axes
 
 
-def _draw(axes, found, values, name, color, style):
-    """Draws values that hold up to their thresholds, which rise."""
-    x, y = curves.thin((np.asarray(found), np.asarray(values)))
+def _draw(axes, found, values, name, color, style, end=0.0):
+    """Draws values that hold up to their thresholds, which rise, and then to `end`."""
+    x, y = curves.thin((found, values))
     # Up to the lowest all are as at it.
-    x, y = np.concatenate([[0], x]), np.concatenate([[y[0]], y])
+    x = np.concatenate([[0], x, [max(x[-1], end)]])
+    y = np.concatenate([[y[0]], y, [y[-1]]])
     axes.plot(x, y, style, color=color, label=name, drawstyle="steps-pre")
 
 

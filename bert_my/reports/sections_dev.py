@@ -71,7 +71,7 @@ def _labeling(labels, found, find_font):
     )
     scheme, types = tagged.find_scheme(labels)
     scores = entity_metrics.entities(found.targets, found.predicted)
-    types = [kind for kind in types if f"f1_{kind}" in scores]
+    types = [kind for kind in types if metrics.label_metric("f1", kind) in scores]
     names = fonts.Names([*types, *tags], find_font)
     section = parts.Parts(names)
     if types:
@@ -87,7 +87,7 @@ def _labeling(labels, found, find_font):
 
 def _add_entities(section, types, shown, scores):
     columns = [
-        np.array([scores[f"{name}_{kind}"] for kind in types])
+        np.array([scores[metrics.label_metric(name, kind)] for kind in types])
         for name in ("precision", "recall", "f1")
     ]
     section.picture(

@@ -225,7 +225,7 @@ class Task:
         examples = self.read_file(path, split)
         num_held_out = self.num_dev_examples
         if self._is_held_out(split):
-            examples = holdout.last(examples, num_held_out)
+            examples = holdout.last(examples, num_held_out, path)
         elif split == TRAIN and self._is_held_out(DEV):
             examples = holdout.all_but_last(examples, num_held_out, path)
         limit = self.options.max_train_examples if split == TRAIN else 0

@@ -5,6 +5,7 @@ token is lost: each is tagged in the window in which it has the most context.
 """
 
 import collections
+import itertools
 import logging
 
 import numpy as np
@@ -17,6 +18,8 @@ from bert_my.tasks import base
 from bert_my.tasks import labels as labels_lib
 
 logger = logging.getLogger(__name__)
+
+SAMPLE_SIZE = 50  # sentences of an untagged file that are looked at first
 
 
 class LabelingTask(base.Task):
@@ -102,9 +105,9 @@ class LabelingTask(base.Task):
         """
         unknown = collections.Counter()
         sentences = tagged.read_sentences(path, split != base.TEST, split, self.layout)
-        for index, sentence in enumerate(sentences):
-            if index == 0 and sentence.tags is None:
-                self._check_untagged(path, sentence)
+        sample = list(itertools.islice(sentences, SAMPLE_SIZE))
+        self._check_untagged(path, [each for each in sample if each.tags is None])
+        for sentence in itertools.chain(sample, sentences):
             for offset, tag in enumerate(sentence.tags or ()):
                 if tag in self.label_map:
                     continue
@@ -124,19 +127,29 @@ class LabelingTask(base.Task):
                 ", ".join(sorted(unknown)),
             )
 
-    def _check_untagged(self, path, sentence):
-        """Refuses tags that another separator hides, and sentences read as tokens."""
-        if column_roles.num_words(sentence.tokens) >= column_roles.WORDS_OF_A_TEXT:
+    def _check_untagged(self, path, sentences):
+        """Refuses tags that another separator hides, and texts read as one token.
+
+        Args:
+          path: for errors.
+          sentences: the first `tagged.Sentence`s, if they have no tags.
+        """
+        tokens = [token for each in sentences for token in each.tokens]
+        if not tokens:
+            return
+        where = f"{path}:{sentences[0].line}: {tokens[0]!r}"
+        if column_roles.num_words(tokens) >= column_roles.WORDS_OF_A_TEXT:
+            way = "a token on each line, and an empty line between sentences"
+            if self.layout and self.layout.is_by_sentence:
+                way = "a blank between tokens, and a sentence on each line"
             raise InputError(
-                f"{path}:{sentence.line}: {sentence.tokens[0]!r} would be one token, "
-                "since each line of a file without tags is one; put a token on each "
-                "line, and an empty line between sentences"
+                f"{where} would be one token; a file without tags needs {way}"
             )
-        words = [token.split(" ") for token in sentence.tokens]
+        words = [token.split(" ") for token in sentences[0].tokens]
         if all(len(parts) > 1 and parts[-1] in self.label_map for parts in words):
             raise InputError(
-                f"{path}:{sentence.line}: {sentence.tokens[0]!r} looks like a token "
-                "and its tag, but in the train file a tab separates them"
+                f"{where} looks like a token and its tag, but in the train file a tab "
+                "separates them"
             )
 
     def count_labels(self):

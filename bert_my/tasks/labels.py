@@ -85,15 +85,22 @@ def parse_list(cell):
 
 def are_known(task, declared):
     """Returns whether `choose` has no need of the train file."""
-    options = task.options
-    given = options.labels or options.num_labels is not None
+    given = named(task.options) or task.options.num_labels is not None
     return bool(given or declared or task.saved.get("labels"))
 
 
 def named(options):
-    """Returns the tuple of names that `--labels` gives; empty without it."""
-    names = (part.strip() for part in (options.labels or "").split(","))
-    return tuple(filter(None, names))
+    """Returns the tuple of names that `--labels` gives; empty without it.
+
+    Raises:
+      InputError: if a name is empty.
+    """
+    if options.labels is None:
+        return ()
+    names = tuple(part.strip() for part in options.labels.split(","))
+    if "" in names:
+        raise InputError(f"--labels={options.labels}: a name is empty")
+    return names
 
 
 def log_counts(task, counts, num_empty):

@@ -307,14 +307,15 @@ class TableTask(base.Task):
         return True  # A model without files may be given pairs.
 
     def _has_texts_as_ids(self, path, fields):
-        """Whether the ids of a file may as well be the first of two texts, and are."""
+        """Whether ids may as well be the first of two texts, and most look so."""
         widths = {len(each) for each in self.layouts if "text_b" in each}
         if "guid" not in fields or len(fields) not in widths:
             return False
         index = fields.index("guid")
         rows = readers.read_rows(path, self._declared_dialect(path))
         sample = itertools.islice(rows, readers.SAMPLE_SIZE)
-        return not columns.are_ids(row.cells[index] for row in sample)
+        cells = list(filter(None, (row.cells[index].strip() for row in sample)))
+        return 2 * sum(map(columns.is_id, cells)) < len(cells)
 
     def _check_text(self, found, first_row, are_labels_known, where):
         """Refuses a file without labels and header whose texts would be labels."""

@@ -146,9 +146,7 @@ def test_without_a_data_folder_files_must_be_named(
     tiny_model, tmp_path, job, file_flag
 ):
     argv = helpers.command(tiny_model, "", tmp_path / "out", job)
-    message = (
-        rf"^--data_dir=: {job} needs a .* file of task info there, or --.*{file_flag}"
-    )
+    message = rf"^--data_dir=\(not given\): {job} needs a .*, or --.*{file_flag}"
     with pytest.raises(InputError, match=message):
         helpers.run(argv)
     with pytest.raises(InputError, match=f"--{file_flag}=nowhere: there is no such"):

@@ -15,7 +15,7 @@ def examples(*groups):
 
 def cut(found, count):
     train = holdout.all_but_last(iter(found), count, "train.tsv")
-    return list(train), list(holdout.last(iter(found), count))
+    return list(train), list(holdout.last(iter(found), count, "train.tsv"))
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,15 @@ def test_all_examples_are_on_one_side():
         assert not {each.group for each in train} & {each.group for each in dev}
 
 
-@pytest.mark.parametrize(
-    ("groups", "message"),
-    [
-        (["", ""], "--num_dev_examples=2: train.tsv has 2 examples"),
-        ([0, 1, 1, 1], "--num_dev_examples=2: .*train.tsv are all of one group"),
-    ],
-)
-def test_an_empty_side_is_refused(groups, message):
+def test_an_empty_train_set_is_refused():
+    with pytest.raises(InputError, match=r"--num_dev_examples=2: train\.tsv has 2 ex"):
+        cut(examples("", ""), 2)
+
+
+def test_an_empty_dev_set_is_refused():
+    found = examples(0, 1, 1, 1)
+    message = r"--num_dev_examples=2: .*train\.tsv are all of one group"
     with pytest.raises(InputError, match=message):
-        cut(examples(*groups), 2)
+        list(holdout.all_but_last(iter(found), 2, "train.tsv"))
+    with pytest.raises(InputError, match=message):
+        holdout.last(iter(found), 2, "train.tsv")

@@ -221,9 +221,23 @@ def test_tags_behind_another_separator_are_no_tokens(make_named_task):
 
 @pytest.mark.parametrize("text", ["He lives in New York now", "我住在北京的东城区"])
 def test_sentences_are_not_read_as_tokens(make_named_task, text):
-    task = make_named_task("ner", train="a\tB-X\nb\tO\n", test=f"{text}\n\nb\n")
-    with pytest.raises(InputError, match=rf"test\.tsv:1: '{text}' would be one token"):
+    task = make_named_task("ner", train="a\tB-X\nb\tO\n", test=f"{text}\n{text}\n\nb\n")
+    message = rf"test\.tsv:1: '{text}' would be one .* a token on each line"
+    with pytest.raises(InputError, match=message):
         list(task.read_examples(base.TEST))
+
+
+def test_texts_that_are_not_cut_into_tokens_are_named(make_named_task):
+    test = "我住在北京的东城区\n"
+    task = make_named_task("ner", train="a b\tB-X O\n", test=test)
+    with pytest.raises(InputError, match=r"would be one token; .* a blank between tok"):
+        list(task.read_examples(base.TEST))
+
+
+def test_one_long_word_is_a_token(make_named_task):
+    test = "全国人民代表大会\n\n我\n住\n在\n这里\n"
+    task = make_named_task("ner", train="a\tB-X\nb\tO\n", test=test)
+    assert len(list(task.read_examples(base.TEST))) == 2
 
 
 def test_an_odd_tag_that_costs_the_scores_of_entities_is_named(make_named_task, caplog):

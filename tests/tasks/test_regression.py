@@ -48,6 +48,10 @@ def test_texts_of_one_word_are_no_ids(make_named_task, first):
     examples = list(make_named_task("regression", train=train).read_examples("train"))
     assert [each.text_a for each in examples] == [first, "love", "a b"]
     assert [each.text_b for each in examples] == ["cat", "sex", "c"]
+    train = f"7\t{first}\t1\n 8 \tcat\t2\n\tdog\t3\nn/a\tx\t4\n"
+    examples = list(make_named_task("regression", train=train).read_examples("train"))
+    assert [each.text_a for each in examples] == [first, "cat", "dog", "x"]
+    assert [each.text_b for each in examples] == [None] * 4
     test = "tiger\tcat\n"
     (example,) = make_named_task("regression", test=test).read_examples("test")
     assert (example.text_a, example.text_b) == ("tiger", "cat")
