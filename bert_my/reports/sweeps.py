@@ -9,7 +9,7 @@ import json
 import math
 import os
 import statistics
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from bert_my.data import files, run_names
 from bert_my.reports import metrics as metrics_lib
@@ -212,10 +212,9 @@ def _score_cell(row, metric):
     return text + (f" [defined for {summary.num_values}]" if is_partial else "")
 
 
-def _notes(runs, rows, metrics):
+def _notes(runs, best, metrics):
     """Returns the lines under the table."""
     notes = []
-    best = find_best(rows, metrics)
     if best:
         direction = "lowest" if metrics_lib.is_lower_better(metrics[0]) else "highest"
         notes.append(f"* {direction} mean of {metrics[0]}")
@@ -226,19 +225,38 @@ def _notes(runs, rows, metrics):
     return [*notes, describe_progress(runs)]
 
 
-def to_text(runs, metrics):
-    """Returns the table and the lines under it, for a terminal."""
+class Table(NamedTuple):
+    """The table of a sweep.
+
+    rows: list of `Row`, one for each setting.
+    cells: the rows as lists of strings, two header lines first.
+    best: indices of the best rows.
+    notes: lines under the table.
+    """
+
+    rows: List[Row]
+    cells: List[List[str]]
+    best: List[int]
+    notes: List[str]
+
+
+def make_table(runs, metrics):
+    """Returns the `Table` of a list of `Run`; the first of the metrics decides."""
     rows = tabulate(runs)
-    cells = _cells(rows, metrics)
     best = find_best(rows, metrics)
-    widths = [max(map(len, column)) for column in zip(*cells)]
+    return Table(rows, _cells(rows, metrics), best, _notes(runs, best, metrics))
+
+
+def to_text(table):
+    """Returns a `Table` and the lines under it, for a terminal."""
+    widths = [max(map(len, column)) for column in zip(*table.cells)]
     lines = []
-    for index, line in enumerate(cells):
-        mark = "*" if index - 2 in best else " "
+    for index, line in enumerate(table.cells):
+        mark = "*" if index - 2 in table.best else " "
         padded = [cell.ljust(width) for cell, width in zip(line, widths)]
         lines.append("  ".join([mark, *padded]).rstrip())
     lines = list(filter(None, lines))  # without metrics a header is empty
-    return "\n".join([*lines, "", *_notes(runs, rows, metrics)]) + "\n"
+    return "\n".join([*lines, "", *table.notes]) + "\n"
 
 
 def write(folder, runs, requested=(), main_metric=None):
@@ -253,17 +271,17 @@ def write(folder, runs, requested=(), main_metric=None):
       requested, main_metric: see `choose_metrics`.
     """
     metrics = choose_metrics(runs, requested, main_metric)
-    text = to_text(runs, metrics)
+    table = make_table(runs, metrics)
+    text = to_text(table)
     with files.replacing(os.path.join(folder, "sweep.txt")) as writer:
         writer.write(text)
-    _write_csv(os.path.join(folder, "sweep.csv"), _setting_lines(runs, metrics))
+    _write_csv(os.path.join(folder, "sweep.csv"), _setting_lines(runs, table))
     _write_csv(os.path.join(folder, "sweep_runs.csv"), _run_lines(runs))
-    rows = tabulate(runs)
     sweep_plots.write_page(
         os.path.join(folder, run_names.REPORT),
-        cells=_cells(rows, metrics),
-        best=find_best(rows, metrics),
-        notes=_notes(runs, rows, metrics),
+        cells=table.cells,
+        best=table.best,
+        notes=table.notes,
         points=_points(runs, metrics),
     )
     return text
@@ -274,20 +292,18 @@ def _write_csv(path, lines):
         csv.writer(stream, lineterminator="\n").writerows(lines)
 
 
-def _setting_lines(runs, metrics):
+def _setting_lines(runs, table):
     """Yields the lines of sweep.csv, the header first."""
-    rows = tabulate(runs)
     known = known_metrics(runs)
-    best = find_best(rows, metrics)
-    header = [name for name, _ in rows[0].setting]
+    header = [name for name, _ in runs[0].setting]
     header += ["num_finished", "num_planned", "is_best"]
     for metric in known:
         word = "min" if metrics_lib.is_lower_better(metric) else "max"
         header += [f"{metric}_{what}" for what in ("mean", word, "std", "num_values")]
     yield header
-    for index, row in enumerate(rows):
+    for index, row in enumerate(table.rows):
         line = [value for _, value in row.setting]
-        line += [row.num_finished, row.num_planned, int(index in best)]
+        line += [row.num_finished, row.num_planned, int(index in table.best)]
         for metric in known:
             line += row.summaries[metric] or (None, None, None, 0)
         yield line

@@ -45,7 +45,7 @@ def test_one_value_has_no_standard_deviation():
 
 def test_text():
     # The best loss decides: it is the lowest.
-    assert sweeps.to_text(RUNS, ["eval_loss", "f1"]) == (
+    assert sweeps.to_text(sweeps.make_table(RUNS, ["eval_loss", "f1"])) == (
         "   head  seeds   eval_loss                 f1\n"
         "                 mean (min) ± std          mean (max) ± std\n"
         "*  cls   3 of 3  3.0000 (1.0000) ± 2.6458  0.0300 (0.0600) ± 0.0265\n"
@@ -79,7 +79,9 @@ def test_all_settings_with_the_best_mean_are_marked(tmp_path):
 
 def test_small_and_large_values_keep_their_digits():
     runs = [make_run("cls", 1, mse=123456.0), make_run("cls", 2, mse=123457.0)]
-    assert "1.235e+05 (1.235e+05) ± 0.7071" in sweeps.to_text(runs, ["mse"])
+    assert "1.235e+05 (1.235e+05) ± 0.7071" in sweeps.to_text(
+        sweeps.make_table(runs, ["mse"])
+    )
 
 
 def test_long_lists_of_runs_are_cut():
@@ -106,7 +108,9 @@ def test_metrics_shown(requested, main_metric, shown):
 
 
 def test_a_metric_that_no_run_has_is_told():
-    assert "No metric auc; there are eval_loss, f1." in sweeps.to_text(RUNS, ["auc"])
+    assert "No metric auc; there are eval_loss, f1." in sweeps.to_text(
+        sweeps.make_table(RUNS, ["auc"])
+    )
 
 
 def test_scores_are_the_numbers_of_the_results(tmp_path):
