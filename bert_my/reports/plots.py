@@ -23,6 +23,7 @@ SIZE = (5.8, 4.3)  # inches
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", "--", "-.", ":")
 GREY = "#767676"
+LEGEND = {"frameon": False, "fontsize": 9, "handlelength": 2.8, "borderaxespad": 0}
 # Half-width columns of text in 9 points that fit into an inch.
 COLUMNS_PER_INCH = 11.3
 
@@ -87,10 +88,7 @@ def legend_above(axes):
         loc="lower left",
         bbox_to_anchor=(0, 1.01),
         ncol=columns,
-        frameon=False,
-        fontsize=9,
-        handlelength=2.8,
-        borderaxespad=0,
+        **LEGEND,
     )
 
 
@@ -99,10 +97,7 @@ def legend_beside(axes):
     axes.legend(
         loc="upper left",
         bbox_to_anchor=(1.02, 1),
-        frameon=False,
-        fontsize=9,
-        handlelength=2.8,
-        borderaxespad=0,
+        **LEGEND,
     )
 
 

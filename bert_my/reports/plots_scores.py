@@ -55,14 +55,8 @@ def histograms_by_label(panels, num_bins=20):
         label = f"the other {len(without):,}"
         _draw_shares(axes, without, edges, plots.COLORS[1], "--", label)
         axes.set(xlim=(0, 1))
-        axes.legend(
-            loc="lower left",
-            bbox_to_anchor=(0, 1.0),
-            frameon=False,
-            fontsize=8,
-            handlelength=1.8,
-            borderaxespad=0,
-        )
+        style = {**plots.LEGEND, "fontsize": 8, "handlelength": 1.8}
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), **style)
     figure.supxlabel("predicted probability of the label", fontsize=10)
     figure.supylabel("share of the group's rows", fontsize=10)
     return figure
