@@ -60,8 +60,16 @@ def parse(argv, task_name=None, **defaults):
     trained_with = config and run_folder.read_description(config)
     if trained_with:
         # What a model was trained with comes before what its task usually has.
-        names = {"head", "objective", "num_dev_examples"} & set(trained_with)
-        defaults.update({name: trained_with[name] for name in names})
+        for name in {"head", "objective", "num_dev_examples"} & set(trained_with):
+            if defaults.get(name, trained_with[name]) != trained_with[name]:
+                logger.warning(
+                    "--%s=%s, with which the model in --output_dir was trained, comes "
+                    "before %s, the default here",
+                    name,
+                    trained_with[name],
+                    defaults[name],
+                )
+            defaults[name] = trained_with[name]
         config = flags.parse(argv, defaults)
     return config
 

@@ -157,9 +157,8 @@ def compared_evaluations(runs, names):
     main = next((run.task.main_metric for run in runs if run.task), None)
     parts = []
     found = metrics.in_order(tables, main)
-    for metric in [each for each in found if not metrics.is_of_label(each)][
-        :MAX_METRICS
-    ]:
+    of_all = [name for name in found if not metrics.is_of_label(name)]
+    for metric in of_all[:MAX_METRICS]:
         many = [_metric_line(run, metric, n) for n, run in zip(names.shown, runs)]
         many = [line for line in many if line is not None]
         if many:

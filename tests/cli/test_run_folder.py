@@ -45,7 +45,7 @@ def test_the_dev_set_is_still_held_out_of_the_train_file(folder, titles):
 
 
 def test_a_trained_model_comes_before_the_defaults_of_its_script(
-    tiny_model, titles, tmp_path
+    tiny_model, titles, tmp_path, caplog
 ):
     (titles / "eval.csv").unlink()
     argv = helpers.command(tiny_model, titles, tmp_path / "out")
@@ -54,6 +54,8 @@ def test_a_trained_model_comes_before_the_defaults_of_its_script(
     runner.run(runner.parse([*argv, *given], **defaults))
     config = runner.parse([*argv, "--do_eval"], **defaults)
     assert (config.head, config.num_dev_examples) == ("mean", 9)
+    assert "--head=mean, with which the model" in caplog.text
+    assert "comes before cnn, the default here" in caplog.text
     runner.run(config)
     rows = (tmp_path / "out" / "dev_predictions.tsv").read_text().splitlines()
     assert len(rows) == 1 + 9

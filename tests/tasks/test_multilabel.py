@@ -312,35 +312,24 @@ def test_predictions_are_formatted(make_named_task):
 
 
 def test_label_columns_train_evaluate_predict_and_export(one_layer_model, tmp_path):
+    data = tmp_path / "data"
     rows = [("id", "text_a", "late", "rude", "new")]
     for index, text in enumerate(helpers.make_texts(13)):
         rows.append((index, text, int("cat" in text), index % 2, 0))
-    helpers.write_rows(tmp_path / "data" / "train.tsv", rows)
-    helpers.write_rows(tmp_path / "data" / "dev.tsv", rows[:6])
-    helpers.write_rows(tmp_path / "data" / "test.tsv", [row[:2] for row in rows[:5]])
-    helpers.check_task(
-        "mlabel",
-        one_layer_model,
-        tmp_path / "data",
-        tmp_path / "out",
-        4,
-        num_labels=3,
-    )
+    helpers.write_rows(data / "train.tsv", rows)
+    helpers.write_rows(data / "dev.tsv", rows[:6])
+    helpers.write_rows(data / "test.tsv", [row[:2] for row in rows[:5]])
+    out = tmp_path / "out"
+    helpers.check_task("mlabel", one_layer_model, data, out, 4, num_labels=3)
 
 
 def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):
-    texts = helpers.make_texts(13)
+    data, texts = tmp_path / "data", helpers.make_texts(13)
     rows = [(text, f"{int('cat' in text)},{i % 2},0") for i, text in enumerate(texts)]
-    helpers.write_rows(tmp_path / "data" / "train.tsv", rows)
-    helpers.write_rows(tmp_path / "data" / "dev.tsv", rows[:5])
-    helpers.check_task(
-        "mlabel",
-        one_layer_model,
-        tmp_path / "data",
-        tmp_path / "out",
-        5,
-        num_labels=3,
-    )
+    helpers.write_rows(data / "train.tsv", rows)
+    helpers.write_rows(data / "dev.tsv", rows[:5])
+    out = tmp_path / "out"
+    helpers.check_task("mlabel", one_layer_model, data, out, 5, num_labels=3)
 
 
 @pytest.mark.parametrize("name", ["csv", "mlabel"])
