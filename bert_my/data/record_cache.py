@@ -4,10 +4,10 @@ The file's name holds a fingerprint of all that its content depends on, so a rec
 from other data, another vocabulary or other lengths is never used.
 """
 
+import functools
 import itertools
 import json
 import logging
-import multiprocessing
 import os
 import sys
 from typing import Callable, NamedTuple, Sequence
@@ -16,14 +16,14 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from bert_my.data import features as features_lib
-from bert_my.data import files
+from bert_my.data import files, workers
 from bert_my.data.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 CHUNK_SIZE = 1000
 # Sets with fewer chunks are encoded here: starting processes costs more than it saves.
-CHUNKS_PER_GROUP = 20
+MIN_PARALLEL_CHUNKS = 20
 
 
 class Records(NamedTuple):
@@ -116,42 +116,16 @@ def _encode(source, num_processes):
     """Yields what `_encode_chunk` returns for every chunk, in their order."""
     examples = iter(source.read_examples())
     chunks = iter(lambda: list(itertools.islice(examples, CHUNK_SIZE)), [])
-    # Groups bound the memory; `Pool.imap` would read all rows at once.
-    groups = iter(lambda: list(itertools.islice(chunks, CHUNKS_PER_GROUP)), [])
-    pool = None
-    try:
-        for group in groups:
-            if (len(group) < CHUNKS_PER_GROUP and pool is None) or num_processes == 1:
-                for chunk in group:
-                    yield _encode_chunk(chunk, source)
-            else:
-                pool = pool or _start_pool(source, num_processes)
-                yield from pool.map(_encode_chunk, group, chunksize=1)
-    finally:
-        if pool is not None:
-            pool.terminate()
+    first = list(itertools.islice(chunks, MIN_PARALLEL_CHUNKS))
+    yield from workers.ordered_map(
+        functools.partial(_encode_chunk, source),
+        itertools.chain(first, chunks),
+        num_processes if len(first) == MIN_PARALLEL_CHUNKS else 1,
+    )
 
 
-_worker_source = None
-
-
-def _start_pool(source, num_processes):
-    """Starts worker processes, which inherit the source: it need not be pickled."""
-    # One thread per process: the processes are the parallelism. To be set before the
-    # fork, at which the tokenizer library looks at it.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    context = multiprocessing.get_context("fork")
-    return context.Pool(num_processes, _start_worker, (source,))
-
-
-def _start_worker(source):
-    global _worker_source
-    _worker_source = source
-
-
-def _encode_chunk(examples, source=None):
+def _encode_chunk(source, examples):
     """Returns (records, number of cut examples) of a list of examples."""
-    source = source or _worker_source
     encoded = source.encode_batch(examples)
     records = [features_lib.serialize(each.features, source.specs) for each in encoded]
     return records, sum(each.num_cut_tokens > 0 for each in encoded)

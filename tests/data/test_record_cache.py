@@ -46,7 +46,7 @@ def read(records):
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_keeps_every_row_in_order(tmp_path, monkeypatch, num_processes):
     monkeypatch.setattr(record_cache, "CHUNK_SIZE", 3)
-    monkeypatch.setattr(record_cache, "CHUNKS_PER_GROUP", 4)
+    monkeypatch.setattr(record_cache, "MIN_PARALLEL_CHUNKS", 4)
     texts = [f"row{index}" for index in range(29)]
     records = record_cache.load_or_convert(
         make_source(tmp_path / "a", texts), str(tmp_path / "cache"), num_processes
@@ -86,7 +86,7 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path):
 
 def test_errors_of_worker_processes_arrive(tmp_path, monkeypatch):
     monkeypatch.setattr(record_cache, "CHUNK_SIZE", 1)
-    monkeypatch.setattr(record_cache, "CHUNKS_PER_GROUP", 2)
+    monkeypatch.setattr(record_cache, "MIN_PARALLEL_CHUNKS", 2)
 
     def failing(examples):
         raise InputError("train.csv:1: wrong")

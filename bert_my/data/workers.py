@@ -1,0 +1,55 @@
+"""Work spread over processes, in order and within bounded memory."""
+
+import collections
+import concurrent.futures
+import multiprocessing
+import os
+
+# Items under way for each process: one that works and some that wait.
+ITEMS_PER_WORKER = 3
+
+_function = None
+
+
+def ordered_map(function, items, num_workers):
+    """Yields `function(item)` for each item, in their order.
+
+    The processes are forked and inherit the function with all that it refers to; items
+    and results are pickled. However many items there are, only a few are under way.
+
+    Args:
+      function: of one argument.
+      items: iterable.
+      num_workers: processes; 1 for this one.
+    """
+    if num_workers == 1:
+        yield from map(function, items)
+        return
+    # One thread per process: the processes are the parallelism. To be set before the
+    # fork, at which the tokenizer library looks at it.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Unlike `multiprocessing.Pool` it does not wait forever for a process that died.
+    executor = concurrent.futures.ProcessPoolExecutor(
+        num_workers, multiprocessing.get_context("fork"), _start, (function,)
+    )
+    pending = collections.deque()
+    with executor:
+        try:
+            for item in items:
+                pending.append(executor.submit(_call, item))
+                if len(pending) == ITEMS_PER_WORKER * num_workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _start(function):
+    global _function
+    _function = function
+
+
+def _call(item):
+    return _function(item)
