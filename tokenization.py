@@ -2,7 +2,7 @@
 
 The Python path is the reference. `FullTokenizer.encode_batch` gives the same ids by
 the `tokenizers` package where both are known to agree, and falls back to the Python
-path elsewhere. TensorFlow serves for file access only.
+path elsewhere. TensorFlow serves for paths such as "gs://..." only.
 
 Offsets are `(start, end)` in characters of the original text.
 """
@@ -10,8 +10,6 @@ Offsets are `(start, end)` in characters of the original text.
 import collections
 import re
 import unicodedata
-
-import tensorflow.compat.v1 as tf
 
 try:
     import tokenizers
@@ -77,15 +75,32 @@ def load_vocab(vocab_file):
     """Reads a vocabulary file, one token a line, into an ordered dict token -> id.
 
     Lines end at "\\n" only: some vocabularies hold U+2028 as a token.
+
+    Raises:
+      OSError: if the file cannot be read.
     """
     vocab = collections.OrderedDict()
-    with tf.io.gfile.GFile(vocab_file, "rb") as reader:
-        lines = reader.read().decode("utf-8", "ignore").split("\n")
+    lines = _read_bytes(vocab_file).decode("utf-8", "ignore").split("\n")
     if not lines[-1]:
         del lines[-1]
     for index, line in enumerate(lines):
         vocab[line.strip()] = index
     return vocab
+
+
+def _read_bytes(path):
+    """Returns what a file holds, also one that only TensorFlow can open."""
+    if "://" not in str(path):
+        with open(path, "rb") as reader:
+            return reader.read()
+    # Not at the top: it takes seconds and hundreds of MB, and local files do without.
+    import tensorflow.compat.v1 as tf
+
+    try:
+        with tf.io.gfile.GFile(path, "rb") as reader:
+            return reader.read()
+    except tf.errors.OpError as error:
+        raise OSError(str(error)) from error
 
 
 def convert_by_vocab(vocab, items):

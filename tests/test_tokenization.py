@@ -112,6 +112,14 @@ def test_vocabulary_is_split_at_line_feeds_only(tmp_path):
     assert vocab == {"a": 0, "": 1, "b": 2, "c\x85d": 3}
 
 
+def test_a_path_that_tensorflow_opens(vocab_file):
+    vocab = tokenization.load_vocab(f"file://{vocab_file}")
+    assert vocab == tokenization.load_vocab(vocab_file)
+    for path in ("nowhere.txt", "file:///nowhere.txt"):
+        with pytest.raises(OSError, match="nowhere"):
+            tokenization.load_vocab(path)
+
+
 @pytest.mark.parametrize(
     ("lower", "checkpoint", "is_wrong"),
     [

@@ -16,6 +16,8 @@ DATA_POSITION = "data_position"
 GLOBAL_BATCH_SIZE = "global_batch_size"
 # Folder of the best checkpoint, in the output folder.
 BEST = "best"
+# How the names of what a run keeps beside each weight end.
+BESIDE_WEIGHTS = ("/adam_m", "/adam_v", averages.name_of(""))
 
 
 class Counters(NamedTuple):
@@ -75,20 +77,25 @@ def check_fits(checkpoint, variables, flag="init_checkpoint"):
                 f"there and {shape} here; is --bert_config_file the one of this "
                 "checkpoint, and are the task's labels those it was trained with?"
             )
-        try:
-            # The index may be whole and the data not, after a copy that broke off.
-            reader.get_tensor(name)
-        except (tf.errors.OpError, ValueError, IndexError) as error:
-            raise InputError(
-                f"--{flag}={checkpoint}: variable {name} cannot be read; is the file "
-                f"{checkpoint}.data-* whole? ({str(error).splitlines()[0]})"
-            ) from error
+        _read(reader, name, checkpoint, flag)
     if len(missing) == len(variables):
         raise InputError(
             f"--{flag}={checkpoint}: it holds none of the model's variables, only "
             f"{', '.join(sorted(shapes)[:3])}, ..."
         )
     return missing
+
+
+def _read(reader, name, checkpoint, flag):
+    """Returns the value of a variable, or raises an `InputError` that names it."""
+    try:
+        return reader.get_tensor(name)
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        # The index may be whole and the data not, after a copy that broke off.
+        raise InputError(
+            f"--{flag}={checkpoint}: variable {name} cannot be read; is the file "
+            f"{checkpoint}.data-* whole? ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def saver_for(checkpoint, variables):
@@ -152,6 +159,45 @@ def initialize_from(checkpoint, variables):
         checkpoint,
         ", ".join(missing) or "none",
     )
+
+
+def read_weights(checkpoint):
+    """Returns the weights of a checkpoint, or their averages where it has them.
+
+    Args:
+      checkpoint: path, of `--init_checkpoint`.
+
+    Returns:
+      dict name of the variable -> array; without optimizer slots and counters.
+
+    Raises:
+      InputError: if the checkpoint cannot be read.
+    """
+    check_exists(checkpoint)
+    reader = tf.train.load_checkpoint(checkpoint)
+    shapes = reader.get_variable_to_shape_map()
+    return {
+        name: _read(reader, name_in(shapes, name), checkpoint, "init_checkpoint")
+        for name, shape in sorted(shapes.items())
+        # Counters and what belongs to the loss scale are scalars, as no weight is.
+        if shape and not name.endswith(BESIDE_WEIGHTS)
+    }
+
+
+def write(variables, path):
+    """Writes a checkpoint.
+
+    Args:
+      variables: dict name -> array.
+      path: without the ending `.index`; its folder exists.
+    """
+    config = tf.ConfigProto(device_count={"GPU": 0})
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
+        for name, value in variables.items():
+            variable = tf.get_variable(name, value.shape, value.dtype)
+            source = tf.placeholder(value.dtype, value.shape)
+            session.run(tf.assign(variable, source).op, {source: value})
+        tf.train.Saver().save(session, path, write_meta_graph=False, write_state=False)
 
 
 def best(output_dir):

@@ -13,7 +13,7 @@ import safetensors.numpy
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.data import files
+from bert_my.data import files, vocabulary
 from bert_my.data.errors import InputError
 from bert_my.engine import averages, checkpoints, pretrained
 
@@ -31,7 +31,6 @@ _HF_ACTIVATIONS = {"gelu": "gelu_erf", "gelu_new": "gelu", "relu": "relu"}
 _HF_TANH_GELUS = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
 _CONFIG_KEYS = tuple(modeling.BertConfig(vocab_size=0).to_dict())
 _AVERAGE = averages.name_of("")
-_NOT_WEIGHTS = ("/adam_m", "/adam_v", _AVERAGE)
 _NOT_STORED = ("embeddings.position_ids", "cls.predictions.decoder.")
 
 
@@ -121,7 +120,7 @@ def from_hf(hf_dir, output_dir):
       InputError: naming the file or the tensor that is missing or does not fit.
     """
     config = _read_hf_config(os.path.join(hf_dir, "config.json"))
-    vocab = _read_vocab(hf_dir)
+    lines = _read_vocab(hf_dir)
     tensors = _read_hf_tensors(hf_dir)
     variables = {}
     for name in names(config.num_hidden_layers):
@@ -130,22 +129,13 @@ def from_hf(hf_dir, output_dir):
             variables[name.ours] = value.T if name.is_transposed else value
     shapes = {name: value.shape for name, value in variables.items()}
     _check_against_model(shapes, config, hf_dir)
-    num_tokens = vocab.count("\n")
-    if num_tokens != config.vocab_size:
+    if len(lines) != config.vocab_size:
         raise InputError(
-            f"{hf_dir}: the vocabulary has {num_tokens} lines, but vocab_size is "
+            f"{hf_dir}: the vocabulary has {len(lines)} lines, but vocab_size is "
             f"{config.vocab_size} in config.json"
         )
-    os.makedirs(output_dir, exist_ok=True)
-    checkpoint = os.path.join(output_dir, "bert_model.ckpt")
-    _write_checkpoint(variables, checkpoint)
-    for name, text in (
-        ("bert_config.json", config.to_json_string()),
-        ("vocab.txt", vocab),
-    ):
-        with files.replacing(os.path.join(output_dir, name)) as writer:
-            writer.write(text)
-    _check_written(shapes, dict(tf.train.list_variables(checkpoint)))
+    written = pretrained.write(output_dir, lines, config, variables)
+    _check_written(shapes, dict(tf.train.list_variables(written.init_checkpoint)))
     left = {
         name: value.shape
         for name, value in tensors.items()
@@ -173,7 +163,7 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir):
             f"{bert_config_file}: hidden_act {config.hidden_act!r} has no "
             "name in Hugging Face's BERT"
         )
-    pretrained.read_tokenizer(vocab_file, True, config.vocab_size)
+    vocabulary.read_tokenizer(vocab_file, True, config.vocab_size)
     reader = tf.train.load_checkpoint(checkpoint)
     shapes = dict(tf.train.list_variables(checkpoint))
     _check_against_model(shapes, config, checkpoint)
@@ -196,7 +186,11 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir):
     read_back = safetensors.numpy.load_file(path)
     _check_written(meant, {name: value.shape for name, value in read_back.items()})
     left = set(shapes) - {name.ours for name in table}
-    left = {name: shapes[name] for name in left if not name.endswith(_NOT_WEIGHTS)}
+    left = {
+        name: shapes[name]
+        for name in left
+        if not name.endswith(checkpoints.BESIDE_WEIGHTS)
+    }
     return Report(meant, left, any(name.endswith(_AVERAGE) for name in shapes))
 
 
@@ -309,26 +303,15 @@ def _read_hf_tensors(hf_dir):
 
 
 def _read_vocab(hf_dir):
-    """Returns the text of vocab.txt, or what it would be by tokenizer.json."""
+    """Returns the lines of vocab.txt, or what they would be by tokenizer.json."""
     source = os.path.join(hf_dir, "vocab.txt")
     if os.path.exists(source):
         with open(source, encoding="utf-8", newline="\n") as reader:
-            text = reader.read()
-        return text if text.endswith("\n") else text + "\n"
+            return [line.rstrip("\n") for line in reader]
     source = os.path.join(hf_dir, "tokenizer.json")
     try:
         with open(source, encoding="utf-8") as reader:
             vocab = json.load(reader)["model"]["vocab"]
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{hf_dir}: neither vocab.txt nor tokenizer.json") from error
-    return "".join(token + "\n" for token in sorted(vocab, key=vocab.get))
-
-
-def _write_checkpoint(variables, path):
-    config = tf.ConfigProto(device_count={"GPU": 0})
-    with tf.Graph().as_default(), tf.Session(config=config) as session:
-        for name, value in variables.items():
-            variable = tf.get_variable(name, value.shape, tf.float32)
-            source = tf.placeholder(tf.float32, value.shape)
-            session.run(tf.assign(variable, source).op, {source: value})
-        tf.train.Saver().save(session, path, write_meta_graph=False, write_state=False)
+    return sorted(vocab, key=vocab.get)

@@ -1,10 +1,14 @@
-"""The files of a pretrained model: reading them, and saying what is wrong with them."""
+"""The files of a pretrained model: reading and writing them, and what can be wrong."""
+
+import os
+from typing import NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
 import modeling
-import tokenization
+from bert_my.data import files, vocabulary
 from bert_my.data.errors import InputError
+from bert_my.engine import checkpoints
 
 _SIZES = (
     "vocab_size",
@@ -17,9 +21,12 @@ _SIZES = (
 )
 
 
-def _check_is_file(path, flag):
-    if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
-        raise InputError(f"--{flag}={path}: there is no such file")
+class ModelFiles(NamedTuple):
+    """Paths of the files of a model, by the names of the flags that take them."""
+
+    vocab_file: str
+    bert_config_file: str
+    init_checkpoint: Optional[str]  # None: the weights start at random
 
 
 def read_bert_config(path):
@@ -28,7 +35,8 @@ def read_bert_config(path):
     Raises:
       InputError: if the file cannot be read or is not the config of a BERT.
     """
-    _check_is_file(path, "bert_config_file")
+    if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
+        raise InputError(f"--bert_config_file={path}: there is no such file")
     try:
         config = modeling.BertConfig.from_json_file(path)
         modeling.get_activation(str(config.hidden_act))
@@ -50,32 +58,27 @@ def read_bert_config(path):
     return config
 
 
-def read_tokenizer(vocab_file, do_lower_case, vocab_size, required_tokens=()):
-    """Returns the `tokenization.FullTokenizer` of a vocabulary file.
+def write(folder, lines, config, variables=None):
+    """Writes the files of a model into a folder, which is made if it is not there.
 
     Args:
-      vocab_file: path.
-      do_lower_case: as the model was pretrained.
-      vocab_size: number of lines that the file must have.
-      required_tokens: tokens that it must hold.
+      folder: path.
+      lines: of the vocabulary, list of str.
+      config: `modeling.BertConfig`.
+      variables: dict name -> array, or None for a model that is not trained.
 
-    Raises:
-      InputError: if the file cannot be read or does not fit.
+    Returns:
+      `ModelFiles`.
     """
-    _check_is_file(vocab_file, "vocab_file")
-    try:
-        tokenizer = tokenization.FullTokenizer(vocab_file, do_lower_case)
-    except tf.errors.OpError as error:
-        raise InputError(
-            f"--vocab_file={vocab_file}: cannot be read: {error}"
-        ) from error
-    num_lines = max(tokenizer.vocab.values(), default=-1) + 1
-    if num_lines != vocab_size:
-        raise InputError(
-            f"--vocab_file={vocab_file} has {num_lines} lines, but vocab_size is "
-            f"{vocab_size} in the --bert_config_file"
-        )
-    missing = [token for token in required_tokens if token not in tokenizer.vocab]
-    if missing:
-        raise InputError(f"--vocab_file={vocab_file}: it lacks {', '.join(missing)}")
-    return tokenizer
+    written = ModelFiles(
+        os.path.join(folder, "vocab.txt"),
+        os.path.join(folder, "bert_config.json"),
+        os.path.join(folder, "bert_model.ckpt") if variables else None,
+    )
+    os.makedirs(folder, exist_ok=True)
+    if variables:
+        checkpoints.write(variables, written.init_checkpoint)
+    with files.replacing(written.bert_config_file) as writer:
+        writer.write(config.to_json_string())
+    vocabulary.write(written.vocab_file, lines)
+    return written

@@ -1,5 +1,6 @@
 """Checkpoints that are missing, broken or do not fit."""
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -70,6 +71,26 @@ def test_a_data_file_that_was_cut_off_is_named(checkpoint):
     variables = [tf.get_variable("bert/b", [5])]
     with pytest.raises(InputError, match=r"bert/b cannot be read.*\.data-"):
         checkpoints.check_fits(checkpoint, variables)
+
+    with pytest.raises(InputError, match=r"bert/[ab] cannot be read.*\.data-"):
+        checkpoints.read_weights(checkpoint)
+
+
+def test_weights_come_back_without_what_a_run_keeps_beside_them(tmp_path):
+    values = {
+        "a": np.float32([[1.0, 2.0]]),
+        "b": np.float16([3.0]),
+        "a/adam_m": np.float32([[4.0, 5.0]]),
+        "a/adam_v": np.float32([[6.0, 7.0]]),
+        "b/average": np.float16([8.0]),
+        "global_step": np.int64(9),
+    }
+    path = str(tmp_path / "model.ckpt")
+    checkpoints.write(values, path)
+    weights = checkpoints.read_weights(path)
+    assert weights["b"].dtype == np.float16
+    helpers.assert_all_close(weights, {"a": values["a"], "b": [8.0]}, atol=0)
+    assert checkpoints.read_counters(path).global_step == 9
 
 
 def test_a_list_of_checkpoints_that_points_elsewhere(tmp_path, checkpoint):
