@@ -1,4 +1,4 @@
-"""The optimizer that all towers share: AdamW of `optimization`, made safe for fp16.
+"""The step that all towers share: an optimizer of `optimization`, made safe for fp16.
 
 The loss is multiplied by a scale, so that small fp16 gradients do not become 0; the sum
 of the gradients is divided by it again. A step with a gradient that is not finite
@@ -81,17 +81,20 @@ def apply_if_finite(
     loss_scale,
     clip_norm=optimization.CLIP_NORM,
     after_update=None,
+    gradient_norm=None,
 ):
     """Creates a step: unscale, clip by the global norm, apply and count, or skip.
 
     Args:
-      optimizer: `optimization.AdamWeightDecayOptimizer`.
+      optimizer: one of those of `optimization`.
       grads_and_vars: gradients of the scaled loss, summed over all towers.
       global_step: integer variable; advanced by 1 by a finite step.
       loss_scale: `LossScale`.
       clip_norm: largest norm of all gradients together.
       after_update: (optional) function that returns an op to run in a finite step when
         the weights have changed, before the step is counted.
+      gradient_norm: (optional) norm of all gradients together, not finite if one of
+        them is not; default: that of `tf.linalg.global_norm`.
 
     Returns:
       `TrainStep`.
@@ -100,7 +103,9 @@ def apply_if_finite(
     optimizer.create_slots(variables)
     inverse_scale = 1.0 / loss_scale.value
     # One factor unscales and clips, so each gradient is passed over once.
-    norm = tf.linalg.global_norm(gradients) * inverse_scale
+    if gradient_norm is None:
+        gradient_norm = tf.linalg.global_norm(gradients)
+    norm = gradient_norm * inverse_scale
     # Not finite as soon as any gradient is not.
     is_finite = tf.math.is_finite(norm)
     factor = inverse_scale * (clip_norm / tf.maximum(norm, clip_norm))

@@ -1,6 +1,7 @@
-"""AdamW and its learning-rate schedule: a drop-in `optimization`.
+"""AdamW, LAMB and their learning-rate schedule: a drop-in `optimization`.
 
-Source: Devlin et al. 2019, A.2; Loshchilov and Hutter 2019 for the decoupled decay.
+Source: Devlin et al. 2019, A.2; Loshchilov and Hutter 2019 for the decoupled decay; You
+et al. 2020, "Large Batch Optimization for Deep Learning", for LAMB.
 """
 
 import re
@@ -9,6 +10,8 @@ import tensorflow.compat.v1 as tf
 
 CLIP_NORM = 1.0
 WEIGHT_DECAY_RATE = 0.01
+EPSILON = 1e-6
+NOT_DECAYED = ("LayerNorm", "layer_norm", "bias")
 
 
 def create_optimizer(loss, init_lr, num_train_steps, num_warmup_steps, use_tpu=False):
@@ -62,7 +65,10 @@ def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
 
 
 def create_adamw(
-    learning_rate, weight_decay_rate=WEIGHT_DECAY_RATE, rate_multiplier=None
+    learning_rate,
+    weight_decay_rate=WEIGHT_DECAY_RATE,
+    rate_multiplier=None,
+    epsilon=EPSILON,
 ):
     """Returns the optimizer with which BERT was pretrained.
 
@@ -72,16 +78,39 @@ def create_adamw(
     return AdamWeightDecayOptimizer(
         learning_rate=learning_rate,
         weight_decay_rate=weight_decay_rate,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-6,
-        exclude_from_weight_decay=["LayerNorm", "layer_norm", "bias"],
+        epsilon=epsilon,
+        exclude_from_weight_decay=NOT_DECAYED,
         rate_multiplier=rate_multiplier,
     )
 
 
-class AdamWeightDecayOptimizer(tf.train.Optimizer):
-    """Adam without bias correction and with decoupled weight decay."""
+def create_lamb(
+    learning_rate,
+    global_step,
+    weight_decay_rate=WEIGHT_DECAY_RATE,
+    rate_multiplier=None,
+    epsilon=EPSILON,
+):
+    """Returns the optimizer that pretrains BERT with very large batches.
+
+    Args:
+      see `LAMBOptimizer`.
+    """
+    return LAMBOptimizer(
+        learning_rate=learning_rate,
+        global_step=global_step,
+        weight_decay_rate=weight_decay_rate,
+        epsilon=epsilon,
+        exclude_from_weight_decay=NOT_DECAYED,
+        rate_multiplier=rate_multiplier,
+    )
+
+
+class _MomentsOptimizer(tf.train.Optimizer):
+    """What Adam and its relatives share: two slots, decoupled decay and its exceptions.
+
+    A subclass has `_update(gradient, variable, adam_m, adam_v)`.
+    """
 
     def __init__(
         self,
@@ -89,9 +118,9 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         weight_decay_rate=0.0,
         beta_1=0.9,
         beta_2=0.999,
-        epsilon=1e-6,
+        epsilon=EPSILON,
         exclude_from_weight_decay=None,
-        name="AdamWeightDecayOptimizer",
+        name=None,
         rate_multiplier=None,
     ):
         """Builds the optimizer.
@@ -103,11 +132,11 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
           beta_2: decay of the mean of the squared gradients.
           epsilon: added to the square root of the second mean.
           exclude_from_weight_decay: list of patterns of names that do not decay.
-          name: prefix of the ops.
+          name: prefix of the ops; default: the name of the class.
           rate_multiplier: (optional) function from a variable's name to the factor of
             its learning rate.
         """
-        super().__init__(False, name)
+        super().__init__(False, name or type(self).__name__)
         self.learning_rate = tf.identity(learning_rate, name="learning_rate")
         self.weight_decay_rate = weight_decay_rate
         self.beta_1 = beta_1
@@ -159,6 +188,30 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
 
         return zeros("adam_m"), zeros("adam_v")
 
+    def _rate_of(self, name):
+        """Returns the learning rate of the variable of that name."""
+        if self._rate_multiplier is None:
+            return self.learning_rate
+        return self.learning_rate * self._rate_multiplier(name)
+
+    def _do_use_weight_decay(self, param_name):
+        """Whether the weights of `param_name` decay."""
+        return bool(self.weight_decay_rate) and not self._is_excluded(param_name)
+
+    def _is_excluded(self, param_name):
+        """Whether `param_name` is one of the exceptions."""
+        patterns = self.exclude_from_weight_decay or []
+        return any(re.search(pattern, param_name) for pattern in patterns)
+
+    @staticmethod
+    def _get_variable_name(param_name):
+        """Returns the name of a variable without ":0"."""
+        return re.sub(r":\d+$", "", param_name)
+
+
+class AdamWeightDecayOptimizer(_MomentsOptimizer):
+    """Adam without bias correction and with decoupled weight decay."""
+
     def _update(self, gradient, variable, adam_m, adam_v):
         """Updates one variable: decay, then one pass of the fused Adam kernel.
 
@@ -166,9 +219,7 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
         first is the same up to rounding, as Adam's part does not read the weight.
         """
         name = self._get_variable_name(variable.name)
-        learning_rate = self.learning_rate
-        if self._rate_multiplier is not None:
-            learning_rate *= self._rate_multiplier(name)
+        learning_rate = self._rate_of(name)
         decay = []
         if self._do_use_weight_decay(name):
             rate = learning_rate * self.weight_decay_rate
@@ -194,17 +245,56 @@ class AdamWeightDecayOptimizer(tf.train.Optimizer):
                 grad=gradient,
             )
 
-    def _do_use_weight_decay(self, param_name):
-        """Whether the weights of `param_name` decay."""
-        if not self.weight_decay_rate:
-            return False
-        patterns = self.exclude_from_weight_decay or []
-        return not any(re.search(pattern, param_name) for pattern in patterns)
 
-    @staticmethod
-    def _get_variable_name(param_name):
-        """Returns the name of a variable without ":0"."""
-        return re.sub(r":\d+$", "", param_name)
+class LAMBOptimizer(_MomentsOptimizer):
+    """Adam whose updates are as long as the weights of a variable, times the rate.
+
+    Source: You et al. 2020, algorithm 2, with the identity as phi. As in the authors'
+    code, variables that do not decay have no such ratio either.
+    """
+
+    def __init__(self, *args, global_step, **kwargs):
+        """Builds the optimizer.
+
+        Args:
+          global_step: integer scalar, updates done so far, for the bias correction; a
+            step that was skipped is none.
+          *args, **kwargs: see `_MomentsOptimizer`.
+        """
+        super().__init__(*args, **kwargs)
+        self._num_updates = tf.cast(global_step, tf.float64) + 1.0
+
+    def _update(self, gradient, variable, adam_m, adam_v):
+        """Updates one variable; every value is read before any is assigned."""
+        name = self._get_variable_name(variable.name)
+        with tf.device(variable.device):
+            next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
+            next_v = self.beta_2 * adam_v + (1.0 - self.beta_2) * tf.square(gradient)
+            unbiased_m = next_m / self._bias_correction(self.beta_1)
+            unbiased_v = next_v / self._bias_correction(self.beta_2)
+            update = unbiased_m / (tf.sqrt(unbiased_v) + self.epsilon)
+            if self._do_use_weight_decay(name):
+                update += self.weight_decay_rate * variable
+            rate = self._rate_of(name)
+            if not self._is_excluded(name):
+                rate *= _trust_ratio(tf.norm(variable), tf.norm(update))
+            return tf.group(
+                tf.assign_sub(variable, rate * update),
+                tf.assign(adam_m, next_m),
+                tf.assign(adam_v, next_v),
+            )
+
+    def _bias_correction(self, beta):
+        """Returns 1 - beta^t, in float64: in float32 1 - 0.999 is 5e-5 off."""
+        power = tf.pow(tf.constant(beta, tf.float64), self._num_updates)
+        return tf.cast(1.0 - power, tf.float32)
+
+
+def _trust_ratio(weight_norm, update_norm):
+    """Returns the quotient of two norms, or 1 if one of them is 0."""
+    has_ratio = (weight_norm > 0.0) & (update_norm > 0.0)
+    ratio = tf.math.divide_no_nan(weight_norm, update_norm)
+    return tf.where_v2(has_ratio, ratio, tf.ones_like(ratio))
 
 
 def _is_resource(variable):

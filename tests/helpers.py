@@ -16,7 +16,7 @@ import modeling
 import tokenization
 from bert_my.cli import flags, runner
 from bert_my.data import record_cache
-from bert_my.engine import devices, training
+from bert_my.engine import devices, train_plan
 from bert_my.serving import export, predictor
 from bert_my.tasks import base
 from bert_my.tasks.options import TaskOptions
@@ -128,7 +128,7 @@ def make_records(task, split, cache_dir):
 def train_settings(output_dir, num_towers, **changes):
     """Returns `TrainSettings` with the defaults of the flags."""
     config = flags.RunConfig(output_dir=str(output_dir), precision="fp32")
-    settings = config.select(training.TrainSettings, devices=cpu_devices(num_towers))
+    settings = config.select(train_plan.TrainSettings, devices=cpu_devices(num_towers))
     return settings._replace(**changes)
 
 

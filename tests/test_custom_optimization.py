@@ -5,7 +5,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import custom_optimization
-from tests.test_optimization import ReferenceAdamW, schedule
+import optimization
+from tests.test_optimization import ReferenceAdamW, ReferenceLamb, schedule
 
 
 class Problem:
@@ -99,3 +100,28 @@ def test_gradients_of_slices_are_scaled_and_clipped():
     np.testing.assert_allclose(
         values["table/adam_m"][:, 0], [unit, 0, 2 * unit, 0], rtol=1e-5
     )
+
+
+def test_skipped_steps_do_not_count_for_lamb():
+    """The correction of its moments goes by the updates done."""
+    weight = tf.get_variable("dense/kernel", initializer=[3.0, -4.0])
+    slope = tf.placeholder(tf.float32, [2])
+    step = tf.train.get_or_create_global_step()
+    train_step = custom_optimization.apply_if_finite(
+        optimization.create_lamb(0.1, step, weight_decay_rate=0.0),
+        [(slope, weight)],
+        step,
+        custom_optimization.LossScale(is_dynamic=False),
+    )
+    expected = ReferenceLamb({"dense/kernel": [3.0, -4.0]}, decay=0.0)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for values in ([0.3, 0.4], [np.inf, 0.0], [np.nan, 0.0], [0.6, -0.3]):
+            session.run(train_step.op, {slope: values})
+            if np.isfinite(values).all():
+                gradients = {"dense/kernel": np.array(values)}
+                expected.step(gradients, {"dense/kernel": 0.1})
+        np.testing.assert_allclose(
+            session.run(weight), expected.weights["dense/kernel"], rtol=1e-6
+        )
+        assert session.run(step) == 2

@@ -176,3 +176,90 @@ def test_variables_without_resource_handles_work_too():
         np.testing.assert_allclose(
             session.run(variable), expected.weights["w"], atol=3e-5
         )
+
+
+class ReferenceLamb:
+    """You et al. 2020, algorithm 2: updates as long as the weights of each variable."""
+
+    def __init__(self, weights, decay=0.01):
+        self.weights = {name: np.array(w, np.float64) for name, w in weights.items()}
+        self.m = {name: np.zeros_like(w) for name, w in self.weights.items()}
+        self.v = {name: np.zeros_like(w) for name, w in self.weights.items()}
+        self.decay = decay
+        self.t = 0
+
+    def step(self, gradients, learning_rates):
+        self.t += 1
+        for name, g in gradients.items():
+            w = self.weights[name]
+            self.m[name] = 0.9 * self.m[name] + 0.1 * g
+            self.v[name] = 0.999 * self.v[name] + 0.001 * g * g
+            m_hat = self.m[name] / (1 - 0.9**self.t)
+            v_hat = self.v[name] / (1 - 0.999**self.t)
+            r = m_hat / (np.sqrt(v_hat) + 1e-6)
+            ratio = 1.0
+            if not any(part in name for part in ("LayerNorm", "bias")):
+                r = r + self.decay * w
+                norms = np.linalg.norm(w), np.linalg.norm(r)
+                ratio = norms[0] / norms[1] if min(norms) > 0 else 1.0
+            self.weights[name] = w - learning_rates[name] * ratio * r
+
+
+LOOKED_UP = np.array([1, 3, 1], np.int32)
+
+
+def make_lamb(initial):
+    """Returns (variables, gradients to feed, update); the table has half the rate."""
+    variables = {n: tf.get_variable(n, initializer=w) for n, w in initial.items()}
+    optimizer = optimization.create_lamb(
+        0.25,
+        tf.train.get_or_create_global_step(),
+        rate_multiplier=lambda name: 0.5 if name == "table" else 1.0,
+    )
+    feeds = {name: tf.placeholder(tf.float32, w.shape) for name, w in initial.items()}
+    slices = tf.IndexedSlices(
+        tf.gather(feeds["table"], LOOKED_UP),
+        tf.constant(LOOKED_UP),
+        tf.constant([7, 2]),
+    )
+    gradients = {**feeds, "table": slices}
+    pairs = [(gradients[name], variables[name]) for name in variables]
+    return variables, feeds, optimizer.apply_gradients(pairs)
+
+
+@pytest.mark.parametrize("use_resource", [True, False])
+def test_lamb_equals_the_formula(use_resource):
+    """A plain variable, two excluded ones, looked-up rows, and norms of 0."""
+    rng = np.random.RandomState(2)
+    _, initial = make_variables(rng)
+    initial["zero/kernel"] = np.zeros([3], np.float32)
+    tf.reset_default_graph()
+    if not use_resource:
+        tf.disable_resource_variables()
+    try:
+        variables, feeds, update = make_lamb(initial)
+    finally:
+        tf.enable_resource_variables()
+    assert (variables["table"].op.type == "VarHandleOp") == use_resource
+    step = tf.train.get_global_step()
+    expected, rates = ReferenceLamb(initial), dict.fromkeys(initial, 0.25)
+    rates["table"] = 0.125
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for index in range(3):
+            values = {name: rng.randn(*w.shape) for name, w in initial.items()}
+            if index < 2:
+                # No update at first, then one of weights that are 0.
+                values["zero/kernel"] *= index
+            session.run(update, {feeds[name]: value for name, value in values.items()})
+            session.run(tf.assign_add(step, 1))
+            table = np.zeros([7, 2])
+            np.add.at(table, LOOKED_UP, values["table"][LOOKED_UP])
+            expected.step({**values, "table": table}, rates)
+        actual = session.run(variables)
+    slots = {v.op.name for v in tf.global_variables()} - {"global_step", *initial}
+    assert slots == {f"{n}/{slot}" for n in initial for slot in ("adam_m", "adam_v")}
+    for name, weights in expected.weights.items():
+        np.testing.assert_allclose(
+            actual[name], weights, rtol=2e-6, atol=2e-6, err_msg=name
+        )

@@ -1,4 +1,8 @@
-"""`tf.data` pipelines from record files to batches for all towers together.
+"""`tf.data` pipelines from records to batches for all towers together.
+
+Records are any object with `num_examples`, `read(seed)`, which returns a dataset of the
+rows of one epoch, shuffled unless the seed is None, and `parse(rows)`, which turns a
+batch of rows into a dict name -> tensor `[num_rows, ...]`.
 
 Every batch has the same, static size: a last batch with too few rows is filled up with
 rows of zeros. The feature `is_real_example` is 0.0 for those, and losses are weighted
@@ -9,42 +13,30 @@ import math
 
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import features as features_lib
 
-# Records held in memory to shuffle; larger sets are shuffled within this window.
-MAX_SHUFFLE_BUFFER = 1000000
-
-
-def num_train_steps(num_examples, num_epochs, global_batch_size):
-    """Returns how many steps see every example `num_epochs` times."""
-    return math.ceil(_num_rows(num_examples, num_epochs) / global_batch_size)
-
-
-def _num_rows(num_examples, num_epochs):
+def rows_of_epochs(num_examples, num_epochs):
+    """Returns how many rows a run has that sees every example `num_epochs` times."""
     # Rounded first: 30 examples times 0.1 epochs are 3 rows, not 3.0000000000000004.
     return max(math.ceil(round(num_examples * num_epochs, 6)), 1)
 
 
-def train_batches(records, global_batch_size, num_epochs, seed, first_row=0):
+def train_batches(records, global_batch_size, num_rows, seed, first_row=0):
     """Returns the batches of a training run, shuffled anew every epoch.
 
-    They hold every example `num_epochs` times; only the last batch may have rows of
+    They hold `num_rows` rows, epoch after epoch; only the last batch may have rows of
     zeros. After the last batch it begins again, for a run in which steps were skipped.
 
     Args:
-      records: `record_cache.Records`.
+      records: see the top of this file.
       global_batch_size: rows of a batch, for all towers together.
-      num_epochs: float, > 0.
+      num_rows: of the whole run, > 0.
       seed: int; the same seed gives the same batches.
       first_row: rows to leave out, as a run that is resumed has seen them.
 
     Returns:
       `tf.data.Dataset` of dicts name -> `[global_batch_size, ...]`.
     """
-    num_rows = _num_rows(records.num_examples, num_epochs)
-    dataset = tf.data.TFRecordDataset(records.path)
-    dataset = dataset.shuffle(min(records.num_examples, MAX_SHUFFLE_BUFFER), seed=seed)
-    dataset = dataset.repeat().take(num_rows)
+    dataset = records.read(seed).repeat().take(num_rows)
     rest = dataset.skip(first_row % num_rows).batch(global_batch_size)
     again = dataset.batch(global_batch_size).repeat()
     return _parse(rest.concatenate(again), records, global_batch_size)
@@ -55,14 +47,14 @@ def eval_batches(records, global_batch_size):
 
     Args and returns: see `train_batches`.
     """
-    dataset = tf.data.TFRecordDataset(records.path).batch(global_batch_size)
-    return _parse(dataset, records, global_batch_size)
+    return _parse(records.read().batch(global_batch_size), records, global_batch_size)
 
 
 def _parse(dataset, records, batch_size):
-    def parse(batch):
-        features = features_lib.parse_batch(batch, records.specs, records.seq_length)
-        features["is_real_example"] = tf.ones([tf.size(batch)], tf.float32)
+    def parse(rows):
+        features = records.parse(rows)
+        num_rows = tf.shape(next(iter(features.values())))[0]
+        features["is_real_example"] = tf.ones([num_rows], tf.float32)
         return {name: fill_up(value) for name, value in features.items()}
 
     def fill_up(value):

@@ -22,6 +22,8 @@ from bert_my.data.errors import InputError
 logger = logging.getLogger(__name__)
 
 CHUNK_SIZE = 1000
+# Records held in memory to shuffle; larger sets are shuffled within this window.
+MAX_SHUFFLE_BUFFER = 1000000
 # Sets with fewer chunks are encoded here: starting processes costs more than it saves.
 MIN_PARALLEL_CHUNKS = 20
 
@@ -34,6 +36,17 @@ class Records(NamedTuple):
     num_cut_examples: int  # those that were longer than max_seq_length
     specs: Sequence[features_lib.FeatureSpec]
     seq_length: int
+
+    def read(self, seed=None):
+        """Returns the rows of one epoch, see `input_pipeline`."""
+        rows = tf.data.TFRecordDataset(self.path)
+        if seed is None:
+            return rows
+        return rows.shuffle(min(self.num_examples, MAX_SHUFFLE_BUFFER), seed=seed)
+
+    def parse(self, rows):
+        """Returns the features of a batch of rows, see `features.parse_batch`."""
+        return features_lib.parse_batch(rows, self.specs, self.seq_length)
 
 
 class Source(NamedTuple):

@@ -50,7 +50,7 @@ class DevSettings(NamedTuple):
 
         Args:
           step: int.
-          plan, settings: `training.Plan` and `training.TrainSettings`.
+          plan, settings: `Plan` and `TrainSettings` of `train_plan`.
         """
         if step == plan.num_train_steps:
             return True

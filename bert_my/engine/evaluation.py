@@ -8,6 +8,7 @@ import contextlib
 import csv
 import functools
 import logging
+import math
 import os
 import sys
 from typing import Dict, NamedTuple, Optional
@@ -43,12 +44,14 @@ class EvalSettings(NamedTuple):
 class Batch(NamedTuple):
     """The real rows of one batch, as dicts name -> array `[num_rows, ...]`.
 
-    losses: name -> (weighted sum, weight) over the batch, two floats.
+    losses, means: name -> (weighted sum, weight) over the batch, two floats; see
+      `TaskOutputs`.
     """
 
     targets: Dict[str, np.ndarray]
     predictions: Dict[str, np.ndarray]
     losses: Dict[str, tuple]
+    means: Dict[str, tuple]
 
 
 class Pass(NamedTuple):
@@ -79,10 +82,11 @@ class Pass(NamedTuple):
                 num_rows = min(num_left, self.global_batch_size)
                 num_left -= num_rows
                 progress.update(num_rows)
-                yield Batch(
-                    {name: value[:num_rows] for name, value in batch.targets.items()},
-                    {n: value[:num_rows] for n, value in batch.predictions.items()},
-                    batch.losses,
+                yield batch._replace(
+                    targets={n: rows[:num_rows] for n, rows in batch.targets.items()},
+                    predictions={
+                        n: rows[:num_rows] for n, rows in batch.predictions.items()
+                    },
                 )
 
 
@@ -118,13 +122,8 @@ def build_pass(task, records, settings, targets=(), predictions=None):
                 name: tf.concat([tower.predictions[name] for tower in outputs], axis=0)
                 for name in names
             },
-            {
-                name: tuple(
-                    tf.add_n(parts)
-                    for parts in zip(*[tower.losses[name] for tower in outputs])
-                )
-                for name in outputs[0].losses
-            },
+            towers.add_up([tower.losses for tower in outputs]),
+            towers.add_up([tower.means for tower in outputs]),
         )
     return Pass(fetches, initializer, records.num_examples, settings.global_batch_size)
 
@@ -142,6 +141,8 @@ def forward(task, records, settings, targets=(), predictions=None):
       InputError: if the checkpoint does not fit the model.
     """
     with tf.Graph().as_default():
+        # A deterministic run refuses initializers without a seed, though none is run.
+        tf.set_random_seed(0)
         forward_pass = build_pass(task, records, settings, targets, predictions)
         saver = checkpoints.saver_for(settings.checkpoint, tf.global_variables())
         with tf.Session(config=settings.devices.session_config()) as session:
@@ -156,7 +157,8 @@ class Scorer:
 
     def __init__(self, task):
         self._task = task
-        self._targets, self._predictions, self._losses = {}, {}, {}
+        self._targets, self._predictions = {}, {}
+        self._losses, self._means = {}, {}
 
     def add(self, batch):
         """Adds a `Batch` that has the task's scored targets and predictions."""
@@ -168,28 +170,36 @@ class Scorer:
         for total, part in zip((self._targets, self._predictions), kept):
             for name, rows in part.items():
                 total.setdefault(name, []).append(rows)
-        for name, pair in batch.losses.items():
-            self._losses[name] = np.add(self._losses.get(name, (0.0, 0.0)), pair)
+        for total, pairs in ((self._losses, batch.losses), (self._means, batch.means)):
+            for name, pair in pairs.items():
+                total[name] = np.add(total.get(name, (0.0, 0.0)), pair)
 
     def scores(self):
         """Returns a dict name -> number.
 
-        The task's metrics, `eval_loss`, and `loss`: the same, as upstream's Estimator
-        adds it.
+        The task's metrics and means, `eval_loss`, which is the sum of the losses, and
+        `loss`: the same, as upstream's Estimator adds it. What has no weight in the
+        whole set is NaN.
         """
-        means = [total / weight for total, weight in self._losses.values()]
-        loss = float(sum(means))
+        losses, means = (
+            {
+                name: float(total / weight) if weight else math.nan
+                for name, (total, weight) in pairs.items()
+            }
+            for pairs in (self._losses, self._means)
+        )
+        loss = sum(losses.values())
         scores = self._task.score(
             *(
                 {name: np.concatenate(rows) for name, rows in parts.items()}
                 for parts in (self._targets, self._predictions)
             )
         )
-        return {**scores, "eval_loss": loss, "loss": loss}
+        return {**scores, **means, "eval_loss": loss, "loss": loss}
 
 
 def evaluate(task, records, examples, settings, output_dir):
-    """Scores a checkpoint on a set with labels, and writes its predictions.
+    """Scores a checkpoint on a set with labels, and writes its predictions, if any.
 
     Args:
       task, records, settings: see `build_pass`.
@@ -199,15 +209,17 @@ def evaluate(task, records, examples, settings, output_dir):
     Returns:
       dict name -> number, see `Scorer.scores`, and `global_step`.
     """
-    scorer = Scorer(task)
+    scorer, paths = Scorer(task), {}
+    if PREDICTIONS in task.prediction_headers:
+        paths[PREDICTIONS] = os.path.join(output_dir, run_names.DEV_PREDICTIONS)
+    predictions = None if paths else task.scored_predictions
 
     def rows():
-        for batch in forward(task, records, settings, task.scored_targets):
+        for batch in forward(task, records, settings, task.scored_targets, predictions):
             scorer.add(batch)
             yield from _rows_of(batch)
 
-    path = os.path.join(output_dir, run_names.DEV_PREDICTIONS)
-    _write(task, examples, rows(), {PREDICTIONS: path})
+    _write(task, examples, rows(), paths)
     step = checkpoints.read_counters(settings.checkpoint).global_step
     return {**scorer.scores(), "global_step": step}
 

@@ -1,5 +1,6 @@
 """What happens beside the steps of a training session."""
 
+import collections
 import logging
 import sys
 import time
@@ -12,7 +13,8 @@ logger = logging.getLogger(__name__)
 # Halving the initial loss scale of 2^15 down to 1 takes 15 steps; a run that still
 # finds no finite gradient after this many is broken.
 MAX_SKIPPED_STEPS = 50
-# Steps at the start that do not count for the speed: they trace and allocate.
+# Steps at the start that do not count for the speed: they trace and allocate. So do the
+# first ones that give more numbers than the others.
 UNTIMED_STEPS = 3
 
 
@@ -79,17 +81,20 @@ class ProgressHook(tf.train.SessionRunHook):
         num_examples,
         logging_steps,
         output_dir,
+        peak_flops=None,
     ):
         """Watches a training graph.
 
         Args:
-          graph: `training.TrainGraph`.
+          graph: `train_graph.TrainGraph`.
           training_history: `history.TrainingHistory`.
           num_train_steps: step at which the run ends.
           global_batch_size: rows of a step.
           num_examples: rows of an epoch.
           logging_steps: steps from one report to the next.
           output_dir: folder for the events.
+          peak_flops: (optional) what the devices can do in a second, for the share of
+            it that is used.
         """
         self._graph = graph
         self._history = training_history
@@ -98,12 +103,13 @@ class ProgressHook(tf.train.SessionRunHook):
         self._num_examples = num_examples
         self._logging_steps = logging_steps
         self._output_dir = output_dir
+        self._peak_flops = peak_flops
         self._bar = self._events = None
 
     def after_create_session(self, session, coord):
         self._step = int(session.run(self._graph.global_step))
-        self._num_untimed = UNTIMED_STEPS
-        self._num_timed = self._seconds = 0
+        self._num_runs = collections.Counter()  # by whether all numbers were fetched
+        self._timed = collections.Counter()
         # The writer that the checkpoint hook uses.
         self._events = tf.summary.FileWriterCache.get(self._output_dir)
         if sys.stderr.isatty():
@@ -116,66 +122,98 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def before_run(self, run_context):
         graph, step = self._graph, self._graph.step
+        values = {
+            "loss": graph.loss,
+            "learning_rate": graph.learning_rate,
+            "loss_scale": step.loss_scale,
+        }
+        # If this step is skipped, the next one is the one to report.
+        monitored = graph.monitored if self._is_due(self._step + 1) else {}
         self._began = time.time()
-        return tf.train.SessionRunArgs(
-            [step.is_finite, graph.loss, graph.learning_rate, step.loss_scale]
-        )
+        return tf.train.SessionRunArgs([step.is_finite, values, monitored, graph.work])
 
     def after_run(self, run_context, run_values):
-        is_finite, *values = run_values.results
-        if self._num_untimed:
-            self._num_untimed -= 1
-        else:
-            self._num_timed += 1
-            self._seconds += time.time() - self._began
+        seconds = time.time() - self._began
+        is_finite, values, monitored, work = run_values.results
+        is_all = bool(monitored)
+        self._num_runs[is_all] += 1
+        if self._num_runs[is_all] > UNTIMED_STEPS:
+            # As Python's numbers, whose sums do not overflow.
+            done = {unit: amount.item() for unit, amount in work.items()}
+            self._timed.update({"steps": 1, "seconds": seconds, **done})
         if not is_finite:
             return
         self._step += 1
         if self._bar is not None:
             self._bar.update()
         speed = None
-        if self._step % self._logging_steps == 0 or self._step == self._num_train_steps:
-            speed = self._report(*values)
-            self._num_timed = self._seconds = 0
-        loss, learning_rate, _ = values
-        self._history.add(self._step, loss, learning_rate, speed)
+        if self._is_due(self._step):
+            speed = self._report(values, monitored)
+            self._timed.clear()
+        self._history.add(self._step, values["loss"], values["learning_rate"], speed)
 
-    def _report(self, loss, learning_rate, loss_scale):
+    def _is_due(self, step):
+        """Whether there is a report after a step."""
+        return step % self._logging_steps == 0 or step == self._num_train_steps
+
+    def _report(self, values, monitored):
         """Reports the speed and the values of a step; returns the rows per second."""
-        steps_per_second = self._num_timed / self._seconds if self._num_timed else 0.0
-        values = {
-            "loss": float(loss),
-            "learning_rate": float(learning_rate),
-            "loss_scale": float(loss_scale),
-            "examples_per_second": steps_per_second * self._global_batch_size,
-            "steps_per_second": steps_per_second,
+        speeds = self._speeds()
+        self._write_events({**values, **monitored, **speeds})
+        self._show(values, monitored, speeds)
+        return speeds["examples_per_second"]
+
+    def _speeds(self):
+        """Returns dict name -> how much was done in a second, of the timed steps."""
+        timed = self._timed
+
+        def speed(unit):
+            return timed[unit] / timed["seconds"] if timed["seconds"] else 0.0
+
+        speeds = {
+            "examples_per_second": speed("steps") * self._global_batch_size,
+            "tokens_per_second": speed("tokens"),
+            "steps_per_second": speed("steps"),
         }
+        if self._peak_flops:
+            speeds["mfu"] = speed("flops") / self._peak_flops
+        return speeds
+
+    def _write_events(self, values):
         self._events.add_summary(
             tf.Summary(
                 value=[
-                    tf.Summary.Value(tag=name, simple_value=value)
+                    tf.Summary.Value(tag=name, simple_value=float(value))
                     for name, value in values.items()
                 ]
             ),
             self._step,
         )
-        remaining = self._num_train_steps - self._step
-        eta = (
-            tqdm.format_interval(remaining / steps_per_second)
-            if self._num_timed
-            else "?"
-        )
+
+    def _show(self, values, monitored, speeds):
+        """Shows a report on the bar, or as a line."""
         epoch = self._step * self._global_batch_size / self._num_examples
-        text = (
-            f"epoch {epoch:.2f} loss {loss:.4f} lr {learning_rate:.3g} "
-            f"examples/s {values['examples_per_second']:.1f} "
-            f"steps/s {steps_per_second:.2f} ETA {eta}"
+        steps_per_second = speeds["steps_per_second"]
+        eta = "?"
+        if steps_per_second:
+            remaining = self._num_train_steps - self._step
+            eta = tqdm.format_interval(remaining / steps_per_second)
+        text = " ".join(
+            [
+                f"epoch {epoch:.2f} loss {values['loss']:.4f}",
+                *(f"{name} {value:.4f}" for name, value in monitored.items()),
+                f"lr {values['learning_rate']:.3g}",
+                f"examples/s {speeds['examples_per_second']:.1f}",
+                f"tokens/s {speeds['tokens_per_second']:.0f}",
+                f"steps/s {steps_per_second:.2f}",
+                *([f"mfu {speeds['mfu']:.1%}"] if "mfu" in speeds else []),
+                f"ETA {eta}",
+            ]
         )
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         else:
             logger.info("step %d/%d %s", self._step, self._num_train_steps, text)
-        return values["examples_per_second"]
 
     def end(self, session):
         self._events.flush()

@@ -59,6 +59,29 @@ def _slice(name, value, index, num_towers):
     return value[index * size : (index + 1) * size]
 
 
+def add_up(tower_pairs):
+    """Adds up the weighted sums of all towers, and their weights.
+
+    Args:
+      tower_pairs: for each tower a dict name -> (weighted sum, weight).
+
+    Returns:
+      such a dict.
+    """
+    return {
+        name: tuple(map(tf.add_n, zip(*(pairs[name] for pairs in tower_pairs))))
+        for name in tower_pairs[0]
+    }
+
+
+def total_weights(tower_losses):
+    """Returns a dict name -> weight of all towers; see `normalized_losses`."""
+    return {
+        name: tf.add_n([losses[name][1] for losses in tower_losses])
+        for name in tower_losses[0]
+    }
+
+
 def normalized_losses(tower_losses):
     """Divides the weighted sums of each tower by the weight of all towers.
 
@@ -69,20 +92,24 @@ def normalized_losses(tower_losses):
       list with a float32 scalar for each tower; they add up to the loss of the batch,
       which is the sum of the means of the named losses.
     """
-    totals = {
-        name: tf.add_n([losses[name][1] for losses in tower_losses])
-        for name in tower_losses[0]
-    }
-    return [
-        tf.add_n(
-            [
-                # A batch without any weight has no loss, not 0/0.
-                tf.math.divide_no_nan(weighted_sum, totals[name])
-                for name, (weighted_sum, _) in losses.items()
-            ]
-        )
-        for losses in tower_losses
-    ]
+    weights = total_weights(tower_losses)
+    return [normalized_loss(losses, weights) for losses in tower_losses]
+
+
+def normalized_loss(losses, weights):
+    """Returns what some rows add to the loss of the batch: a float32 scalar.
+
+    Args:
+      losses: dict name -> (weighted sum, weight) of those rows.
+      weights: dict name -> weight of the batch.
+    """
+    return tf.add_n(
+        [
+            # A batch without any weight has no loss, not 0/0.
+            tf.math.divide_no_nan(weighted_sum, weights[name])
+            for name, (weighted_sum, _) in losses.items()
+        ]
+    )
 
 
 def gradients(losses, variables, devices):
@@ -104,6 +131,16 @@ def gradients(losses, variables, devices):
     for index, (loss, device) in enumerate(zip(losses, devices)):
         with tf.device(device), tf.name_scope(f"gradients_{index}"):
             by_tower.append(tf.gradients(loss, variables))
+    return reduce(by_tower, variables)
+
+
+def reduce(by_tower, variables):
+    """Adds up the gradients that each tower has.
+
+    Args:
+      by_tower: for each tower the list of its gradients, one for each variable.
+      variables: see `gradients`, for what is returned and raised too.
+    """
     _check_same_variables(by_tower, variables)
     reduced = []
     for variable, parts in zip(variables, zip(*by_tower)):

@@ -63,9 +63,9 @@ def test_eval_keeps_every_row_in_order(records, batch_size):
     [(4, 1, 11), (4, 2, 22), (3, 0.5, 6), (16, 3, 33), (5, 1.2, 14)],
 )
 def test_train_sees_every_row_as_often_as_asked(records, batch_size, num_epochs, rows):
-    num_steps = input_pipeline.num_train_steps(NUM_EXAMPLES, num_epochs, batch_size)
-    assert num_steps == -(-rows // batch_size)
-    dataset = input_pipeline.train_batches(records, batch_size, num_epochs, seed=3)
+    assert input_pipeline.rows_of_epochs(NUM_EXAMPLES, num_epochs) == rows
+    num_steps = -(-rows // batch_size)
+    dataset = input_pipeline.train_batches(records, batch_size, rows, seed=3)
     output = batches(dataset, num_steps)
     counts = collections.Counter(all_labels(output))
     assert sum(counts.values()) == rows
@@ -77,7 +77,7 @@ def test_train_sees_every_row_as_often_as_asked(records, batch_size, num_epochs,
 def test_epochs_are_shuffled_differently_and_repeatably(records):
     def run(seed):
         tf.reset_default_graph()
-        dataset = input_pipeline.train_batches(records, NUM_EXAMPLES, 2, seed)
+        dataset = input_pipeline.train_batches(records, NUM_EXAMPLES, 22, seed)
         return [labels(batch) for batch in batches(dataset, 2)]
 
     first, second = run(5)
@@ -90,7 +90,7 @@ def test_epochs_are_shuffled_differently_and_repeatably(records):
 def test_resuming_continues_where_it_stopped(records):
     def run(batch_size, first_row, limit):
         tf.reset_default_graph()
-        dataset = input_pipeline.train_batches(records, batch_size, 3, 7, first_row)
+        dataset = input_pipeline.train_batches(records, batch_size, 33, 7, first_row)
         return [labels(batch) for batch in batches(dataset, limit)]
 
     whole = run(4, 0, 9)
@@ -102,12 +102,12 @@ def test_resuming_continues_where_it_stopped(records):
 
 
 def test_a_run_with_skipped_steps_finds_more_batches(records):
-    dataset = input_pipeline.train_batches(records, 4, 1, seed=3)
+    dataset = input_pipeline.train_batches(records, 4, 11, seed=3)
     output = batches(dataset, 5)  # the plan is 3 steps
     assert sorted(all_labels(output[:3])) == list(range(1, 12))
     assert len(labels(output[3])) == 4
 
 
-def test_number_of_steps_is_not_fooled_by_rounding():
-    assert input_pipeline.num_train_steps(30, 0.1, 1) == 3
-    assert input_pipeline.num_train_steps(10, 0.7, 1) == 7
+def test_number_of_rows_is_not_fooled_by_rounding():
+    assert input_pipeline.rows_of_epochs(30, 0.1) == 3
+    assert input_pipeline.rows_of_epochs(10, 0.7) == 7

@@ -2,7 +2,7 @@
 
 import tensorflow.compat.v1 as tf
 
-from bert_my.engine import training
+from bert_my.engine import train_graph
 from tests import helpers
 from tests.engine import test_towers
 
@@ -13,7 +13,9 @@ class StepRun:
     There is no dropout, and no warm-up: the first step has the full learning rate.
     """
 
-    def __init__(self, model_dir, num_towers=1, batch=None, num_steps=20, **changes):
+    def __init__(
+        self, model_dir, num_towers=1, batch=None, num_steps=20, task=None, **changes
+    ):
         """Builds the graph.
 
         Args:
@@ -21,17 +23,17 @@ class StepRun:
           num_towers: int.
           batch: dict of arrays, fed in each step; default: that of `test_towers`.
           num_steps: of the plan, for the learning rate.
+          task: default: `info` without dropout.
           **changes: fields of `TrainSettings`.
         """
         self.batch = batch or test_towers.make_batches(1)[0]
-        task = helpers.make_task(model_dir, max_seq_length=test_towers.SEQ_LENGTH)
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            setattr(task.bert_config, name, 0.0)
+        task = task or make_task(model_dir)
         changes.setdefault("learning_rate", 1e-2)
+        num_parts = num_towers * changes.get("gradient_accumulation_steps", 1)
         settings = helpers.train_settings(
             "",
             num_towers,
-            train_batch_size=test_towers.BATCH_SIZE // num_towers,
+            train_batch_size=test_towers.BATCH_SIZE // num_parts,
             **changes,
         )
         self.tf_graph = tf.Graph()
@@ -41,18 +43,22 @@ class StepRun:
                 for name, value in self.batch.items()
             }
             plan = test_towers.make_plan(num_steps, num_warmup_steps=0)
-            self.graph = training.build_graph(task, self._features, settings, plan)
+            self.graph = train_graph.build_graph(task, self._features, settings, plan)
             self._variables = {v.op.name: v for v in tf.global_variables()}
-            self.session = tf.Session(config=settings.devices.session_config())
+            self.session_config = settings.devices.session_config()
+            self.session = tf.Session(config=self.session_config)
             self.session.run(tf.global_variables_initializer())
             test_towers.set_weights(self.session)
 
     def step(self, **features):
         """Does a step; returns its loss. Arrays given replace those of the batch."""
+        return self.fetch([self.graph.loss, self.graph.train_op], **features)[0]
+
+    def fetch(self, fetches, **features):
+        """Returns values of a step; see `step`."""
         values = {**self.batch, **features}
         feeds = {self._features[name]: value for name, value in values.items()}
-        loss, _ = self.session.run([self.graph.loss, self.graph.train_op], feeds)
-        return loss
+        return self.session.run(fetches, feeds)
 
     def values(self):
         """Returns a dict name -> array of all variables."""
@@ -66,6 +72,16 @@ class StepRun:
         """Writes a checkpoint; returns its path."""
         with self.tf_graph.as_default():
             return tf.train.Saver().save(self.session, str(path))
+
+
+def make_task(model_dir, **options):
+    """Returns the task `info`, or another, without dropout."""
+    task = helpers.make_task(
+        model_dir, max_seq_length=test_towers.SEQ_LENGTH, **options
+    )
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        setattr(task.bert_config, name, 0.0)
+    return task
 
 
 def weights_after(model_dir, num_steps=1, **settings):

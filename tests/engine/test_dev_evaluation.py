@@ -7,7 +7,14 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.data import run_names
 from bert_my.data.errors import InputError
-from bert_my.engine import checkpoints, dev_evaluation, evaluation, history, training
+from bert_my.engine import (
+    checkpoints,
+    dev_evaluation,
+    evaluation,
+    history,
+    train_plan,
+    training,
+)
 from bert_my.reports import metrics
 from bert_my.tasks import base
 from tests import helpers
@@ -288,7 +295,7 @@ def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeyp
 def test_steps_after_which_an_evaluation_is_due(evaluate_every, steps):
     settings = dev_evaluation.DevSettings("", evaluate_every, None, 0, None)
     train_settings = helpers.train_settings("", NUM_TOWERS, train_batch_size=2)
-    plan = training.Plan(11, 10, 0, None, 0, 0)
+    plan = train_plan.Plan(11, 40, 10, 0, None, 0, 0)
     due = [s for s in range(1, 11) if settings.is_due(s, plan, train_settings)]
     assert due == steps
 
@@ -296,7 +303,7 @@ def test_steps_after_which_an_evaluation_is_due(evaluate_every, steps):
 def test_every_step_ends_an_epoch_that_is_smaller_than_a_step():
     settings = dev_evaluation.DevSettings("", "epoch", None, 0, None)
     train_settings = helpers.train_settings("", NUM_TOWERS, train_batch_size=2)
-    plan = training.Plan(3, 10, 0, None, 0, 0)
+    plan = train_plan.Plan(3, 40, 10, 0, None, 0, 0)
     assert all(settings.is_due(s, plan, train_settings) for s in range(1, 11))
 
 

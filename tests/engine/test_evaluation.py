@@ -1,5 +1,6 @@
 """Forward passes: every row once, in order, for any batch size and number of towers."""
 
+import collections
 import csv
 
 import numpy as np
@@ -10,6 +11,7 @@ from bert_my.data.errors import InputError
 from bert_my.engine import evaluation
 from bert_my.tasks import base
 from tests import helpers
+from tests.engine import toy_tasks
 
 
 @pytest.fixture
@@ -119,3 +121,60 @@ def test_an_untrained_checkpoint_is_refused(task, tmp_path):
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
     with pytest.raises(InputError, match=r"lacks bert/.*--do_train=true"):
         list(evaluation.forward(task, records, settings(path)))
+
+
+def test_means_are_scores():
+    """Of all batches together; a mean without any weight is undefined, and no error."""
+    batches = [
+        ({"a": (6.0, 3.0), "b": (1.0, 2.0)}, {"accuracy": (2.0, 3.0), "none": (0, 0)}),
+        ({"a": (2.0, 1.0), "b": (0.0, 0.0)}, {"accuracy": (1.0, 1.0), "none": (0, 0)}),
+    ]
+    scorer = evaluation.Scorer(toy_tasks.GuessTask())
+    for losses, means in batches:
+        scorer.add(evaluation.Batch({}, {}, losses, means))
+    scores = scorer.scores()
+    assert np.isnan(scores.pop("none"))
+    assert scores == {
+        "accuracy": 0.75,
+        "eval_loss": 2.5,
+        "loss": 2.5,
+    }
+
+
+def test_a_loss_alone_has_no_score_of_its_own():
+    scorer = evaluation.Scorer(toy_tasks.GuessTask())
+    scorer.add(evaluation.Batch({}, {}, {"loss": (0.0, 0.0)}, {}))
+    scores = scorer.scores()
+    assert set(scores) == {"eval_loss", "loss"}
+    assert np.isnan(scores["loss"])
+
+
+def test_a_task_without_predictions_is_evaluated(tmp_path, monkeypatch):
+    task = toy_tasks.GuessTask()
+    batch = toy_tasks.make_batches(1)[0]
+
+    def eval_batches(records, global_batch_size):
+        return tf.data.Dataset.from_tensor_slices(batch).batch(
+            global_batch_size, drop_remainder=True
+        )
+
+    monkeypatch.setattr(evaluation.input_pipeline, "eval_batches", eval_batches)
+    with tf.Graph().as_default(), tf.Session() as session:
+        features = {name: tf.constant(value) for name, value in batch.items()}
+        outputs = task.build(features, is_training=False)
+        tf.train.get_or_create_global_step()
+        session.run(tf.global_variables_initializer())
+        path = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+        pairs = session.run({**outputs.losses, **outputs.means})
+    records = collections.namedtuple("Records", ["num_examples"])(12)
+    output_dir = tmp_path / "out"
+    output_dir.mkdir()
+    scores = evaluation.evaluate(
+        task, records, iter(()), settings(path, 2, 2), str(output_dir)
+    )
+    expected = {name: total / weight for name, (total, weight) in pairs.items()}
+    assert expected.keys() == {"word_loss", "row_loss", "word_accuracy"}
+    expected["loss"] = expected["word_loss"] + expected["row_loss"]
+    expected.update({"eval_loss": expected["loss"], "global_step": 0})
+    assert scores == pytest.approx(expected, rel=1e-5)
+    assert not list(output_dir.iterdir())

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.engine import devices as devices_lib
-from bert_my.engine import towers, training
+from bert_my.engine import towers, train_graph, train_plan
 from tests import helpers
 
 BATCH_SIZE, SEQ_LENGTH = 12, 7
@@ -36,8 +36,9 @@ def make_batches(num_steps):
 
 
 def make_plan(num_steps, num_warmup_steps):
-    return training.Plan(
+    return train_plan.Plan(
         num_examples=BATCH_SIZE,
+        num_rows=BATCH_SIZE * num_steps,
         num_train_steps=num_steps,
         num_warmup_steps=num_warmup_steps,
         checkpoint=None,
@@ -82,7 +83,7 @@ def train(
             name: tf.placeholder(value.dtype, value.shape)
             for name, value in batches[0].items()
         }
-        graph = training.build_graph(task, features, settings, plan)
+        graph = train_graph.build_graph(task, features, settings, plan)
         with tf.Session(config=settings.devices.session_config()) as session:
             session.run(tf.global_variables_initializer())
             set_weights(session)
@@ -145,7 +146,7 @@ def test_variables_and_slots_live_on_the_first_tower(tiny_model):
     task = helpers.make_task(tiny_model, max_seq_length=SEQ_LENGTH)
     settings = helpers.train_settings("", 3, train_batch_size=4)
     features = {name: tf.constant(v) for name, v in make_batches(1)[0].items()}
-    training.build_graph(task, features, settings, make_plan(1, 0))
+    train_graph.build_graph(task, features, settings, make_plan(1, 0))
 
     def indices(names):
         return {tf.DeviceSpec.from_string(name).device_index for name in names}

@@ -1,4 +1,4 @@
-"""The training loop: plans, resuming, skipped steps and what it refuses."""
+"""The training loop: resuming, skipped steps and what it refuses."""
 
 import logging
 import shutil
@@ -36,17 +36,6 @@ def make_settings(output_dir, **changes):
         **changes,
     }
     return helpers.train_settings(output_dir, num_towers=2, **values)
-
-
-def test_plan():
-    settings = make_settings("nowhere", num_train_epochs=2.5, warmup_proportion=0.2)
-    plan = training.make_plan(26, settings)
-    # 65 rows in batches of 2 x 3.
-    assert (plan.num_train_steps, plan.num_warmup_steps) == (11, 2)
-    text = "\n".join(plan.describe(settings, [tf.get_variable("bert/a", [2, 617])]))
-    for words in ("/cpu:0, /cpu:1", "towers 2", "per tower 3", "global batch size 6"):
-        assert words in " ".join(text.split())
-    assert "1,234" in text
 
 
 def test_training_lowers_the_loss(task, records, tmp_path, caplog):

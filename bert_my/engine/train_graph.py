@@ -1,0 +1,252 @@
+"""One training step of a task on all towers, as ops.
+
+The order within a step is fixed: reduce, unscale, clip, then apply and count if all
+gradients are finite, else skip (see `custom_optimization.apply_if_finite`).
+"""
+
+import functools
+from typing import Dict, NamedTuple, Optional
+
+import tensorflow.compat.v1 as tf
+
+import custom_optimization
+import modeling
+import optimization
+from bert_my.engine import (
+    accumulation,
+    adversarial,
+    averages,
+    checkpoints,
+    flops,
+    layers,
+    towers,
+)
+from bert_my.engine.devices import PRECISIONS
+
+OPTIMIZERS = ("adamw", "lamb")
+WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
+
+
+class TrainGraph(NamedTuple):
+    """The ops of a step."""
+
+    step: custom_optimization.TrainStep
+    train_op: tf.Operation  # does the step and counts the rows of the data
+    loss: tf.Tensor  # float32, of the global batch
+    monitored: Dict[str, tf.Tensor]  # more of it: float32 scalars, for some steps
+    work: Dict[str, tf.Tensor]  # what the step computes, by unit, see `_work`
+    learning_rate: tf.Tensor
+    global_step: tf.Variable
+    trained: list  # of the variables that train
+    averages: Optional[averages.Averages]
+
+
+def build_graph(task, features, settings, plan):
+    """Builds a training step of a task on all towers.
+
+    Args:
+      task: `Task`.
+      features: dict name -> tensor `[global_batch_size, ...]`.
+      settings: `TrainSettings`.
+      plan: `Plan`.
+
+    Returns:
+      `TrainGraph`.
+    """
+    devices = settings.devices.towers
+    with tf.device(devices[0]):
+        global_step = tf.train.get_or_create_global_step()
+        loss_scale = custom_optimization.LossScale(settings.precision == "fp16")
+        data_position = _counter(checkpoints.DATA_POSITION, 0)
+        _counter(checkpoints.GLOBAL_BATCH_SIZE, settings.global_batch_size)
+        optimizer = _create_optimizer(task, global_step, settings, plan)
+
+    model = _Model(task, features, settings, global_step, loss_scale)
+    outputs = model.build(settings.seed)
+    trained = layers.freeze(
+        tf.trainable_variables(), settings.freeze, task.bert_config.num_hidden_layers
+    )
+    computed = _compute(model, outputs, trained, settings)
+    with tf.device(devices[0]):
+        averaged, after_update = None, None
+        if settings.ema_decay:
+            averaged = averages.Averages(trained, settings.ema_decay)
+            after_update = functools.partial(averaged.update, global_step)
+        step = custom_optimization.apply_if_finite(
+            optimizer,
+            computed.grads_and_vars,
+            global_step,
+            loss_scale,
+            after_update=after_update,
+            gradient_norm=computed.norm,
+        )
+        with tf.control_dependencies([step.op]):
+            num_rows = tf.cast(tf.reduce_sum(features["is_real_example"]), tf.int64)
+            train_op = tf.group(tf.assign_add(data_position, num_rows))
+        return TrainGraph(
+            step=step,
+            train_op=train_op,
+            loss=tf.add_n(computed.losses),
+            monitored=_monitored(computed.outputs),
+            work=_work(task, features, settings),
+            learning_rate=optimizer.learning_rate,
+            global_step=global_step,
+            trained=trained,
+            averages=averaged,
+        )
+
+
+class _Computed(NamedTuple):
+    """What a step computes before any weight changes."""
+
+    outputs: list  # for each tower an object with `losses` and `means`
+    losses: list  # each tower's share of the loss
+    grads_and_vars: list  # (gradient of the scaled loss of all towers, variable)
+    norm: Optional[tf.Tensor]  # of the gradients, if it is not that of these tensors
+
+
+class _Model:
+    """The model on all towers, in training."""
+
+    def __init__(self, task, features, settings, global_step, loss_scale):
+        """Takes what `build_graph` has; builds nothing yet."""
+        self._task = task
+        self._features = features
+        self._settings = settings
+        self._devices = settings.devices.towers
+        self._global_step = global_step
+        self._loss_scale = loss_scale
+
+    def build(self, seed):
+        """Builds all towers; returns the `TaskOutputs` of each for all its rows.
+
+        Args:
+          seed: of the dropout.
+        """
+
+        def tower_fn(index, features):
+            return self._build_tower(seed, index, self._global_step, features)
+
+        return towers.build(tower_fn, self._features, self._devices)
+
+    def _build_tower(self, seed, index, step, features):
+        source = modeling.StatelessDropout(seed, index, step)
+        with modeling.computing(PRECISIONS[self._settings.precision], source):
+            return self._task.build(features, is_training=True)
+
+    def compute(self, outputs, seed, variables):
+        """Returns what a step computes, as `_Computed`.
+
+        Args:
+          outputs: what `build` returned.
+          seed: that of `outputs`.
+          variables: list of those whose gradients are needed.
+        """
+        num_parts = self._settings.gradient_accumulation_steps
+        if num_parts == 1:
+            losses = towers.normalized_losses([each.losses for each in outputs])
+            scaled = [loss * self._loss_scale.value for loss in losses]
+            grads_and_vars = towers.gradients(scaled, variables, self._devices)
+            return _Computed(outputs, losses, grads_and_vars, None)
+        # Every part of every step has dropout of its own.
+        first = tf.cast(self._global_step, tf.int64) * num_parts
+
+        def build(index, part_index, features):
+            return self._build_tower(seed, index, first + part_index, features)
+
+        sums, grads_and_vars, norm = accumulation.accumulate(
+            build,
+            outputs,
+            self._features,
+            num_parts,
+            self._loss_scale.value,
+            variables,
+            self._devices,
+        )
+        losses = towers.normalized_losses([each.losses for each in sums])
+        return _Computed(sums, losses, grads_and_vars, norm)
+
+
+def _compute(model, outputs, trained, settings):
+    """Returns what a step computes, with adversarial training if that is asked for."""
+    if not settings.adversarial:
+        return model.compute(outputs, settings.seed, trained)
+    (table,) = [v for v in tf.trainable_variables() if v.op.name == WORD_EMBEDDINGS]
+    # The perturbation needs the gradient of the words, even if they do not train.
+    variables = trained if table in trained else [*trained, table]
+
+    def perturbed_gradients():
+        seed = f"{settings.seed}/adversarial"
+        return model.compute(model.build(seed), seed, variables).grads_and_vars
+
+    computed = model.compute(outputs, settings.seed, variables)
+    grads_and_vars = adversarial.add_fgm(
+        computed.grads_and_vars,
+        table,
+        settings.adversarial_epsilon,
+        perturbed_gradients,
+    )
+    return computed._replace(grads_and_vars=grads_and_vars[: len(trained)], norm=None)
+
+
+def _create_optimizer(task, global_step, settings, plan):
+    """Returns the optimizer with its schedule, and the rate of each layer."""
+    rate_multiplier = None
+    if settings.layer_lr_decay != 1 or settings.head_learning_rate is not None:
+        head_rate = settings.head_learning_rate or settings.learning_rate
+        rate_multiplier = layers.rate_multiplier(
+            task.bert_config.num_hidden_layers,
+            settings.layer_lr_decay,
+            head_rate / settings.learning_rate,
+        )
+    learning_rate = optimization.learning_rate_at(
+        global_step,
+        settings.learning_rate,
+        plan.num_train_steps,
+        plan.num_warmup_steps,
+    )
+    create = optimization.create_adamw
+    if settings.optimizer == "lamb":
+        create = functools.partial(optimization.create_lamb, global_step=global_step)
+    return create(
+        learning_rate,
+        weight_decay_rate=settings.weight_decay,
+        rate_multiplier=rate_multiplier,
+        epsilon=settings.adam_epsilon,
+    )
+
+
+def _monitored(outputs):
+    """Returns dict name -> mean over the batch.
+
+    Args:
+      outputs: for each tower an object with `means`.
+    """
+    pairs = towers.add_up([each.means for each in outputs])
+    return {name: total / weight for name, (total, weight) in pairs.items()}
+
+
+def _work(task, features, settings):
+    """Returns dict unit -> amount in the batch.
+
+    `tokens`: int32, without padding. `flops`: float32, only if asked for.
+    """
+    mask = features["input_mask"]
+    work = {"tokens": tf.reduce_sum(mask)}
+    if settings.report_mfu:
+        masked = features.get("masked_lm_weights", tf.zeros([]))
+        step_flops = flops.of_step(
+            task.bert_config,
+            lengths=tf.cast(tf.reduce_sum(mask, axis=1), tf.float32),
+            num_masked=tf.reduce_sum(tf.cast(masked > 0.0, tf.float32)),
+        )
+        # The perturbed words go through the model as well.
+        work["flops"] = step_flops * (2.0 if settings.adversarial else 1.0)
+    return work
+
+
+def _counter(name, value):
+    """Returns an int64 variable that is saved with the checkpoint."""
+    return tf.get_variable(
+        name, initializer=tf.constant(value, tf.int64), trainable=False
+    )

@@ -1,0 +1,131 @@
+"""What a training run is asked for, and what it is going to do."""
+
+import math
+from typing import NamedTuple, Optional
+
+from bert_my.data import input_pipeline
+from bert_my.data.errors import InputError
+from bert_my.engine import checkpoints, layers
+from bert_my.engine.devices import Devices
+
+
+class TrainSettings(NamedTuple):
+    """How a task is trained."""
+
+    output_dir: str
+    devices: Devices
+    init_checkpoint: Optional[str]  # a checkpoint in `output_dir` wins over it
+    train_batch_size: int  # rows that a tower computes at once
+    gradient_accumulation_steps: int  # how often it does so in a step
+    learning_rate: float  # the highest
+    optimizer: str  # key of `train_graph.OPTIMIZERS`
+    adam_epsilon: float
+    num_train_epochs: float
+    num_train_steps: Optional[int]  # wins over `num_train_epochs`
+    warmup_proportion: float  # share of all steps in which the learning rate rises
+    num_warmup_steps: Optional[int]  # wins over `warmup_proportion`
+    weight_decay: float
+    precision: str  # key of `devices.PRECISIONS`
+    seed: int  # of initial weights, data order and dropout
+    save_checkpoints_steps: int  # steps from one to the next
+    keep_checkpoint_max: int  # 0 for all
+    logging_steps: int  # steps from one line to the next
+    report_mfu: bool  # see `flops`
+    freeze: Optional[str]  # see `layers.freeze`
+    layer_lr_decay: float  # see `layers.rate_multiplier`
+    head_learning_rate: Optional[float]  # None: `learning_rate`
+    ema_decay: float  # see `averages.Averages`; 0 for none
+    adversarial: Optional[str]  # one of `adversarial.METHODS`
+    adversarial_epsilon: float  # see `adversarial.add_fgm`
+    overwrite_output_dir: bool  # begin anew, whatever is in `output_dir`
+
+    @property
+    def global_batch_size(self):
+        """Rows of one step, on all towers together."""
+        rows_at_once = self.train_batch_size * len(self.devices.towers)
+        return rows_at_once * self.gradient_accumulation_steps
+
+
+class Plan(NamedTuple):
+    """What a training run is going to do."""
+
+    num_examples: int
+    num_rows: int  # of the whole run
+    num_train_steps: int
+    num_warmup_steps: int
+    checkpoint: Optional[str]  # to resume from
+    first_step: int
+    first_row: int  # position in the data; skipped steps have moved it on too
+
+    def describe(self, settings, trained):
+        """Returns the lines that are printed at the start.
+
+        Args:
+          settings: `TrainSettings`.
+          trained: list of the variables that train.
+        """
+        facts = [
+            ("devices", settings.devices),
+            ("towers", len(settings.devices.towers)),
+            ("batch size per tower", settings.train_batch_size),
+            ("accumulated batches", settings.gradient_accumulation_steps),
+            ("global batch size", settings.global_batch_size),
+            ("examples", self.num_examples),
+            ("epochs", f"{self.num_rows / self.num_examples:.4g}"),
+            ("steps", self.num_train_steps),
+            ("warm-up steps", self.num_warmup_steps),
+            ("precision", settings.precision),
+            ("trained parameters", f"{checkpoints.num_parameters(trained):,}"),
+        ]
+        if settings.freeze:
+            facts.append(("trained parts", layers.describe(trained)))
+        if self.first_step:
+            facts.append(("resumes after step", self.first_step))
+        return [f"  {name:<21} {value}" for name, value in facts]
+
+
+def _num_rows_and_steps(num_examples, settings):
+    """Returns how many rows and steps a run has.
+
+    Only a run of epochs may end with a step that is not full.
+    """
+    batch_size, num_steps = settings.global_batch_size, settings.num_train_steps
+    if num_steps is not None:
+        return num_steps * batch_size, num_steps
+    num_rows = input_pipeline.rows_of_epochs(num_examples, settings.num_train_epochs)
+    return num_rows, math.ceil(num_rows / batch_size)
+
+
+def make_plan(num_examples, settings):
+    """Returns the `Plan` of a run; it resumes from a checkpoint in `output_dir`.
+
+    Raises:
+      InputError: if that checkpoint belongs to a run with other batches.
+    """
+    num_rows, num_train_steps = _num_rows_and_steps(num_examples, settings)
+    num_warmup_steps = settings.num_warmup_steps
+    if num_warmup_steps is None:
+        num_warmup_steps = int(num_train_steps * settings.warmup_proportion)
+    checkpoint = None
+    if not settings.overwrite_output_dir:
+        checkpoint = checkpoints.latest(settings.output_dir)
+    counters = checkpoints.Counters(0, 0, 0)
+    if checkpoint:
+        counters = checkpoints.read_counters(checkpoint)
+        if counters.global_batch_size not in (0, settings.global_batch_size):
+            raise InputError(
+                f"--output_dir={settings.output_dir}: its run has a global batch size "
+                f"of {counters.global_batch_size}, and now it would be "
+                f"{settings.global_batch_size}; to resume it, choose a "
+                "--train_batch_size, --n_gpus and --gradient_accumulation_steps whose "
+                "product is the same"
+            )
+    return Plan(
+        num_examples=num_examples,
+        num_rows=num_rows,
+        num_train_steps=num_train_steps,
+        num_warmup_steps=num_warmup_steps,
+        checkpoint=checkpoint,
+        first_step=counters.global_step,
+        first_row=counters.data_position,
+    )

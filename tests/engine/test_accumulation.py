@@ -1,0 +1,217 @@
+"""Accumulated gradients: small batches give the update of the large one."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import modeling
+from bert_my.engine import train_graph, training
+from bert_my.tasks import base
+from bert_my.tasks.options import TaskOptions
+from tests import helpers
+from tests.engine import test_towers, toy_tasks
+from tests.engine.step_runs import StepRun, make_task
+
+NUM_STEPS = 2
+# Gradients below do not count: that of the keys' bias is made of rounding errors.
+SMALL = 1e-4
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("accumulation")
+    return helpers.write_tiny_model(folder, num_hidden_layers=1)
+
+
+def run_steps(model_dir, batches, num_towers, k, task=None, **settings):
+    """Returns (values of all variables after the steps, losses, monitored values)."""
+    run = StepRun(
+        model_dir,
+        num_towers,
+        batches[0],
+        task=task,
+        gradient_accumulation_steps=k,
+        learning_rate=1e-3,
+        adam_epsilon=SMALL,
+        **settings,
+    )
+    graph = run.graph
+    losses, monitored, norms = [], [], []
+    for batch in batches:
+        loss, values, norm, _ = run.fetch(
+            [graph.loss, graph.monitored, graph.step.gradient_norm, graph.train_op],
+            **batch,
+        )
+        losses.append(loss)
+        monitored.append(values)
+        norms.append(norm)
+    return run.values(), losses, monitored, norms
+
+
+def check_equal(model_dir, batches, task=None, **settings):
+    """Compares one tower that takes the whole batch at once with others."""
+    expected = run_steps(model_dir, batches, 1, 1, task, **settings)
+    for num_towers, k in ((2, 3), (1, 4)):
+        actual = run_steps(model_dir, batches, num_towers, k, task, **settings)
+        # Weights move by up to 0.001 in a step.
+        helpers.assert_all_close(actual[0], expected[0], atol=1e-6)
+        for actual_values, expected_values in zip(actual[1:], expected[1:]):
+            for value, expected_value in zip(actual_values, expected_values):
+                assert value == pytest.approx(expected_value, rel=1e-5)
+    return expected
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"adversarial": "fgm", "freeze": "embeddings"},
+        {"adversarial": "fgm", "ema_decay": 0.5},
+        {"layer_lr_decay": 0.5, "head_learning_rate": 1e-2, "freeze": "pooler"},
+        {"optimizer": "lamb"},
+    ],
+)
+def test_parts_equal_the_whole(model_dir, settings):
+    """With looked-up words, rows that do not count, and clipping."""
+    batches = test_towers.make_batches(NUM_STEPS)
+    *_, norms = check_equal(model_dir, batches, **settings)
+    assert max(norms) > 1
+
+
+def test_losses_with_weights_of_their_own(model_dir):
+    task = toy_tasks.GuessTask()
+    batches = toy_tasks.make_batches(NUM_STEPS)
+    _, losses, monitored, _ = check_equal(model_dir, batches, task)
+    names = {"word_loss", "row_loss", "word_accuracy"}
+    for loss, values in zip(losses, monitored):
+        assert set(values) == names
+        assert loss == pytest.approx(values["word_loss"] + values["row_loss"])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("info", {"head": "rcnn"}), ("info", {"head": "mean"})],
+)
+def test_loops_inside_of_the_loop(model_dir, name, options):
+    """And a pooler that is not used, which has no gradient."""
+    task = make_task(model_dir, name=name, options=TaskOptions(**options))
+    batches = test_towers.make_batches(NUM_STEPS)
+    check_equal(model_dir, batches, task)
+
+
+def test_a_chain_of_tags(model_dir):
+    options = TaskOptions(labels="O,B-X,I-X", objective="crf")
+    task = make_task(model_dir, name="ner", options=options)
+    batches = test_towers.make_batches(NUM_STEPS)
+    rng = np.random.RandomState(1)
+    for batch in batches:
+        mask = batch["input_mask"]
+        batch["token_mask"] = mask
+        batch["label_ids"] = (rng.randint(0, 4, mask.shape) * mask).astype(np.int32)
+    check_equal(model_dir, batches, task)
+
+
+def test_one_bad_part_skips_the_whole_step(model_dir):
+    run = StepRun(
+        model_dir,
+        2,
+        toy_tasks.make_batches(1)[0],
+        task=toy_tasks.GuessTask(),
+        precision="fp16",
+        gradient_accumulation_steps=3,
+    )
+    run.load("loss_scale/scale", 16.0)
+    run.step()
+    before = run.values()
+    weights = run.batch["weights"].copy()
+    weights[4, 1] = np.inf  # one part of the first tower
+    run.step(weights=weights)
+    after = run.values()
+    assert after["loss_scale/num_skipped_steps"] == 1
+    assert after["loss_scale/scale"] == 8
+    for name in before:
+        if not name.startswith(("loss_scale", "data_position")):
+            np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+    run.step()
+    assert run.values()["global_step"] == 2
+
+
+def test_each_part_and_step_has_dropout_of_its_own():
+    """The gradient of a sum of kept elements tells which ones were kept."""
+    k, size = 4, 64
+
+    class KeptTask:
+        bert_config = modeling.BertConfig(1, num_hidden_layers=1)
+
+        def build(self, features, is_training):
+            weights = tf.get_variable(
+                "w", [k, size], initializer=tf.zeros_initializer()
+            )
+            rows = tf.gather(weights, features["row"])
+            kept = tf.reduce_sum(modeling.dropout(rows + 1.0, 0.5))
+            return toy_tasks.Outputs({"loss": (kept, tf.ones([]))}, {}, {})
+
+    batch = {
+        "row": np.arange(k, dtype=np.int32),
+        "input_mask": np.ones([k, 1], np.int32),
+        "is_real_example": np.ones([k], np.float32),
+    }
+
+    def masks():
+        with tf.Graph().as_default():
+            settings = helpers.train_settings(
+                "", 1, train_batch_size=1, gradient_accumulation_steps=k
+            )
+            features = {name: tf.constant(value) for name, value in batch.items()}
+            plan = test_towers.make_plan(9, 0)
+            graph = train_graph.build_graph(KeptTask(), features, settings, plan)
+            with tf.Session() as session:
+                session.run(tf.global_variables_initializer())
+                slots = []
+                for _ in range(2):
+                    session.run(graph.train_op)
+                    slots.append(session.run(helpers.variable("w/adam_m")))
+        return np.concatenate([slots[0] > 0, slots[1] > 0.9 * slots[0] + 1e-6])
+
+    rows = masks()
+    # Of 64 elements about half are kept, and no two rows keep the same.
+    assert 0.35 < rows.mean() < 0.65
+    assert len({row.tobytes() for row in rows}) == 2 * k
+    np.testing.assert_array_equal(rows, masks())
+
+
+def test_resumed_run_equals_an_uninterrupted_one(tiny_model, titles, tmp_path):
+    task = helpers.make_task(tiny_model, titles)
+    records = helpers.make_records(task, base.TRAIN, tmp_path / "cache")
+
+    def train(name, num_train_steps):
+        settings = helpers.train_settings(
+            tmp_path / name,
+            2,
+            train_batch_size=2,
+            gradient_accumulation_steps=2,
+            num_train_steps=num_train_steps,
+            warmup_proportion=0.0,
+            learning_rate=1e-3,
+        )
+        # The learning rate is the same, wherever the run ends.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("optimization.learning_rate_at", lambda *args: 1e-3)
+            training.train(task, records, settings)
+        return helpers.read_checkpoint(tmp_path / name)
+
+    whole = train("whole", 5)
+    # 26 examples, of which a step takes 8: into the second epoch.
+    assert whole["data_position"] == 40
+    assert train("parts", 3)["global_step"] == 3
+    helpers.assert_all_close(train("parts", 5), whole, atol=1e-6)
+
+
+def test_weights_come_to_a_tower_once_and_not_for_each_part(model_dir):
+    run = StepRun(model_dir, 3, gradient_accumulation_steps=2)
+    ops = run.tf_graph.get_operations()
+    entries = [op for op in ops if op.type == "Enter" and op.inputs[0].shape.ndims]
+    towers = {tf.DeviceSpec.from_string(op.device).device_index for op in entries}
+    assert towers == {0, 1, 2}
+    for op in entries:
+        assert op.inputs[0].op.device == op.device, op.name
