@@ -13,7 +13,7 @@ ALLOWED = {
     "tokenization": (),
     "optimization": (),
     "custom_optimization": ("optimization",),
-    "bert_my.data": (),
+    "bert_my.data": ("tokenization",),
     "bert_my.reports": ("bert_my.data",),
     "bert_my.tasks": ("bert_my.data", "bert_my.reports", "modeling"),
     "bert_my.engine": (

@@ -7,6 +7,8 @@ By itself, so that a sweep knows them without importing TensorFlow.
 ALIASES = {
     "n_gpus": ("num_gpu_cores", "n_gpu"),
     "save_checkpoints_steps": ("save_steps",),
+    "num_train_steps": ("max_steps",),
+    "num_warmup_steps": ("warmup_steps",),
 }
 # Flag -> flags with another kind of value that set the same.
 OLDER_FORMS = {"precision": ("use_fp16",)}

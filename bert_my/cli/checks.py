@@ -2,30 +2,36 @@
 
 import math
 
+from bert_my.cli import flag_sets
 from bert_my.data.errors import InputError
-from bert_my.engine import adversarial, dev_evaluation
+from bert_my.engine import adversarial, dev_evaluation, train_graph
 
 _POSITIVE = (
     "train_batch_size",
+    "gradient_accumulation_steps",
     "eval_batch_size",
     "predict_batch_size",
     "n_gpus",
     "learning_rate",
+    "adam_epsilon",
     "num_train_epochs",
     "save_checkpoints_steps",
     "logging_steps",
     "adversarial_epsilon",
+    "max_predictions_per_seq",
+    "num_processes",
 )
 _NOT_NEGATIVE = (
     "weight_decay",
     "keep_checkpoint_max",
     "num_dev_examples",
     "max_train_examples",
+    "max_eval_steps",
     "focal_gamma",
     "early_stop_patience",
 )
 _BELOW_ONE = ("label_smoothing", "ema_decay")
-_POSITIVE_OR_NONE = ("head_learning_rate", "num_labels")
+_POSITIVE_OR_NONE = ("head_learning_rate", "num_labels", "num_train_steps")
 _RULES = (
     (_POSITIVE, lambda value: 0 < value < math.inf, "positive"),
     (
@@ -34,11 +40,26 @@ _RULES = (
         "positive",
     ),
     (_NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "0 or more"),
+    (("num_warmup_steps",), lambda value: value is None or value >= 0, "0 or more"),
     (_BELOW_ONE, lambda value: 0 <= value < 1, "at least 0 and less than 1"),
     (("warmup_proportion",), lambda value: 0 <= value <= 1, "a share, 0 to 1"),
     (("layer_lr_decay",), lambda value: 0 < value <= 1, "above 0 and at most 1"),
 )
 _JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
+
+
+def check_task(config, task_class):
+    """Raises an `InputError` naming the flag that does not suit a class of tasks."""
+    for job in _JOBS:
+        if getattr(config, job) and job not in task_class.jobs:
+            raise InputError(f"--{job}: task {task_class.name} has no use for it")
+    if config.vocab_add and not task_class.adds_words:
+        raise InputError(
+            f"--vocab_add: task {task_class.name} learns too little of new words; add "
+            "them in pretraining"
+        )
+    if not config.vocab_file and (task_class.needs_vocab or config.vocab_add):
+        raise InputError("--vocab_file is needed")
 
 
 def check(config):
@@ -49,23 +70,24 @@ def check(config):
         raise InputError(
             f"at least one of {', '.join('--' + job for job in _JOBS)} is needed"
         )
-    for name in ("task_name", "output_dir", "bert_config_file", "vocab_file"):
+    for name in ("task_name", "output_dir", "bert_config_file"):
         if not getattr(config, name):
             raise InputError(f"--{name} is needed")
-    for names, is_right, what in _RULES:
-        for name in names:
-            if not is_right(getattr(config, name)):
-                raise InputError(f"--{name}={getattr(config, name)}: it must be {what}")
+    flag_sets.check_values(config, _RULES)
     if config.max_seq_length < 4:
         raise InputError(
             f"--max_seq_length={config.max_seq_length}: it must hold [CLS], two [SEP] "
             "and some text"
         )
-    if config.adversarial not in (None, *adversarial.METHODS):
-        raise InputError(
-            f"--adversarial={config.adversarial}: it must be one of "
-            f"{', '.join(adversarial.METHODS)}"
-        )
+    for name, known in (
+        ("adversarial", (None, *adversarial.METHODS)),
+        ("optimizer", train_graph.OPTIMIZERS),
+    ):
+        if getattr(config, name) not in known:
+            raise InputError(
+                f"--{name}={getattr(config, name)}: it must be one of "
+                f"{', '.join(filter(None, known))}"
+            )
     every = config.evaluate_every
     is_count = every is not None and every.isdecimal() and int(every) > 0
     if not is_count and every not in (None, dev_evaluation.EPOCH):

@@ -1,7 +1,6 @@
 """Flags of the scripts, and the `RunConfig` made of them.
 
-`RunConfig` is the one list: the flags are derived from its fields. They are defined in
-a function, in a set of their own, so that importing a script defines nothing.
+`RunConfig` is the one list: the flags are derived from its fields.
 """
 
 import dataclasses
@@ -10,8 +9,9 @@ from typing import Optional
 
 from absl import flags as absl_flags
 
-from bert_my.cli import checks
+from bert_my.cli import checks, flag_sets
 from bert_my.cli.aliases import ALIASES
+from bert_my.cli.flag_sets import setting
 from bert_my.data.errors import InputError
 from bert_my.engine.devices import PRECISIONS
 
@@ -26,160 +26,200 @@ WITHOUT_EFFECT = (
 )
 
 
-def _flag(default, help_text):
-    return dataclasses.field(default=default, metadata={"help": help_text})
-
-
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """All settings of a run. A field is a flag; its aliases are flags as well."""
 
     # What to do.
-    task_name: Optional[str] = _flag(None, "Name of the task.")
-    do_train: bool = _flag(False, "Train on the train file.")
-    do_eval: bool = _flag(False, "Evaluate on the dev (or eval) file.")
-    do_predict: bool = _flag(False, "Predict the test file, or else the dev file.")
-    save_for_serving: bool = _flag(
+    task_name: Optional[str] = setting(None, "Name of the task.")
+    do_train: bool = setting(False, "Train on the train file.")
+    do_eval: bool = setting(False, "Evaluate on the dev (or eval) file.")
+    do_predict: bool = setting(False, "Predict the test file, or else the dev file.")
+    save_for_serving: bool = setting(
         False, "Export a SavedModel to output_dir/serving/<timestamp>."
     )
 
     # Data and model.
-    data_dir: Optional[str] = _flag(None, "Folder with the data set.")
-    output_dir: Optional[str] = _flag(
+    data_dir: Optional[str] = setting(None, "Folder with the data set.")
+    output_dir: Optional[str] = setting(
         None, "Folder for checkpoints and results; a run in it is resumed."
     )
-    cache_dir: Optional[str] = _flag(
+    cache_dir: Optional[str] = setting(
         None, "Folder for encoded records; default: output_dir/cache."
     )
-    bert_config_file: Optional[str] = _flag(None, "bert_config.json of the model.")
-    vocab_file: Optional[str] = _flag(None, "Vocabulary the model was pretrained with.")
-    init_checkpoint: Optional[str] = _flag(
+    bert_config_file: Optional[str] = setting(None, "bert_config.json of the model.")
+    vocab_file: Optional[str] = setting(
+        None, "Vocabulary the model was pretrained with."
+    )
+    init_checkpoint: Optional[str] = setting(
         None, "Initial weights, for example .../bert_model.ckpt."
     )
-    do_lower_case: bool = _flag(
+    do_lower_case: bool = setting(
         True, "Lower the case of the text: true for uncased models, else false."
     )
-    max_seq_length: int = _flag(
+    max_seq_length: int = setting(
         128, "Longest sequence in wordpieces; longer ones are cut."
     )
-    head: Optional[str] = _flag(
+    head: Optional[str] = setting(
         None, "What the last layer sees of the encoder; default: the task's."
     )
-    objective: Optional[str] = _flag(
+    objective: Optional[str] = setting(
         None, "Loss and decoding, for example crf or token; default: the task's."
     )
 
     # Which data.
-    labels: Optional[str] = _flag(
+    labels: Optional[str] = setting(
         None, "Labels in the order of their ids, separated by commas."
     )
-    num_labels: Optional[int] = _flag(
+    num_labels: Optional[int] = setting(
         None, "Number of labels; named 0, 1, 2, ... if they have no names."
     )
-    train_file: Optional[str] = _flag(None, "Train file, instead of one in data_dir.")
-    dev_file: Optional[str] = _flag(None, "Dev file, instead of one in data_dir.")
-    test_file: Optional[str] = _flag(None, "Test file, instead of one in data_dir.")
-    text_column: Optional[str] = _flag(
+    train_file: Optional[str] = setting(None, "Train file, instead of one in data_dir.")
+    dev_file: Optional[str] = setting(None, "Dev file, instead of one in data_dir.")
+    test_file: Optional[str] = setting(None, "Test file, instead of one in data_dir.")
+    text_column: Optional[str] = setting(
         None, "Column of the text: its name in the header, or its number from 1."
     )
-    text_pair_column: Optional[str] = _flag(None, "Column of the second text, if any.")
-    label_column: Optional[str] = _flag(None, "Column of the label.")
-    num_dev_examples: int = _flag(
+    text_pair_column: Optional[str] = setting(
+        None, "Column of the second text, if any."
+    )
+    label_column: Optional[str] = setting(None, "Column of the label.")
+    num_dev_examples: int = setting(
         0, "Without a dev file: how many examples at the end of the train file are it."
     )
-    max_train_examples: int = _flag(
+    max_train_examples: int = setting(
         0, "Train on the first so many examples only; 0 for all."
     )
 
+    # Data of pretraining.
+    input_file: Optional[str] = setting(
+        None, "Shards: paths and globs, separated by commas."
+    )
+    input_dir: Optional[str] = setting(None, "Folder of shards, instead of input_file.")
+    max_predictions_per_seq: int = setting(
+        20, "Masked tokens of an instance, as its data was built."
+    )
+    next_sentence: str = setting(
+        "nsp", "What next_sentence_labels say: nsp, sop, or none: they are not learnt."
+    )
+    vocab_add: Optional[str] = setting(
+        None,
+        "File with words, one a line, that are added to vocabulary and embeddings.",
+    )
+    num_processes: int = setting(
+        1, "Processes that share the data; each reads its own rows."
+    )
+    process_index: int = setting(0, "Which of these this one is, from 0.")
+
     # Training.
-    train_batch_size: int = _flag(32, "Rows per step and tower.")
-    eval_batch_size: int = _flag(8, "Rows per step and tower in evaluation.")
-    predict_batch_size: int = _flag(8, "Rows per step and tower in prediction.")
-    learning_rate: float = _flag(5e-5, "Highest learning rate of AdamW.")
-    num_train_epochs: float = _flag(3.0, "Passes over the train file.")
-    warmup_proportion: float = _flag(
+    train_batch_size: int = setting(32, "Rows that a tower computes at once.")
+    gradient_accumulation_steps: int = setting(
+        1, "Batches of each tower in a step: as a larger batch, in the memory of one."
+    )
+    eval_batch_size: int = setting(8, "Rows per step and tower in evaluation.")
+    predict_batch_size: int = setting(8, "Rows per step and tower in prediction.")
+    optimizer: str = setting("adamw", "adamw, or lamb for very large batches.")
+    learning_rate: float = setting(5e-5, "Highest learning rate.")
+    adam_epsilon: float = setting(
+        1e-6, "Added to the root of the mean squared gradient; of LAMB too."
+    )
+    num_train_epochs: float = setting(3.0, "Passes over the train file.")
+    num_train_steps: Optional[int] = setting(
+        None, "Steps of the run, instead of num_train_epochs."
+    )
+    warmup_proportion: float = setting(
         0.1, "Share of the steps in which the learning rate rises from 0."
     )
-    weight_decay: float = _flag(
+    num_warmup_steps: Optional[int] = setting(
+        None, "Steps in which it does so, instead of warmup_proportion."
+    )
+    weight_decay: float = setting(
         0.01, "Decoupled weight decay; none for biases and LayerNorm."
     )
-    seed: int = _flag(12345, "Of initial weights, data order and dropout.")
-    overwrite_output_dir: bool = _flag(
+    seed: int = setting(12345, "Of initial weights, data order and dropout.")
+    overwrite_output_dir: bool = setting(
         False, "Delete the run in output_dir and begin anew, instead of resuming it."
     )
-    deterministic: bool = _flag(
+    deterministic: bool = setting(
         False, "Give the same numbers bit by bit every time; slower."
     )
 
     # The loss.
-    class_weights: Optional[str] = _flag(
+    class_weights: Optional[str] = setting(
         None,
         "Weight of each label in the loss: 1,2,5, or a file of lines label<TAB>weight, "
         "or auto: all labels count the same.",
     )
-    pos_weight: Optional[str] = _flag(
+    pos_weight: Optional[str] = setting(
         None,
         "Weight of the positive examples: a number, one for each label, a file or auto "
         "(for multi-label tasks, or the second of two labels).",
     )
-    focal_gamma: float = _flag(
+    focal_gamma: float = setting(
         0.0, "Focal loss: how much less examples count that are already right."
     )
-    label_smoothing: float = _flag(
+    label_smoothing: float = setting(
         0.0, "Share of the target that is spread over all labels."
     )
 
     # What is learnt, and how.
-    freeze: Optional[str] = _flag(
+    freeze: Optional[str] = setting(
         None,
         "What does not train: embeddings, pooler, bert, layers and ranges of layers, "
         "for example embeddings,0-5.",
     )
-    layer_lr_decay: float = _flag(
+    layer_lr_decay: float = setting(
         1.0, "Factor of the learning rate from each layer to the one below."
     )
-    head_learning_rate: Optional[float] = _flag(
+    head_learning_rate: Optional[float] = setting(
         None, "Learning rate of all above the encoder; default: learning_rate."
     )
-    ema_decay: float = _flag(
+    ema_decay: float = setting(
         0.0, "Use an average of the weights over the steps: its decay; 0 for none."
     )
-    adversarial: Optional[str] = _flag(
+    adversarial: Optional[str] = setting(
         None, "fgm: train on perturbed word embeddings as well; twice the time."
     )
-    adversarial_epsilon: float = _flag(
+    adversarial_epsilon: float = setting(
         1.0, "Length of the perturbation of the word embeddings."
     )
 
     # Evaluation during training.
-    evaluate_every: Optional[str] = _flag(
+    evaluate_every: Optional[str] = setting(
         None, "Evaluate on the dev file every so many steps, or every epoch."
     )
-    keep_best: Optional[str] = _flag(
+    keep_best: Optional[str] = setting(
         None,
         "Keep the weights with the best value of this metric, for evaluation, "
         "prediction and export; auto: the task's main metric.",
     )
-    early_stop_patience: int = _flag(
+    early_stop_patience: int = setting(
         0, "Stop after so many evaluations without a better value; 0: never."
     )
 
+    max_eval_steps: int = setting(
+        0, "Evaluate the first so many batches only; 0 for all."
+    )
+
     # How it runs.
-    use_gpu: Optional[bool] = _flag(
+    use_gpu: Optional[bool] = setting(
         None, "true: fail without a GPU; false: use none; default: use what is there."
     )
-    n_gpus: int = _flag(
+    n_gpus: int = setting(
         1,
         "Towers; more towers than GPUs share them, without a GPU they run on the CPU.",
     )
-    precision: Optional[str] = _flag(
+    precision: Optional[str] = setting(
         None, "fp32, fp16 (with loss scaling) or bf16; default: fp32."
     )
-    use_fp16: Optional[bool] = _flag(None, "Same as --precision=fp16.")
-    save_checkpoints_steps: int = _flag(1000, "Steps between checkpoints.")
-    keep_checkpoint_max: int = _flag(5, "Checkpoints to keep; 0 for all.")
-    logging_steps: int = _flag(100, "Steps between lines of progress.")
-    use_tpu: bool = _flag(False, "Must be false: there is no TPU support.")
+    use_fp16: Optional[bool] = setting(None, "Same as --precision=fp16.")
+    save_checkpoints_steps: int = setting(1000, "Steps between checkpoints.")
+    keep_checkpoint_max: int = setting(5, "Checkpoints to keep; 0 for all.")
+    logging_steps: int = setting(100, "Steps between lines of progress.")
+    report_mfu: bool = setting(
+        False, "Show which share of the devices' peak the model's FLOPs are."
+    )
+    use_tpu: bool = setting(False, "Must be false: there is no TPU support.")
 
     @property
     def record_dir(self):
@@ -217,30 +257,10 @@ def define_flags(defaults):
     Raises:
       ValueError: if a default is not the name of a flag.
     """
-    flag_values = absl_flags.FlagValues()
-    definers = {
-        bool: absl_flags.DEFINE_bool,
-        int: absl_flags.DEFINE_integer,
-        float: absl_flags.DEFINE_float,
-        str: absl_flags.DEFINE_string,
-    }
-    fields = dataclasses.fields(RunConfig)
-    unknown = set(defaults) - {field.name for field in fields}
-    if unknown:
-        raise ValueError(f"defaults for flags that do not exist: {sorted(unknown)}")
-    for field in fields:
-        # Optional[x] is x for a flag: None is what it is when it is not given.
-        kind = getattr(field.type, "__args__", (field.type,))[0]
-        default = defaults.get(field.name, field.default)
-        text = field.metadata["help"]
-        definers[kind](field.name, default, text, flag_values=flag_values)
-        for alias in ALIASES.get(field.name, ()):
-            text = f"Same as --{field.name}."
-            definers[kind](alias, None, text, flag_values=flag_values)
+    flag_values = flag_sets.define(RunConfig, defaults, ALIASES)
     for name in WITHOUT_EFFECT:
         text = "Without effect (TPU)."
         absl_flags.DEFINE_string(name, None, text, flag_values=flag_values)
-    absl_flags.DEFINE_bool("help", False, "Show the flags.", flag_values=flag_values)
     return flag_values
 
 
@@ -268,9 +288,11 @@ def parse(argv, defaults):
         print(flag_values.get_help())
         return None
     values = {
-        field.name: _value(flag_values, field)
+        field.name: flag_sets.value_of(flag_values, field.name, ALIASES)
         for field in dataclasses.fields(RunConfig)
     }
+    # The forks' own default is 0, for "no second GPU".
+    values["n_gpus"] = values["n_gpus"] or 1
     config = _with_precision(RunConfig(**values))
     checks.check(config)
     return config
@@ -279,29 +301,8 @@ def parse(argv, defaults):
 def _read(argv, defaults):
     """Returns the flags of a command line."""
     flag_values = define_flags(defaults)
-    try:
-        rest = flag_values(argv)[1:]
-    except absl_flags.Error as error:
-        raise InputError(f"{error} (see --help)") from error
-    if rest:
-        raise InputError(f"argument {rest[0]!r} is not a flag (see --help)")
+    flag_sets.read(flag_values, argv)
     return flag_values
-
-
-def _value(flag_values, field):
-    """Returns the value of a field, given by its flag or by one of its aliases."""
-    names = [
-        name
-        for name in (field.name, *ALIASES.get(field.name, ()))
-        if flag_values[name].present
-    ]
-    given = {name: flag_values[name].value for name in names}
-    if len(set(given.values())) > 1:
-        flags = " and ".join(f"--{name}={value}" for name, value in given.items())
-        raise InputError(f"{flags} contradict one another: they are the same setting")
-    value = given[names[0]] if names else flag_values[field.name].value
-    # The forks' own default is 0, for "no second GPU".
-    return 1 if field.name == "n_gpus" and value == 0 else value
 
 
 def _with_precision(config):

@@ -107,7 +107,8 @@ def describe(task, config):
 
     with files.replacing(path("bert_config.json")) as writer:
         writer.write(task.bert_config.to_json_string())
-    files.copy(config.vocab_file, path(run_names.VOCAB))
+    if config.vocab_file:
+        files.copy(config.vocab_file, path(run_names.VOCAB))
     files.write_json(path(run_names.LABEL_MAP), task.label_map)
     files.write_json(path(run_names.TASK), task.description)
     if config.do_train or not os.path.exists(path(run_names.SETTINGS)):

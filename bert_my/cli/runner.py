@@ -9,16 +9,18 @@ import os
 import sys
 
 import tokenization
-from bert_my.cli import compat, flags, run_folder
-from bert_my.data import files, record_cache
+from bert_my.cli import checks, compat, console, flags, run_folder
+from bert_my.data import files, vocabulary
 from bert_my.data.errors import InputError
 from bert_my.engine import (
+    added_words,
     checkpoints,
     dev_evaluation,
     devices,
     evaluation,
     hooks,
     pretrained,
+    train_plan,
     training,
 )
 from bert_my.reports import metrics, report
@@ -38,7 +40,7 @@ def main(task_name=None, argv=None, **defaults):
       **defaults: defaults of other flags.
     """
     compat.use_graph_mode()
-    _log_to_stderr()
+    console.log_to_stderr()
     try:
         config = parse(argv or sys.argv, task_name, **defaults)
         if config is not None:
@@ -74,16 +76,6 @@ def parse(argv, task_name=None, **defaults):
     return config
 
 
-def _log_to_stderr():
-    package_logger = logging.getLogger("bert_my")
-    if not package_logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-        package_logger.addHandler(handler)
-        package_logger.setLevel(logging.INFO)
-        package_logger.propagate = False
-
-
 def run(config):
     """Does the jobs of a `RunConfig`.
 
@@ -92,19 +84,20 @@ def run(config):
     """
     if config.deterministic:
         compat.make_deterministic()
-    task = load_task(config)
-    run_devices = devices.choose_devices(config.n_gpus, config.use_gpu)
+    checks.check_task(config, base.get_task_class(config.task_name))
+    _check_case(config)
     if config.init_checkpoint:
         checkpoints.check_exists(config.init_checkpoint)
         if config.begins_anew:
             run_folder.check_overwrite(config)
+    config = _with_added_words(config)
+    task = load_task(config)
+    run_devices = devices.choose_devices(config.n_gpus, config.use_gpu)
     splits = _choose_splits(task, config)
     dev_settings = _dev_settings(task, config)
     files.make_folder(config.output_dir, "output_dir")
     records = {
-        split: record_cache.load_or_convert(
-            task.record_source(split), config.record_dir
-        )
+        split: task.load_records(split, config.record_dir)
         for split in sorted(set(splits.values()))
     }
     # After the records, whose processes are to be started before there is a session.
@@ -121,13 +114,52 @@ def run(config):
         training.train(
             task,
             records[splits["do_train"]],
-            config.select(training.TrainSettings, devices=run_devices),
+            config.select(train_plan.TrainSettings, devices=run_devices),
             _dev_evaluation(config, dev_settings, run_devices, splits, records),
             start,
         )
     else:
         start()
     _use(task, config, run_devices, splits, records)
+
+
+def _check_case(config):
+    """Raises an `InputError` if a published model needs text of the other case."""
+    try:
+        tokenization.validate_case_matches_checkpoint(
+            config.do_lower_case, config.init_checkpoint
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _with_added_words(config):
+    """Returns the config with the files of a model that knows `--vocab_add`."""
+    if not config.vocab_add:
+        return config
+    bert_config = pretrained.read_bert_config(config.bert_config_file)
+    added = vocabulary.add_words(_read_tokenizer(config, bert_config), config.vocab_add)
+    logger.info("%s", added)
+    files.make_folder(config.output_dir, "output_dir")
+    written = added_words.write_model(
+        os.path.join(config.output_dir, "with_added_words"),
+        added,
+        bert_config,
+        config.init_checkpoint,
+    )
+    return dataclasses.replace(config, **written._asdict())
+
+
+def _read_tokenizer(config, bert_config):
+    """Returns the tokenizer of a run, None if it has no vocabulary."""
+    if not config.vocab_file:
+        return None
+    return vocabulary.read_tokenizer(
+        config.vocab_file,
+        config.do_lower_case,
+        bert_config.vocab_size,
+        base.get_task_class(config.task_name).required_tokens,
+    )
 
 
 def _choose_checkpoint(config):
@@ -163,7 +195,7 @@ def _use(task, config, run_devices, splits, records):
         split = splits["do_eval"]
         scores = evaluation.evaluate(
             task,
-            records[split],
+            _evaluated(records[split], config, settings),
             task.read_examples(split),
             settings,
             config.output_dir,
@@ -214,32 +246,35 @@ def _dev_evaluation(config, settings, run_devices, splits, records):
     eval_settings = evaluation.EvalSettings(
         None, run_devices, config.eval_batch_size, config.precision
     )
-    return records[splits["evaluates_in_training"]], settings, eval_settings
+    found = _evaluated(records[splits["evaluates_in_training"]], config, eval_settings)
+    return found, settings, eval_settings
+
+
+def _evaluated(records, config, settings):
+    """Returns the records that are evaluated, see `--max_eval_steps`."""
+    num_rows = config.max_eval_steps * settings.global_batch_size
+    if not 0 < num_rows < records.num_examples:
+        return records
+    logger.info(
+        "--max_eval_steps=%d: %d of %d rows are evaluated",
+        config.max_eval_steps,
+        num_rows,
+        records.num_examples,
+    )
+    return records._replace(num_examples=num_rows)
 
 
 def load_task(config):
     """Returns the `Task` of a `RunConfig`, after all checks that need no data."""
     bert_config = pretrained.read_bert_config(config.bert_config_file)
-    try:
-        tokenization.validate_case_matches_checkpoint(
-            config.do_lower_case, config.init_checkpoint
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from error
     if config.max_seq_length > bert_config.max_position_embeddings:
         raise InputError(
             f"--max_seq_length={config.max_seq_length} is over max_position_embeddings="
             f"{bert_config.max_position_embeddings} in {config.bert_config_file}"
         )
-    task_class = base.get_task_class(config.task_name)
-    return task_class(
+    return base.get_task_class(config.task_name)(
         data_dir=config.data_dir,
-        tokenizer=pretrained.read_tokenizer(
-            config.vocab_file,
-            config.do_lower_case,
-            bert_config.vocab_size,
-            task_class.required_tokens,
-        ),
+        tokenizer=_read_tokenizer(config, bert_config),
         bert_config=bert_config,
         max_seq_length=config.max_seq_length,
         options=config.select(TaskOptions),

@@ -11,6 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 import tensorflow.compat.v1 as tf
 
 from bert_my.data.errors import InputError
+from bert_my.data.packing import lengths_within
 
 # Part of every cache name: raise it when the content of records changes.
 FORMAT_VERSION = 2
@@ -60,8 +61,8 @@ TEXT_SPECS = (
 def pack(ids_a, ids_b, max_seq_length, cls_id, sep_id):
     """Packs one or two texts: [CLS] a [SEP], or [CLS] a [SEP] b [SEP].
 
-    Too long pairs lose tokens at the end of the longer text, one by one, so that a
-    short text keeps its words. Source: Devlin et al. 2019, figure 2.
+    Too long pairs lose tokens at the end, see `packing.lengths_within`. Source: Devlin
+    et al. 2019, figure 2.
 
     Args:
       ids_a: ids of the first text.
@@ -74,13 +75,8 @@ def pack(ids_a, ids_b, max_seq_length, cls_id, sep_id):
     """
     has_pair = bool(ids_b)
     room = max_seq_length - (3 if has_pair else 2)
-    length_a, length_b = len(ids_a), len(ids_b) if has_pair else 0
-    num_cut = max(length_a + length_b - room, 0)
-    for _ in range(num_cut):
-        if length_a > length_b:
-            length_a -= 1
-        else:
-            length_b -= 1
+    lengths = len(ids_a), len(ids_b) if has_pair else 0
+    length_a, length_b = lengths_within(*lengths, room)
     input_ids = [cls_id, *ids_a[:length_a], sep_id]
     segment_ids = [0] * len(input_ids)
     if has_pair:
@@ -92,7 +88,7 @@ def pack(ids_a, ids_b, max_seq_length, cls_id, sep_id):
             "input_mask": [1] * len(input_ids),
             "segment_ids": segment_ids,
         },
-        num_cut,
+        sum(lengths) - length_a - length_b,
     )
 
 

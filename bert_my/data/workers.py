@@ -4,6 +4,9 @@ import collections
 import concurrent.futures
 import multiprocessing
 import os
+from concurrent.futures.process import BrokenProcessPool
+
+from bert_my.data.errors import InputError
 
 # Items under way for each process: one that works and some that wait.
 ITEMS_PER_WORKER = 3
@@ -21,6 +24,9 @@ def ordered_map(function, items, num_workers):
       function: of one argument.
       items: iterable.
       num_workers: processes; 1 for this one.
+
+    Raises:
+      InputError: if a process was killed, which happens where memory is short.
     """
     if num_workers == 1:
         yield from map(function, items)
@@ -41,6 +47,11 @@ def ordered_map(function, items, num_workers):
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                f"one of {num_workers} processes was killed, perhaps for lack of "
+                "memory; try fewer of them, in --num_workers where there is this flag"
+            ) from error
         finally:
             for future in pending:
                 future.cancel()

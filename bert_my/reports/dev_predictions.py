@@ -236,6 +236,8 @@ class _Labeling:
         )
 
 
+# A kind of task whose rows have no predictions of their own.
+PRETRAINING = "pretraining"
 KINDS = {
     CLASSIFICATION: _Classification,
     MULTILABEL: _Multilabel,

@@ -24,7 +24,7 @@ from sklearn import metrics as sklearn_metrics
 
 # A label is given where its probability is above this, by tasks with several at once.
 THRESHOLD = 0.5
-_LOWER_IS_BETTER = frozenset(["eval_loss", "loss", "log_loss", "mse", "mae"])
+_ERRORS = frozenset(["mse", "mae"])
 
 _NAN = float("nan")
 _AVERAGES = ("macro", "micro")
@@ -46,7 +46,12 @@ def is_better(name, value, best):
 
 def is_lower_better(name):
     """Tells whether the lowest value of a metric is its best."""
-    return name in _LOWER_IS_BETTER
+    return name in _ERRORS or is_loss(name)
+
+
+def is_loss(name):
+    """Tells whether a metric is a loss, of all or of a part of what is learnt."""
+    return name == "loss" or name.endswith("_loss")
 
 
 def best_of(name, values):

@@ -153,6 +153,8 @@ def _results(run):
 
 def _dev_sections(run, find_font):
     """Returns the sections about predictions, and about mistakes."""
+    if run.task and run.task.kind == dev_predictions.PRETRAINING:
+        return []
     if not run.predictions:
         missing = run_names.DEV_PREDICTIONS if run.task else run_names.TASK
         why = f"There is no {missing}: nothing can be told about single predictions."

@@ -26,7 +26,7 @@ class Task(NamedTuple):
     """What was learnt: `task.json`."""
 
     name: str
-    kind: str  # key of `dev_predictions.KINDS`
+    kind: str  # key of `dev_predictions.KINDS`, or `PRETRAINING`
     labels: Tuple[str, ...]
     main_metric: Optional[str]
 
@@ -120,9 +120,9 @@ def _read_object(path):
 def _read_task(path):
     value = _read_object(path)
     kind, labels = value.get("kind"), value.get("labels", [])
-    if kind not in dev_predictions.KINDS:
-        kinds = ", ".join(dev_predictions.KINDS)
-        raise InputError(f"{path}: kind is {kind!r}, not one of {kinds}")
+    kinds = (*dev_predictions.KINDS, dev_predictions.PRETRAINING)
+    if kind not in kinds:
+        raise InputError(f"{path}: kind is {kind!r}, not one of {', '.join(kinds)}")
     if not isinstance(labels, list) or not all(
         isinstance(each, str) for each in labels
     ):

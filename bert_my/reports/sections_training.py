@@ -133,7 +133,7 @@ def _group_picture(group, many, find_font):
 
 
 def _group_of(name, values):
-    if name in ("eval_loss", "loss"):
+    if metrics.is_loss(name):
         return "loss"
     return "score" if np.nanmax(np.abs(values)) <= 1 else "other"
 

@@ -4,19 +4,12 @@ A task never sees devices, sessions, flags or paths beyond its data folder.
 """
 
 import importlib
-import itertools
-import os
 import pkgutil
 from typing import Dict, NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import holdout, readers
 from bert_my.data.errors import InputError
-from bert_my.data.features import TEXT_SPECS
-from bert_my.data.record_cache import Source
-from bert_my.tasks import heads, loss_options
-from bert_my.tasks.objectives import OBJECTIVES, LossSettings
 from bert_my.tasks.options import TaskOptions, check_meaning
 
 TRAIN, DEV, TEST = "train", "dev", "test"
@@ -29,39 +22,42 @@ class TaskOutputs(NamedTuple):
       divide by the weight of all towers, so that N towers equal one exactly. Empty if
       the features hold no labels.
     predictions: name -> tensor `[batch_size, ...]`.
+    means: name -> (weighted sum, weight), as `losses`: what is reported besides them,
+      in training and evaluation.
     """
 
     losses: Dict[str, Tuple[tf.Tensor, tf.Tensor]]
     predictions: Dict[str, tf.Tensor]
+    means: Dict[str, Tuple[tf.Tensor, tf.Tensor]] = {}  # only read
 
 
 class Task:
     """What is learnt. Subclasses are registered with `@register("name")`.
 
     name: set by `register`.
-    kind: "classification", "multilabel", "regression" or "labeling": what the rows of
-      the prediction file look like, for the report.
+    kind: "classification", "multilabel", "regression", "labeling" or "pretraining":
+      what the rows of the prediction file look like, for the report.
+    jobs: what a run may do with it, as names of flags.
+    needs_vocab: whether there must be a vocabulary.
+    adds_words: whether words may be added to it.
     defaults: flag -> value, for flags that the user did not give.
-    default_head: the representation that is used without `--head`.
-    objectives: those that `--objective` may choose from, the default first.
     main_metric: the one that `--keep_best=auto` watches.
     meaningless_options: names of `TaskOptions` that are refused.
     required_tokens: what the vocabulary must hold.
-    files: split -> names of its file, without suffix.
     scored_targets, scored_predictions: names of the features and of the predictions
       that `score` needs.
     """
 
     name = None
     kind = None
+    jobs = ("do_train", "do_eval", "do_predict", "save_for_serving")
+    needs_vocab = True
+    adds_words = False
     defaults = {}
-    default_head = None
-    objectives = ()
     main_metric = "eval_accuracy"
     meaningless_options = ()
     required_tokens = ("[UNK]", "[CLS]", "[SEP]")
-    files = {TRAIN: ("train",), DEV: ("dev",), TEST: ("test",)}
-    scored_targets = ("label_ids",)
+    scored_targets = ()
     scored_predictions = ()
 
     def __init__(
@@ -71,7 +67,7 @@ class Task:
 
         Args:
           data_dir: folder with the data set, or None if nothing will be read from it.
-          tokenizer: `tokenization.FullTokenizer`.
+          tokenizer: `tokenization.FullTokenizer`; may be None without `needs_vocab`.
           bert_config: `modeling.BertConfig`.
           max_seq_length: longest sequence, with special tokens.
           options: `TaskOptions`, or None for the task's own choices.
@@ -87,28 +83,12 @@ class Task:
         self.max_seq_length = max_seq_length
         self.options = options or TaskOptions()
         self.saved = saved or {}  # only read
-        self._chosen = {}
-        self.objective_class = self._choose("objective", OBJECTIVES, self.objectives)
-        representations = self.objective_class.representations
-        self.represent = self._choose(
-            "head", representations, (self.default_head, *representations)
-        )
-        self._loss_settings = None
-        self._label_map = None
-        who = f"task {self.name}"
-        check_meaning(self.options, self.meaningless_options, who)
-        loss_options.check(self.options, self.objective_class, who)
+        check_meaning(self.options, self.meaningless_options, self.who)
 
-    def _choose(self, flag, known, allowed):
-        """Returns the piece that a flag names, or the first of those allowed."""
-        name = self._setting(flag) or allowed[0]
-        if name not in allowed:
-            raise InputError(
-                f"--{flag}={name}: for task {self.name} it must be one of "
-                f"{', '.join(sorted(set(allowed)))}"
-            )
-        self._chosen[flag] = name
-        return known[name]
+    @property
+    def who(self):
+        """The task's name, for errors."""
+        return f"task {self.name}"
 
     def _setting(self, name):
         """Returns an option, or what it was when the model was trained.
@@ -132,13 +112,7 @@ class Task:
     @property
     def label_map(self):
         """Dict label -> id, in the order of the ids."""
-        if self._label_map is None:
-            self._label_map = {x: index for index, x in enumerate(self.find_labels())}
-        return self._label_map
-
-    def find_labels(self):
-        """Returns the labels: declared, chosen, or collected from the train file."""
-        return ()
+        return {}
 
     @property
     def description(self):
@@ -148,32 +122,12 @@ class Task:
             "kind": self.kind,
             "labels": list(self.label_list),
             "main_metric": self.main_metric,
-            "num_dev_examples": self.num_dev_examples,
-            **self._chosen,
         }
-
-    @property
-    def num_dev_examples(self):
-        """How many examples at the end of the train file are the dev set."""
-        return self._setting("num_dev_examples") or 0
-
-    @property
-    def objective(self):
-        """The objective, with the options of its loss once training has been built.
-
-        Its dropout is the encoder's: 0.1 in published models, as upstream has it.
-        """
-        return self.objective_class(
-            max(len(self.label_list), 1),
-            self.bert_config.hidden_dropout_prob,
-            self._loss_settings or LossSettings(),
-        )
 
     @property
     def feature_specs(self):
         """The tuple of `FeatureSpec` of one example."""
-        objective = self.objective
-        return (*TEXT_SPECS, *objective.input_specs, objective.label_spec)
+        raise NotImplementedError
 
     def find_files(self, split):
         """Returns the list of files of a split (`TRAIN`, `DEV`, `TEST`), or none.
@@ -181,90 +135,23 @@ class Task:
         Raises:
           InputError: if the file that a flag names does not exist.
         """
-        source = TRAIN if self._is_held_out(split) else split
-        path = self._find_file(source)
-        return [path] if path else []
+        raise NotImplementedError
 
-    def _find_file(self, split):
-        flag = f"{split}_file"
-        given = getattr(self.options, flag)
-        if given is None and self.data_dir:
-            return readers.find_file(self.data_dir, self.files[split])
-        if given is not None and not os.path.isfile(given):
-            raise InputError(f"--{flag}={given}: there is no such file")
-        return given
-
-    def _is_held_out(self, split):
-        """Whether a split is the end of the train file."""
-        return (
-            split == DEV and self.num_dev_examples > 0 and self._find_file(DEV) is None
-        )
-
-    def read_file(self, path, split):
-        """Yields the examples of a file, in their order; `label` is None if unknown.
+    def load_records(self, split, record_dir):
+        """Returns the records of a split, see `input_pipeline`, after checking them.
 
         Args:
-          path: str.
-          split: the examples of all splits but `TEST` must have labels.
+          split: one that has files.
+          record_dir: folder for what is to be made only once.
 
         Raises:
-          InputError: naming file and line, if a row is wrong.
+          InputError: naming what is wrong with a file.
         """
         raise NotImplementedError
 
     def read_examples(self, split):
-        """Yields the examples of a split, in their order.
-
-        Without a dev file the last `num_dev_examples` of the train file are the dev
-        set, and not part of the train set.
-
-        Raises:
-          InputError: see `find_files` and `read_file`.
-        """
-        (path,) = self.find_files(split)
-        examples = self.read_file(path, split)
-        num_held_out = self.num_dev_examples
-        if self._is_held_out(split):
-            examples = holdout.last(examples, num_held_out, path)
-        elif split == TRAIN and self._is_held_out(DEV):
-            examples = holdout.all_but_last(examples, num_held_out, path)
-        limit = self.options.max_train_examples if split == TRAIN else 0
-        return itertools.islice(examples, limit or None)
-
-    def count_labels(self):
-        """Returns (number of train examples or tokens with each label, of all).
-
-        A label that no example can be expected to have may have the count None.
-        """
-        raise NotImplementedError
-
-    def encode_batch(self, examples):
-        """Returns the `EncodedExample` of each example of a list."""
-        raise NotImplementedError
-
-    @property
-    def encoding_settings(self):
-        """What encoded examples depend on besides the files, as a JSON-able dict."""
-        return {
-            "task": self.name,
-            "vocab": list(self.tokenizer.vocab),
-            "do_lower_case": self.tokenizer.basic_tokenizer.do_lower_case,
-            "labels": list(self.label_list),
-            "num_held_out": self.num_dev_examples * self._is_held_out(DEV),
-            "max_train_examples": self.options.max_train_examples,
-        }
-
-    def record_source(self, split):
-        """Returns the `record_cache.Source` of a split."""
-        return Source(
-            name=split,
-            read_examples=lambda: self.read_examples(split),
-            encode_batch=self.encode_batch,
-            specs=self.feature_specs,
-            seq_length=self.max_seq_length,
-            paths=self.find_files(split),
-            settings=self.encoding_settings,
-        )
+        """Yields what the prediction files tell of each record, in their order."""
+        return iter(())
 
     def build(self, features, is_training):
         """Builds the model on one batch; returns `TaskOutputs`.
@@ -278,14 +165,7 @@ class Task:
         Raises:
           InputError: if an option of the training loss does not suit the labels.
         """
-        if is_training and self._loss_settings is None:
-            self._loss_settings = loss_options.read(
-                self.options, self.objective_class, self.label_list, self.count_labels
-            )
-        losses, predictions = heads.build(
-            self.bert_config, features, is_training, self.represent, self.objective
-        )
-        return TaskOutputs(losses, predictions)
+        raise NotImplementedError
 
     def scored(self, targets, predictions):
         """Returns what is kept of a batch until `score`; as little as that needs.

@@ -14,7 +14,7 @@ from bert_my.data import column_roles, tagged, windows
 from bert_my.data.errors import InputError
 from bert_my.data.features import EncodedExample, FeatureSpec
 from bert_my.reports import entity_metrics
-from bert_my.tasks import base
+from bert_my.tasks import base, text_task
 from bert_my.tasks import labels as labels_lib
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 SAMPLE_SIZE = 50  # sentences of an untagged file that are looked at first
 
 
-class LabelingTask(base.Task):
+class LabelingTask(text_task.TextTask):
     """Sentences with a tag for each token; the tags are those of the train file.
 
     In `label_ids` 0 stands for what is not scored: special tokens, the later pieces of

@@ -24,6 +24,28 @@ class TaskOptions(NamedTuple):
     pos_weight: Optional[str] = None
     focal_gamma: float = 0.0
     label_smoothing: float = 0.0
+    input_file: Optional[str] = None  # paths and globs, separated by commas
+    input_dir: Optional[str] = None
+    max_predictions_per_seq: int = 20
+    next_sentence: str = "nsp"
+    num_processes: int = 1
+    process_index: int = 0
+
+
+OF_PRETRAINING = (
+    "input_file",
+    "input_dir",
+    "max_predictions_per_seq",
+    "next_sentence",
+    "num_processes",
+    "process_index",
+)
+# What is set for texts with labels.
+OF_TEXTS = tuple(
+    name
+    for name in TaskOptions._fields
+    if name not in (*OF_PRETRAINING, "train_file", "dev_file")
+)
 
 
 def check_meaning(options, meaningless, who):
@@ -36,5 +58,5 @@ def check_meaning(options, meaningless, who):
     """
     for name in meaningless:
         value = getattr(options, name)
-        if value is not None:
+        if value != TaskOptions._field_defaults[name]:
             raise InputError(f"--{name}={value}: {who} has no use for it")

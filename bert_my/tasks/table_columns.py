@@ -5,13 +5,13 @@ import logging
 
 from bert_my.data import column_roles, columns, readers, sniffing
 from bert_my.data.errors import InputError
-from bert_my.tasks import base
+from bert_my.tasks import base, text_task
 from bert_my.tasks import labels as labels_lib
 
 logger = logging.getLogger(__name__)
 
 
-class ColumnsTask(base.Task):
+class ColumnsTask(text_task.TextTask):
     """Texts, or pairs of texts, and labels in columns.
 
     A data set declares its columns, or `parse_row` and `has_header`; otherwise they are

@@ -2,8 +2,9 @@
 
 import pytest
 
-from bert_my.cli import flags
+from bert_my.cli import checks, flags
 from bert_my.data.errors import InputError
+from bert_my.tasks import base
 
 NEEDED = [
     "program",
@@ -37,6 +38,11 @@ def parse(*argv, job="--do_train"):
         ("max_train_examples", "-1", "must be 0 or more"),
         ("num_dev_examples", "-1", "must be 0 or more"),
         ("num_labels", "0 -2", "must be positive"),
+        ("optimizer", "adam LAMB", "must be one of adamw, lamb"),
+        ("adam_epsilon", "0 -1 nan inf", "must be positive"),
+        ("num_train_steps", "0 -1", "must be positive"),
+        ("num_warmup_steps", "-1", "must be 0 or more"),
+        ("gradient_accumulation_steps", "0 -1", "must be positive"),
     ],
 )
 def test_values_out_of_range_are_refused(flag, values, what):
@@ -58,10 +64,19 @@ def test_values_out_of_range_are_refused(flag, values, what):
         ("adversarial", "fgm", "fgm"),
         ("early_stop_patience", "3", 3),
         ("max_train_examples", "5", 5),
+        ("optimizer", "lamb", "lamb"),
+        ("num_warmup_steps", "0", 0),
     ],
 )
 def test_values_in_range_are_accepted(flag, text, value):
     assert getattr(parse(f"--{flag}={text}"), flag) == value
+
+
+def test_steps_have_shorter_names():
+    config = parse("--max_steps=7", "--warmup_steps=2")
+    assert (config.num_train_steps, config.num_warmup_steps) == (7, 2)
+    with pytest.raises(InputError, match="contradict one another"):
+        parse("--max_steps=7", "--num_train_steps=8")
 
 
 def test_options_are_off_by_default():
@@ -74,6 +89,8 @@ def test_options_are_off_by_default():
         "keep_best",
         "class_weights",
         "pos_weight",
+        "num_train_steps",
+        "num_warmup_steps",
     ):
         assert getattr(config, name) is None
     for name in ("ema_decay", "early_stop_patience", "focal_gamma", "label_smoothing"):
@@ -98,3 +115,26 @@ def test_a_run_begins_anew_only_if_it_trains():
     assert parse("--overwrite_output_dir").begins_anew
     assert not parse("--overwrite_output_dir", job="--do_eval").begins_anew
     assert not parse().begins_anew
+
+
+@pytest.mark.parametrize(
+    ("task_name", "argv", "message"),
+    [
+        ("info", ["--vocab_file="], "--vocab_file is needed"),
+        ("info", ["--vocab_add=words.txt"], "--vocab_add: task info learns too little"),
+        (
+            "pretraining",
+            ["--vocab_file=", "--vocab_add=w.txt"],
+            "--vocab_file is needed",
+        ),
+        ("pretraining", ["--do_predict"], "--do_predict: task pretraining has no use"),
+        ("pretraining", ["--save_for_serving"], "--save_for_serving: task pretraining"),
+    ],
+)
+def test_flags_that_do_not_suit_a_task_are_refused(task_name, argv, message):
+    with pytest.raises(InputError, match=message):
+        checks.check_task(parse(*argv), base.get_task_class(task_name))
+
+
+def test_pretraining_needs_no_vocabulary():
+    checks.check_task(parse("--vocab_file="), base.get_task_class("pretraining"))

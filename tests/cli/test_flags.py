@@ -78,7 +78,7 @@ def test_accepted(argv, field, value):
         (["--warmup_proportion=2"], "--warmup_proportion"),
         (["--max_seq_length=2"], "--max_seq_length"),
         (["--do_train=false"], "at least one of --do_train"),
-        (["--vocab_file="], "--vocab_file is needed"),
+        (["--bert_config_file="], "--bert_config_file is needed"),
         (["stray"], "argument 'stray' is not a flag"),
     ],
 )

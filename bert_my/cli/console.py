@@ -1,0 +1,14 @@
+"""What a command line shows."""
+
+import logging
+
+
+def log_to_stderr():
+    """Shows what is logged, with the time."""
+    logger = logging.getLogger("bert_my")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

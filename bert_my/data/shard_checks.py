@@ -1,0 +1,274 @@
+"""Finds what is wrong with shards of pretraining instances before they are used.
+
+Every file is read once in full, as training will read it; what was found out is kept,
+for a later run with the same files.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import sys
+
+import h5py
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from bert_my.data import files, tfrecords
+from bert_my.data.errors import InputError
+from bert_my.data.pretraining_shards import (
+    HDF5_ROWS,
+    Instances,
+    Shard,
+    hdf5_rows,
+    parse_examples,
+)
+from bert_my.data.tfrecords import FRAME_SIZE
+
+logger = logging.getLogger(__name__)
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_ROWS_AT_ONCE = 1024
+# What decides about a value, for the errors.
+_DECIDED_BY = {
+    "input_ids": "vocab_size in --bert_config_file",
+    "input_mask": "a mask",
+    "segment_ids": "type_vocab_size in --bert_config_file",
+    "masked_lm_positions": "--max_seq_length",
+    "masked_lm_ids": "vocab_size in --bert_config_file",
+    "next_sentence_labels": "two labels",
+}
+_WIDTH_FLAGS = {
+    "input_ids": "--max_seq_length",
+    "input_mask": "--max_seq_length",
+    "segment_ids": "--max_seq_length",
+    "masked_lm_positions": "--max_predictions_per_seq",
+    "masked_lm_ids": "--max_predictions_per_seq",
+    "masked_lm_weights": "--max_predictions_per_seq",
+}
+
+
+def load(paths, sizes, record_dir, part):
+    """Returns the `Instances` of files, after checking them.
+
+    Args:
+      paths: list of files.
+      sizes: `pretraining_shards.Sizes`.
+      record_dir: folder for what is found out.
+      part: which rows this process reads.
+
+    Raises:
+      InputError: naming the file that cannot be read, is not whole, or does not fit.
+    """
+    stats = [os.stat(path) for path in paths]
+    about = [
+        [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]
+        for path, stat in zip(paths, stats)
+    ]
+    text = json.dumps([about, sizes])
+    key = hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()
+    cache = os.path.join(record_dir, f"shards-{key}.json")
+    if os.path.exists(cache):
+        with open(cache, encoding="utf-8") as reader:
+            counts = json.load(reader)
+    else:
+        counts = _check_all(paths, sizes)
+        files.make_folder(record_dir, "cache_dir")
+        files.write_json(cache, counts)
+    shards = [Shard(path, count, _is_hdf5(path)) for path, count in zip(paths, counts)]
+    for shard in shards:
+        if not shard.num_examples:
+            logger.warning("%s: there is no instance in this file", shard.path)
+    shards = [shard for shard in shards if shard.num_examples]
+    if not shards:
+        raise InputError(f"{paths[0]}: there is no instance in the input files")
+    for shard in shards:
+        if shard.is_hdf5 != shards[0].is_hdf5:
+            raise InputError(
+                f"{shards[0].path} and {shard.path}: one is HDF5 and the other is not; "
+                "all files of a run need the same format"
+            )
+    instances = Instances.of(shards, sizes, part)
+    if not instances.num_examples:
+        raise InputError(
+            f"--num_processes={part.count}: there are not enough instances for "
+            f"--process_index={part.index}"
+        )
+    return instances
+
+
+def _is_hdf5(path):
+    with open(path, "rb") as reader:
+        return reader.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+
+
+def _check_all(paths, sizes):
+    """Returns how many instances each file has."""
+    counts = []
+    with _TfRecordChecker(sizes) as checker, tqdm(
+        paths, desc="Checking", unit=" files", disable=not sys.stderr.isatty()
+    ) as progress:
+        for path in progress:
+            check = _check_hdf5 if _is_hdf5(path) else checker.check
+            counts.append(check(path, sizes))
+    return counts
+
+
+class _TfRecordChecker:
+    """Counts the instances of TFRecord files and looks at all their values."""
+
+    def __init__(self, sizes):
+        self._session = tf.Session(
+            graph=tf.Graph(), config=tf.ConfigProto(device_count={"GPU": 0})
+        )
+        names = list(sizes.limits)
+
+        def summarize(records):
+            features = parse_examples(records, sizes.specs)
+            values = [features[name] for name in names]
+            largest = [tf.reduce_max(value) for value in values]
+            smallest = [tf.reduce_min(value) for value in values]
+            num_bytes = tf.reduce_sum(tf.strings.length(records) + FRAME_SIZE)
+            return tf.size(records), num_bytes, tf.stack(largest), tf.stack(smallest)
+
+        with self._session.graph.as_default():
+            self._path = tf.placeholder(tf.string, [])
+            dataset = tf.data.TFRecordDataset(self._path).batch(_ROWS_AT_ONCE)
+            iterator = tf.data.make_initializable_iterator(
+                dataset.map(summarize, num_parallel_calls=2).prefetch(2)
+            )
+            self._initializer = iterator.initializer
+            self._next = iterator.get_next()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._session.close()
+
+    def check(self, path, sizes):
+        """Returns the number of instances of a file."""
+        # Before TensorFlow parses it: to show a record that is no example crashes 1.15.
+        record = tfrecords.first_record(path)
+        problem = None if record is None else _problem_of(record, sizes)
+        if problem:
+            raise InputError(f"{path}: instance 1: {problem}")
+        self._session.run(self._initializer, {self._path: path})
+        total = total_bytes = 0
+        while True:
+            try:
+                num_rows, num_bytes, *ranges = self._session.run(self._next)
+            except tf.errors.OutOfRangeError:
+                break
+            except tf.errors.DataLossError as error:
+                raise InputError(
+                    f"{path}: broken after {total} instances or later; it is not a "
+                    f"TFRecord file, or not whole ({_first_line(error)})"
+                ) from error
+            except tf.errors.InvalidArgumentError as error:
+                raise InputError(_misfit(path, sizes) or f"{path}: {error}") from error
+            _check_ranges(path, sizes, *ranges)
+            total += int(num_rows)
+            total_bytes += int(num_bytes)
+        # TensorFlow takes less than the length of a record for the end of the file.
+        if total_bytes != os.path.getsize(path):
+            raise InputError(f"{path}: broken after {total} instances; it is not whole")
+        return total
+
+
+def _first_line(error):
+    return str(error).splitlines()[0]
+
+
+def _misfit(path, sizes):
+    """Returns what is wrong with the first instance whose features do not fit."""
+    for index, record in enumerate(tf.io.tf_record_iterator(path), 1):
+        problem = _problem_of(record, sizes)
+        if problem:
+            return f"{path}: instance {index}: {problem}"
+    return None
+
+
+def _problem_of(record, sizes):
+    """Returns what is wrong with the features of a record, or None."""
+    try:
+        found = tf.train.Example.FromString(record).features.feature
+    except Exception:  # the class depends on the version of protobuf
+        return "it is not a tf.train.Example"
+    for spec in sizes.specs:
+        is_float = spec.dtype == "float32"
+        feature = found[spec.name]
+        values = feature.float_list if is_float else feature.int64_list
+        problem = _width_problem(spec, len(values.value))
+        if problem:
+            return problem
+    return None
+
+
+def _width_problem(spec, width):
+    """Returns what is wrong with the width of a feature, or None."""
+    (expected,) = spec.shape
+    if width == expected:
+        return None
+    if not width:
+        return f"there is no {spec.name}; is it a file of pretraining instances?"
+    flag = _WIDTH_FLAGS.get(spec.name)
+    return f"{spec.name} has {width} values" + (
+        f", and {flag} is {expected}" if flag else f" instead of {expected}"
+    )
+
+
+def _check_ranges(path, sizes, largest, smallest):
+    """Raises an `InputError` for values that an instance cannot have.
+
+    Args:
+      path: file.
+      sizes: `Sizes`.
+      largest, smallest: numbers in the order of `sizes.limits`.
+    """
+    for (name, limit), top, bottom in zip(sizes.limits.items(), largest, smallest):
+        if top >= limit or bottom < 0:
+            raise InputError(
+                f"{path}: {name} holds {top if top >= limit else bottom}, and it must "
+                f"be from 0 to {limit - 1} by {_DECIDED_BY[name]}"
+            )
+
+
+def _check_hdf5(path, sizes):
+    """Returns the number of instances of an HDF5 file."""
+    try:
+        with h5py.File(path, "r") as file:
+            num_rows = _check_shapes(path, file, sizes)
+        names = [spec.name for spec in sizes.specs]
+        for first in range(0, num_rows, HDF5_ROWS):
+            rows = dict(zip(names, hdf5_rows(path, first)))
+            values = [rows[name] for name in sizes.limits]
+            _check_ranges(
+                path, sizes, *([f(v) for v in values] for f in (np.max, np.min))
+            )
+    except OSError as error:
+        raise InputError(
+            f"{path}: it is not an HDF5 file, or not whole ({_first_line(error)})"
+        ) from error
+    return num_rows
+
+
+def _check_shapes(path, file, sizes):
+    """Returns the number of rows of an open HDF5 file."""
+    num_rows = None
+    for spec in sizes.specs:
+        if spec.name == "masked_lm_weights":  # not stored
+            continue
+        if spec.name not in file:
+            raise InputError(f"{path}: it lacks {spec.name}; NVIDIA's files have it")
+        shape = file[spec.name].shape
+        num_rows = shape[0] if num_rows is None else num_rows
+        if shape[0] != num_rows:
+            raise InputError(
+                f"{path}: {spec.name} has {shape[0]} rows, and input_ids {num_rows}"
+            )
+        problem = _width_problem(spec, shape[1] if len(shape) > 1 else 1)
+        if problem:
+            raise InputError(f"{path}: {problem}")
+    return num_rows

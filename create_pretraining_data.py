@@ -1,0 +1,217 @@
+"""Builds data for masked-LM pretraining from text; all flags: `--help`.
+
+The text has one sentence a line and a blank line between documents. Upstream's flags
+and format, any amount of text in bounded memory, and with any number of processes the
+same instances.
+"""
+
+import dataclasses
+import os
+import sys
+from typing import Optional
+
+from bert_my.cli import console, flag_sets
+from bert_my.cli.flag_sets import setting
+from bert_my.data import corpus, files, pretraining_build, vocabulary
+from bert_my.data.errors import InputError
+from bert_my.data.masking import RULES
+from bert_my.data.pretraining_data import NEXT_SENTENCE, InstanceSettings
+from bert_my.data.shard_formats import FORMATS
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """All settings. A field is a flag."""
+
+    input_file: Optional[str] = setting(
+        None, "Text files: paths and globs, separated by commas; also .gz."
+    )
+    output_file: Optional[str] = setting(
+        None, "Files to write, separated by commas; instances are spread over them."
+    )
+    dev_output_file: Optional[str] = setting(
+        None, "Hold back some documents and write their instances here."
+    )
+    dev_share: float = setting(0.05, "Share of the documents that are held back.")
+    vocab_file: Optional[str] = setting(None, "Vocabulary of the model.")
+    vocab_add: Optional[str] = setting(
+        None,
+        "File with words, one a line, that are added to the vocabulary; it is written "
+        "as vocab.txt beside the output.",
+    )
+    do_lower_case: bool = setting(True, "True for uncased models, else false.")
+    line_documents: bool = setting(
+        False, "Each line is a document, as in a file of titles."
+    )
+    max_seq_length: int = setting(128, "Tokens of an instance, with special tokens.")
+    max_predictions_per_seq: int = setting(20, "The most masked tokens of an instance.")
+    masked_lm_prob: float = setting(0.15, "Share of the tokens that are masked.")
+    short_seq_prob: float = setting(
+        0.1, "Share of the instances that are made shorter than max_seq_length."
+    )
+    masking: Optional[str] = setting(
+        None,
+        "wordpiece, whole_word (Chinese words by jieba), ngram (1 to 3 words) or span "
+        "(half of a segment); default: wordpiece.",
+    )
+    do_whole_word_mask: bool = setting(False, "Same as --masking=whole_word.")
+    next_sentence: str = setting(
+        "nsp",
+        "nsp (is the second segment the next one), sop (are they in order) or none "
+        "(one segment).",
+    )
+    dupe_factor: int = setting(10, "Copies of the text, each with other masks.")
+    random_seed: int = setting(12345, "Seed; the same one gives the same instances.")
+    num_workers: int = setting(1, "Processes; they do not change the instances.")
+    format: str = setting("tfrecord", "tfrecord, or hdf5 as NVIDIA's scripts read.")
+
+
+_RULES = (
+    (
+        ("max_predictions_per_seq", "dupe_factor", "num_workers"),
+        lambda value: value > 0,
+        "positive",
+    ),
+    (("masked_lm_prob",), lambda value: 0 < value <= 1, "above 0 and at most 1"),
+    (("short_seq_prob",), lambda value: 0 <= value <= 1, "a share, 0 to 1"),
+    (("dev_share",), lambda value: 0 < value < 1, "above 0 and below 1"),
+    (("max_seq_length",), lambda value: value >= 5, "at least 5"),
+    (("masking",), lambda value: value in (None, *RULES), f"one of {', '.join(RULES)}"),
+    (
+        ("next_sentence",),
+        lambda value: value in NEXT_SENTENCE,
+        f"one of {', '.join(NEXT_SENTENCE)}",
+    ),
+    (("format",), lambda value: value in FORMATS, f"one of {', '.join(FORMATS)}"),
+)
+
+
+def parse(argv):
+    """Returns the `DataConfig` of a command line, or None if it asks for help.
+
+    Raises:
+      InputError: naming the flag that is unknown, wrong or contradicts another.
+    """
+    flag_values = flag_sets.define(DataConfig, {}, {})
+    flag_sets.read(flag_values, argv)
+    if flag_values["help"].value:
+        print(flag_values.get_help())
+        return None
+    names = [field.name for field in dataclasses.fields(DataConfig)]
+    config = DataConfig(**{name: flag_values[name].value for name in names})
+    for name in ("input_file", "output_file", "vocab_file"):
+        if not getattr(config, name):
+            raise InputError(f"--{name} is needed")
+    flag_sets.check_values(config, _RULES)
+    if config.do_whole_word_mask and config.masking not in (None, "whole_word"):
+        raise InputError(
+            f"--do_whole_word_mask=true and --masking={config.masking} contradict one "
+            "another"
+        )
+    from_older_form = "whole_word" if config.do_whole_word_mask else "wordpiece"
+    return dataclasses.replace(config, masking=config.masking or from_older_form)
+
+
+def build_settings(config):
+    """Returns the `pretraining_build.BuildSettings` of a `DataConfig`.
+
+    Raises:
+      InputError: if flags do not fit one another, or no file matches.
+    """
+    fields = InstanceSettings._fields
+    instances = InstanceSettings(**{name: getattr(config, name) for name in fields})
+    # Of two segments one has at least a token.
+    longest_segment = instances.max_tokens - (config.next_sentence != "none")
+    longest_half = (longest_segment + 1) // 2
+    if config.masking == "span" and config.max_predictions_per_seq < longest_half:
+        raise InputError(
+            f"--max_predictions_per_seq={config.max_predictions_per_seq}: with "
+            "--masking=span half of a segment is masked; it must be at least "
+            f"{longest_half}"
+        )
+    inputs = corpus.find_inputs(config.input_file, "input_file")
+    outputs, dev_outputs = (
+        [path for path in (paths or "").split(",") if path]
+        for paths in (config.output_file, config.dev_output_file)
+    )
+    if not outputs:
+        raise InputError("--output_file is needed")
+    read = [*inputs, config.vocab_file, *filter(None, [config.vocab_add])]
+    _check_outputs([*outputs, *dev_outputs], read)
+    return pretraining_build.BuildSettings(
+        inputs=inputs,
+        outputs=outputs,
+        dev_outputs=dev_outputs,
+        dev_share=config.dev_share,
+        line_documents=config.line_documents,
+        instances=instances,
+        shard_format=config.format,
+        dupe_factor=config.dupe_factor,
+        seed=config.random_seed,
+        num_workers=config.num_workers,
+    )
+
+
+def _check_outputs(outputs, inputs):
+    """Raises an `InputError` for a file that cannot be written, or would be lost."""
+    written = [os.path.realpath(path) for path in outputs]
+    for path in written:
+        if written.count(path) > 1:
+            raise InputError(f"--output_file: {path} is named twice")
+        if path in map(os.path.realpath, inputs):
+            raise InputError(f"--output_file: {path} is the input")
+        if os.path.isdir(path):
+            raise InputError(f"--output_file: {path} is a folder")
+
+
+def load_tokenizer(config, folder):
+    """Returns the tokenizer of a `DataConfig`.
+
+    With `--vocab_add` the enlarged vocabulary is written to `vocab.txt` in a folder.
+    """
+    needed = ("[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    read = vocabulary.read_tokenizer
+    tokenizer = read(config.vocab_file, config.do_lower_case, required_tokens=needed)
+    if not config.vocab_add:
+        return tokenizer
+    added = vocabulary.add_words(tokenizer, config.vocab_add)
+    path = os.path.join(folder, "vocab.txt")
+    if os.path.realpath(path) == os.path.realpath(config.vocab_file):
+        raise InputError(
+            f"--vocab_file={config.vocab_file}: the enlarged vocabulary would replace "
+            "it; choose another folder for --output_file"
+        )
+    files.make_folder(folder, "output_file")
+    vocabulary.write(path, added.lines)
+    print(added)
+    return read(path, config.do_lower_case, required_tokens=needed)
+
+
+def run(config):
+    """Builds the data of a `DataConfig` and prints the table of it.
+
+    Raises:
+      InputError: if something that the user gave is wrong.
+    """
+    settings = build_settings(config)
+    folder = os.path.dirname(os.path.abspath(settings.outputs[0]))
+    statistics = pretraining_build.build(settings, load_tokenizer(config, folder))
+    outputs = {"train": settings.outputs, "dev": settings.dev_outputs}
+    for split, counted in statistics.items():
+        print(f"{', '.join(outputs[split])}:")
+        print("\n".join(counted.lines(config.next_sentence)))
+
+
+def main(argv=None):
+    """Runs a command line; ends the program with one line for input that is wrong."""
+    console.log_to_stderr()
+    try:
+        config = parse(argv or sys.argv)
+        if config is not None:
+            run(config)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
