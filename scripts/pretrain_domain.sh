@@ -85,6 +85,8 @@ then
   pretrain "$output_dir/before"
 else
   echo "== The model has no masked-LM head: training that alone, to have one to compare"
+  # It has more to learn than the encoder. A flag that was given stands behind it.
+  train_flags=(--head_learning_rate=3e-3 "${train_flags[@]}")
   pretrain "$output_dir/before" --do_train=true --freeze=bert
 fi
 echo "== Continuing the pretraining"
