@@ -12,7 +12,7 @@ from typing import Optional
 
 from bert_my.cli import console, flag_sets
 from bert_my.cli.flag_sets import setting
-from bert_my.data import corpus, files, pretraining_build, vocabulary
+from bert_my.data import files, pretraining_build, vocabulary
 from bert_my.data.errors import InputError
 from bert_my.data.masking import RULES
 from bert_my.data.pretraining_data import NEXT_SENTENCE, InstanceSettings
@@ -66,6 +66,7 @@ class DataConfig:
     format: str = setting("tfrecord", "tfrecord, or hdf5 as NVIDIA's scripts read.")
 
 
+_OUTPUT_FLAGS = "--output_file and --dev_output_file"
 _RULES = (
     (
         ("max_predictions_per_seq", "dupe_factor", "num_workers"),
@@ -108,6 +109,8 @@ def parse(argv):
             f"--do_whole_word_mask=true and --masking={config.masking} contradict one "
             "another"
         )
+    if config.dev_share != DataConfig.dev_share and not config.dev_output_file:
+        raise InputError(f"--dev_share={config.dev_share} needs --dev_output_file")
     from_older_form = "whole_word" if config.do_whole_word_mask else "wordpiece"
     return dataclasses.replace(config, masking=config.masking or from_older_form)
 
@@ -129,7 +132,7 @@ def build_settings(config):
             "--masking=span half of a segment is masked; it must be at least "
             f"{longest_half}"
         )
-    inputs = corpus.find_inputs(config.input_file, "input_file")
+    inputs = files.find(config.input_file, "input_file")
     outputs, dev_outputs = (
         [path for path in (paths or "").split(",") if path]
         for paths in (config.output_file, config.dev_output_file)
@@ -157,11 +160,11 @@ def _check_outputs(outputs, inputs):
     written = [os.path.realpath(path) for path in outputs]
     for path in written:
         if written.count(path) > 1:
-            raise InputError(f"--output_file: {path} is named twice")
+            raise InputError(f"{_OUTPUT_FLAGS}: {path} is named twice")
         if path in map(os.path.realpath, inputs):
-            raise InputError(f"--output_file: {path} is the input")
+            raise InputError(f"{_OUTPUT_FLAGS}: {path} is read, so it is not written")
         if os.path.isdir(path):
-            raise InputError(f"--output_file: {path} is a folder")
+            raise InputError(f"{_OUTPUT_FLAGS}: {path} is a folder")
 
 
 def load_tokenizer(config, folder):
@@ -176,10 +179,10 @@ def load_tokenizer(config, folder):
         return tokenizer
     added = vocabulary.add_words(tokenizer, config.vocab_add)
     path = os.path.join(folder, "vocab.txt")
-    if os.path.realpath(path) == os.path.realpath(config.vocab_file):
+    if os.path.exists(path) and not added.is_in(path):
         raise InputError(
-            f"--vocab_file={config.vocab_file}: the enlarged vocabulary would replace "
-            "it; choose another folder for --output_file"
+            f"{path}: the enlarged vocabulary would replace it; delete it, or choose "
+            "another folder for --output_file"
         )
     files.make_folder(folder, "output_file")
     vocabulary.write(path, added.lines)

@@ -1,8 +1,11 @@
 """The scripts name a task and nothing else; what they name exists."""
 
 import ast
+import subprocess
+import sys
 
 import pytest
+import tensorflow.compat.v1 as tf
 
 from bert_my.tasks.options import TaskOptions
 from tests import helpers
@@ -34,3 +37,55 @@ def test_script(tiny_model, name):
         tiny_model, None, SCRIPTS[name][0], options=TaskOptions(**found)
     )
     assert task.represent.__name__ == (found.get("head") or task.default_head)
+
+
+def pretrain_domain(*argv):
+    """Runs the script; returns (exit status, what it printed)."""
+    tf1 = ["--tf1"] if sys.version_info < (3, 8) else []
+    found = subprocess.run(
+        ["bash", str(helpers.ROOT / "scripts/pretrain_domain.sh"), *tf1, *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return found.returncode, found.stdout
+
+
+def test_pretraining_of_a_domain_in_one_command(tiny_model, tmp_path):
+    """With a head that is there, and words that are not; the second call resumes."""
+    task = helpers.make_task(tiny_model, name="pretraining")
+    features = {s.name: tf.ones([1, 1], s.dtype) for s in task.feature_specs}
+    task.build({**features, "is_real_example": tf.ones([1])}, is_training=False)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, str(tiny_model / "bert_model.ckpt"))
+    text, words = tmp_path / "titles of today.txt", tmp_path / "words.txt"
+    text.write_text("\n".join(helpers.make_texts(200)), encoding="utf-8")
+    words.write_text("cats\n", encoding="utf-8")
+    argv = [str(text), "--line_documents", f"--model={tiny_model}", "--dev_share=0.2"]
+    argv += [f"--output_dir={tmp_path / 'out'}", f"--vocab_add={words}"]
+    argv += ["--max_seq_length=12", "--train_batch_size=4"]
+    status, printed = pretrain_domain(*argv, "--num_train_steps=2")
+    assert status == 0, printed
+    assert "== Evaluating the model as it is" in printed
+    assert "\nPerplexity: " in printed
+    assert f"{tmp_path}/out/model/model.ckpt-2\n" in printed
+    assert helpers.read_lines(tmp_path / "out" / "model" / "vocab.txt")[-1] == "cats"
+    text.write_text("the cat\n", encoding="utf-8")
+    status, printed = pretrain_domain(*argv, "--num_train_steps=3")
+    assert status and "was made of another text, model or flags" in printed
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "Usage: scripts/pretrain_domain.sh TEXT..."),
+        (["--num_train_steps", "20"], "error: there is no file 20 (a flag's value"),
+        ([__file__, "--max_steps=2k"], "error: --num_train_steps=2k: it must be a num"),
+        ([__file__, "--input_file=x"], "error: --input_file is set by this script"),
+        ([__file__, "--model=/nowhere"], "error: there is no file /nowhere/vocab.txt"),
+    ],
+)
+def test_pretraining_of_a_domain_is_refused(argv, message):
+    status, printed = pretrain_domain(*argv)
+    assert status and message in printed

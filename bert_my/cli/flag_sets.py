@@ -70,12 +70,21 @@ def value_of(flag_values, name, aliases):
     Raises:
       InputError: if two of them contradict one another.
     """
-    names = [n for n in (name, *aliases.get(name, ())) if flag_values[n].present]
+    names = _given_names(flag_values, name, aliases)
     given = {n: flag_values[n].value for n in names}
     if len(set(given.values())) > 1:
         flags = " and ".join(f"--{n}={value}" for n, value in given.items())
         raise InputError(f"{flags} contradict one another: they are the same setting")
     return given[names[0]] if names else flag_values[name].value
+
+
+def is_given(flag_values, name, aliases):
+    """Whether a setting stands on the command line."""
+    return bool(_given_names(flag_values, name, aliases))
+
+
+def _given_names(flag_values, name, aliases):
+    return [n for n in (name, *aliases.get(name, ())) if flag_values[n].present]
 
 
 def check_values(config, rules):

@@ -24,6 +24,11 @@ WITHOUT_EFFECT = (
     "master",
     "num_tpu_cores",
 )
+# A flag, and the one that counts without it.
+INSTEAD_OF = (
+    ("num_train_steps", "num_train_epochs"),
+    ("num_warmup_steps", "warmup_proportion"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,6 +296,14 @@ def parse(argv, defaults):
         field.name: flag_sets.value_of(flag_values, field.name, ALIASES)
         for field in dataclasses.fields(RunConfig)
     }
+    for name, other in INSTEAD_OF:
+        given = [
+            x for x in (name, other) if flag_sets.is_given(flag_values, x, ALIASES)
+        ]
+        if len(given) == 2:
+            raise InputError(f"--{name} and --{other} contradict one another")
+        if given == [other]:
+            values[name] = None  # what was given comes before a default
     # The forks' own default is 0, for "no second GPU".
     values["n_gpus"] = values["n_gpus"] or 1
     config = _with_precision(RunConfig(**values))

@@ -87,6 +87,22 @@ def read_description(config):
     return saved if saved["task"] == config.task_name.lower() else None
 
 
+def check_vocabulary(output_dir, added):
+    """Raises an `InputError` if the run in a folder has other words.
+
+    Args:
+      output_dir: folder.
+      added: `vocabulary.AddedWords`.
+    """
+    path = os.path.join(output_dir, run_names.VOCAB)
+    if os.path.exists(path) and not added.is_in(path):
+        raise InputError(
+            f"--vocab_add: the run in --output_dir has the vocabulary {path}, and it "
+            "would be another one now; to go on with other words choose another folder "
+            "and give the run's model as --init_checkpoint"
+        )
+
+
 def read_trained_with(output_dir):
     """Returns the settings of the last training in a folder, as a dict."""
     path = os.path.join(output_dir, run_names.SETTINGS)

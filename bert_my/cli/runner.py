@@ -125,6 +125,8 @@ def run(config):
 
 def _check_case(config):
     """Raises an `InputError` if a published model needs text of the other case."""
+    if not config.vocab_file:
+        return  # nothing is tokenized
     try:
         tokenization.validate_case_matches_checkpoint(
             config.do_lower_case, config.init_checkpoint
@@ -137,15 +139,26 @@ def _with_added_words(config):
     """Returns the config with the files of a model that knows `--vocab_add`."""
     if not config.vocab_add:
         return config
+    for flag in ("vocab_file", "bert_config_file"):
+        if files.is_in(getattr(config, flag), config.output_dir):
+            raise InputError(
+                f"--{flag}={getattr(config, flag)} would be replaced by that with the "
+                "added words; choose another --output_dir"
+            )
     bert_config = pretrained.read_bert_config(config.bert_config_file)
-    added = vocabulary.add_words(_read_tokenizer(config, bert_config), config.vocab_add)
+    tokenizer = _read_tokenizer(config, bert_config)
+    added = vocabulary.add_words(tokenizer, config.vocab_add)
     logger.info("%s", added)
+    is_resumed = not config.begins_anew and checkpoints.latest(config.output_dir)
+    if is_resumed:
+        run_folder.check_vocabulary(config.output_dir, added)
     files.make_folder(config.output_dir, "output_dir")
     written = added_words.write_model(
         os.path.join(config.output_dir, "with_added_words"),
         added,
         bert_config,
-        config.init_checkpoint,
+        # A run that is resumed has weights of its own.
+        None if is_resumed else config.init_checkpoint,
     )
     return dataclasses.replace(config, **written._asdict())
 

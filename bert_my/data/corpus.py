@@ -7,19 +7,18 @@ any number of processes, and needs memory for a few blocks only.
 """
 
 import functools
-import glob
-import os
 import re
 from typing import List, NamedTuple
 
 import numpy as np
 
 from bert_my.data import readers
-from bert_my.data.errors import InputError
 
 BLOCK_CHARACTERS = 1000000
 # A longer document is read in parts, each of which is a document but for its number.
 PART_CHARACTERS = BLOCK_CHARACTERS // 4
+# A longer line, as in a file without line ends, is read in pieces.
+LINE_CHARACTERS = BLOCK_CHARACTERS
 LINES_PER_CALL = 1000  # of the tokenizer: what it returns is large
 
 _HAS_CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0002ffff]")
@@ -83,30 +82,6 @@ class StoredBlock(NamedTuple):
             return Block(*[arrays[name] for name in Block._fields])
 
 
-def find_inputs(patterns, flag):
-    """Returns the paths of text files or shards, each once.
-
-    Args:
-      patterns: str, paths and globs separated by commas; what matches a glob is sorted.
-      flag: name of the flag that gives them, for the error.
-
-    Raises:
-      InputError: naming the pattern that matches no file.
-    """
-    paths = []
-    for pattern in filter(None, patterns.split(",")):
-        found = sorted(filter(os.path.isfile, glob.glob(pattern)))
-        if not found and os.path.isfile(pattern):  # a name with brackets in it
-            found = [pattern]
-        if not found:
-            raise InputError(f"--{flag}: there is no file {pattern}")
-        known = {os.path.realpath(path) for path in paths}
-        paths += [path for path in found if os.path.realpath(path) not in known]
-    if not paths:
-        raise InputError(f"--{flag} is needed: paths or globs, separated by commas")
-    return paths
-
-
 def read_parts(paths, line_documents, on_read=None):
     """Yields the `Part`s of text files, in their order; empty documents are left out.
 
@@ -121,7 +96,7 @@ def read_parts(paths, line_documents, on_read=None):
     number = 0
     for path in paths:
         lines, size, is_part = [], 0, False
-        for _, line in readers.read_lines(path):
+        for _, line in readers.read_lines(path, LINE_CHARACTERS):
             line = line.strip()
             if on_read:
                 on_read(len(line) + 1)

@@ -1,12 +1,37 @@
-"""Writing files so that a reader never finds half of one."""
+"""Finding files, and writing them so that a reader never finds half of one."""
 
 import contextlib
+import glob
 import json
 import os
 import shutil
 import tempfile
 
 from bert_my.data.errors import InputError
+
+
+def find(patterns, flag):
+    """Returns the paths of files, each once.
+
+    Args:
+      patterns: str, paths and globs separated by commas; what matches a glob is sorted.
+      flag: name of the flag that gives them, for the error.
+
+    Raises:
+      InputError: naming the pattern that matches no file.
+    """
+    paths = []
+    for pattern in filter(None, patterns.split(",")):
+        found = sorted(filter(os.path.isfile, glob.glob(pattern)))
+        if not found and os.path.isfile(pattern):  # a name with brackets in it
+            found = [pattern]
+        if not found:
+            raise InputError(f"--{flag}: there is no file {pattern}")
+        known = {os.path.realpath(path) for path in paths}
+        paths += [path for path in found if os.path.realpath(path) not in known]
+    if not paths:
+        raise InputError(f"--{flag} is needed: paths or globs, separated by commas")
+    return paths
 
 
 @contextlib.contextmanager
@@ -38,6 +63,11 @@ def make_folder(path, flag):
             pass
     except OSError as error:
         raise InputError(f"--{flag}={path}: cannot be written: {error}") from error
+
+
+def is_in(path, folder):
+    """Whether a file lies directly in a folder."""
+    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
 
 
 def copy(source, path):

@@ -68,8 +68,9 @@ def ngrams(sequences, rng):
     """Chooses runs of 1 to 3 words, with a word that stays between any two of them.
 
     A run of n words is drawn with a probability that goes with 1/n. Source: Lan et al.
-    2020, "ALBERT", section 4.2. The last run may go past the wanted number, though not
-    past `max_predictions`: if it was cut, short runs would come too often.
+    2020, "ALBERT", section 4.2. A last run that goes past the wanted number is taken
+    with the probability that keeps the expected number right; if it was cut instead,
+    short runs would come too often.
 
     Args and returns: see `whole_words`.
     """
@@ -77,12 +78,13 @@ def ngrams(sequences, rng):
     num_rows, num_words = sizes.shape
     # The columns behind the last word are taken, so a run never goes past it.
     is_taken = np.pad(sizes == 0, [(0, 0), (0, MAX_NGRAM)], constant_values=True)
-    is_near = np.zeros((num_rows, num_words + MAX_NGRAM + 1), bool)
-    is_chosen = np.zeros((num_rows, num_words + MAX_NGRAM), bool)
+    is_chosen = np.zeros(is_taken.shape, bool)
     totals = np.cumsum(np.pad(sizes, [(0, 0), (1, MAX_NGRAM)]), axis=1)
     last = num_words - np.argmax((sizes > 0)[:, ::-1], axis=1)
     num_chosen = np.zeros(num_rows, np.int64)
-    length = _draw_lengths(num_rows, rng)
+    # A row in which only two tokens are wanted gets no longer run.
+    longest = np.minimum(sequences.num_wanted, MAX_NGRAM)
+    length = _draw_lengths(longest, rng)
     num_tries = np.zeros(num_rows, np.int64)
     rows = np.arange(num_rows)[(sizes > 0).any(axis=1)]
     while len(rows):
@@ -90,31 +92,47 @@ def ngrams(sequences, rng):
         end = start + length[rows]
         size = totals[rows, end] - totals[rows, start]
         fits = num_chosen[rows] + size <= sequences.max_predictions
-        for step in range(MAX_NGRAM):
-            word = start + step
-            is_free = ~is_taken[rows, word] & ~is_near[rows, word]
-            fits &= is_free | (word >= end)
-        found, start, end = rows[fits], start[fits], end[fits]
-        for step in range(MAX_NGRAM):
-            word = np.minimum(start + step, end - 1)
-            is_taken[found, word] = is_chosen[found, word] = True
-        is_near[found, np.maximum(start - 1, 0)] = is_near[found, end] = True
+        fits &= _is_free(is_taken, rows, start, end)
+        remaining = (sequences.num_wanted - num_chosen)[rows]
+        is_last = fits & (size >= remaining)
+        # The first run of a row is always taken, so that no row is without any.
+        draw = np.where(num_chosen[rows] > 0, rng.random(len(rows)), 0.0)
+        fits &= draw * size < remaining
+        found = rows[fits]
+        _take(is_taken, is_chosen, found, start[fits], end[fits])
         num_chosen[found] += size[fits]
         num_tries[rows] += 1
         num_tries[found] = 0
-        length[found] = _draw_lengths(len(found), rng)
+        length[found] = _draw_lengths(longest[found], rng)
+        length[rows[is_last]] = 0
         is_stuck = num_tries[rows] == _TRIES
         length[rows[is_stuck]] -= 1
         num_tries[rows[is_stuck]] = 0
-        is_left = (num_chosen < sequences.num_wanted) & (length > 0)
-        rows = rows[is_left[rows]]
+        rows = rows[length[rows] > 0]
     return _tokens_of(is_chosen[:, :num_words], sequences)
 
 
-def _draw_lengths(num_rows, rng):
-    weights = 1.0 / np.arange(1, MAX_NGRAM + 1)
-    bounds = np.cumsum(weights / weights.sum())
-    return 1 + np.searchsorted(bounds[:-1], rng.random(num_rows), side="right")
+def _is_free(is_taken, rows, start, end):
+    """Returns bool `[num_rows]`: whether a row's words from start to end are free."""
+    is_free = np.ones(len(rows), bool)
+    for word in (start + step for step in range(MAX_NGRAM)):
+        is_free &= ~is_taken[rows, word] | (word >= end)
+    return is_free
+
+
+def _take(is_taken, is_chosen, rows, start, end):
+    """Marks a run of words in each row, and the words beside it as not free."""
+    for step in range(MAX_NGRAM):
+        word = np.minimum(start + step, end - 1)
+        is_taken[rows, word] = is_chosen[rows, word] = True
+    is_taken[rows, np.maximum(start - 1, 0)] = is_taken[rows, end] = True
+
+
+def _draw_lengths(longest, rng):
+    """Returns a length for each row, at most its longest one."""
+    bounds = np.cumsum(1.0 / np.arange(1, MAX_NGRAM + 1))
+    draws = rng.random(len(longest)) * bounds[longest - 1]
+    return 1 + np.searchsorted(bounds, draws, side="right")
 
 
 def half_span(sequences, rng):

@@ -88,7 +88,8 @@ def build(settings, tokenizer):
     """
     folder = os.path.dirname(os.path.abspath(settings.outputs[0]))
     for path in (*settings.outputs, *settings.dev_outputs):
-        files.make_folder(os.path.dirname(os.path.abspath(path)), "output_file")
+        flag = "output_file" if path in settings.outputs else "dev_output_file"
+        files.make_folder(os.path.dirname(os.path.abspath(path)), flag)
     with tempfile.TemporaryDirectory(prefix="blocks-", dir=folder) as blocks_dir:
         blocks = _store_blocks(settings, tokenizer, blocks_dir)
         make = functools.partial(_make, settings, tokenizer)

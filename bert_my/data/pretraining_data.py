@@ -219,13 +219,14 @@ class _NextSentencePlanner(_PairPlanner):
             return Segments((start, split), (split, end), False, 0), chunk.end
         # What is behind the first segment is not used now: it comes again.
         place = chunk.end if is_single_token else chunk.split
-        # At the end of a document no longer than what is left of it, so that lengths do
-        # not tell what is random.
-        wanted = min(chunk.target - (split - start), end - split)
-        first, last = self._random_span(wanted, number)
         if chunk.is_one_sentence:
-            # As the part behind the split: of its length, and it begins nowhere.
-            first = max(first, last - max(end - split, 1))
+            # As the part behind the split, or the length and the begin would tell: as
+            # long as that, and the end of a sentence.
+            wanted = max(end - split, 1)
+            first, last = self._random_span(wanted, number)
+            first = max(first, last - wanted)
+        else:
+            first, last = self._random_span(chunk.target - (split - start), number)
         return Segments((start, split), (first, last), True, 1), place
 
     def _random_span(self, wanted, number):

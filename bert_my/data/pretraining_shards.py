@@ -20,11 +20,13 @@ class Sizes(NamedTuple):
     max_predictions_per_seq: int
     vocab_size: int
     type_vocab_size: int
+    has_pairs: bool  # whether there are two segments, and labels of them
 
     @property
     def specs(self):
-        """The tuple of `FeatureSpec` of an instance as it stands in a file."""
+        """The tuple of `FeatureSpec` of what is used of an instance in a file."""
         sequence, predictions = (self.max_seq_length,), (self.max_predictions_per_seq,)
+        labels = (FeatureSpec("next_sentence_labels", (1,)),) if self.has_pairs else ()
         return (
             FeatureSpec("input_ids", sequence),
             FeatureSpec("input_mask", sequence),
@@ -32,20 +34,22 @@ class Sizes(NamedTuple):
             FeatureSpec("masked_lm_positions", predictions),
             FeatureSpec("masked_lm_ids", predictions),
             FeatureSpec("masked_lm_weights", predictions, "float32"),
-            FeatureSpec("next_sentence_labels", (1,)),
+            *labels,
         )
 
     @property
     def limits(self):
         """Dict name -> the number below which all values of a feature must be."""
-        return {
+        limits = {
             "input_ids": self.vocab_size,
             "input_mask": 2,
             "segment_ids": self.type_vocab_size,
             "masked_lm_positions": self.max_seq_length,
             "masked_lm_ids": self.vocab_size,
+            "masked_lm_weights": 2,
             "next_sentence_labels": 2,
         }
+        return {spec.name: limits[spec.name] for spec in self.specs}
 
 
 class Shard(NamedTuple):
@@ -56,7 +60,7 @@ class Shard(NamedTuple):
     is_hdf5: bool
 
 
-class Part(NamedTuple):
+class Share(NamedTuple):
     """Which of all rows a process reads: every `count`-th."""
 
     index: int = 0
@@ -69,27 +73,27 @@ class Instances(NamedTuple):
     shards: Tuple[Shard, ...]  # all of the same format
     num_examples: int  # of this process
     sizes: Sizes
-    part: Part
+    share: Share
 
     @classmethod
-    def of(cls, shards, sizes, part):
+    def of(cls, shards, sizes, share):
         """Returns a process's instances of a list of `Shard`s."""
         if shards[0].is_hdf5:
             rows = [
                 min(shard.num_examples - first, HDF5_ROWS)
-                for shard, first in _runs(shards)[part.index :: part.count]
+                for shard, first in _runs(shards)[share.index :: share.count]
             ]
         else:
             rows = [
-                len(range(part.index, shard.num_examples, part.count))
+                len(range(share.index, shard.num_examples, share.count))
                 for shard in shards
             ]
-        return cls(tuple(shards), sum(rows), sizes, part)
+        return cls(tuple(shards), sum(rows), sizes, share)
 
     def read(self, seed=None):
         """Returns the rows of one epoch, see `input_pipeline`."""
         read = _read_hdf5 if self.shards[0].is_hdf5 else _read_tfrecords
-        rows = read(self.shards, self.part, seed, self.sizes)
+        rows = read(self, seed)
         if seed is None:
             return rows
         return rows.shuffle(min(self.num_examples, SHUFFLE_BUFFER), seed=seed)
@@ -112,6 +116,9 @@ class Instances(NamedTuple):
             elif name.startswith("masked_lm_"):
                 value = value[:, :num_predictions]
             output[name] = value
+        # What is not used may stand anywhere, even where padding was cut off.
+        is_used = output["masked_lm_weights"] > 0
+        output["masked_lm_positions"] *= tf.cast(is_used, tf.int32)
         return output
 
 
@@ -133,15 +140,17 @@ def parse_examples(records, specs):
     return {spec.name: tf.cast(parsed[spec.name], spec.dtype) for spec in specs}
 
 
-def _read_tfrecords(shards, part, seed, sizes):
+def _read_tfrecords(instances, seed):
+    shards, share = instances.shards, instances.share
+
+    def read(path):
+        return tf.data.TFRecordDataset(path).shard(share.count, share.index)
+
     paths = tf.data.Dataset.from_tensor_slices([shard.path for shard in shards])
     if seed is None:
-        return paths.flat_map(
-            lambda path: tf.data.TFRecordDataset(path).shard(part.count, part.index)
-        )
+        return paths.flat_map(read)
     return paths.shuffle(len(shards), seed=seed).interleave(
-        lambda path: tf.data.TFRecordDataset(path).shard(part.count, part.index),
-        cycle_length=min(len(shards), FILES_AT_ONCE),
+        read, cycle_length=min(len(shards), FILES_AT_ONCE)
     )
 
 
@@ -154,20 +163,18 @@ def _runs(shards):
     ]
 
 
-def _read_hdf5(shards, part, seed, sizes):
+def _read_hdf5(instances, seed):
     """Returns the rows of HDF5 files; what is shuffled here are runs of rows."""
-    runs = _runs(shards)[part.index :: part.count]
+    share, specs = instances.share, instances.sizes.specs
+    runs = _runs(instances.shards)[share.index :: share.count]
     paths, firsts = zip(*[(shard.path, first) for shard, first in runs])
     dataset = tf.data.Dataset.from_tensor_slices((list(paths), list(firsts)))
     if seed is not None:
         dataset = dataset.shuffle(len(runs), seed=seed)
-    specs = sizes.specs
 
     def read(path, first):
-        return [
-            rows.astype(spec.dtype)
-            for rows, spec in zip(hdf5_rows(path.decode("utf-8"), first), specs)
-        ]
+        rows = hdf5_rows(path.decode("utf-8"), first, specs)
+        return [rows[spec.name].astype(spec.dtype) for spec in specs]
 
     def as_features(path, first):
         dtypes = [tf.as_dtype(spec.dtype) for spec in specs]
@@ -179,16 +186,15 @@ def _read_hdf5(shards, part, seed, sizes):
     return dataset.map(as_features, num_parallel_calls=2).unbatch()
 
 
-def hdf5_rows(path, first):
-    """Yields arrays `[num_rows, ...]` in the order of `Sizes.specs`."""
+def hdf5_rows(path, first, specs):
+    """Returns a dict name -> array `[num_rows, ...]` of a run of rows in a file."""
+    rows = {}
     with h5py.File(path, "r") as file:
-        rows = slice(first, first + HDF5_ROWS)
-        for name in shard_formats.HDF5_DTYPES:
-            values = file[name][rows]
-            if name == "next_sentence_labels":
-                # Stored as [num_rows] or [num_rows, 1].
-                yield values.reshape(-1, 1)
+        for spec in specs:
+            if spec.name == "masked_lm_weights":
                 continue
-            yield values
-            if name == "masked_lm_ids":
-                yield shard_formats.weights_of(file["masked_lm_positions"][rows])
+            values = file[spec.name][first : first + HDF5_ROWS]
+            # Labels are stored as [num_rows] or [num_rows, 1].
+            rows[spec.name] = values.reshape(-1, *spec.shape)
+    rows["masked_lm_weights"] = shard_formats.weights_of(rows["masked_lm_positions"])
+    return rows

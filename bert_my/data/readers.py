@@ -9,6 +9,7 @@ A byte-order mark is left out.
 
 import codecs
 import csv
+import functools
 import gzip
 import json
 import logging
@@ -96,15 +97,21 @@ def open_text(path):
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def read_lines(path) -> Iterator[Tuple[int, str]]:
+def read_lines(path, max_length=-1) -> Iterator[Tuple[int, str]]:
     """Yields (line number, line without its end).
+
+    Args:
+      path: file.
+      max_length: a longer line, in characters, comes in pieces that count as lines; -1
+        for any length.
 
     Raises:
       InputError: if the file cannot be read or is not UTF-8.
     """
     with open_text(path) as reader:
         try:
-            for number, line in enumerate(reader, 1):
+            lines = iter(functools.partial(reader.readline, max_length), "")
+            for number, line in enumerate(lines, 1):
                 yield number, line.rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise _not_utf8(path, error) from error

@@ -33,11 +33,12 @@ _ROWS_AT_ONCE = 1024
 # What decides about a value, for the errors.
 _DECIDED_BY = {
     "input_ids": "vocab_size in --bert_config_file",
-    "input_mask": "a mask",
+    "input_mask": "its meaning",
     "segment_ids": "type_vocab_size in --bert_config_file",
     "masked_lm_positions": "--max_seq_length",
     "masked_lm_ids": "vocab_size in --bert_config_file",
-    "next_sentence_labels": "two labels",
+    "masked_lm_weights": "their meaning",
+    "next_sentence_labels": "their meaning",
 }
 _WIDTH_FLAGS = {
     "input_ids": "--max_seq_length",
@@ -49,34 +50,26 @@ _WIDTH_FLAGS = {
 }
 
 
-def load(paths, sizes, record_dir, part):
+def load(paths, sizes, record_dir, share):
     """Returns the `Instances` of files, after checking them.
 
     Args:
       paths: list of files.
       sizes: `pretraining_shards.Sizes`.
       record_dir: folder for what is found out.
-      part: which rows this process reads.
+      share: `pretraining_shards.Share`: which rows this process reads.
 
     Raises:
       InputError: naming the file that cannot be read, is not whole, or does not fit.
     """
-    stats = [os.stat(path) for path in paths]
-    about = [
-        [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]
-        for path, stat in zip(paths, stats)
-    ]
-    text = json.dumps([about, sizes])
-    key = hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()
-    cache = os.path.join(record_dir, f"shards-{key}.json")
-    if os.path.exists(cache):
-        with open(cache, encoding="utf-8") as reader:
-            counts = json.load(reader)
-    else:
-        counts = _check_all(paths, sizes)
-        files.make_folder(record_dir, "cache_dir")
-        files.write_json(cache, counts)
-    shards = [Shard(path, count, _is_hdf5(path)) for path, count in zip(paths, counts)]
+    try:
+        is_hdf5 = [_is_hdf5(path) for path in paths]
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: cannot be read: {error.strerror}"
+        ) from error
+    counts = _count(paths, is_hdf5, sizes, record_dir)
+    shards = [Shard(*each) for each in zip(paths, counts, is_hdf5)]
     for shard in shards:
         if not shard.num_examples:
             logger.warning("%s: there is no instance in this file", shard.path)
@@ -89,13 +82,32 @@ def load(paths, sizes, record_dir, part):
                 f"{shards[0].path} and {shard.path}: one is HDF5 and the other is not; "
                 "all files of a run need the same format"
             )
-    instances = Instances.of(shards, sizes, part)
+    instances = Instances.of(shards, sizes, share)
     if not instances.num_examples:
         raise InputError(
-            f"--num_processes={part.count}: there are not enough instances for "
-            f"--process_index={part.index}"
+            f"--num_processes={share.count}: there are not enough instances for "
+            f"--process_index={share.index}"
         )
     return instances
+
+
+def _count(paths, is_hdf5, sizes, record_dir):
+    """Returns how many instances each file has, looking at them only once."""
+    stats = [os.stat(path) for path in paths]
+    about = [
+        [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]
+        for path, stat in zip(paths, stats)
+    ]
+    text = json.dumps([about, sizes])
+    key = hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()
+    cache = os.path.join(record_dir, f"shards-{key}.json")
+    if os.path.exists(cache):
+        with open(cache, encoding="utf-8") as reader:
+            return json.load(reader)
+    counts = _check_all(paths, is_hdf5, sizes)
+    files.make_folder(record_dir, "cache_dir")
+    files.write_json(cache, counts)
+    return counts
 
 
 def _is_hdf5(path):
@@ -103,16 +115,68 @@ def _is_hdf5(path):
         return reader.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
 
 
-def _check_all(paths, sizes):
+def _check_all(paths, is_hdf5, sizes):
     """Returns how many instances each file has."""
     counts = []
     with _TfRecordChecker(sizes) as checker, tqdm(
-        paths, desc="Checking", unit=" files", disable=not sys.stderr.isatty()
+        zip(paths, is_hdf5),
+        desc="Checking",
+        total=len(paths),
+        unit=" files",
+        disable=not sys.stderr.isatty(),
     ) as progress:
-        for path in progress:
-            check = _check_hdf5 if _is_hdf5(path) else checker.check
-            counts.append(check(path, sizes))
+        for path, has_hdf5 in progress:
+            found = _Findings(path, sizes)
+            if has_hdf5:
+                _check_hdf5(found)
+            else:
+                checker.check(found)
+            counts.append(found.finish())
     return counts
+
+
+class _Findings:
+    """What is found out about the values of one file."""
+
+    def __init__(self, path, sizes):
+        self.path = path
+        self.sizes = sizes
+        self.num_rows = 0
+        self._has_second_segment = False
+
+    def add(self, num_rows, num_hidden, largest, smallest):
+        """Adds some rows.
+
+        Args:
+          num_rows: int.
+          num_hidden: how many masked positions are in the padding.
+          largest, smallest: numbers in the order of `Sizes.limits`.
+
+        Raises:
+          InputError: if there are values that an instance cannot have.
+        """
+        self.num_rows += int(num_rows)
+        limits = self.sizes.limits
+        for (name, limit), top, bottom in zip(limits.items(), largest, smallest):
+            if not (bottom >= 0 and top < limit):  # NaN is neither
+                wrong = bottom if bottom < 0 else top
+                raise InputError(
+                    f"{self.path}: {name} holds {wrong:g}, and it must be from 0 to "
+                    f"{limit - 1} by {_DECIDED_BY[name]}"
+                )
+            if name == "segment_ids" and top > 0:
+                self._has_second_segment = True
+        if num_hidden:
+            raise InputError(f"{self.path}: masked_lm_positions point at padding")
+
+    def finish(self):
+        """Returns the number of rows."""
+        if self.sizes.has_pairs and self.num_rows and not self._has_second_segment:
+            raise InputError(
+                f"{self.path}: there are no second segments; data that was built with "
+                "--next_sentence=none is trained with it, too"
+            )
+        return self.num_rows
 
 
 class _TfRecordChecker:
@@ -127,10 +191,20 @@ class _TfRecordChecker:
         def summarize(records):
             features = parse_examples(records, sizes.specs)
             values = [features[name] for name in names]
-            largest = [tf.reduce_max(value) for value in values]
-            smallest = [tf.reduce_min(value) for value in values]
-            num_bytes = tf.reduce_sum(tf.strings.length(records) + FRAME_SIZE)
-            return tf.size(records), num_bytes, tf.stack(largest), tf.stack(smallest)
+            position = features["masked_lm_positions"]
+            is_real = tf.gather(
+                features["input_mask"],
+                tf.clip_by_value(position, 0, sizes.max_seq_length - 1),
+                batch_dims=1,
+            )
+            is_hidden = (features["masked_lm_weights"] > 0) & tf.equal(is_real, 0)
+            return (
+                tf.reduce_sum(tf.strings.length(records) + FRAME_SIZE),
+                tf.size(records),
+                tf.math.count_nonzero(is_hidden),
+                tf.stack([tf.cast(tf.reduce_max(v), tf.float64) for v in values]),
+                tf.stack([tf.cast(tf.reduce_min(v), tf.float64) for v in values]),
+            )
 
         with self._session.graph.as_default():
             self._path = tf.placeholder(tf.string, [])
@@ -147,34 +221,36 @@ class _TfRecordChecker:
     def __exit__(self, *exception):
         self._session.close()
 
-    def check(self, path, sizes):
-        """Returns the number of instances of a file."""
+    def check(self, found):
+        """Looks at the file of `_Findings`."""
+        path = found.path
         # Before TensorFlow parses it: to show a record that is no example crashes 1.15.
         record = tfrecords.first_record(path)
-        problem = None if record is None else _problem_of(record, sizes)
+        problem = None if record is None else _problem_of(record, found.sizes)
         if problem:
             raise InputError(f"{path}: instance 1: {problem}")
         self._session.run(self._initializer, {self._path: path})
-        total = total_bytes = 0
+        total_bytes = 0
         while True:
             try:
-                num_rows, num_bytes, *ranges = self._session.run(self._next)
+                num_bytes, *numbers = self._session.run(self._next)
             except tf.errors.OutOfRangeError:
                 break
             except tf.errors.DataLossError as error:
                 raise InputError(
-                    f"{path}: broken after {total} instances or later; it is not a "
-                    f"TFRecord file, or not whole ({_first_line(error)})"
+                    f"{path}: broken after {found.num_rows} instances or later; it is "
+                    f"not a TFRecord file, or not whole ({_first_line(error)})"
                 ) from error
             except tf.errors.InvalidArgumentError as error:
-                raise InputError(_misfit(path, sizes) or f"{path}: {error}") from error
-            _check_ranges(path, sizes, *ranges)
-            total += int(num_rows)
+                problem = _misfit(path, found.sizes) or f"{path}: {error}"
+                raise InputError(problem) from error
+            found.add(*numbers)
             total_bytes += int(num_bytes)
         # TensorFlow takes less than the length of a record for the end of the file.
         if total_bytes != os.path.getsize(path):
-            raise InputError(f"{path}: broken after {total} instances; it is not whole")
-        return total
+            raise InputError(
+                f"{path}: broken after {found.num_rows} instances; it is not whole"
+            )
 
 
 def _first_line(error):
@@ -219,39 +295,28 @@ def _width_problem(spec, width):
     )
 
 
-def _check_ranges(path, sizes, largest, smallest):
-    """Raises an `InputError` for values that an instance cannot have.
-
-    Args:
-      path: file.
-      sizes: `Sizes`.
-      largest, smallest: numbers in the order of `sizes.limits`.
-    """
-    for (name, limit), top, bottom in zip(sizes.limits.items(), largest, smallest):
-        if top >= limit or bottom < 0:
-            raise InputError(
-                f"{path}: {name} holds {top if top >= limit else bottom}, and it must "
-                f"be from 0 to {limit - 1} by {_DECIDED_BY[name]}"
-            )
-
-
-def _check_hdf5(path, sizes):
-    """Returns the number of instances of an HDF5 file."""
+def _check_hdf5(found):
+    """Looks at the HDF5 file of `_Findings`."""
+    path, sizes = found.path, found.sizes
     try:
         with h5py.File(path, "r") as file:
             num_rows = _check_shapes(path, file, sizes)
-        names = [spec.name for spec in sizes.specs]
         for first in range(0, num_rows, HDF5_ROWS):
-            rows = dict(zip(names, hdf5_rows(path, first)))
+            rows = hdf5_rows(path, first, sizes.specs)
+            position = rows["masked_lm_positions"].clip(0, sizes.max_seq_length - 1)
+            is_real = np.take_along_axis(rows["input_mask"], position, axis=1)
+            is_hidden = (rows["masked_lm_weights"] > 0) & (is_real == 0)
             values = [rows[name] for name in sizes.limits]
-            _check_ranges(
-                path, sizes, *([f(v) for v in values] for f in (np.max, np.min))
+            found.add(
+                len(position),
+                is_hidden.sum(),
+                [value.max() for value in values],
+                [value.min() for value in values],
             )
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError) as error:
         raise InputError(
             f"{path}: it is not an HDF5 file, or not whole ({_first_line(error)})"
         ) from error
-    return num_rows
 
 
 def _check_shapes(path, file, sizes):
@@ -260,9 +325,13 @@ def _check_shapes(path, file, sizes):
     for spec in sizes.specs:
         if spec.name == "masked_lm_weights":  # not stored
             continue
-        if spec.name not in file:
-            raise InputError(f"{path}: it lacks {spec.name}; NVIDIA's files have it")
-        shape = file[spec.name].shape
+        dataset = file.get(spec.name)
+        is_table = isinstance(dataset, h5py.Dataset) and dataset.ndim > 0
+        if not is_table or not np.issubdtype(dataset.dtype, np.integer):
+            raise InputError(
+                f"{path}: it lacks integers {spec.name}; NVIDIA's files have them"
+            )
+        shape = dataset.shape
         num_rows = shape[0] if num_rows is None else num_rows
         if shape[0] != num_rows:
             raise InputError(

@@ -61,6 +61,11 @@ def write(path, lines):
         writer.writelines(f"{line}\n" for line in lines)
 
 
+def is_that_of(path, tokenizer):
+    """Whether a vocabulary file gives a tokenizer's tokens the same ids."""
+    return tokenization.load_vocab(path) == tokenizer.vocab
+
+
 class AddedWords(NamedTuple):
     """A vocabulary into which words were put."""
 
@@ -68,6 +73,11 @@ class AddedWords(NamedTuple):
     old_pieces: Dict[int, List[int]]  # by the id of each added word, in file order
     num_old_lines: int
     num_skipped: int  # words that were there already
+
+    def is_in(self, path):
+        """Whether a file holds this vocabulary."""
+        found = [line.strip() for _, line in readers.read_lines(path)]
+        return found == [line.strip() for line in self.lines]
 
     def __str__(self):
         num_appended = len(self.lines) - self.num_old_lines
@@ -106,11 +116,14 @@ def add_words(tokenizer, path):
     free = iter([index for index, line in enumerate(lines) if _UNUSED.fullmatch(line)])
     known = set(tokenizer.vocab)
     old_pieces = {}
-    num_skipped = 0
+    num_skipped, refused = 0, []
     for number, line in readers.read_lines(path):
         if not line.strip():
             continue
-        word = _normalize(tokenizer, line.strip(), f"{path}:{number}")
+        word, problem = _normalize(tokenizer, line.strip())
+        if problem:
+            refused.append(f"{path}:{number}: {problem}")
+            continue
         if word in known:
             num_skipped += 1
             continue
@@ -120,31 +133,30 @@ def add_words(tokenizer, path):
         old_pieces[index] = tokenizer.convert_tokens_to_ids(
             tokenizer.wordpiece_tokenizer.tokenize(word)
         )
+    if refused:
+        more = f" ({len(refused) - 1} more such lines)" if len(refused) > 1 else ""
+        raise InputError(refused[0] + more)
     return AddedWords(lines, old_pieces, num_old_lines, num_skipped)
 
 
-def _normalize(tokenizer, word, place):
-    """Returns a word as it is looked up in the vocabulary.
+def _normalize(tokenizer, word):
+    """Returns a word as it is looked up, and why it would never be found, or None.
 
     Args:
       tokenizer: `tokenization.FullTokenizer`.
       word: str.
-      place: file and line, for the error.
-
-    Raises:
-      InputError: if the tokenizer does not look up the word as a whole.
     """
     tokens = tokenizer.basic_tokenizer.tokenize(word)
     if len(tokens) != 1:
         parts = f"splits it into {' '.join(tokens)}" if tokens else "drops it"
-        raise InputError(
-            f"{place}: {word!r} would never be found: BERT {parts} before it looks "
-            "words up in the vocabulary"
+        return word, (
+            f"{word!r} would never be found: BERT {parts} before it looks words up in "
+            "the vocabulary"
         )
     limit = tokenizer.wordpiece_tokenizer.max_input_chars_per_word
     if len(tokens[0]) > limit:
-        raise InputError(
-            f"{place}: a word of {len(tokens[0])} characters would never be found: "
-            f"BERT does not look up those of more than {limit}"
+        return word, (
+            f"a word of {len(tokens[0])} characters would never be found: BERT does "
+            f"not look up those of more than {limit}"
         )
-    return tokens[0]
+    return tokens[0], None

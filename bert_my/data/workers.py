@@ -49,8 +49,7 @@ def ordered_map(function, items, num_workers):
                 yield pending.popleft().result()
         except BrokenProcessPool as error:
             raise InputError(
-                f"one of {num_workers} processes was killed, perhaps for lack of "
-                "memory; try fewer of them, in --num_workers where there is this flag"
+                f"one of {num_workers} processes was killed, perhaps for lack of memory"
             ) from error
         finally:
             for future in pending:

@@ -5,10 +5,10 @@ import numpy as np
 import modeling
 from bert_my.data.errors import InputError
 from bert_my.engine import checkpoints, pretrained
+from bert_my.engine.checkpoints import WORD_EMBEDDINGS
 
-_EMBEDDINGS = "bert/embeddings/word_embeddings"
 # Variables with a row for each line of the vocabulary.
-_BY_TOKEN = (_EMBEDDINGS, "cls/predictions/output_bias")
+_BY_TOKEN = (WORD_EMBEDDINGS, "cls/predictions/output_bias")
 
 
 def write_model(folder, added, config, checkpoint=None):
@@ -32,8 +32,10 @@ def write_model(folder, added, config, checkpoint=None):
     weights = None
     if checkpoint:
         weights = checkpoints.read_weights(checkpoint)
-        if _EMBEDDINGS not in weights:
-            raise InputError(f"--init_checkpoint={checkpoint}: it lacks {_EMBEDDINGS}")
+        if WORD_EMBEDDINGS not in weights:
+            raise InputError(
+                f"--init_checkpoint={checkpoint}: it lacks {WORD_EMBEDDINGS}"
+            )
         for name in set(_BY_TOKEN) & set(weights):
             if len(weights[name]) != added.num_old_lines:
                 raise InputError(

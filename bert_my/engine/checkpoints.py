@@ -12,6 +12,7 @@ from bert_my.engine import averages
 
 logger = logging.getLogger(__name__)
 
+WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 DATA_POSITION = "data_position"
 GLOBAL_BATCH_SIZE = "global_batch_size"
 # Folder of the best checkpoint, in the output folder.

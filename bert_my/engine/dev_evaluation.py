@@ -69,7 +69,7 @@ class DevEvaluation:
 
         Args:
           task: `Task`.
-          records: `record_cache.Records` of the dev set.
+          records: those of the dev set, see `input_pipeline`.
           settings: `DevSettings`.
           eval_settings: `evaluation.EvalSettings`; its checkpoint is not used.
           averages: `averages.Averages` to evaluate, or None.

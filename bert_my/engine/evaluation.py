@@ -95,7 +95,7 @@ def build_pass(task, records, settings, targets=(), predictions=None):
 
     Args:
       task: `Task`.
-      records: `record_cache.Records`.
+      records: those of the set, see `input_pipeline`.
       settings: `EvalSettings`.
       targets: names of features to return.
       predictions: names of predictions to return; None for all.

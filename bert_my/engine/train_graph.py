@@ -24,7 +24,6 @@ from bert_my.engine import (
 from bert_my.engine.devices import PRECISIONS
 
 OPTIMIZERS = ("adamw", "lamb")
-WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 
 
 class TrainGraph(NamedTuple):
@@ -171,7 +170,9 @@ def _compute(model, outputs, trained, settings):
     """Returns what a step computes, with adversarial training if that is asked for."""
     if not settings.adversarial:
         return model.compute(outputs, settings.seed, trained)
-    (table,) = [v for v in tf.trainable_variables() if v.op.name == WORD_EMBEDDINGS]
+    (table,) = [
+        v for v in tf.trainable_variables() if v.op.name == checkpoints.WORD_EMBEDDINGS
+    ]
     # The perturbation needs the gradient of the words, even if they do not train.
     variables = trained if table in trained else [*trained, table]
 

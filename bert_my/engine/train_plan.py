@@ -1,5 +1,6 @@
 """What a training run is asked for, and what it is going to do."""
 
+import logging
 import math
 from typing import NamedTuple, Optional
 
@@ -7,6 +8,8 @@ from bert_my.data import input_pipeline
 from bert_my.data.errors import InputError
 from bert_my.engine import checkpoints, layers
 from bert_my.engine.devices import Devices
+
+logger = logging.getLogger(__name__)
 
 
 class TrainSettings(NamedTuple):
@@ -106,6 +109,14 @@ def make_plan(num_examples, settings):
     num_warmup_steps = settings.num_warmup_steps
     if num_warmup_steps is None:
         num_warmup_steps = int(num_train_steps * settings.warmup_proportion)
+    if num_warmup_steps >= num_train_steps > 1:
+        logger.warning(
+            "In %d steps the learning rate never gets to --learning_rate=%g: warm-up "
+            "takes %d, see --num_warmup_steps",
+            num_train_steps,
+            settings.learning_rate,
+            num_warmup_steps,
+        )
     checkpoint = None
     if not settings.overwrite_output_dir:
         checkpoint = checkpoints.latest(settings.output_dir)

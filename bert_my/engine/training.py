@@ -25,7 +25,7 @@ def train(task, records, settings, dev=None, start=None):
 
     Args:
       task: `Task`.
-      records: `record_cache.Records` of the train split.
+      records: those of the train split, see `input_pipeline`.
       settings: `TrainSettings`.
       dev: (optional) `(Records, DevSettings, EvalSettings)` for evaluations.
       start: (optional) function to call when all is checked, before the first step,

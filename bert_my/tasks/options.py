@@ -28,6 +28,7 @@ class TaskOptions(NamedTuple):
     input_dir: Optional[str] = None
     max_predictions_per_seq: int = 20
     next_sentence: str = "nsp"
+    max_eval_steps: int = 0
     num_processes: int = 1
     process_index: int = 0
 
@@ -37,14 +38,13 @@ OF_PRETRAINING = (
     "input_dir",
     "max_predictions_per_seq",
     "next_sentence",
+    "max_eval_steps",
     "num_processes",
     "process_index",
 )
 # What is set for texts with labels.
 OF_TEXTS = tuple(
-    name
-    for name in TaskOptions._fields
-    if name not in (*OF_PRETRAINING, "train_file", "dev_file")
+    name for name in TaskOptions._fields if name not in (*OF_PRETRAINING, "dev_file")
 )
 
 

@@ -5,16 +5,26 @@ checkpoints, so such a checkpoint can be trained on, and its product fine-tuned.
 """
 
 import glob
+import logging
 import os
 
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.data import corpus, pretraining_data, pretraining_shards, shard_checks
+from bert_my.data import (
+    files,
+    pretraining_data,
+    pretraining_shards,
+    run_names,
+    shard_checks,
+    vocabulary,
+)
 from bert_my.data.errors import InputError
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
 from bert_my.tasks.options import OF_TEXTS
+
+logger = logging.getLogger(__name__)
 
 SHARD_PATTERNS = ("*.tfrecord*", "*.record*", "*.hdf5", "*.h5")
 
@@ -50,6 +60,13 @@ class PretrainingTask(base.Task):
                 f"--process_index={self.options.process_index}: it must be from 0 to "
                 f"--num_processes - 1 = {self.options.num_processes - 1}"
             )
+        if self.data_dir:
+            raise InputError(
+                f"--data_dir={self.data_dir}: {self.who} has no use for it; a folder "
+                "of shards is --input_dir"
+            )
+        if self.options.input_file and self.options.input_dir:
+            raise InputError("--input_file and --input_dir contradict one another")
 
     @property
     def _sizes(self):
@@ -58,6 +75,7 @@ class PretrainingTask(base.Task):
             self.options.max_predictions_per_seq,
             self.bert_config.vocab_size,
             self.bert_config.type_vocab_size,
+            has_pairs=self.options.next_sentence != "none",
         )
 
     @property
@@ -67,38 +85,63 @@ class PretrainingTask(base.Task):
     def find_files(self, split):
         """Returns the shards of a split; without `--dev_file` they serve for both.
 
-        That is what upstream's script does.
+        That is what upstream's script does. What `--dev_file` names is not trained on.
         """
-        options = self.options
-        own = {base.TRAIN: "train_file", base.DEV: "dev_file"}.get(split)
-        if own is None:
+        dev_file = self.options.dev_file
+        held_back = files.find(dev_file, "dev_file") if dev_file else []
+        if split == base.TEST:
             return []
-        if getattr(options, own):
-            return corpus.find_inputs(getattr(options, own), own)
-        if options.input_file:
-            return corpus.find_inputs(options.input_file, "input_file")
-        if options.input_dir:
-            return self._list_dir(options.input_dir)
-        raise InputError("--input_file or --input_dir is needed")
+        if split == base.DEV and held_back:
+            return held_back
+        names = set(map(os.path.realpath, held_back))
+        found = self._find_input()
+        kept = [path for path in found if os.path.realpath(path) not in names]
+        if not kept:
+            raise InputError("--dev_file: it names all of the input, nothing is left")
+        return kept
 
-    def _list_dir(self, folder):
-        """Returns the shards in a folder."""
+    def _find_input(self):
+        """Returns the shards of `--input_file` or `--input_dir`."""
+        folder = self.options.input_dir
+        if self.options.input_file:
+            return files.find(self.options.input_file, "input_file")
+        if not folder:
+            raise InputError("--input_file or --input_dir is needed")
         patterns = [os.path.join(glob.escape(folder), name) for name in SHARD_PATTERNS]
         found = {path for pattern in patterns for path in glob.glob(pattern)}
+        # What a build that was killed has left is not whole.
+        found = [path for path in found if not path.endswith(".tmp")]
         if not found:
             raise InputError(
                 f"--input_dir={folder}: there is no file {' or '.join(SHARD_PATTERNS)}"
             )
-        return sorted(found)
+        return sorted(filter(os.path.isfile, found))
 
     def load_records(self, split, record_dir):
-        options = self.options
-        return shard_checks.load(
-            self.find_files(split),
-            self._sizes,
-            record_dir,
-            pretraining_shards.Part(options.process_index, options.num_processes),
-        )
+        paths, options = self.find_files(split), self.options
+        self._check_vocabulary(paths)
+        logger.info("%s: %d file(s), %s, ...", split, len(paths), paths[0])
+        share = pretraining_shards.Share()
+        if split == base.TRAIN:
+            share = pretraining_shards.Share(
+                options.process_index, options.num_processes
+            )
+        return shard_checks.load(paths, self._sizes, record_dir, share)
+
+    def _check_vocabulary(self, paths):
+        """Raises an `InputError` if the shards lie beside another vocabulary.
+
+        That is written when words were added to the one of the model.
+        """
+        if not self.tokenizer:
+            return
+        for folder in sorted({os.path.dirname(path) for path in paths}):
+            path = os.path.join(folder, run_names.VOCAB)
+            if os.path.exists(path) and not vocabulary.is_that_of(path, self.tokenizer):
+                raise InputError(
+                    f"{path}: the data beside it was built with another vocabulary; "
+                    "give the same --vocab_file, --vocab_add and --do_lower_case"
+                )
 
     def build(self, features, is_training):
         encoder = modeling.BertModel(

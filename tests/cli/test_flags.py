@@ -105,3 +105,21 @@ def test_help_names_every_flag(capsys):
 def test_flags_of_two_scripts_do_not_collide():
     flags.define_flags({})
     flags.define_flags({})
+
+
+def test_steps_and_epochs_contradict_one_another():
+    for given in (
+        ["--num_train_steps=3", "--num_train_epochs=1"],
+        ["--max_steps=3", "--num_train_epochs=1"],
+        ["--warmup_steps=3", "--warmup_proportion=0.1"],
+    ):
+        with pytest.raises(InputError, match="contradict one another"):
+            parse(*given)
+
+
+def test_epochs_that_are_given_come_before_a_default_number_of_steps():
+    defaults = {"num_train_steps": 7, "num_warmup_steps": 2}
+    config = flags.parse([*NEEDED, "--do_train", "--num_train_epochs=2"], defaults)
+    assert (config.num_train_steps, config.num_warmup_steps) == (None, 2)
+    config = flags.parse([*NEEDED, "--do_train"], defaults)
+    assert (config.num_train_steps, config.num_warmup_steps) == (7, 2)

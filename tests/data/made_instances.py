@@ -12,7 +12,11 @@ from bert_my.data.pretraining_shards import Sizes
 
 CLS, SEP, MASK, FIRST = 1, 2, 3, 5  # FIRST: id of the first token of text
 SIZES = Sizes(
-    max_seq_length=11, max_predictions_per_seq=3, vocab_size=90000, type_vocab_size=2
+    max_seq_length=11,
+    max_predictions_per_seq=3,
+    vocab_size=90000,
+    type_vocab_size=2,
+    has_pairs=True,
 )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tokenization
-from bert_my.data import corpus
+from bert_my.data import corpus, files
 from bert_my.data.corpus import Part
 from bert_my.data.errors import InputError
 from tests import helpers
@@ -250,7 +250,7 @@ def test_input_files(write, tmp_path, monkeypatch, patterns, found):
         write("", name)
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert corpus.find_inputs(patterns, "input_file") == found
+    assert files.find(patterns, "input_file") == found
 
 
 @pytest.mark.parametrize("pattern", ["x*.txt", "missing.txt", "folder"])
@@ -259,10 +259,20 @@ def test_a_pattern_without_files_is_named_with_its_flag(write, tmp_path, pattern
     (tmp_path / "folder").mkdir()
     missing = os.path.join(glob.escape(str(tmp_path)), pattern)
     with pytest.raises(InputError) as error:
-        corpus.find_inputs(f"{path},{missing}", "train_file")
+        files.find(f"{path},{missing}", "train_file")
     assert str(error.value) == f"--train_file: there is no file {missing}"
 
 
 def test_no_pattern_at_all(tmp_path):
     with pytest.raises(InputError, match="--input_file is needed"):
-        corpus.find_inputs(",", "input_file")
+        files.find(",", "input_file")
+
+
+def test_a_line_without_an_end_is_read_in_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "LINE_CHARACTERS", 10)
+    path = tmp_path / "a.txt"
+    path.write_text("the cat runs today and sleeps\n\na dog\n", encoding="utf-8")
+    parts = list(corpus.read_parts([str(path)], False))
+    assert [part.number for part in parts] == [0, 1]
+    assert "".join(parts[0].lines).replace(" ", "") == "thecatrunstodayandsleeps"
+    assert max(map(len, parts[0].lines)) <= 10

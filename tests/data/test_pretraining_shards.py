@@ -4,28 +4,28 @@ import numpy as np
 import pytest
 
 from bert_my.data import pretraining_shards, shard_checks
-from bert_my.data.pretraining_shards import Part
+from bert_my.data.pretraining_shards import Share
 from tests.data import made_instances
 from tests.data.made_instances import SIZES, random_instances, read_records, row_numbers
 
 COUNTS = (7, 1, 12, 5)
-WHOLE = Part()
+WHOLE = Share()
 
 
 @pytest.fixture(params=["tfrecord", "hdf5"])
 def load(request, tmp_path, monkeypatch):
-    """A function (counts=COUNTS, part=WHOLE) -> `Instances` of shards of such sizes."""
+    """A function (counts=COUNTS, share=WHOLE) -> `Instances` of such shards."""
     for module in (pretraining_shards, shard_checks):
         monkeypatch.setattr(module, "HDF5_ROWS", 2)
 
-    def load_shards(counts=COUNTS, part=WHOLE):
+    def load_shards(counts=COUNTS, share=WHOLE):
         first, paths = 0, []
         for index, count in enumerate(counts):
             rows = random_instances(count, first)
             path = tmp_path / f"{index}.shard"
             paths.append(made_instances.write_shard(path, rows, request.param))
             first += count
-        return shard_checks.load(paths, SIZES, str(tmp_path / "cache"), part)
+        return shard_checks.load(paths, SIZES, str(tmp_path / "cache"), share)
 
     return load_shards
 
@@ -84,7 +84,7 @@ def test_files_mix_where_the_buffer_is_small(load, monkeypatch):
 def test_processes_share_the_rows(load, counts, seed):
     found = []
     for index in range(3):
-        records = load(counts, Part(index, 3))
+        records = load(counts, Share(index, 3))
         rows = row_numbers(read_records(records, seed))
         assert records.num_examples == len(rows)
         found += rows

@@ -10,18 +10,18 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.data import shard_checks, tfrecords
 from bert_my.data.errors import InputError
-from bert_my.data.pretraining_shards import Part
+from bert_my.data.pretraining_shards import Share
 from tests.data import made_instances
 from tests.data.made_instances import SIZES, random_instances, write_shard
 
 
 @pytest.fixture
 def load(tmp_path):
-    """A function (paths, sizes=SIZES, part=Part()) -> `Instances`."""
+    """A function (paths, sizes=SIZES, share=Share()) -> `Instances`."""
 
-    def load_shards(*paths, sizes=SIZES, part=None):
+    def load_shards(*paths, sizes=SIZES, share=None):
         cache = str(tmp_path / "cache")
-        return shard_checks.load(list(paths), sizes, cache, part or Part())
+        return shard_checks.load(list(paths), sizes, cache, share or Share())
 
     return load_shards
 
@@ -114,7 +114,7 @@ def test_examples_of_another_task(load, tmp_path):
 
 def test_hdf5_that_lacks_something(load, tmp_path):
     path = write_hdf5(tmp_path / "a", segment_ids=None)
-    with pytest.raises(InputError, match=r"/a: it lacks segment_ids"):
+    with pytest.raises(InputError, match=r"/a: it lacks integers segment_ids"):
         load(path)
 
 
@@ -216,16 +216,16 @@ def test_two_formats(load, tmp_path):
 
 
 def test_more_processes_than_instances(load, shard):
-    load(shard, part=Part(0, 9))
+    load(shard, share=Share(0, 9))
     with pytest.raises(InputError, match=r"--num_processes=9: .* --process_index=7"):
-        load(shard, part=Part(7, 9))
+        load(shard, share=Share(7, 9))
 
 
 def test_a_second_load_does_not_check_again(load, shard, monkeypatch):
     first = load(shard)
     monkeypatch.setattr(shard_checks, "_check_all", None)
     assert load(shard) == first
-    assert load(shard, part=Part(0, 2)).shards == first.shards
+    assert load(shard, share=Share(0, 2)).shards == first.shards
 
 
 def test_a_file_that_changed_is_checked_again(load, shard):
@@ -257,3 +257,48 @@ def test_other_sizes_are_checked_again(load, shard):
 def test_the_default_graph_stays_empty(load, shard):
     load(shard)
     assert tf.get_default_graph().get_operations() == []
+
+
+@pytest.mark.parametrize("name", ["tfrecord", "hdf5"])
+def test_a_masked_position_in_the_padding(load, tmp_path, name):
+    instances = made_instances.random_instances(5)
+    instances["input_mask"][2] = np.arange(11) < 2
+    instances["masked_lm_positions"][2] = [1, 2, 0]
+    instances["masked_lm_weights"][2] = [1, 1, 0]
+    path = made_instances.write_shard(tmp_path / "a", instances, name)
+    with pytest.raises(InputError, match=r"/a: masked_lm_positions point at padding"):
+        load(path)
+
+
+@pytest.mark.parametrize("weight", [2.0, -1.0, np.nan])
+def test_weights_that_are_none(load, tmp_path, weight):
+    instances = made_instances.random_instances(5)
+    instances["masked_lm_weights"][3, 1] = weight
+    path = made_instances.write_shard(tmp_path / "a", instances)
+    with pytest.raises(InputError, match=r"/a: masked_lm_weights holds"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["tfrecord", "hdf5"])
+def test_single_segments_are_no_data_for_pairs(load, tmp_path, name):
+    instances = made_instances.random_instances(5)
+    instances["segment_ids"][:] = instances["next_sentence_labels"][:] = 0
+    path = made_instances.write_shard(tmp_path / "a", instances, name)
+    with pytest.raises(InputError, match=r"/a: .* --next_sentence=none is trained"):
+        load(path)
+    assert load(path, sizes=SIZES._replace(has_pairs=False)).num_examples == 5
+
+
+def test_labels_do_not_count_where_they_are_not_used(load, tmp_path):
+    instances = made_instances.random_instances(5)
+    del instances["next_sentence_labels"]
+    path = made_instances.write_shard(tmp_path / "a", instances)
+    records = load(path, sizes=SIZES._replace(has_pairs=False))
+    assert "next_sentence_labels" not in dict(records.sizes.limits)
+    with pytest.raises(InputError, match=r"/a: .* there is no next_sentence_labels"):
+        load(path)
+
+
+def test_an_unreadable_file(load, tmp_path):
+    with pytest.raises(InputError, match=r"/gone: cannot be read: No such file"):
+        load(str(tmp_path / "gone"))

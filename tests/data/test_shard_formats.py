@@ -21,8 +21,8 @@ def load(tmp_path):
     """A function (paths) -> `Instances`."""
 
     def load_shards(*paths):
-        part = pretraining_shards.Part()
-        return shard_checks.load(list(paths), SIZES, str(tmp_path / "cache"), part)
+        share = pretraining_shards.Share()
+        return shard_checks.load(list(paths), SIZES, str(tmp_path / "cache"), share)
 
     return load_shards
 
