@@ -150,9 +150,10 @@ class _Chunk(NamedTuple):
     split: Tuple[int, int]
     end: Tuple[int, int]
     target: int  # tokens that the sequence should have
+    is_of_one_sentence: bool  # whether its document has no other
 
     @property
-    def is_one_sentence(self):
+    def splits_sentence(self):
         """Whether the split is within a sentence."""
         return self.split[1] == self.start[1]
 
@@ -163,12 +164,17 @@ class _PairPlanner(_Planner):
     def _plan_document(self, first, end, number):
         place = self._sentences[first], first
         while place[1] < end:
-            segments, place = self._pair(self._chunk(place, end), number)
+            segments, place = self._pair(self._chunk(place, first, end), number)
             if segments:
                 yield self._truncate(segments)
 
-    def _chunk(self, start, end):
-        """Returns the `_Chunk` that begins at a place of a document."""
+    def _chunk(self, start, document, end):
+        """Returns the `_Chunk` that begins at a place of a document.
+
+        Args:
+          start: place.
+          document, end: its first sentence, and the one behind its last.
+        """
         sentences, rng = self._sentences, self._rng
         token, first = start
         target, last = self._target_length(), first + 1
@@ -181,7 +187,8 @@ class _PairPlanner(_Planner):
             # A single sentence is split within, so that it can have a next one too.
             length = sentences[last] - token
             split = token + rng.randint(1, max(length - 1, 1)), first
-        return _Chunk(start, split, (sentences[last], last), target)
+        stop = sentences[last], last
+        return _Chunk(start, split, stop, target, document + 1 == end)
 
     def _pair(self, chunk, number):
         """Returns (`Segments` or None, the place at which to go on).
@@ -219,14 +226,14 @@ class _NextSentencePlanner(_PairPlanner):
             return Segments((start, split), (split, end), False, 0), chunk.end
         # What is behind the first segment is not used now: it comes again.
         place = chunk.end if is_single_token else chunk.split
-        if chunk.is_one_sentence:
-            # As the part behind the split, or the length and the begin would tell: as
-            # long as that, and the end of a sentence.
+        wanted = max(chunk.target - (split - start), 1)
+        if chunk.is_of_one_sentence:
+            # With documents of one sentence the length would tell what is random.
             wanted = max(end - split, 1)
-            first, last = self._random_span(wanted, number)
+        first, last = self._random_span(wanted, number)
+        if chunk.splits_sentence:
+            # Nor may it tell that the part behind the split begins within a sentence.
             first = max(first, last - wanted)
-        else:
-            first, last = self._random_span(chunk.target - (split - start), number)
         return Segments((start, split), (first, last), True, 1), place
 
     def _random_span(self, wanted, number):
