@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import re
 
+import create_pretraining_data
 from bert_my.cli import flags
 from bert_my.cli.aliases import ALIASES
 from bert_my.tasks import heads
@@ -28,7 +29,8 @@ def test_the_example_of_a_task_works(tiny_model, tmp_path):
 
 def test_flags_exist_and_defaults_are_right():
     fields = {field.name: field for field in dataclasses.fields(flags.RunConfig)}
-    known = {*fields, *itertools.chain(*ALIASES.values())}
+    of_data = {f.name for f in dataclasses.fields(create_pretraining_data.DataConfig)}
+    known = {*fields, *of_data, *itertools.chain(*ALIASES.values())}
     scripts = {
         "tf1",
         "gpu",
@@ -36,6 +38,7 @@ def test_flags_exist_and_defaults_are_right():
         "hf_dir",
         "tf_checkpoint",
         "hf_output_dir",
+        "model",
         "help",
     }
     named = set(re.findall(r"--([a-z_0-9]+)", README)) - scripts

@@ -118,7 +118,8 @@ def _lead(run):
         labels = run.task.labels
         listed = ", ".join(labels[:MAX_LABELS])
         listed += ", …" if len(labels) > MAX_LABELS else ""
-        facts.append(f"Task {run.task.name}, {run.task.kind}.")
+        kind = f", {run.task.kind}" if run.task.kind != run.task.name else ""
+        facts.append(f"Task {run.task.name}{kind}.")
         if labels:
             facts.append(f"{len(labels)} labels: {listed}.")
     else:
