@@ -190,7 +190,11 @@ class _TfRecordChecker:
 
         def summarize(records):
             features = parse_examples(records, sizes.specs)
-            values = [features[name] for name in names]
+            values = [tf.cast(features[name], tf.float64) for name in names]
+            # TensorFlow 1.15 passes over NaN; -1 is no value of any feature either.
+            values = [
+                tf.where_v2(tf.math.is_nan(v), -tf.ones_like(v), v) for v in values
+            ]
             position = features["masked_lm_positions"]
             is_real = tf.gather(
                 features["input_mask"],
@@ -202,8 +206,8 @@ class _TfRecordChecker:
                 tf.reduce_sum(tf.strings.length(records) + FRAME_SIZE),
                 tf.size(records),
                 tf.math.count_nonzero(is_hidden),
-                tf.stack([tf.cast(tf.reduce_max(v), tf.float64) for v in values]),
-                tf.stack([tf.cast(tf.reduce_min(v), tf.float64) for v in values]),
+                tf.stack([tf.reduce_max(value) for value in values]),
+                tf.stack([tf.reduce_min(value) for value in values]),
             )
 
         with self._session.graph.as_default():

@@ -47,7 +47,7 @@ def make_sequences(rows, prob=0.15, max_predictions=20, wanted=None):
         is_text=is_text,
         input_mask=(columns[..., 0] != PAD).astype(np.int32),
         segment_ids=columns[..., 2].astype(np.int32),
-        num_wanted=np.minimum(wanted, max_predictions),
+        num_wanted=np.minimum(wanted, max_predictions).astype(int),
         max_predictions=max_predictions,
     )
 
