@@ -51,6 +51,7 @@ def export(task, checkpoint, vocab_file, output_dir):
 
 def _write_saved_model(task, checkpoint, path):
     with tf.Graph().as_default() as graph:
+        tf.set_random_seed(0)  # without one a deterministic run is refused
         inputs = {
             spec.name: _placeholder(spec)
             for spec in task.feature_specs

@@ -366,8 +366,11 @@ def test_deterministic_runs_are_the_same_bit_by_bit(tmp_path, model_dir, data_di
             data_dir,
             tmp_path / name,
             "do_train",
+            "do_eval",
+            "save_for_serving",
             "deterministic",
             n_gpus=2,
+            precision="fp16",
         )
         helpers.run_script("run_classifier_mgpu.py", argv)
     first, second = (helpers.read_checkpoint(tmp_path / n) for n in ("first", "second"))
