@@ -85,7 +85,13 @@ def make_instances(block, other, settings, vocabulary, seed):
       int32 `input_ids`, `input_mask`, `segment_ids` `[_, max_seq_length]`,
       `masked_lm_positions`, `masked_lm_ids` `[_, max_predictions_per_seq]`,
       `next_sentence_labels` `[_, 1]`; float32 `masked_lm_weights`.
+
+    Raises:
+      ValueError: if the other block has no document for a random next segment.
     """
+    is_lonely = len(set(other.numbers)) == 1 and other.numbers[0] in block.numbers
+    if settings.next_sentence == "nsp" and is_lonely:
+        raise ValueError("the other block has no other document")
     rng = random.Random(seed)
     block, other = (
         each.with_short_sentences(settings.max_tokens) for each in (block, other)

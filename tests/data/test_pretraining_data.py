@@ -175,6 +175,8 @@ def test_random_segments_are_never_of_another_part_of_the_document():
     pairs = zip(made_instances.segments(instances), labels_of(instances))
     found = {(document_of(block, a), document_of(block, b)) for (a, b), y in pairs if y}
     assert found == {(0, 1), (1, 0)}
+    with pytest.raises(ValueError, match="no other document"):
+        make(made_instances.make_block([[1] * 90]))
 
 
 @pytest.mark.parametrize(
