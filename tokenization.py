@@ -1,21 +1,24 @@
 """Text to wordpieces to ids: a drop-in `tokenization` with upstream's results.
 
-The Python path is the reference. `FullTokenizer.encode_batch` gives the same ids by
-the `tokenizers` package where both are known to agree, and falls back to the Python
-path elsewhere. TensorFlow serves for paths such as "gs://..." only.
+`FullTokenizer.tokenize` is the reference. `encode_ids` and `encode_batch` give the same
+by a cache: a text is split into units that do not depend on one another, each of which
+is encoded once. TensorFlow serves for paths such as "gs://..." only.
 
 Offsets are `(start, end)` in characters of the original text.
 """
 
 import collections
+import functools
+import itertools
 import re
 import unicodedata
 
-try:
-    import tokenizers
-    from tokenizers import models, normalizers, pre_tokenizers
-except ImportError:  # the Python path does without
-    tokenizers = None
+# Units that a cache holds; it is emptied when it is full.
+MAX_UNITS = 1 << 17
+# Longer units, in characters, hardly come again.
+MAX_UNIT_LENGTH = 40
+# Characters whose kind is kept.
+MAX_CHARS = 1 << 15
 
 # Sequences of ids and of offsets of equal length.
 Encoding = collections.namedtuple("Encoding", ["ids", "offsets"])
@@ -141,7 +144,8 @@ class FullTokenizer:
         self.inv_vocab = {index: token for token, index in self.vocab.items()}
         self.basic_tokenizer = BasicTokenizer(do_lower_case=do_lower_case)
         self.wordpiece_tokenizer = WordpieceTokenizer(vocab=self.vocab)
-        self._fast = None
+        self._encodings = _Cache(self._encode_unit)
+        self._ids = _Cache(self._unit_ids)
 
     def tokenize(self, text):
         """Returns the list of wordpieces of a text."""
@@ -164,50 +168,77 @@ class FullTokenizer:
         """Maps ids to tokens; raises KeyError for one that is not in the vocabulary."""
         return convert_by_vocab(self.inv_vocab, ids)
 
+    def encode_ids(self, texts):
+        """Returns the list of ids of each text, without [CLS] and [SEP]."""
+        ids_of = self._ids.__getitem__
+        chain = itertools.chain.from_iterable
+        return [list(chain(map(ids_of, _units(text)))) for text in texts]
+
     def encode_batch(self, texts):
         """Returns the `Encoding` of each text, without [CLS] and [SEP].
 
-        Same ids and offsets as `tokenize_with_offsets`, through a compiled library.
+        Same ids and offsets as `tokenize_with_offsets`; `encode_ids` is faster.
         """
-        if tokenizers is None:
-            return [self._encode(text) for text in texts]
-        if self._fast is None:
-            self._fast = self._build_fast()
-        is_fast = [_FAST_TEXT.match(text) is not None for text in texts]
-        fast = iter(
-            self._fast.encode_batch(
-                [text for text, use in zip(texts, is_fast) if use],
-                add_special_tokens=False,
-            )
-        )
-        return [
-            next(fast) if use else self._encode(text)
-            for text, use in zip(texts, is_fast)
-        ]
+        output = []
+        for text in texts:
+            ids, offsets = [], []
+            for match in _UNIT.finditer(text):
+                first = match.start()
+                unit_ids, spans = self._encodings[match.group()]
+                ids += unit_ids
+                offsets += [(first + start, first + end) for start, end in spans]
+            output.append(Encoding(ids, offsets))
+        return output
 
-    def _encode(self, text):
-        tokens, offsets = self.tokenize_with_offsets(text)
-        return Encoding(self.convert_tokens_to_ids(tokens), offsets)
+    def _unit_ids(self, unit):
+        return self._encode_unit(unit).ids
 
-    def _build_fast(self):
-        lower = self.basic_tokenizer.do_lower_case
-        fast = tokenizers.Tokenizer(
-            models.WordPiece(
-                dict(self.vocab),
-                unk_token=self.wordpiece_tokenizer.unk_token,
-                max_input_chars_per_word=(
-                    self.wordpiece_tokenizer.max_input_chars_per_word
-                ),
-            )
-        )
-        fast.normalizer = normalizers.BertNormalizer(
-            clean_text=True,
-            handle_chinese_chars=True,
-            strip_accents=lower,
-            lowercase=lower,
-        )
-        fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        return fast
+    def _encode_unit(self, unit):
+        """Returns the `Encoding` of a unit."""
+        if not _is_printable_ascii(unit):
+            tokens, offsets = self.tokenize_with_offsets(unit)
+            return Encoding(tuple(self.convert_tokens_to_ids(tokens)), tuple(offsets))
+        # There is nothing to clean and no accent to strip.
+        text = unit.lower() if self.basic_tokenizer.do_lower_case else unit
+        ids, offsets = [], []
+        for word in _ASCII_WORD.finditer(text):
+            first = word.start()
+            for piece, start, end in self.wordpiece_tokenizer.pieces(word.group()):
+                ids.append(self.vocab[piece])
+                offsets.append((first + start, first + end))
+        return Encoding(tuple(ids), tuple(offsets))
+
+
+class _Cache(dict):
+    """Dict unit -> what a function gives for it, which is called for a missing one.
+
+    It does not grow without bounds, and a copy, as for another process, is empty.
+    """
+
+    def __init__(self, encode):
+        super().__init__()
+        self._encode = encode
+
+    def __missing__(self, unit):
+        encoded = self._encode(unit)
+        if len(unit) <= MAX_UNIT_LENGTH:
+            if len(self) >= MAX_UNITS:
+                self.clear()
+            self[unit] = encoded
+        return encoded
+
+    def __reduce__(self):
+        return _Cache, (self._encode,)
+
+
+def _units(text):
+    """Returns the list of the units of a text, see `_UNIT`."""
+    # Of what is printable only the blank is white space.
+    return text.split() if _is_printable_ascii(text) else _UNIT.findall(text)
+
+
+def _is_printable_ascii(text):
+    return text.isascii() and text.isprintable()
 
 
 class BasicTokenizer:
@@ -237,15 +268,9 @@ class BasicTokenizer:
         """Drops control characters and puts spaces around Chinese characters."""
         chars, spans = [], []
         for index, char in enumerate(text):
-            code = ord(char)
-            if code in (0, 0xFFFD) or _is_control(char):
-                continue
-            if _is_whitespace(char):
-                char = " "
-            elif _is_chinese_char(code):
-                char = f" {char} "
-            chars.append(char)
-            spans.extend([(index, index + 1)] * len(char))
+            cleaned = _cleaned(char)
+            chars.append(cleaned)
+            spans.extend([(index, index + 1)] * len(cleaned))
         return "".join(chars), spans
 
 
@@ -351,6 +376,16 @@ def _split_at_punctuation(text, spans):
         yield text[start:], spans[start:]
 
 
+@functools.lru_cache(maxsize=MAX_CHARS)
+def _cleaned(char):
+    """Returns what a character is replaced by when a text is cleaned."""
+    if char in "\0\ufffd" or _is_control(char):
+        return ""
+    if _is_whitespace(char):
+        return " "
+    return f" {char} " if _is_chinese_char(ord(char)) else char
+
+
 def _is_whitespace(char):
     return char in " \t\n\r" or unicodedata.category(char) == "Zs"
 
@@ -359,6 +394,7 @@ def _is_control(char):
     return char not in "\t\n\r" and unicodedata.category(char) in ("Cc", "Cf")
 
 
+@functools.lru_cache(maxsize=MAX_CHARS)
 def _is_punctuation(char):
     """Whether a character is punctuation: all of ASCII but letters, digits, space."""
     code = ord(char)
@@ -382,14 +418,11 @@ _CJK_BLOCKS = (
     (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
-# Characters that the `tokenizers` package cleans, lowers and splits as we do, on every
-# Unicode version from Python 3.7 on (tests/test_tokenization.py tries each of them).
-# Left out: capital sigma, whose lower case depends on its place, two tone marks that
-# change places with other marks, private use, and scripts with marks that are newer
-# than the package's Unicode tables.
-_FAST_TEXT = re.compile(
-    r"[\u0000-\u03a2\u03a4-\u052f\u0590-\u05f4\u0600-\u061c\u0620-\u06ff"
-    r"\u0900-\u097f\u0e00-\u0e5b\u10a0-\u10ff\u1e00-\u1fff\u2000-\u2bff"
-    r"\u3000-\u302d\u3030-\u9fff\uac00-\ud7a3\uf900-\ufb06\ufe00-\ufe0f\ufe30-\uffef\ufffd"
-    r"\U0001f000-\U0001faff\U00020000-\U0002b81f]*\Z"
-)
+_CJK = "".join(f"{chr(first)}-{chr(last)}" for first, last in _CJK_BLOCKS)
+# What `_clean` makes a blank of, and the two line ends that it leaves to the split.
+# Other white space of `re` is control characters, which are dropped and part nothing.
+_BLANKS = " \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+# The parts of a text that are lowered, stripped and split without a look at the others:
+# Chinese characters, and what stands between them and white space.
+_UNIT = re.compile(f"[{_CJK}]|[^{_BLANKS}{_CJK}]+")
+_ASCII_WORD = re.compile("[0-9A-Za-z]+|.")

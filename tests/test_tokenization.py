@@ -1,8 +1,10 @@
-"""`tokenization`: upstream's results, and the fast path equal to the Python path."""
+"""`tokenization`: upstream's results, and the cached path equal to the reference."""
 
 import glob
 import gzip
-import unicodedata
+import pickle
+import random
+import sys
 
 import hypothesis
 import pytest
@@ -149,43 +151,89 @@ def test_offsets_point_into_the_original_text(vocab_file):
 
 
 def assert_paths_agree(tokenizer, texts):
-    """Compares ids and offsets of the fast and the Python path."""
-    for text, encoding in zip(texts, tokenizer.encode_batch(texts)):
+    """Compares ids and offsets of the cached path and of the reference."""
+    all_ids = tokenizer.encode_ids(texts)
+    for text, ids, encoding in zip(texts, all_ids, tokenizer.encode_batch(texts)):
         tokens, offsets = tokenizer.tokenize_with_offsets(text)
-        assert list(encoding.ids) == tokenizer.convert_tokens_to_ids(tokens), repr(text)
-        assert [tuple(span) for span in encoding.offsets] == offsets, repr(text)
+        assert ids == tokenizer.convert_tokens_to_ids(tokens), repr(text)
+        assert encoding.ids == ids, repr(text)
+        assert encoding.offsets == offsets, repr(text)
+
+
+def test_every_character_parts_units_as_the_reference_does():
+    for code in range(sys.maxunicode + 1):
+        char = chr(code)
+        # What is dropped is "" here and must not part the unit around it.
+        cleaned, _ = tokenization.BasicTokenizer._clean(char)
+        units = [f"i{char}s"]
+        if cleaned and not cleaned.strip():
+            units = ["i", "s"]
+        elif len(cleaned) > 1:  # with blanks around it
+            units = ["i", char, "s"]
+        assert tokenization._UNIT.findall(f"i{char}s") == units, hex(code)
+
+
+# Control and format characters, white space of all kinds, marks and what joins with
+# them, letters whose lower case depends on their place or is longer, halves of pairs.
+NASTY = (
+    "unwantedrigs的UNAB09.,'-_[] \t\n\r\0\x0b\x0c\x1c\x1f\x7f\x85\xa0\xad"
+    "\u0130\u0131\u0301\u0345\u05b0\u0e33\u1680\u180e\u2000\u200b\u200d\u2028\u2029"
+    "\u202f\u205f\u2060\u3000\ufeff\ufffd\u03a3\u03c3\u03c2\u0391\u1fbc\u212b\u302e"
+    "\ufe0f\u00df\u1e9e\ufb01\u9fff\uf900\u3400\u30ab\u3099\uac00\u1100\u1161\u11a8"
+    "\ud800\udfff\ue000\U0001f600\U00020000\U0002f800\U000e0001"
+)
 
 
 @pytest.mark.parametrize("lower", [True, False])
-def test_fast_path_agrees_on_every_character(vocab_file, lower):
+def test_cached_path_agrees_on_every_character(vocab_file, lower):
     tokenizer = tokenization.FullTokenizer(vocab_file, lower)
-    chars = [
-        chr(code) for code in range(0x30000) if unicodedata.category(chr(code)) != "Cs"
+    # Whether a character is kept, dropped, split off or changed shows in this.
+    assert_paths_agree(tokenizer, [f"i{chr(code)}s" for code in range(0x30000)])
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_cached_path_agrees_on_nasty_text(vocab_file, lower):
+    tokenizer = _cached_tokenizer(vocab_file, lower)
+    rng = random.Random(3)
+    texts = [
+        "".join(rng.choices(NASTY, k=rng.randint(0, 24)))
+        + "".join(chr(rng.randrange(sys.maxunicode)) for _ in range(rng.randint(0, 3)))
+        for _ in range(10000)
     ]
-    fast = [char for char in chars if tokenization._FAST_TEXT.match(char)]
-    assert len(fast) > 90000
-    # Whether a character is kept, dropped, split off or changed shows in these.
-    for pattern in ("i{}s", "{}"):
-        assert_paths_agree(tokenizer, [pattern.format(char) for char in fast])
+    assert_paths_agree(tokenizer, texts)
 
 
 @pytest.mark.parametrize("lower", [True, False])
 @hypothesis.settings(max_examples=300, deadline=None)
 @hypothesis.given(
     texts=st.lists(
-        st.text(
-            st.one_of(
-                st.characters(),
-                st.sampled_from(
-                    "unwantedrigs的, \t\u0301\u0345\u2028Σ\u302eÅİ\ufe0f가"
-                ),
-            )
-        ),
+        st.text(st.one_of(st.characters(), st.sampled_from(NASTY))),
         max_size=4,
     )
 )
-def test_fast_path_agrees_on_random_text(vocab_file, lower, texts):
+def test_cached_path_agrees_on_random_text(vocab_file, lower, texts):
     assert_paths_agree(_cached_tokenizer(vocab_file, lower), texts)
+
+
+def test_the_cache_is_bounded(vocab_file, monkeypatch):
+    monkeypatch.setattr(tokenization, "MAX_UNITS", 3)
+    monkeypatch.setattr(tokenization, "MAX_UNIT_LENGTH", 6)
+    tokenizer = tokenization.FullTokenizer(vocab_file)
+    texts = ["un want unwanted runn的 i is ab, i", "é want running İ的"] * 2
+    assert_paths_agree(tokenizer, texts)
+    for cache in (tokenizer._ids, tokenizer._encodings):
+        assert 0 < len(cache) <= 3
+        assert max(map(len, cache)) <= 6
+
+
+def test_a_tokenizer_can_be_given_to_another_process(vocab_file):
+    tokenizer = tokenization.FullTokenizer(vocab_file)
+    ids = tokenizer.encode_ids(["unwanted", "ab"])
+    copied = pickle.loads(pickle.dumps(tokenizer))
+    assert copied.encode_ids(["unwanted"]) == ids[:1]
+    # It is the copy itself that fills its caches, which are empty at first.
+    assert list(copied._ids) == ["unwanted"]
+    assert copied._ids._encode.__self__ is copied
 
 
 _tokenizers = {}
@@ -220,7 +268,7 @@ def real_texts(num_windows=20, window=1000):
         ("multi_cased_119547", False),
     ],
 )
-def test_fast_path_agrees_on_real_text(vocab, lower):
+def test_cached_path_agrees_on_real_text(vocab, lower):
     path = helpers.SHARED_DATA / "vocab" / f"{vocab}.txt"
     tokenizer = tokenization.FullTokenizer(str(path), lower)
     assert_paths_agree(tokenizer, list(real_texts()))
