@@ -46,12 +46,15 @@ class Columns(NamedTuple):
           ValueError: if the row lacks a text, as an object of JSON lines may, or if the
             column of one of many labels holds something else than 0 or 1.
         """
-        values = {f: cell for f, cell in zip(self.fields, row) if f is not None}
+        values = dict(zip(self.fields, row))
+        values.pop(None, None)
         if self.label_indices:
             values["label"] = _joined([row[index] for index in self.label_indices])
         for field in ("text_a", "text_b"):
             if field in values and values[field] is None:
                 raise ValueError(f"there is no {field}")
+        if None not in values.values():
+            return values
         return {field: cell for field, cell in values.items() if cell is not None}
 
 

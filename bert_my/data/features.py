@@ -1,6 +1,6 @@
 """Examples, the features made of them, and the records that store features.
 
-A `FeatureSpec` states a feature once; writing, parsing, padding and the inputs of an
+A `FeatureSpec` states a feature once; writing, reading, padding and the inputs of an
 exported model are derived from it.
 """
 
@@ -8,13 +8,11 @@ import hashlib
 import json
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
-import tensorflow.compat.v1 as tf
-
 from bert_my.data.errors import InputError
 from bert_my.data.packing import lengths_within
 
 # Part of every cache name: raise it when the content of records changes.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 # Sequences of a batch are padded to a multiple of this.
 LENGTH_STEP = 8
 
@@ -33,7 +31,8 @@ class FeatureSpec(NamedTuple):
     """One feature of an example.
 
     name: key in records and in the dict of tensors.
-    shape: of one example; None is the sequence, padded with 0 to its longest.
+    shape: of one example; (None,) is a sequence, padded with 0. All sequences of an
+      example have one length.
     dtype: "int32" or "float32".
     is_input: whether a served model asks for it (labels are not asked for).
     """
@@ -75,73 +74,23 @@ def pack(ids_a, ids_b, max_seq_length, cls_id, sep_id):
     """
     has_pair = bool(ids_b)
     room = max_seq_length - (3 if has_pair else 2)
-    lengths = len(ids_a), len(ids_b) if has_pair else 0
-    length_a, length_b = lengths_within(*lengths, room)
-    input_ids = [cls_id, *ids_a[:length_a], sep_id]
+    num_tokens = len(ids_a) + (len(ids_b) if has_pair else 0)
+    if num_tokens > room:
+        length_a, length_b = lengths_within(len(ids_a), num_tokens - len(ids_a), room)
+        ids_a, ids_b = ids_a[:length_a], ids_b[:length_b] if has_pair else None
+    input_ids = [cls_id, *ids_a, sep_id]
     segment_ids = [0] * len(input_ids)
     if has_pair:
-        input_ids += [*ids_b[:length_b], sep_id]
-        segment_ids += [1] * (length_b + 1)
+        input_ids += [*ids_b, sep_id]
+        segment_ids += [1] * (len(ids_b) + 1)
     return EncodedExample(
         {
             "input_ids": input_ids,
             "input_mask": [1] * len(input_ids),
             "segment_ids": segment_ids,
         },
-        sum(lengths) - length_a - length_b,
+        max(num_tokens - room, 0),
     )
-
-
-def serialize(features, specs):
-    """Returns the record (a serialized `tf.train.Example`) of one example."""
-    example = tf.train.Example()
-    for spec in specs:
-        values = features[spec.name]
-        values = values if isinstance(values, list) else [values]
-        feature = example.features.feature[spec.name]
-        if spec.dtype == "float32":
-            feature.float_list.value.extend(values)
-        else:
-            feature.int64_list.value.extend(values)
-    return example.SerializeToString()
-
-
-def parse_batch(records, specs, seq_length):
-    """Parses records into tensors, padded to the longest record of the batch.
-
-    Padding changes no result and costs as much time as text. The length is rounded up
-    to a multiple of `LENGTH_STEP`, so that there are few different ones.
-
-    Args:
-      records: string `[batch_size]`.
-      specs: list of `FeatureSpec`.
-      seq_length: the most that the sequence axis may have; no record may be longer.
-
-    Returns:
-      dict name -> tensor `[batch_size, ...]` of the spec's dtype.
-    """
-    readers = {}
-    for spec in specs:
-        dtype = tf.float32 if spec.dtype == "float32" else tf.int64
-        is_sequence = None in spec.shape
-        readers[spec.name] = (
-            tf.io.VarLenFeature(dtype)
-            if is_sequence
-            else tf.io.FixedLenFeature(spec.shape, dtype)
-        )
-    parsed = tf.io.parse_example(records, readers)
-    lengths = [parsed[spec.name].dense_shape[1] for spec in specs if None in spec.shape]
-    if lengths:
-        longest = tf.cast(tf.reduce_max(tf.stack(lengths)), tf.int32)
-        rounded = -(-longest // LENGTH_STEP) * LENGTH_STEP
-        shape = tf.stack([tf.size(records), tf.minimum(rounded, seq_length)])
-    output = {}
-    for spec in specs:
-        value = parsed[spec.name]
-        if None in spec.shape:
-            value = tf.sparse.to_dense(tf.sparse.reset_shape(value, shape))
-        output[spec.name] = tf.cast(value, spec.dtype)
-    return output
 
 
 def fingerprint(paths, settings):

@@ -4,14 +4,21 @@ Records are any object with `num_examples`, `read(seed)`, which returns a datase
 rows of one epoch, shuffled unless the seed is None, and `parse(rows)`, which turns a
 batch of rows into a dict name -> tensor `[num_rows, ...]`.
 
+Records whose rows are numbers from 0, int64, may have the `lengths` of all in tokens,
+the `seq_length` that none exceeds, and `parse(rows, padded_lengths)`, which pads to the
+first of some lengths that holds these rows. Then `length_buckets` chooses the order.
+
 Every batch has the same, static size: a last batch with too few rows is filled up with
 rows of zeros. The feature `is_real_example` is 0.0 for those, and losses are weighted
 with it, so they change nothing.
 """
 
+import functools
 import math
 
 import tensorflow.compat.v1 as tf
+
+from bert_my.data import length_buckets
 
 
 def rows_of_epochs(num_examples, num_epochs):
@@ -20,7 +27,9 @@ def rows_of_epochs(num_examples, num_epochs):
     return max(math.ceil(round(num_examples * num_epochs, 6)), 1)
 
 
-def train_batches(records, global_batch_size, num_rows, seed, first_row=0):
+def train_batches(
+    records, global_batch_size, num_rows, seed, first_row=0, padded_lengths=None
+):
     """Returns the batches of a training run, shuffled anew every epoch.
 
     They hold `num_rows` rows, epoch after epoch; only the last batch may have rows of
@@ -32,27 +41,73 @@ def train_batches(records, global_batch_size, num_rows, seed, first_row=0):
       num_rows: of the whole run, > 0.
       seed: int; the same seed gives the same batches.
       first_row: rows to leave out, as a run that is resumed has seen them.
+      padded_lengths: (optional) what batches of rows of like length are padded to, see
+        `length_buckets.choose`; for records that have lengths.
 
     Returns:
       `tf.data.Dataset` of dicts name -> `[global_batch_size, ...]`.
     """
-    dataset = records.read(seed).repeat().take(num_rows)
-    rest = dataset.skip(first_row % num_rows).batch(global_batch_size)
-    again = dataset.batch(global_batch_size).repeat()
-    return _parse(rest.concatenate(again), records, global_batch_size)
+    first_row %= num_rows
+    if padded_lengths is None:
+        dataset = records.read(seed).repeat().take(num_rows)
+        rest = dataset.skip(first_row).batch(global_batch_size)
+        again = dataset.batch(global_batch_size).repeat()
+        return _parse(rest.concatenate(again), records.parse, global_batch_size)
+    order = length_buckets.TrainOrder(records.lengths, global_batch_size, seed)
+
+    def batch(begin):
+        return order.rows(begin, min(begin + global_batch_size, num_rows))
+
+    begins = tf.data.Dataset.range(first_row, num_rows, global_batch_size)
+    again = tf.data.Dataset.range(0, num_rows, global_batch_size).repeat()
+    dataset = _indices(begins.concatenate(again), batch)
+    parse = functools.partial(records.parse, padded_lengths=padded_lengths)
+    return _parse(dataset, parse, global_batch_size)
 
 
-def eval_batches(records, global_batch_size):
-    """Returns the batches of one pass over all examples, in their order.
+def eval_batches(records, global_batch_size, order=None):
+    """Returns the batches of one pass over all examples.
 
-    Args and returns: see `train_batches`.
+    Args:
+      records, global_batch_size: see `train_batches`.
+      order: (optional) `length_buckets.PassOrder`; without it, the rows are in theirs.
+
+    Returns: see `train_batches`.
     """
-    return _parse(records.read().batch(global_batch_size), records, global_batch_size)
+    if order is None:
+        dataset = records.read().batch(global_batch_size)
+        return _parse(dataset, records.parse, global_batch_size)
+
+    def batch(begin):
+        return order.rows[begin : begin + global_batch_size]
+
+    begins = tf.data.Dataset.range(0, len(order.rows), global_batch_size)
+    parse = functools.partial(records.parse, padded_lengths=order.padded_lengths)
+    return _parse(_indices(begins, batch), parse, global_batch_size)
 
 
-def _parse(dataset, records, batch_size):
+def _indices(begins, batch):
+    """Returns the batches of indices that begin at some places.
+
+    They are made when they are needed: as a constant they would be part of the graph,
+    which is saved with every checkpoint.
+
+    Args:
+      begins: `tf.data.Dataset` of places, int64.
+      batch: function of a place that returns the indices of a batch.
+    """
+
+    def indices(begin):
+        rows = tf.numpy_function(batch, [begin], tf.int64)
+        rows.set_shape([None])
+        return rows
+
+    return begins.map(indices)
+
+
+def _parse(dataset, parse_rows, batch_size):
     def parse(rows):
-        features = records.parse(rows)
+        features = parse_rows(rows)
         num_rows = tf.shape(next(iter(features.values())))[0]
         features["is_real_example"] = tf.ones([num_rows], tf.float32)
         return {name: fill_up(value) for name, value in features.items()}

@@ -4,6 +4,7 @@ The file's name holds a fingerprint of all that its content depends on, so a rec
 from other data, another vocabulary or other lengths is never used.
 """
 
+import bisect
 import functools
 import itertools
 import json
@@ -12,48 +13,105 @@ import os
 import sys
 from typing import Callable, NamedTuple, Sequence
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from bert_my.data import features as features_lib
-from bert_my.data import files, workers
+from bert_my.data import files, row_files, workers
 from bert_my.data.errors import InputError
+from bert_my.data.features import LENGTH_STEP
 
 logger = logging.getLogger(__name__)
 
 CHUNK_SIZE = 1000
-# Records held in memory to shuffle; larger sets are shuffled within this window.
-MAX_SHUFFLE_BUFFER = 1000000
 # Sets with fewer chunks are encoded here: starting processes costs more than it saves.
 MIN_PARALLEL_CHUNKS = 20
 
 
-class Records(NamedTuple):
-    """The records of one split."""
+class Records:
+    """The records of one split.
 
-    path: str
-    num_examples: int
-    num_cut_examples: int  # those that were longer than max_seq_length
-    specs: Sequence[features_lib.FeatureSpec]
-    seq_length: int
+    path: of their file.
+    num_examples: how many there are.
+    num_cut_examples: how many were longer than `seq_length`.
+    specs: of the features.
+    seq_length: the most tokens that a record may have.
+    lengths: the tokens that each has, int32 `[num_examples]`.
+    """
+
+    def __init__(self, path, specs, seq_length, num_cut_examples=0):
+        """Opens the file of some records; see `row_files.RowFile`."""
+        self._rows = row_files.RowFile(path, specs)
+        self.path = path
+        self.lengths = self._rows.lengths
+        self.num_examples = len(self.lengths)
+        self.num_cut_examples = num_cut_examples
+        self.specs = specs
+        self.seq_length = seq_length
 
     def read(self, seed=None):
-        """Returns the rows of one epoch, see `input_pipeline`."""
-        rows = tf.data.TFRecordDataset(self.path)
-        if seed is None:
-            return rows
-        return rows.shuffle(min(self.num_examples, MAX_SHUFFLE_BUFFER), seed=seed)
+        """Returns the indices of the records in one epoch, see `input_pipeline`.
 
-    def parse(self, rows):
-        """Returns the features of a batch of rows, see `features.parse_batch`."""
-        return features_lib.parse_batch(rows, self.specs, self.seq_length)
+        A buffer of `Dataset.shuffle` for all of them would take ten times the memory,
+        and a second to fill in every epoch.
+        """
+        if seed is None:
+            return tf.data.Dataset.range(self.num_examples)
+        # Numbers that are other ones in every epoch.
+        numbers = tf.data.Dataset.range(1 << 12).shuffle(1 << 12, seed=seed)
+
+        def shuffled(numbers):
+            return np.random.RandomState(numbers).permutation(self.num_examples)
+
+        def epoch(numbers):
+            indices = tf.numpy_function(shuffled, [numbers], tf.int64)
+            indices.set_shape([self.num_examples])
+            return tf.data.Dataset.from_tensor_slices(indices)
+
+        return numbers.batch(4).take(1).flat_map(epoch)
+
+    def gather(self, indices, padded_lengths=None):
+        """Returns records as a dict name -> array `[len(indices), ...]`.
+
+        Padding changes no result and costs as much time as text, so sequences are
+        padded to the longest of these records. That is rounded up so that there are few
+        different lengths.
+
+        Args:
+          indices: int `[num_indices]`.
+          padded_lengths: (optional) ascending ints, of which the first that is long
+            enough is taken; by default it is a multiple of `LENGTH_STEP`.
+
+        Raises:
+          InputError: if the file has been cut.
+        """
+        longest = int(self.lengths[indices].max(initial=0))
+        if padded_lengths is None:
+            rounded = -(-longest // LENGTH_STEP) * LENGTH_STEP
+            return self._rows.gather(indices, min(rounded, self.seq_length))
+        padded_length = padded_lengths[bisect.bisect_left(padded_lengths, longest)]
+        return self._rows.gather(indices, padded_length)
+
+    def parse(self, indices, padded_lengths=None):
+        """Returns `gather` as a dict name -> tensor; see `input_pipeline`."""
+
+        def gather(indices):
+            rows = self.gather(indices, padded_lengths)
+            return [rows[spec.name] for spec in self.specs]
+
+        dtypes = [tf.as_dtype(spec.dtype) for spec in self.specs]
+        values = tf.numpy_function(gather, [indices], dtypes)
+        for value, spec in zip(values, self.specs):
+            value.set_shape([None, *spec.shape])
+        return {spec.name: value for spec, value in zip(self.specs, values)}
 
 
 class Source(NamedTuple):
     """What is converted.
 
     name: of the split, for the file's name and the messages.
-    read_examples: returns an iterator over `Example`.
+    read_examples: returns an iterator over `Example`, or another class of named tuples.
     encode_batch: turns a list of examples into a list of `EncodedExample`.
     specs, seq_length: of the features.
     paths, settings: what the content depends on, see `features.fingerprint`.
@@ -83,52 +141,54 @@ def load_or_convert(source, cache_dir, num_processes=None):
     key = features_lib.fingerprint(
         source.paths, [source.settings, specs, source.seq_length]
     )
-    path = os.path.join(cache_dir, f"{source.name}-{key}.tfrecord")
+    path = os.path.join(cache_dir, f"{source.name}-{key}.rows")
     about_path = path + ".json"
-    if os.path.exists(path) and os.path.exists(about_path):
-        with open(about_path) as reader:
-            about = json.load(reader)
-        logger.info("%s: %d cached records", source.name, about["num_examples"])
-    else:
+    paths = (path, row_files.lengths_path(path), about_path)
+    is_cached = all(map(os.path.exists, paths))
+    if not is_cached:
         files.make_folder(cache_dir, "cache_dir")
-        about = _convert(source, path, num_processes or os.cpu_count() or 1)
-        if not about["num_examples"]:
-            raise InputError(f"{source.paths[0]}: the file has no rows")
-        files.write_json(about_path, about)
-    if about["num_cut_examples"]:
+        num_cut_examples = _convert(source, path, num_processes or os.cpu_count() or 1)
+        try:
+            files.write_json(about_path, {"num_cut_examples": num_cut_examples})
+        except OSError as error:
+            raise InputError(f"{about_path}: cannot be written: {error}") from error
+    with open(about_path) as reader:
+        about = json.load(reader)
+    records = Records(path, source.specs, source.seq_length, **about)
+    if is_cached:
+        logger.info("%s: %d cached records", source.name, records.num_examples)
+    if records.num_cut_examples:
         logger.warning(
             "%s: %d of %d rows are longer than --max_seq_length=%d and were cut",
             source.name,
-            about["num_cut_examples"],
-            about["num_examples"],
-            source.seq_length,
+            records.num_cut_examples,
+            records.num_examples,
+            records.seq_length,
         )
-    return Records(path, specs=source.specs, seq_length=source.seq_length, **about)
+    return records
 
 
 def _convert(source, path, num_processes):
-    """Writes the record file; returns its numbers as a dict."""
+    """Writes the record file; returns how many examples were cut."""
     num_examples = num_cut_examples = 0
     progress = tqdm(
         desc=f"Encoding {source.name}", unit=" rows", disable=not sys.stderr.isatty()
     )
-    with progress, files.replacing_path(path) as temporary, tf.io.TFRecordWriter(
-        temporary
-    ) as writer:
-        for records, num_cut in _encode(source, num_processes):
-            for record in records:
-                writer.write(record)
-            num_examples += len(records)
+    with progress, row_files.creating(path) as write:
+        for rows, lengths, num_cut in _encode(source, num_processes):
+            write(rows, lengths)
+            num_examples += len(lengths)
             num_cut_examples += num_cut
-            progress.update(len(records))
+            progress.update(len(lengths))
+        if not num_examples:
+            raise InputError(f"{source.paths[0]}: the file has no rows")
     logger.info("%s: %d rows encoded", source.name, num_examples)
-    return {"num_examples": num_examples, "num_cut_examples": num_cut_examples}
+    return num_cut_examples
 
 
 def _encode(source, num_processes):
     """Yields what `_encode_chunk` returns for every chunk, in their order."""
-    examples = iter(source.read_examples())
-    chunks = iter(lambda: list(itertools.islice(examples, CHUNK_SIZE)), [])
+    chunks = _chunks(source.read_examples())
     first = list(itertools.islice(chunks, MIN_PARALLEL_CHUNKS))
     yield from workers.ordered_map(
         functools.partial(_encode_chunk, source),
@@ -137,8 +197,21 @@ def _encode(source, num_processes):
     )
 
 
-def _encode_chunk(source, examples):
-    """Returns (records, number of cut examples) of a list of examples."""
-    encoded = source.encode_batch(examples)
-    records = [features_lib.serialize(each.features, source.specs) for each in encoded]
-    return records, sum(each.num_cut_tokens > 0 for each in encoded)
+def _chunks(examples):
+    """Yields (class, list of its fields' values) of every `CHUNK_SIZE` examples.
+
+    So they are pickled many times as fast as one by one.
+    """
+    examples = iter(examples)
+    for chunk in iter(lambda: list(itertools.islice(examples, CHUNK_SIZE)), []):
+        yield type(chunk[0]), list(zip(*chunk))
+
+
+def _encode_chunk(source, chunk):
+    """Returns (rows, lengths, number of cut examples) of a chunk."""
+    example_class, columns = chunk
+    encoded = source.encode_batch(list(map(example_class._make, zip(*columns))))
+    rows, lengths = row_files.encode([each.features for each in encoded], source.specs)
+    if lengths.max(initial=0) > source.seq_length:
+        raise ValueError(f"{lengths.max()} tokens, but the most is {source.seq_length}")
+    return rows, lengths, sum(each.num_cut_tokens > 0 for each in encoded)

@@ -2,8 +2,8 @@
 
 import collections
 import concurrent.futures
+import gc
 import multiprocessing
-import os
 from concurrent.futures.process import BrokenProcessPool
 
 from bert_my.data.errors import InputError
@@ -28,12 +28,18 @@ def ordered_map(function, items, num_workers):
     Raises:
       InputError: if a process was killed, which happens where memory is short.
     """
-    if num_workers == 1:
-        yield from map(function, items)
-        return
-    # One thread per process: the processes are the parallelism. To be set before the
-    # fork, at which the tokenizer library looks at it.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # The garbage collector would look at all that TensorFlow is made of, every time.
+    gc.freeze()
+    try:
+        if num_workers == 1:
+            yield from map(function, items)
+        else:
+            yield from _map_in_processes(function, items, num_workers)
+    finally:
+        gc.unfreeze()
+
+
+def _map_in_processes(function, items, num_workers):
     # Unlike `multiprocessing.Pool` it does not wait forever for a process that died.
     executor = concurrent.futures.ProcessPoolExecutor(
         num_workers, multiprocessing.get_context("fork"), _start, (function,)

@@ -170,8 +170,8 @@ class LabelingTask(text_task.TextTask):
         room = self.max_seq_length - 2
         # A blank or a control character has no pieces, yet it has a tag.
         pieces = {
-            token: encoded.ids[:room] or [unknown]
-            for token, encoded in zip(tokens, self.tokenizer.encode_batch(tokens))
+            token: ids[:room] or [unknown]
+            for token, ids in zip(tokens, self.tokenizer.encode_ids(tokens))
         }
         return [
             self._encode_window(example, pieces, window)

@@ -63,14 +63,15 @@ class TableTask(ColumnsTask):
         mark = "; byte-order mark" if readers.has_byte_order_mark(path) else ""
         logger.info("%s: %s; %s%s", path, dialect, found, mark)
         rows = rows if has_header else itertools.chain([first], rows)
-        num_left_out = 0
+        num_left_out, width = 0, len(first.cells)
         may_be_broken = self.leaves_out_broken_rows and split != base.TEST
         for index, row in enumerate(rows, int(has_header)):
             where = f"{path}:{row.line}"
             example = None
-            if len(row.cells) == len(first.cells) or not may_be_broken:
-                columns.check_width(row, len(first.cells), dialect, path)
+            if len(row.cells) == width:
                 example = self._parse(parse, row.cells, split, where)
+            elif not may_be_broken:
+                columns.check_width(row, width, dialect, path)
             if example is None:
                 num_left_out += 1
                 continue
@@ -78,7 +79,8 @@ class TableTask(ColumnsTask):
                 example.label, check_label or self.check_label, split, where
             )
             guid = example.guid or f"{split}-{index}"
-            yield example._replace(label=label, guid=guid)
+            text_a, text_b, _, _, group = example  # `_replace` takes twice the time
+            yield Example(text_a, text_b, label, guid, group)
         if num_left_out:
             logger.warning(
                 "%s: %d rows are no examples of task %s and were left out",
@@ -167,17 +169,16 @@ class TableTask(ColumnsTask):
         return [label]
 
     def encode_batch(self, examples):
-        first = self.tokenizer.encode_batch([each.text_a for each in examples])
-        second = [None] * len(examples)
+        encode = self.tokenizer.encode_ids
+        first = encode([each.text_a for each in examples])
+        second = itertools.repeat(None)
         if self.has_text_b:
-            texts = [each.text_b or "" for each in examples]
-            second = [each.ids for each in self.tokenizer.encode_batch(texts)]
+            second = encode([each.text_b or "" for each in examples])
         cls_id, sep_id = self.tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
+        max_length = self.max_seq_length
         output = []
-        for example, a, ids_b in zip(examples, first, second):
-            encoded = features_lib.pack(
-                a.ids, ids_b, self.max_seq_length, cls_id, sep_id
-            )
+        for example, ids_a, ids_b in zip(examples, first, second):
+            encoded = features_lib.pack(ids_a, ids_b, max_length, cls_id, sep_id)
             # A row without a label can only be predicted, where the id is not used.
             encoded.features["label_ids"] = self.label_value(example.label)
             output.append(encoded)

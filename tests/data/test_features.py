@@ -1,11 +1,8 @@
-"""Packing, records and fingerprints."""
+"""Packing and fingerprints."""
 
-import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
 
 from bert_my.data import features
-from bert_my.data.features import FeatureSpec
 
 CLS, SEP = 101, 102
 
@@ -30,41 +27,6 @@ def test_pack(ids_a, ids_b, max_length, input_ids, segment_ids, num_cut):
     assert encoded.features["segment_ids"] == segment_ids
     assert encoded.features["input_mask"] == [1] * len(input_ids)
     assert encoded.num_cut_tokens == num_cut
-
-
-def test_records_round_trip_padded():
-    specs = [
-        FeatureSpec("input_ids", (None,)),
-        FeatureSpec("label_ids", (), is_input=False),
-        FeatureSpec("weights", (2,), "float32"),
-    ]
-    rows = [
-        {"input_ids": [3, 4, 5], "label_ids": 1, "weights": [0.5, 2.0]},
-        {"input_ids": [6], "label_ids": 0, "weights": [1.0, -1.0]},
-    ]
-    records = [features.serialize(row, specs) for row in rows]
-    parsed = features.parse_batch(tf.constant(records), specs, seq_length=5)
-    with tf.Session() as session:
-        values = session.run(parsed)
-    np.testing.assert_array_equal(
-        values["input_ids"], [[3, 4, 5, 0, 0], [6, 0, 0, 0, 0]]
-    )
-    np.testing.assert_array_equal(values["label_ids"], [1, 0])
-    np.testing.assert_array_equal(values["weights"], [[0.5, 2.0], [1.0, -1.0]])
-    assert values["input_ids"].dtype == values["label_ids"].dtype == np.int32
-
-
-@pytest.mark.parametrize(("longest", "length"), [(1, 8), (8, 8), (9, 13), (13, 13)])
-def test_batches_are_padded_to_their_longest_record(longest, length):
-    specs = [FeatureSpec("input_ids", (None,)), FeatureSpec("label_ids", (None,))]
-    rows = [{"input_ids": [5] * n, "label_ids": [6] * n} for n in (1, longest)]
-    records = [features.serialize(row, specs) for row in rows]
-    parsed = features.parse_batch(tf.constant(records), specs, seq_length=13)
-    with tf.Session() as session:
-        values = session.run(parsed)
-    for name, token in (("input_ids", 5), ("label_ids", 6)):
-        assert values[name].shape == (2, length)
-        assert values[name].sum(-1).tolist() == [token, token * longest]
 
 
 def test_fingerprint_follows_content_not_names(tmp_path):

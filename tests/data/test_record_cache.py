@@ -1,6 +1,7 @@
 """The record cache: made once for each content, in order, by several processes too."""
 
 import os
+import re
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -21,26 +22,45 @@ def encode(examples):
     ]
 
 
-def make_source(path, texts, encode_batch=encode, **settings):
+def make_source(path, texts, encode_batch=encode, seq_length=8, **settings):
     path.write_text("".join(texts))
     return record_cache.Source(
         name="train",
         read_examples=lambda: (Example(text) for text in texts),
         encode_batch=encode_batch,
         specs=SPECS,
-        seq_length=8,
+        seq_length=seq_length,
         paths=[str(path)],
         settings=settings,
     )
 
 
+def load(tmp_path, texts, num_processes=1, **settings):
+    source = make_source(tmp_path / "a", texts, **settings)
+    return record_cache.load_or_convert(source, str(tmp_path / "cache"), num_processes)
+
+
 def read(records):
-    texts = []
-    for record in tf.python_io.tf_record_iterator(records.path):
-        example = tf.train.Example.FromString(record)
-        ids = example.features.feature["input_ids"].int64_list.value
-        texts.append("".join(map(chr, ids)))
+    """Returns the texts of all records, read one by one and all at once."""
+    every = range(records.num_examples)
+    rows = [records.gather([index])["input_ids"][0] for index in every]
+    together = records.gather(list(every))["input_ids"]
+    texts = ["".join(map(chr, row)).rstrip("\0") for row in rows]
+    assert ["".join(map(chr, row)).rstrip("\0") for row in together] == texts
+    assert records.lengths.tolist() == list(map(len, texts))
     return texts
+
+
+def run_all(dataset):
+    """Returns the elements of a dataset."""
+    get_next = tf.data.make_one_shot_iterator(dataset).get_next()
+    output = []
+    with tf.Session() as session:
+        while True:
+            try:
+                output.append(session.run(get_next))
+            except tf.errors.OutOfRangeError:
+                return output
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
@@ -48,9 +68,7 @@ def test_keeps_every_row_in_order(tmp_path, monkeypatch, num_processes):
     monkeypatch.setattr(record_cache, "CHUNK_SIZE", 3)
     monkeypatch.setattr(record_cache, "MIN_PARALLEL_CHUNKS", 4)
     texts = [f"row{index}" for index in range(29)]
-    records = record_cache.load_or_convert(
-        make_source(tmp_path / "a", texts), str(tmp_path / "cache"), num_processes
-    )
+    records = load(tmp_path, texts, num_processes)
     assert read(records) == texts
     assert (records.num_examples, records.num_cut_examples) == (29, 2)
 
@@ -62,15 +80,16 @@ def test_is_used_again_only_for_the_same_content(tmp_path):
         calls.append(len(examples))
         return encode(examples)
 
-    def load(texts, **settings):
-        source = make_source(tmp_path / "a", texts, counting, **settings)
-        return record_cache.load_or_convert(source, str(tmp_path / "cache"))
+    def load_counting(texts, **settings):
+        return load(tmp_path, texts, encode_batch=counting, **settings)
 
-    first = load(["x", "y9"])
-    assert load(["x", "y9"]) == first
+    first = load_counting(["x", "y9"])
+    again = load_counting(["x", "y9"])
+    assert (again.path, again.num_cut_examples) == (first.path, 1)
+    assert again.lengths.tolist() == first.lengths.tolist() == [1, 2]
     assert calls == [2]
-    assert load(["x", "z"]).path != first.path
-    assert load(["x", "y9"], do_lower_case=False).path != first.path
+    assert load_counting(["x", "z"]).path != first.path
+    assert load_counting(["x", "y9"], do_lower_case=False).path != first.path
     assert calls == [2, 2, 2]
 
 
@@ -78,9 +97,8 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path):
     def failing(examples):
         raise InputError("train.csv:1: wrong")
 
-    source = make_source(tmp_path / "a", ["x"], failing)
     with pytest.raises(InputError, match=r"train\.csv:1"):
-        record_cache.load_or_convert(source, str(tmp_path / "cache"))
+        load(tmp_path, ["x"], encode_batch=failing)
     assert os.listdir(str(tmp_path / "cache")) == []
 
 
@@ -91,13 +109,79 @@ def test_errors_of_worker_processes_arrive(tmp_path, monkeypatch):
     def failing(examples):
         raise InputError("train.csv:1: wrong")
 
-    source = make_source(tmp_path / "a", ["x", "y"], failing)
     with pytest.raises(InputError, match=r"train\.csv:1"):
-        record_cache.load_or_convert(source, str(tmp_path / "cache"), 2)
+        load(tmp_path, ["x", "y"], 2, encode_batch=failing)
 
 
 def test_a_file_without_rows_is_an_error(tmp_path):
     with pytest.raises(InputError, match="no rows"):
-        record_cache.load_or_convert(
-            make_source(tmp_path / "a", []), str(tmp_path / "cache")
-        )
+        load(tmp_path, [])
+    assert os.listdir(str(tmp_path / "cache")) == []
+
+
+def test_rows_are_padded_to_the_longest_of_a_batch(tmp_path):
+    records = load(tmp_path, ["abc", "0123456789", "x", "defghijk"], seq_length=13)
+
+    def shape(*args):
+        return records.gather(*args)["input_ids"].shape
+
+    assert shape([0, 2]) == (2, 8)
+    assert shape([0, 3]) == (2, 8)
+    assert shape([1]) == (1, 13)  # not 16
+    assert shape([0, 2], (2, 5, 13)) == (2, 5)
+    assert shape([3, 3, 3], (2, 5, 13)) == (3, 13)
+
+
+def test_parse_gives_what_gather_does_with_static_ranks(tmp_path):
+    records = load(tmp_path, ["abc", "de", "f"])
+    parsed = records.parse(tf.constant([2, 0], tf.int64))
+    padded = records.parse(tf.constant([2, 0], tf.int64), (4, 6))
+    assert parsed["input_ids"].shape.as_list() == [None, None]
+    assert parsed["input_ids"].dtype == tf.int32
+    with tf.Session() as session:
+        found, found_padded = session.run([parsed["input_ids"], padded["input_ids"]])
+    assert found.tolist() == records.gather([2, 0])["input_ids"].tolist()
+    assert found_padded.tolist() == [[102, 0, 0, 0], [97, 98, 99, 0]]
+
+
+def test_an_epoch_holds_every_row_once_in_another_order(tmp_path):
+    records = load(tmp_path, [f"{index}" for index in range(57)])
+    assert run_all(records.read()) == list(range(57))
+    epochs = run_all(records.read(seed=3).repeat(3))
+    orders = [tuple(epochs[begin : begin + 57]) for begin in (0, 57, 114)]
+    assert all(sorted(order) == list(range(57)) for order in orders)
+    assert len({*orders, tuple(range(57))}) == 4
+    tf.reset_default_graph()
+    assert run_all(records.read(seed=3).repeat(3)) == epochs
+    assert run_all(records.read(seed=4)) != epochs[:57]
+
+
+@pytest.mark.parametrize("suffix", ["", ".npy"])
+@pytest.mark.parametrize("size", [0, 40])
+def test_a_damaged_file_is_named_and_made_again(tmp_path, suffix, size):
+    records = load(tmp_path, ["abc", "defgh", "ij", "k"])
+    damaged = records.path + suffix
+    with open(damaged, "rb+") as writer:
+        writer.truncate(size)
+    message = re.escape(damaged) + ".*remove the file, and it is made again"
+    with pytest.raises(InputError, match=message):
+        load(tmp_path, ["abc", "defgh", "ij", "k"])
+    os.remove(damaged)
+    assert read(load(tmp_path, ["abc", "defgh", "ij", "k"]))[1] == "defgh"
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_named(tmp_path):
+    records = load(tmp_path, ["abc", "defgh", "ij", "k"])
+    with open(records.path, "rb+") as writer:
+        writer.truncate(40)
+    assert records.gather([0, 1])["input_ids"].shape == (2, 8)
+    with pytest.raises(InputError, match=r"\.rows: found 0 bytes of rows that have 4;"):
+        records.gather([3])
+    parsed = records.parse(tf.constant([0, 3], tf.int64))
+    with tf.Session() as session, pytest.raises(tf.errors.OpError, match=r"\.rows: "):
+        session.run(parsed)
+
+
+def test_records_longer_than_the_sequence_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="10 tokens, but the most is 8"):
+        load(tmp_path, ["0123456789"])

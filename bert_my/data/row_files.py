@@ -1,0 +1,220 @@
+"""Files of rows of numbers that are read in any order.
+
+A row is one little-endian word of 32 bits after the other: its sequences, which have
+one length, then its other features, each in the order of the specs. The lengths stand
+in a second file. Rows are read, not mapped: what has been looked at of a mapped file
+counts as memory of the process.
+"""
+
+import contextlib
+import io
+import itertools
+import os
+
+import numpy as np
+
+from bert_my.data import files
+from bert_my.data.errors import InputError
+
+_WORD = np.dtype("<i4")
+_WORDS_OF = {"int32": _WORD, "float32": np.dtype("<f4")}
+
+
+def encode(examples, specs):
+    """Returns the rows of some examples: (bytes, lengths, an int32 `[num_rows]`).
+
+    Args:
+      examples: list of dicts name -> number or list of numbers.
+      specs: list of `FeatureSpec`.
+
+    Raises:
+      ValueError: naming a feature that does not fit its spec or the other sequences.
+    """
+    sequences, others = _split(specs)
+    lengths = _common_lengths(examples, sequences)
+    row_words = len(sequences) * lengths + _width(others)
+    ends = np.cumsum(row_words)
+    words = np.empty(row_words.sum(), _WORD)
+    # Where each token of a row's first sequence stands; those of the next follow.
+    places = _ranges(ends - row_words, lengths)
+    steps = np.repeat(lengths, lengths)
+    for spec in sequences:
+        tokens = itertools.chain.from_iterable(each[spec.name] for each in examples)
+        values = np.fromiter(tokens, _WORDS_OF[spec.dtype], len(places))
+        words[places] = values.view(_WORD)
+        places += steps
+    first = ends - _width(others)
+    for spec in others:
+        values = np.array([each[spec.name] for each in examples], _WORDS_OF[spec.dtype])
+        if values.shape[1:] != tuple(spec.shape):
+            raise ValueError(
+                f"{spec.name} is of shape {values.shape[1:]}, not {spec.shape}"
+            )
+        places = first[:, None] + np.arange(_width([spec]))
+        words[places] = values.view(_WORD).reshape(places.shape)
+        first += _width([spec])
+    return words.tobytes(), lengths
+
+
+def _split(specs):
+    """Returns (sequences, other features), two lists of `FeatureSpec`."""
+    sequences = [spec for spec in specs if None in spec.shape]
+    for spec in sequences:
+        if len(spec.shape) > 1:
+            raise ValueError(f"{spec.name}: a sequence is of numbers, not {spec.shape}")
+    return sequences, [spec for spec in specs if None not in spec.shape]
+
+
+def _width(others):
+    """Returns how many words of a row features hold that are no sequences."""
+    return sum(int(np.prod(spec.shape)) for spec in others)
+
+
+def _common_lengths(examples, sequences):
+    """Returns the lengths of the sequences of each example, int32 `[num_rows]`."""
+    columns = [[len(each[spec.name]) for each in examples] for spec in sequences]
+    for spec, column in zip(sequences[1:], columns[1:]):
+        if column != columns[0]:
+            lengths = next(
+                pair for pair in zip(columns[0], column) if len(set(pair)) > 1
+            )
+            raise ValueError(
+                f"{sequences[0].name} and {spec.name} of an example have "
+                f"{lengths[0]} and {lengths[1]} tokens, but all its sequences must "
+                "have one length"
+            )
+    return np.array(columns[0] if columns else [0] * len(examples), np.int32)
+
+
+def _ranges(starts, lengths):
+    """Returns the numbers from each start on, as many as its length, in one array."""
+    firsts = starts - (np.cumsum(lengths) - lengths)
+    return np.repeat(firsts, lengths) + np.arange(lengths.sum())
+
+
+def lengths_path(path):
+    """Returns the path of the lengths of the rows of a file."""
+    return f"{path}.npy"
+
+
+@contextlib.contextmanager
+def creating(path):
+    """Gives a function that writes what `encode` returns; at the end the file is there.
+
+    Raises:
+      InputError: if there is no room for it.
+    """
+    all_lengths = [np.zeros(0, np.int32)]
+
+    def write(rows, lengths):
+        _write(writer, rows, path)
+        all_lengths.append(lengths)
+
+    with files.replacing_path(path) as temporary:
+        with open(temporary, "wb", buffering=0) as writer:
+            yield write
+        memory = io.BytesIO()
+        np.save(memory, np.concatenate(all_lengths))
+        with files.replacing_path(lengths_path(path)) as temporary_lengths, open(
+            temporary_lengths, "wb", buffering=0
+        ) as writer:
+            _write(writer, memory.getvalue(), lengths_path(path))
+
+
+def _write(writer, data, path):
+    """Writes bytes to a file without a buffer, so that closing it cannot fail."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[writer.write(rest) :]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+class RowFile:
+    """The rows of a file that `creating` wrote.
+
+    lengths: int32 `[num_rows]`, of the sequences of each row.
+    """
+
+    def __init__(self, path, specs):
+        """Opens a file whose rows have these specs.
+
+        Raises:
+          InputError: naming the file, if it is not as long as its rows.
+        """
+        self.path = path
+        self.specs = tuple(specs)
+        try:
+            self.lengths = np.load(lengths_path(path))
+            num_bytes = os.path.getsize(path)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{lengths_path(path)}: cannot be read: {error}; remove the file, and "
+                "it is made again"
+            ) from error
+        self._sequences, self._others = _split(specs)
+        # Where each row begins, and the last one ends, in words.
+        self._borders = np.zeros(len(self.lengths) + 1, np.int64)
+        self._borders[1:] = len(self._sequences) * self.lengths.astype(np.int64)
+        self._borders[1:] += _width(self._others)
+        np.cumsum(self._borders, out=self._borders)
+        self._check_size(num_bytes, self._borders[-1])
+
+    def _check_size(self, num_bytes, num_words):
+        expected = int(num_words) * _WORD.itemsize
+        if num_bytes != expected:
+            raise InputError(
+                f"{self.path}: found {num_bytes} bytes of rows that have {expected}; "
+                "remove the file, and it is made again"
+            )
+
+    def gather(self, indices, padded_length):
+        """Returns some rows as a dict name -> array `[len(indices), ...]`.
+
+        Args:
+          indices: of rows, int `[num_indices]`.
+          padded_length: what sequences are padded to, with 0; none of them is longer.
+
+        Raises:
+          InputError: if the file has been cut.
+        """
+        indices = np.asarray(indices, np.int64)
+        words = self._read(indices)
+        lengths = self.lengths[indices]
+        row_words = self._borders[indices + 1] - self._borders[indices]
+        ends = np.cumsum(row_words)
+        is_token = np.arange(padded_length) < lengths[:, None]
+        places = _ranges(ends - row_words, lengths)
+        steps = np.repeat(lengths, lengths)
+        output = {}
+        for spec in self._sequences:
+            values = np.zeros(is_token.shape, spec.dtype)
+            values[is_token] = words[places].view(_WORDS_OF[spec.dtype])
+            output[spec.name] = values
+            places += steps
+        first = ends - _width(self._others)
+        for spec in self._others:
+            values = words[first[:, None] + np.arange(_width([spec]))]
+            values = values.view(_WORDS_OF[spec.dtype]).astype(spec.dtype, copy=False)
+            output[spec.name] = values.reshape(len(indices), *spec.shape)
+            first += _width([spec])
+        return output
+
+    def _read(self, indices):
+        """Returns the words of rows; those that stand together are read at once."""
+        is_break = np.diff(indices) != 1
+        firsts = indices[np.concatenate([[True], is_break])]
+        lasts = indices[np.concatenate([is_break, [True]])]
+        begins = self._borders[firsts]
+        sizes = self._borders[lasts + 1] - begins
+        with open(self.path, "rb", buffering=0) as reader:
+            data = b"".join(
+                os.pread(reader.fileno(), size, begin)
+                for size, begin in zip(
+                    (sizes * _WORD.itemsize).tolist(),
+                    (begins * _WORD.itemsize).tolist(),
+                )
+            )
+        self._check_size(len(data), sizes.sum())
+        return np.frombuffer(data, _WORD)

@@ -1,0 +1,203 @@
+"""Length buckets: the best lengths, every row once an epoch, and batches alike."""
+
+import itertools
+import types
+
+import numpy as np
+import pytest
+
+from bert_my.data import length_buckets
+
+
+def make_lengths(num_rows, seed=1):
+    """As of texts: few are long."""
+    drawn = np.random.RandomState(seed).lognormal(3.0, 0.6, num_rows)
+    return np.clip(drawn, 3, 100).astype(np.int32)
+
+
+def padded(lengths, padded_lengths):
+    """What each row is padded to, one by one."""
+    return [min(p for p in padded_lengths if p >= length) for length in lengths]
+
+
+@pytest.mark.parametrize("step", [1, 3, 8])
+def test_chosen_lengths_are_the_best_there_are(step):
+    random = np.random.RandomState(step)
+    for _ in range(25):
+        lengths = random.randint(1, random.choice([4, 12, 30]), random.randint(1, 40))
+        num_buckets = random.randint(1, 5)
+        chosen = length_buckets.choose(lengths, num_buckets, step)
+        assert list(chosen) == sorted(set(chosen))
+        assert len(chosen) <= num_buckets
+        assert all(length % step == 0 for length in chosen)
+        assert chosen[-1] - step < lengths.max() <= chosen[-1]
+        candidates = range(step, chosen[-1], step)
+        best = min(
+            sum(padded(lengths, [*some, chosen[-1]]))
+            for number in range(min(num_buckets, len(candidates) + 1))
+            for some in itertools.combinations(candidates, number)
+        )
+        assert sum(padded(lengths, chosen)) == best
+
+
+def test_chosen_lengths_do_not_exceed_the_longest_allowed():
+    lengths = np.array([9, 10, 20, 29, 30])
+    assert length_buckets.choose(lengths, 3, 8, max_length=30) == (16, 24, 30)
+    assert length_buckets.choose(lengths, 1, 8, max_length=30) == (30,)
+
+
+def test_few_lengths_need_no_padding():
+    assert length_buckets.choose(np.array([7, 3, 7, 5])) == (3, 5, 7)
+    assert length_buckets.choose(np.array([7] * 9)) == (7,)
+    assert len(length_buckets.choose(np.arange(1, 100))) == 16
+
+
+def test_share_of_padding():
+    lengths = np.array([3, 4, 2, 2, 9])
+    # Batches of 2, 2 and 1 rows: 5 + 5, 2 + 2 and 9 slots, of which 20 are tokens.
+    share = length_buckets.share_of_padding(lengths, 2, (2, 5, 9))
+    assert share == pytest.approx(1 - 20 / 23)
+
+
+ODD_SIZES = [(103, 10), (100, 10), (7, 10), (31, 10), (10, 3), (1, 4), (53, 53)]
+
+
+@pytest.mark.parametrize(("num_rows", "batch_size"), ODD_SIZES)
+def test_every_row_is_seen_once_an_epoch(num_rows, batch_size, monkeypatch):
+    monkeypatch.setattr(length_buckets, "WINDOW_BATCHES", 3)
+    order = length_buckets.TrainOrder(make_lengths(num_rows), batch_size, 5)
+    whole = order.rows(0, 7 * num_rows)
+    assert whole.dtype == np.int64
+    for epoch in whole.reshape(7, num_rows):
+        assert sorted(epoch) == list(range(num_rows))
+    # From anywhere to anywhere, in any order of asking.
+    random = np.random.RandomState(2)
+    for _ in range(30):
+        begin, end = sorted(random.choice(7 * num_rows + 1, 2, replace=False))
+        np.testing.assert_array_equal(order.rows(begin, end), whole[begin:end])
+
+
+def test_order_depends_on_the_seed_and_the_epoch():
+    lengths = make_lengths(200)
+
+    def rows(seed):
+        return length_buckets.TrainOrder(lengths, 8, seed).rows(0, 400)
+
+    np.testing.assert_array_equal(rows(3), rows(3))
+    assert (rows(3) != rows(4)).any()
+    assert (rows(3)[:200] != rows(3)[200:]).any()
+    # Any number is a seed.
+    assert len({tuple(rows(seed)) for seed in (-1, 0, 1 << 33 | 5, 12345)}) == 4
+
+
+def batches_of_run(lengths, batch_size, num_rows):
+    """Returns the rows of the batches of a run, `[num_batches, batch_size]`."""
+    order = length_buckets.TrainOrder(lengths, batch_size, 3)
+    return order.rows(0, num_rows).reshape(-1, batch_size)
+
+
+def test_batches_are_of_like_length_in_every_epoch():
+    """Whatever is left over of the epochs before."""
+    lengths = make_lengths(2011)
+    run = batches_of_run(lengths, 8, 8 * 2011)
+    spans = np.ptp(lengths[run], axis=1)
+    is_mixed = np.zeros(len(run), bool)
+    is_mixed[np.arange(1, 8) * 2011 // 8] = True  # an epoch ends within them
+    assert np.median(spans[is_mixed]) > 20
+    # But for the longest rows of a window, which are few.
+    assert np.percentile(spans[~is_mixed], 95) <= 10
+    assert np.median(spans[~is_mixed]) <= 2
+
+
+@pytest.mark.parametrize(("step", "most"), [(1, 0.1), (8, 0.18)])
+def test_batches_have_little_padding(step, most):
+    """On a CPU and on a GPU; most of it is because there are few lengths."""
+    lengths = make_lengths(2011)
+    padded_lengths = length_buckets.choose(lengths, step=step)
+    least = 1 - lengths.sum() / sum(padded(lengths, padded_lengths))
+
+    def share(rows):
+        return length_buckets.share_of_padding(lengths[rows], 8, padded_lengths)
+
+    found = share(batches_of_run(lengths, 8, 8 * 2011).ravel())
+    assert least < found < least + 0.025 < most
+    assert share(np.random.RandomState(1).permutation(2011)) > 0.4
+
+
+def test_order_of_the_batches_is_random():
+    lengths = make_lengths(4000)
+    means = lengths[batches_of_run(lengths, 8, 4000)].mean(axis=1)
+    # Neither sorted nor in windows of rising length.
+    neighbours = np.corrcoef(means[:-1], means[1:])[0, 1]
+    assert abs(neighbours) < 0.15
+    rises = np.mean(np.diff(means) > 0)
+    assert 0.4 < rises < 0.6
+    # Long and short ones come at any time.
+    for quarter in np.split(means, 4):
+        assert quarter.mean() == pytest.approx(means.mean(), rel=0.15)
+
+
+def test_rows_meet_others_in_the_next_epoch():
+    lengths = make_lengths(800)
+    first, second = (
+        {pair for rows in epoch for pair in itertools.permutations(rows, 2)}
+        for epoch in np.split(batches_of_run(lengths, 8, 1600), 2)
+    )
+    assert len(first & second) < 0.2 * len(first)
+
+
+def test_rows_of_one_length_come_in_any_order():
+    lengths = np.full(400, 6, np.int32)
+    run = batches_of_run(lengths, 8, 800)
+    rows = run.ravel()[:400]
+    assert abs(np.corrcoef(rows, np.arange(400))[0, 1]) < 0.15
+    assert abs(np.corrcoef(rows[:-1], rows[1:])[0, 1]) < 0.15
+    assert length_buckets.share_of_padding(lengths[rows], 8, (6,)) == 0
+
+
+def test_windows_are_of_about_the_same_size():
+    """101 batches are no window of 100 and a lone batch of any lengths."""
+    lengths = make_lengths(101 * 32)
+    run = batches_of_run(lengths, 32, len(lengths))
+    assert np.ptp(lengths[run[-1]]) < 30
+    assert np.ptp(lengths[run[:50]].min(axis=1)) > 20
+
+
+def make_records(lengths, seq_length=100):
+    return types.SimpleNamespace(lengths=lengths, seq_length=seq_length)
+
+
+@pytest.mark.parametrize("num_rows", [1, 5, 48, 49, 50, 100, 145, 200])
+@pytest.mark.parametrize("batch_size", [1, 7, 16])
+def test_windows_of_a_pass(monkeypatch, num_rows, batch_size):
+    monkeypatch.setattr(length_buckets, "PASS_ROWS", 48)
+    monkeypatch.setattr(length_buckets, "PASS_BATCHES", 2)
+    lengths = make_lengths(num_rows)
+    order = length_buckets.PassOrder.of(make_records(lengths), batch_size, 1)
+    assert order.window_size % batch_size == 0
+    assert order.window_size <= 48
+    assert sorted(order.rows) == list(range(num_rows))
+    begins = range(0, num_rows, order.window_size)
+    assert len(begins) == -(-num_rows // (48 // batch_size * batch_size))
+    for begin in begins:
+        rows = order.rows[begin : begin + order.window_size]
+        assert (np.sort(rows) == begin + np.arange(len(rows))).all()
+        assert (np.diff(lengths[rows]) <= 0).all()
+    assert order.padded_lengths == tuple(np.unique(lengths))
+    on_gpu = length_buckets.PassOrder.of(make_records(lengths), batch_size, 8)
+    assert on_gpu.padded_lengths == length_buckets.choose(lengths, step=8)
+
+
+def test_windows_of_long_rows_are_smaller():
+    """What is kept until it is in order grows with tokens."""
+    lengths = np.full(10000, 512, np.int32)
+    records = make_records(lengths, seq_length=512)
+    assert length_buckets.PassOrder.of(records, 8, 8).window_size == 504
+    # Sixteen batches are worth sorting, whatever they hold.
+    assert length_buckets.PassOrder.of(records, 100, 8).window_size <= 1600
+    assert length_buckets.PassOrder.of(records, 100, 8).window_size > 1400
+
+
+def test_rows_without_lengths_have_no_order():
+    records = types.SimpleNamespace(num_examples=5)
+    assert length_buckets.PassOrder.of(records, 2, 1) is None
