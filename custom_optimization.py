@@ -111,8 +111,7 @@ def apply_if_finite(
     factor = inverse_scale * (clip_norm / tf.maximum(norm, clip_norm))
 
     def apply():
-        scaled = [_multiply(gradient, factor) for gradient in gradients]
-        update = optimizer.apply_gradients(zip(scaled, variables))
+        update = optimizer.apply_gradients(zip(gradients, variables), scale=factor)
         with tf.control_dependencies([update]):
             more = after_update() if after_update else update
         with tf.control_dependencies([more]):
@@ -123,14 +122,6 @@ def apply_if_finite(
     with tf.control_dependencies([op]):
         num_skipped_steps = loss_scale.num_skipped_steps()
     return TrainStep(op, is_finite, norm, loss_scale.value, num_skipped_steps)
-
-
-def _multiply(gradient, factor):
-    if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(
-            gradient.values * factor, gradient.indices, gradient.dense_shape
-        )
-    return gradient * factor
 
 
 def create_optimizer(loss, init_lr, num_train_steps, num_warmup_steps, fp16=False):

@@ -3,21 +3,20 @@
 Source: Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers
 for Language Understanding".
 
-Two things can be set from outside without touching code that builds a model; both
-are off by default (see `computing`): the dtype of the activations, and repeatable
-dropout. Variables are float32 always.
+How it is computed can be set from outside, see `computing.computing`; by default it is
+as upstream's.
 """
 
 import collections
-import contextlib
 import copy
 import functools
-import hashlib
 import json
 import math
 
-import numpy as np
 import tensorflow.compat.v1 as tf
+
+import lean_ops
+from computing import current
 
 
 class BertConfig:
@@ -85,54 +84,6 @@ class BertConfig:
     def to_json_string(self):
         """Returns all settings as indented JSON with a final newline."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
-
-
-class StatelessDropout:
-    """Source of dropout seeds that depend on (seed, tower, place) and on the step.
-
-    A run that is stopped and started again draws the same masks as one that was not.
-    A place is the position of the dropout in the order in which the graph is built.
-    """
-
-    def __init__(self, seed, tower, global_step):
-        """Builds a source for one tower.
-
-        Args:
-          seed: int, of the run.
-          tower: int, index of the tower.
-          global_step: integer scalar tensor or variable.
-        """
-        self._prefix = f"{seed}/{tower}"
-        self._global_step = global_step
-        self._num_places = 0
-
-    def next_seed(self):
-        """Returns the int64 `[2]` seed of the next place."""
-        place = f"{self._prefix}/{self._num_places}".encode("ascii")
-        self._num_places += 1
-        digest = hashlib.blake2b(place, digest_size=8).digest()
-        key = np.frombuffer(digest, np.int64)[0]
-        return tf.stack([tf.constant(key), tf.cast(self._global_step, tf.int64)])
-
-
-Computing = collections.namedtuple("Computing", ["dtype", "dropout_source"])
-_computing = [Computing(dtype=tf.float32, dropout_source=None)]
-
-
-@contextlib.contextmanager
-def computing(dtype=tf.float32, dropout_source=None):
-    """Sets how everything built inside the `with` block is computed.
-
-    Args:
-      dtype: dtype of the encoder's activations. Variables, LayerNorm, softmax and
-        what the getters of `BertModel` return stay float32.
-      dropout_source: `StatelessDropout`, or None for TensorFlow's stateful one.
-    """
-    _computing.append(Computing(tf.as_dtype(dtype), dropout_source))
-    try:
-        yield
-    finally:
-        _computing.pop()
 
 
 class BertModel:
@@ -260,7 +211,7 @@ def _embed(config, input_ids, token_type_ids, use_one_hot_embeddings):
 def _encode(config, embedding_output, input_mask):
     """Returns the list of all layers, float32 like `embedding_output`."""
     layers = transformer_model(
-        input_tensor=tf.cast(embedding_output, _computing[-1].dtype),
+        input_tensor=tf.cast(embedding_output, current().dtype),
         # [batch_size, 1, seq_length]: the same for every from-position.
         attention_mask=tf.expand_dims(input_mask, 1),
         hidden_size=config.hidden_size,
@@ -281,9 +232,11 @@ def gelu(x):
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
-    scale = math.sqrt(2.0 / math.pi)
-    # scale * (x + 0.044715 x^3) without pow, which is slow and imprecise in fp16.
-    inner = x * (scale + (0.044715 * scale) * tf.square(x))
+    if current().is_lean:
+        return lean_ops.gelu(x)
+    # Without pow, which is slow and imprecise in fp16. In this order oneDNN does it
+    # together with the matrix product before it.
+    inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * tf.square(x)))
     return (0.5 * x) * (1.0 + tf.tanh(inner))
 
 
@@ -356,14 +309,9 @@ def dropout(input_tensor, dropout_prob):
     """
     if dropout_prob is None or dropout_prob == 0.0:
         return input_tensor
-    source = _computing[-1].dropout_source
-    if source is None:
+    if current().dropout_source is None:
         return tf.nn.dropout(input_tensor, rate=dropout_prob)
-    uniform = tf.random.stateless_uniform(
-        get_shape_list(input_tensor), seed=source.next_seed()
-    )
-    keep = tf.cast(uniform >= dropout_prob, input_tensor.dtype)
-    return input_tensor * (keep * (1.0 / (1.0 - dropout_prob)))
+    return lean_ops.dropout(input_tensor, dropout_prob)
 
 
 def layer_norm(input_tensor, name=None):
@@ -371,15 +319,31 @@ def layer_norm(input_tensor, name=None):
 
     Source: Ba et al. 2016, arXiv:1607.06450.
     """
+    gamma, beta = _layer_norm_weights(input_tensor, name)
+    inputs = tf.cast(input_tensor, tf.float32)
+    centered = inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
+    variance = tf.reduce_mean(tf.square(centered), axis=-1, keepdims=True)
+    inverse = tf.math.rsqrt(variance + lean_ops.LAYER_NORM_EPSILON)
+    return tf.cast(centered * (inverse * gamma) + beta, input_tensor.dtype)
+
+
+def _layer_norm_weights(input_tensor, name=None):
+    """Returns the variables gamma and beta, float32 `[width]`."""
     width = input_tensor.shape.as_list()[-1]
     with tf.variable_scope(name, default_name="LayerNorm"):
         beta = tf.get_variable("beta", [width], initializer=tf.zeros_initializer())
         gamma = tf.get_variable("gamma", [width], initializer=tf.ones_initializer())
-        inputs = tf.cast(input_tensor, tf.float32)
-        centered = inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
-        variance = tf.reduce_mean(tf.square(centered), axis=-1, keepdims=True)
-        output = centered * (tf.math.rsqrt(variance + 1e-12) * gamma) + beta
-        return tf.cast(output, input_tensor.dtype)
+    return gamma, beta
+
+
+def _dropout_add_layer_norm(input_tensor, residual, dropout_prob):
+    """Layer normalization of the sum of a tensor, after dropout, and another."""
+    if not current().is_lean:
+        return layer_norm(dropout(input_tensor, dropout_prob) + residual)
+    weights = _layer_norm_weights(input_tensor)
+    return lean_ops.dropout_add_layer_norm(
+        input_tensor, residual, *weights, rate=dropout_prob
+    )
 
 
 def layer_norm_and_dropout(input_tensor, dropout_prob, name=None):
@@ -408,8 +372,9 @@ def _dense(input_tensor, units, initializer_range, activation=None, name="dense"
             "kernel", [width, units], initializer=create_initializer(initializer_range)
         )
         bias = tf.get_variable("bias", [units], initializer=tf.zeros_initializer())
-        output = tf.matmul(input_tensor, tf.cast(kernel, dtype))
-        output = tf.nn.bias_add(output, tf.cast(bias, dtype))
+        cast = current().cast_weight
+        output = tf.matmul(input_tensor, cast(kernel, dtype))
+        output = tf.nn.bias_add(output, cast(bias, dtype))
         return output if activation is None else activation(output)
 
 
@@ -542,12 +507,17 @@ def _attention(query, key, value, attention_mask, dropout_prob):
     size_per_head = query.shape.as_list()[-1]
     # The query is scaled, not the scores: fewer elements, and no overflow in fp16.
     query *= 1.0 / math.sqrt(float(size_per_head))
-    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)
-    if attention_mask is not None:
+    scores = tf.matmul(query, key, transpose_b=True)
+    if attention_mask is None:
+        addend = tf.zeros([])
+    else:
         # [batch_size, 1, from_seq_length or 1, to_seq_length]: the same for all heads.
         mask = tf.cast(tf.expand_dims(attention_mask, axis=1), tf.float32)
-        scores += (1.0 - mask) * -10000.0
-    probs = tf.cast(tf.nn.softmax(scores), query.dtype)
+        addend = (1.0 - mask) * -10000.0
+    if current().is_lean:
+        return lean_ops.attend(scores, addend, value, dropout_prob)
+    probs = tf.nn.softmax(tf.cast(scores, tf.float32) + addend)
+    probs = tf.cast(probs, query.dtype)
     # Whole tokens to attend to are dropped, as in the original Transformer paper.
     return tf.matmul(dropout(probs, dropout_prob), value)
 
@@ -695,21 +665,34 @@ def transformer_model(
         to_seq_length=shape[1],
     )
     dense = functools.partial(_dense, initializer_range=initializer_range)
-    expand = functools.partial(
-        dense, units=intermediate_size, activation=intermediate_act_fn
+    build_layer = functools.partial(
+        _transformer_layer,
+        attend=attend,
+        expand=functools.partial(
+            dense, units=intermediate_size, activation=intermediate_act_fn
+        ),
+        dense=dense,
+        hidden_dropout_prob=hidden_dropout_prob,
     )
     # A matrix throughout: reshapes cost little on a GPU but not nothing elsewhere.
-    layer = reshape_to_matrix(input_tensor)
+    matrix = reshape_to_matrix(input_tensor)
+    all_layers = _transformer_layers(matrix, num_hidden_layers, build_layer)
+    if do_return_all_layers:
+        return [reshape_from_matrix(layer, shape) for layer in all_layers]
+    return reshape_from_matrix(all_layers[-1], shape)
+
+
+def _transformer_layers(layer, num_hidden_layers, build_layer):
+    """Returns the list of the outputs of all layers, one on the other."""
     all_layers = []
     for index in range(num_hidden_layers):
         with tf.variable_scope(f"layer_{index}"):
-            layer = _transformer_layer(
-                layer, attend, expand, dense, hidden_dropout_prob
-            )
+            if index < current().num_recomputed_layers:
+                layer = lean_ops.recomputed(build_layer, layer)
+            else:
+                layer = build_layer(layer)
         all_layers.append(layer)
-    if do_return_all_layers:
-        return [reshape_from_matrix(layer, shape) for layer in all_layers]
-    return reshape_from_matrix(layer, shape)
+    return all_layers
 
 
 def _transformer_layer(layer_input, attend, expand, dense, hidden_dropout_prob):
@@ -725,8 +708,8 @@ def _transformer_layer(layer_input, attend, expand, dense, hidden_dropout_prob):
     hidden_size = layer_input.shape.as_list()[-1]
 
     def project_and_add(tensor, residual):
-        output = dropout(dense(tensor, units=hidden_size), hidden_dropout_prob)
-        return layer_norm(output + residual)
+        output = dense(tensor, units=hidden_size)
+        return _dropout_add_layer_norm(output, residual, hidden_dropout_prob)
 
     with tf.variable_scope("attention"):
         with tf.variable_scope("self"):

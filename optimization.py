@@ -4,6 +4,7 @@ Source: Devlin et al. 2019, A.2; Loshchilov and Hutter 2019 for the decoupled de
 et al. 2020, "Large Batch Optimization for Deep Learning", for LAMB.
 """
 
+import functools
 import re
 
 import tensorflow.compat.v1 as tf
@@ -69,6 +70,7 @@ def create_adamw(
     weight_decay_rate=WEIGHT_DECAY_RATE,
     rate_multiplier=None,
     epsilon=EPSILON,
+    use_xla=False,
 ):
     """Returns the optimizer with which BERT was pretrained.
 
@@ -81,6 +83,7 @@ def create_adamw(
         epsilon=epsilon,
         exclude_from_weight_decay=NOT_DECAYED,
         rate_multiplier=rate_multiplier,
+        use_xla=use_xla,
     )
 
 
@@ -109,7 +112,7 @@ def create_lamb(
 class _MomentsOptimizer(tf.train.Optimizer):
     """What Adam and its relatives share: two slots, decoupled decay and its exceptions.
 
-    A subclass has `_update(gradient, variable, adam_m, adam_v)`.
+    A subclass has `_update(gradient, scale, variable, adam_m, adam_v)`.
     """
 
     def __init__(
@@ -145,7 +148,7 @@ class _MomentsOptimizer(tf.train.Optimizer):
         self.exclude_from_weight_decay = exclude_from_weight_decay
         self._rate_multiplier = rate_multiplier
 
-    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None, scale=None):
         """Creates the op that updates weights and slots.
 
         Args:
@@ -153,6 +156,7 @@ class _MomentsOptimizer(tf.train.Optimizer):
             out. A gradient may be `tf.IndexedSlices`.
           global_step: ignored, as upstream does: whoever calls this counts the steps.
           name: name of the op.
+          scale: (optional) float32 scalar by which the gradients are multiplied.
         """
         pairs = [(g, v) for g, v in grads_and_vars if g is not None and v is not None]
         slots = self.create_slots([variable for _, variable in pairs])
@@ -160,7 +164,7 @@ class _MomentsOptimizer(tf.train.Optimizer):
         # No weight may change while a gradient is still being computed from it.
         with tf.control_dependencies(gradients):
             updates = [
-                self._update(gradient, variable, *slot)
+                self._update(gradient, scale, variable, *slot)
                 for gradient, (_, variable), slot in zip(gradients, pairs, slots)
             ]
             return tf.group(*updates, name=name)
@@ -212,12 +216,25 @@ class _MomentsOptimizer(tf.train.Optimizer):
 class AdamWeightDecayOptimizer(_MomentsOptimizer):
     """Adam without bias correction and with decoupled weight decay."""
 
-    def _update(self, gradient, variable, adam_m, adam_v):
+    def __init__(self, *args, use_xla=False, **kwargs):
+        """Builds the optimizer.
+
+        Args:
+          use_xla: update each variable in one compiled pass over the memory.
+          *args, **kwargs: see `_MomentsOptimizer`.
+        """
+        super().__init__(*args, **kwargs)
+        self._use_xla = use_xla
+
+    def _update(self, gradient, scale, variable, adam_m, adam_v):
         """Updates one variable: decay, then one pass of the fused Adam kernel.
 
         Upstream subtracts `learning_rate * (adam + decay * weight)` at once. Decaying
         first is the same up to rounding, as Adam's part does not read the weight.
         """
+        if self._use_xla and _is_resource(variable):
+            return self._update_compiled(gradient, scale, variable, adam_m, adam_v)
+        gradient = _scaled(gradient, scale)
         name = self._get_variable_name(variable.name)
         learning_rate = self._rate_of(name)
         decay = []
@@ -245,6 +262,25 @@ class AdamWeightDecayOptimizer(_MomentsOptimizer):
                 grad=gradient,
             )
 
+    def _update_compiled(self, gradient, scale, variable, adam_m, adam_v):
+        """As `_update`, in one pass over the memory."""
+        name = self._get_variable_name(variable.name)
+        learning_rate = self._rate_of(name)
+        decay = self.weight_decay_rate if self._do_use_weight_decay(name) else 0.0
+        with tf.device(variable.device):
+            return _compiled_adamw()(
+                variable.handle,
+                adam_m.handle,
+                adam_v.handle,
+                gradient,
+                tf.ones([]) if scale is None else scale,
+                learning_rate,
+                learning_rate * decay,
+                self.beta_1,
+                self.beta_2,
+                self.epsilon,
+            )
+
 
 class LAMBOptimizer(_MomentsOptimizer):
     """Adam whose updates are as long as the weights of a variable, times the rate.
@@ -264,9 +300,10 @@ class LAMBOptimizer(_MomentsOptimizer):
         super().__init__(*args, **kwargs)
         self._num_updates = tf.cast(global_step, tf.float64) + 1.0
 
-    def _update(self, gradient, variable, adam_m, adam_v):
+    def _update(self, gradient, scale, variable, adam_m, adam_v):
         """Updates one variable; every value is read before any is assigned."""
         name = self._get_variable_name(variable.name)
+        gradient = _scaled(gradient, scale)
         with tf.device(variable.device):
             next_m = self.beta_1 * adam_m + (1.0 - self.beta_1) * gradient
             next_v = self.beta_2 * adam_v + (1.0 - self.beta_2) * tf.square(gradient)
@@ -295,6 +332,41 @@ def _trust_ratio(weight_norm, update_norm):
     has_ratio = (weight_norm > 0.0) & (update_norm > 0.0)
     ratio = tf.math.divide_no_nan(weight_norm, update_norm)
     return tf.where_v2(has_ratio, ratio, tf.ones_like(ratio))
+
+
+def _scaled(gradient, scale):
+    return gradient if scale is None else gradient * scale
+
+
+@functools.lru_cache(maxsize=None)
+def _compiled_adamw():
+    """Returns `_adamw`, which is compiled once for each shape."""
+    return tf.function(_adamw, autograph=False, experimental_compile=True)
+
+
+def _adamw(var, m, v, gradient, scale, rate, decay, beta_1, beta_2, epsilon):
+    """Updates a variable and its slots, given by their handles.
+
+    Args:
+      gradient: of any float dtype, multiplied by `scale`.
+      rate, decay: by which Adam's part, and the weight itself, are multiplied.
+      others: see `_MomentsOptimizer`.
+
+    Returns:
+      float32 scalar, so that there is something to wait for.
+    """
+    weight, mean, square = (
+        tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
+        for handle in (var, m, v)
+    )
+    gradient = tf.cast(gradient, tf.float32) * scale
+    mean += (gradient - mean) * (1.0 - beta_1)
+    square += (tf.square(gradient) - square) * (1.0 - beta_2)
+    weight -= decay * weight
+    weight -= rate * mean / (tf.sqrt(square) + epsilon)
+    for handle, value in ((var, weight), (m, mean), (v, square)):
+        tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+    return tf.identity(scale)
 
 
 def _is_resource(variable):

@@ -136,8 +136,8 @@ def cpu_devices(num_towers):
     """Returns `Devices` on logical CPUs, where an op in the wrong place is an error."""
 
     class StrictDevices(devices.Devices):
-        def session_config(self):
-            config = super().session_config()
+        def session_config(self, use_xla=False):
+            config = super().session_config(use_xla)
             config.allow_soft_placement = False
             return config
 

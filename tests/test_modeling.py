@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+import computing
 import modeling
 from tests import helpers, reference
 
@@ -149,9 +150,9 @@ def test_dropout_only_in_training(is_training):
 
 
 def test_dropout_keeps_the_mean_and_drops_the_share():
-    source = modeling.StatelessDropout(seed=3, tower=0, global_step=tf.constant(5))
+    source = computing.StatelessDropout(seed=3, tower=0, global_step=tf.constant(5))
     ones = tf.ones([200, 211])
-    with modeling.computing(dropout_source=source):
+    with computing.computing(dropout_source=source):
         dropped = [modeling.dropout(ones, 0.2), modeling.dropout(ones, 0.2)]
     first, second = run(dropped)
     assert set(np.unique(first)) == {0.0, np.float32(1.25)}
@@ -163,8 +164,8 @@ def test_stateless_dropout_depends_on_seed_tower_step_and_place():
     step = tf.placeholder(tf.int64, [])
 
     def draw(seed, tower):
-        source = modeling.StatelessDropout(seed, tower, step)
-        with modeling.computing(dropout_source=source):
+        source = computing.StatelessDropout(seed, tower, step)
+        with computing.computing(dropout_source=source):
             return modeling.dropout(tf.ones([50]), 0.5)
 
     tensors = [draw(1, 0), draw(1, 0), draw(1, 1), draw(2, 0)]
@@ -182,7 +183,7 @@ def test_stateless_dropout_depends_on_seed_tower_step_and_place():
 def test_low_precision_keeps_variables_and_outputs_in_float32(dtype):
     tf.set_random_seed(1)
     exact = build()
-    with tf.variable_scope("", reuse=True), modeling.computing(dtype):
+    with tf.variable_scope("", reuse=True), computing.computing(dtype=dtype):
         model = build(scope="bert")
     assert {variable.dtype.base_dtype for variable in tf.global_variables()} == {
         tf.float32

@@ -3,6 +3,7 @@
 import math
 
 from bert_my.cli import flag_sets
+from bert_my.data import length_buckets
 from bert_my.data.errors import InputError
 from bert_my.engine import adversarial, dev_evaluation, train_graph
 
@@ -28,6 +29,9 @@ _NOT_NEGATIVE = (
     "max_train_examples",
     "max_eval_steps",
     "focal_gamma",
+    "recompute",
+    "intra_op_threads",
+    "inter_op_threads",
     "early_stop_patience",
 )
 _BELOW_ONE = ("label_smoothing", "ema_decay")
@@ -82,6 +86,7 @@ def check(config):
     for name, known in (
         ("adversarial", (None, *adversarial.METHODS)),
         ("optimizer", train_graph.OPTIMIZERS),
+        ("length_buckets", length_buckets.MODES),
     ):
         if getattr(config, name) not in known:
             raise InputError(

@@ -13,7 +13,7 @@ from bert_my.cli import checks, flag_sets
 from bert_my.cli.aliases import ALIASES
 from bert_my.cli.flag_sets import setting
 from bert_my.data.errors import InputError
-from bert_my.engine.devices import PRECISIONS
+from bert_my.engine.devices import AUTO, PRECISIONS
 
 # Accepted, so that command lines for upstream's scripts work.
 WITHOUT_EFFECT = (
@@ -121,6 +121,9 @@ class RunConfig:
     gradient_accumulation_steps: int = setting(
         1, "Batches of each tower in a step: as a larger batch, in the memory of one."
     )
+    length_buckets: str = setting(
+        "auto", "auto: a batch holds texts of like length, to pad less; off: any."
+    )
     eval_batch_size: int = setting(8, "Rows per step and tower in evaluation.")
     predict_batch_size: int = setting(8, "Rows per step and tower in prediction.")
     optimizer: str = setting("adamw", "adamw, or lamb for very large batches.")
@@ -215,9 +218,23 @@ class RunConfig:
         "Towers; more towers than GPUs share them, without a GPU they run on the CPU.",
     )
     precision: Optional[str] = setting(
-        None, "fp32, fp16 (with loss scaling) or bf16; default: fp32."
+        None,
+        "fp32, bf16, fp16 (with loss scaling), or auto: bf16 or fp16 if the device is "
+        "made for it; default: fp32.",
     )
     use_fp16: Optional[bool] = setting(None, "Same as --precision=fp16.")
+    use_xla: Optional[bool] = setting(
+        None, "Compile parts of a training step; default: in long runs on a CPU."
+    )
+    recompute: int = setting(
+        0, "Layers of which a step keeps the input only: less memory, more time."
+    )
+    intra_op_threads: int = setting(
+        0, "Threads of the CPU that share one operation; 0: one for each core."
+    )
+    inter_op_threads: int = setting(
+        0, "Operations that the CPU does at once; 0: one for each core."
+    )
     save_checkpoints_steps: int = setting(1000, "Steps between checkpoints.")
     keep_checkpoint_max: int = setting(5, "Checkpoints to keep; 0 for all.")
     logging_steps: int = setting(100, "Steps between lines of progress.")
@@ -320,9 +337,10 @@ def _read(argv, defaults):
 
 def _with_precision(config):
     """Settles `precision` and its older form `use_fp16`."""
-    if config.precision not in (None, *PRECISIONS):
+    known = (AUTO, *PRECISIONS)
+    if config.precision not in (None, *known):
         raise InputError(
-            f"--precision={config.precision}: it must be one of {', '.join(PRECISIONS)}"
+            f"--precision={config.precision}: it must be one of {', '.join(known)}"
         )
     from_alias = "fp16" if config.use_fp16 else None
     if config.use_fp16 and config.precision not in (None, "fp16"):

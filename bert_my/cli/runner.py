@@ -92,7 +92,7 @@ def run(config):
             run_folder.check_overwrite(config)
     config = _with_added_words(config)
     task = load_task(config)
-    run_devices = devices.choose_devices(config.n_gpus, config.use_gpu)
+    run_devices = choose_devices(config)
     splits = _choose_splits(task, config)
     dev_settings = _dev_settings(task, config)
     files.make_folder(config.output_dir, "output_dir")
@@ -121,6 +121,16 @@ def run(config):
     else:
         start()
     _use(task, config, run_devices, splits, records)
+
+
+def choose_devices(config):
+    """Returns the `Devices` of a `RunConfig`."""
+    return devices.choose_devices(
+        config.n_gpus,
+        config.use_gpu,
+        intra_op_threads=config.intra_op_threads,
+        inter_op_threads=config.inter_op_threads,
+    )
 
 
 def _check_case(config):
@@ -284,6 +294,11 @@ def load_task(config):
         raise InputError(
             f"--max_seq_length={config.max_seq_length} is over max_position_embeddings="
             f"{bert_config.max_position_embeddings} in {config.bert_config_file}"
+        )
+    if config.recompute > bert_config.num_hidden_layers:
+        raise InputError(
+            f"--recompute={config.recompute}: {config.bert_config_file} has only "
+            f"{bert_config.num_hidden_layers} layers"
         )
     return base.get_task_class(config.task_name)(
         data_dir=config.data_dir,

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 DATA_POSITION = "data_position"
 GLOBAL_BATCH_SIZE = "global_batch_size"
+LENGTH_BUCKETS = "length_buckets"
 # Folder of the best checkpoint, in the output folder.
 BEST = "best"
 # How the names of what a run keeps beside each weight end.
@@ -27,6 +28,7 @@ class Counters(NamedTuple):
     global_step: int
     data_position: int  # rows of training data consumed, also by skipped steps
     global_batch_size: int
+    has_length_buckets: int = 0  # 1 if rows of like length are in a batch
 
 
 def check_exists(checkpoint, flag="init_checkpoint"):
@@ -235,7 +237,10 @@ def read_counters(checkpoint):
         return int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
 
     return Counters(
-        read(tf.GraphKeys.GLOBAL_STEP), read(DATA_POSITION), read(GLOBAL_BATCH_SIZE)
+        read(tf.GraphKeys.GLOBAL_STEP),
+        read(DATA_POSITION),
+        read(GLOBAL_BATCH_SIZE),
+        read(LENGTH_BUCKETS),
     )
 
 

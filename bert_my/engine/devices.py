@@ -12,6 +12,14 @@ logger = logging.getLogger(__name__)
 
 # dtypes of the activations; variables are float32 always.
 PRECISIONS = {"fp32": tf.float32, "fp16": tf.float16, "bf16": tf.bfloat16}
+AUTO = "auto"  # the fastest that a device is made for
+# What a CPU has that multiplies bfloat16 matrices faster than float32.
+_CPU_BF16 = {"avx512_bf16", "amx_bf16"}
+# Compute capability from which a GPU has tensor cores for a precision, best first.
+_GPU_PRECISIONS = (("bf16", (8, 0)), ("fp16", (7, 0)))
+# Programs for all shapes of a run take about this long to compile: it has to take a
+# multiple of it. At the speed of a CPU, in FLOPs.
+MIN_FLOPS_TO_COMPILE = 5e13
 
 
 class Devices(NamedTuple):
@@ -20,10 +28,23 @@ class Devices(NamedTuple):
     towers: Tuple[str, ...]
     num_cpus: int  # logical CPU devices that the session needs
     has_gpus: bool
+    intra_op_threads: int = 0  # 0: one for each core
+    inter_op_threads: int = 0
 
-    def session_config(self):
-        """Returns the `tf.ConfigProto` of a session with these devices."""
-        config = tf.ConfigProto(allow_soft_placement=True)
+    def session_config(self, use_xla=False):
+        """Returns the `tf.ConfigProto` of a session with these devices.
+
+        Args:
+          use_xla: whether to compile what can be on a GPU, not only what asks for it.
+        """
+        config = tf.ConfigProto(
+            allow_soft_placement=True,
+            intra_op_parallelism_threads=self.intra_op_threads,
+            inter_op_parallelism_threads=self.inter_op_threads,
+        )
+        if use_xla and self.has_gpus:
+            options = config.graph_options.optimizer_options
+            options.global_jit_level = tf.OptimizerOptions.ON_1
         config.gpu_options.allow_growth = True
         config.device_count["CPU"] = self.num_cpus
         if not self.has_gpus:
@@ -68,9 +89,16 @@ def choose_precision(name, devices):
     """Returns a precision that the devices can compute: that one, or else fp32.
 
     Args:
-      name: key of `PRECISIONS`.
+      name: key of `PRECISIONS`, or `AUTO`.
       devices: `Devices`.
     """
+    if name == AUTO:
+        name, why = _fastest_precision(devices)
+        if not supports(PRECISIONS[name], devices):
+            why = f"TensorFlow {tf.__version__} has no {name} kernels, though {why}"
+            name = "fp32"
+        logger.info("--precision=auto: %s, for %s", name, why)
+        return name
     if supports(PRECISIONS[name], devices):
         return name
     logger.warning(
@@ -82,12 +110,75 @@ def choose_precision(name, devices):
     return "fp32"
 
 
-def choose_devices(num_towers, use_gpu=None):
+def _fastest_precision(devices):
+    """Returns (key of `PRECISIONS`, why): what a device is made for."""
+    if not devices.has_gpus:
+        found = sorted(_CPU_BF16 & _cpu_flags())
+        if found:
+            return "bf16", f"this CPU has {found[0]}"
+        return "fp32", f"this CPU has none of {', '.join(sorted(_CPU_BF16))}"
+    capability = _compute_capability()
+    if capability is None:
+        return "fp32", f"TensorFlow {tf.__version__} does not tell what the GPU can do"
+    why = "the GPU's compute capability is {}.{}".format(*capability)
+    for name, needed in _GPU_PRECISIONS:
+        if capability >= needed:
+            return name, why
+    return "fp32", why
+
+
+def _cpu_flags():
+    """Returns the set of names of what the CPU can do; empty if that is not known."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as reader:
+            lines = [line for line in reader if line.startswith("flags")]
+    except OSError:
+        return set()
+    return set(lines[0].split(":")[1].split()) if lines else set()
+
+
+def _compute_capability():
+    """Returns the lowest compute capability of the GPUs, a pair, or None."""
+    get_details = getattr(tf.config.experimental, "get_device_details", None)
+    if get_details is None:
+        return None
+    gpus = tf.config.experimental.list_physical_devices("GPU")
+    found = [get_details(gpu).get("compute_capability") for gpu in gpus]
+    return None if None in found else min(found)
+
+
+def compiles_functions():
+    """Whether this TensorFlow compiles a function; 1.15 takes them to pieces again."""
+    return hasattr(tf.raw_ops, "StatelessRandomUniformV2")  # which came with it
+
+
+def choose_xla(asked, devices, num_flops):
+    """Returns whether the parts of a training step are compiled.
+
+    Args:
+      asked: True, False, or None: where it was measured to help.
+      devices: `Devices`.
+      num_flops: of the whole run.
+    """
+    if devices.has_gpus:
+        return bool(asked)  # by itself not before it has been measured
+    if not compiles_functions():
+        if asked:
+            logger.warning(
+                "--use_xla=true: TensorFlow %s compiles nothing on a CPU",
+                tf.__version__,
+            )
+        return False
+    return num_flops > MIN_FLOPS_TO_COMPILE if asked is None else asked
+
+
+def choose_devices(num_towers, use_gpu=None, **threads):
     """Chooses a device for each tower: the GPUs in turn, else logical CPU devices.
 
     Args:
       num_towers: int, > 0; more towers than GPUs share them, round robin.
       use_gpu: True needs a GPU, False uses none, None uses those that are there.
+      **threads: see `Devices`.
 
     Raises:
       InputError: if a GPU is needed and TensorFlow sees none.
@@ -102,7 +193,7 @@ def choose_devices(num_towers, use_gpu=None):
         )
     if gpus and use_gpu is not False:
         towers = tuple(f"/gpu:{index % len(gpus)}" for index in range(num_towers))
-        return Devices(towers, num_cpus=1, has_gpus=True)
+        return Devices(towers, num_cpus=1, has_gpus=True, **threads)
     if num_towers > 1:
         logger.warning(
             "No GPU in use: %d towers run on logical CPU devices, which gives right "
@@ -110,4 +201,4 @@ def choose_devices(num_towers, use_gpu=None):
             num_towers,
         )
     towers = tuple(f"/cpu:{index}" for index in range(num_towers))
-    return Devices(towers, num_cpus=num_towers, has_gpus=False)
+    return Devices(towers, num_cpus=num_towers, has_gpus=False, **threads)

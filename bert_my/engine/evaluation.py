@@ -17,9 +17,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-import modeling
-from bert_my.data import files, input_pipeline, run_names
-from bert_my.engine import checkpoints, towers
+import computing
+from bert_my.data import files, input_pipeline, length_buckets, run_names
+from bert_my.engine import checkpoints, towers, weight_copies
 from bert_my.engine.devices import PRECISIONS, Devices
 
 logger = logging.getLogger(__name__)
@@ -42,9 +42,11 @@ class EvalSettings(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The real rows of one batch, as dicts name -> array `[num_rows, ...]`.
+    """The real rows of one or more batches, as dicts name -> array `[num_rows, ...]`.
 
-    losses, means: name -> (weighted sum, weight) over the batch, two floats; see
+    What depends on how far rows are padded is 0 where its own batch has no place.
+
+    losses, means: name -> (weighted sum, weight) over these rows, two floats; see
       `TaskOutputs`.
     """
 
@@ -61,33 +63,61 @@ class Pass(NamedTuple):
     initializer: tf.Operation  # puts the pass at the beginning of the set
     num_examples: int
     global_batch_size: int
+    order: Optional[length_buckets.PassOrder]
 
     def batches(self, run):
-        """Yields the `Batch`es of the whole set.
+        """Yields the rows of the whole set in their order, window by window.
+
+        Without an order of its own a window is a batch.
 
         Args:
           run: function from tensors to values, as `tf.Session.run`.
         """
         run(self.initializer)
-        num_left = self.num_examples
+        window_size = self.order.window_size if self.order else self.global_batch_size
         with tqdm(
             desc="Forward",
-            total=num_left,
+            total=self.num_examples,
             unit=" rows",
             leave=False,
             disable=not sys.stderr.isatty(),
         ) as progress:
-            while num_left:
-                batch = run(self.fetches)
-                num_rows = min(num_left, self.global_batch_size)
-                num_left -= num_rows
-                progress.update(num_rows)
-                yield batch._replace(
-                    targets={n: rows[:num_rows] for n, rows in batch.targets.items()},
-                    predictions={
-                        n: rows[:num_rows] for n, rows in batch.predictions.items()
-                    },
-                )
+            for begin in range(0, self.num_examples, window_size):
+                end = min(begin + window_size, self.num_examples)
+                rows = np.arange(begin, end)
+                if self.order:
+                    rows = self.order.rows[begin:end]
+                window = _Window(end - begin)
+                for first in range(0, len(rows), self.global_batch_size):
+                    batch_rows = rows[first : first + self.global_batch_size]
+                    window.add(run(self.fetches), batch_rows - begin)
+                    progress.update(len(batch_rows))
+                yield window.batch
+
+
+class _Window:
+    """Puts the rows of several batches in order."""
+
+    def __init__(self, num_rows):
+        self._num_rows = num_rows
+        self.batch = Batch({}, {}, {}, {})
+
+    def add(self, batch, rows):
+        """Adds a batch.
+
+        Args:
+          batch: `Batch` with the rows that fill it up; no later one is padded further.
+          rows: the places of its real rows in the window, int `[num_rows]`.
+        """
+        for output, part in zip(self.batch[:2], batch[:2]):
+            for name, values in part.items():
+                row_shape = values.shape[1:]
+                if name not in output:
+                    output[name] = np.zeros((self._num_rows, *row_shape), values.dtype)
+                output[name][(rows, *map(slice, row_shape))] = values[: len(rows)]
+        for output, part in zip(self.batch[2:], batch[2:]):
+            for name, pair in part.items():
+                output[name] = np.add(output.get(name, (0.0, 0.0)), pair)
 
 
 def build_pass(task, records, settings, targets=(), predictions=None):
@@ -103,14 +133,20 @@ def build_pass(task, records, settings, targets=(), predictions=None):
     Returns:
       `Pass`.
     """
-    devices = settings.devices.towers
+    devices, batch_size = settings.devices.towers, settings.global_batch_size
+    step = length_buckets.step_on(settings.devices.has_gpus)
+    order = length_buckets.PassOrder.of(records, batch_size, step)
     with tf.device("/cpu:0"):
         features, initializer = input_pipeline.next_features(
-            input_pipeline.eval_batches(records, settings.global_batch_size)
+            input_pipeline.eval_batches(records, batch_size, order)
         )
 
+    copies = [weight_copies.WeightCopies(device) for device in devices]
+
     def tower_fn(index, tower_features):
-        with modeling.computing(PRECISIONS[settings.precision]):
+        with computing.computing(
+            dtype=PRECISIONS[settings.precision], cast_weight=copies[index].cast
+        ):
             return task.build(tower_features, is_training=False)
 
     outputs = towers.build(tower_fn, features, devices)
@@ -125,7 +161,9 @@ def build_pass(task, records, settings, targets=(), predictions=None):
             towers.add_up([tower.losses for tower in outputs]),
             towers.add_up([tower.means for tower in outputs]),
         )
-    return Pass(fetches, initializer, records.num_examples, settings.global_batch_size)
+    refresh = [op for each in copies for op in each.refresh]
+    begin = tf.group(initializer, *refresh)
+    return Pass(fetches, begin, records.num_examples, batch_size, order)
 
 
 def forward(task, records, settings, targets=(), predictions=None):

@@ -15,8 +15,8 @@ from bert_my.engine.devices import PRECISIONS
 logger = logging.getLogger(__name__)
 
 # For each number and input of a matrix product: an addition and a multiplication, once
-# forward and twice backward.
-_FLOPS_PER_WEIGHT = 6
+# forward and, in training, twice backward.
+FORWARD, TRAINING = 2, 6
 # Matrices of so many rows and columns keep a device busy, and do not take a CPU long.
 _SIZES = {True: 8192, False: 1024}  # by whether it is a GPU
 _NUM_PRODUCTS = 8  # of a run, one after the other
@@ -37,6 +37,25 @@ def of_step(bert_config, lengths, num_masked):
     Returns:
       float32 scalar.
     """
+    return of_tokens(
+        bert_config,
+        tf.reduce_sum(lengths),
+        tf.reduce_sum(tf.square(lengths)),
+        num_masked,
+        TRAINING,
+    )
+
+
+def of_tokens(bert_config, num_tokens, num_pairs, num_masked, per_weight):
+    """Returns the FLOPs of some rows, as `of_step`.
+
+    Args:
+      bert_config: `modeling.BertConfig`.
+      num_tokens: of all rows; a number or a tensor, as the others.
+      num_pairs: of a token and one of its row: the sum of the squared lengths.
+      num_masked: words to guess.
+      per_weight: `FORWARD` or `TRAINING`: for each weight and token.
+    """
     hidden_size = bert_config.hidden_size
     # Query, key, value and output; and the two of the feed-forward layer.
     layer = 4 * hidden_size**2 + 2 * hidden_size * bert_config.intermediate_size
@@ -44,10 +63,8 @@ def of_step(bert_config, lengths, num_masked):
     guess = hidden_size**2 + hidden_size * bert_config.vocab_size
     # Each token's products with the keys and with the values of its row.
     attention = 2 * bert_config.num_hidden_layers * hidden_size
-    return _FLOPS_PER_WEIGHT * (
-        encoder * tf.reduce_sum(lengths)
-        + attention * tf.reduce_sum(tf.square(lengths))
-        + guess * num_masked
+    return per_weight * (
+        encoder * num_tokens + attention * num_pairs + guess * num_masked
     )
 
 

@@ -42,7 +42,10 @@ def build(tower_fn, features, devices):
 
 def _variables_on(variable_device, tower_device):
     def device_of(op):
-        return variable_device if op.type in _VARIABLE_OPS else tower_device
+        # What was placed on a device by name stays there.
+        return op.device or (
+            variable_device if op.type in _VARIABLE_OPS else tower_device
+        )
 
     return device_of
 

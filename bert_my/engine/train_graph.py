@@ -9,8 +9,8 @@ from typing import Dict, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
+import computing
 import custom_optimization
-import modeling
 import optimization
 from bert_my.engine import (
     accumulation,
@@ -21,7 +21,7 @@ from bert_my.engine import (
     layers,
     towers,
 )
-from bert_my.engine.devices import PRECISIONS
+from bert_my.engine.devices import PRECISIONS, compiles_functions
 
 OPTIMIZERS = ("adamw", "lamb")
 
@@ -56,8 +56,7 @@ def build_graph(task, features, settings, plan):
     with tf.device(devices[0]):
         global_step = tf.train.get_or_create_global_step()
         loss_scale = custom_optimization.LossScale(settings.precision == "fp16")
-        data_position = _counter(checkpoints.DATA_POSITION, 0)
-        _counter(checkpoints.GLOBAL_BATCH_SIZE, settings.global_batch_size)
+        data_position = _describe_data(settings, plan)
         optimizer = _create_optimizer(task, global_step, settings, plan)
 
     model = _Model(task, features, settings, global_step, loss_scale)
@@ -129,8 +128,16 @@ class _Model:
         return towers.build(tower_fn, self._features, self._devices)
 
     def _build_tower(self, seed, index, step, features):
-        source = modeling.StatelessDropout(seed, index, step)
-        with modeling.computing(PRECISIONS[self._settings.precision], source):
+        settings = self._settings
+        with computing.computing(
+            dtype=PRECISIONS[settings.precision],
+            dropout_source=computing.StatelessDropout(seed, index, step),
+            is_lean=True,
+            # A loop of TensorFlow 1's kind, as that over the parts of a batch, cannot
+            # hold compiled functions.
+            use_xla=_compiles(settings) and settings.gradient_accumulation_steps == 1,
+            num_recomputed_layers=settings.recompute,
+        ):
             return self._task.build(features, is_training=True)
 
     def compute(self, outputs, seed, variables):
@@ -206,7 +213,7 @@ def _create_optimizer(task, global_step, settings, plan):
         plan.num_train_steps,
         plan.num_warmup_steps,
     )
-    create = optimization.create_adamw
+    create = functools.partial(optimization.create_adamw, use_xla=_compiles(settings))
     if settings.optimizer == "lamb":
         create = functools.partial(optimization.create_lamb, global_step=global_step)
     return create(
@@ -215,6 +222,10 @@ def _create_optimizer(task, global_step, settings, plan):
         rate_multiplier=rate_multiplier,
         epsilon=settings.adam_epsilon,
     )
+
+
+def _compiles(settings):
+    return bool(settings.use_xla) and compiles_functions()
 
 
 def _monitored(outputs):
@@ -244,6 +255,19 @@ def _work(task, features, settings):
         # The perturbed words go through the model as well.
         work["flops"] = step_flops * (2.0 if settings.adversarial else 1.0)
     return work
+
+
+def _describe_data(settings, plan):
+    """Notes in the checkpoint what the order of the rows depends on.
+
+    Returns:
+      the variable that counts the rows that were consumed.
+    """
+    _counter(checkpoints.GLOBAL_BATCH_SIZE, settings.global_batch_size)
+    if plan.padded_lengths is not None:
+        # Without them it is missing, as in runs from before there were any.
+        _counter(checkpoints.LENGTH_BUCKETS, 1)
+    return _counter(checkpoints.DATA_POSITION, 0)
 
 
 def _counter(name, value):

@@ -2,9 +2,9 @@
 
 import logging
 import math
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
-from bert_my.data import input_pipeline
+from bert_my.data import input_pipeline, length_buckets
 from bert_my.data.errors import InputError
 from bert_my.engine import checkpoints, layers
 from bert_my.engine.devices import Devices
@@ -21,6 +21,7 @@ class TrainSettings(NamedTuple):
     train_batch_size: int  # rows that a tower computes at once
     gradient_accumulation_steps: int  # how often it does so in a step
     learning_rate: float  # the highest
+    length_buckets: str  # one of `length_buckets.MODES`
     optimizer: str  # key of `train_graph.OPTIMIZERS`
     adam_epsilon: float
     num_train_epochs: float
@@ -29,6 +30,8 @@ class TrainSettings(NamedTuple):
     num_warmup_steps: Optional[int]  # wins over `warmup_proportion`
     weight_decay: float
     precision: str  # key of `devices.PRECISIONS`
+    use_xla: Optional[bool]  # see `devices.choose_xla`
+    recompute: int  # layers that are computed once more for their gradient
     seed: int  # of initial weights, data order and dropout
     save_checkpoints_steps: int  # steps from one to the next
     keep_checkpoint_max: int  # 0 for all
@@ -59,6 +62,9 @@ class Plan(NamedTuple):
     checkpoint: Optional[str]  # to resume from
     first_step: int
     first_row: int  # position in the data; skipped steps have moved it on too
+    padded_lengths: Optional[Tuple[int, ...]] = None  # see `length_buckets`
+    share_of_padding: Optional[float] = None  # in the first epoch, with those lengths
+    mean_length: Optional[float] = None  # of a row, in tokens
 
     def describe(self, settings, trained):
         """Returns the lines that are printed at the start.
@@ -73,18 +79,31 @@ class Plan(NamedTuple):
             ("batch size per tower", settings.train_batch_size),
             ("accumulated batches", settings.gradient_accumulation_steps),
             ("global batch size", settings.global_batch_size),
+            ("length buckets", self._describe_buckets()),
             ("examples", self.num_examples),
             ("epochs", f"{self.num_rows / self.num_examples:.4g}"),
             ("steps", self.num_train_steps),
             ("warm-up steps", self.num_warmup_steps),
             ("precision", settings.precision),
+            ("compiled by XLA", "yes" if settings.use_xla else "no"),
             ("trained parameters", f"{checkpoints.num_parameters(trained):,}"),
         ]
+        if settings.recompute:
+            facts.append(("recomputed layers", settings.recompute))
         if settings.freeze:
             facts.append(("trained parts", layers.describe(trained)))
         if self.first_step:
             facts.append(("resumes after step", self.first_step))
         return [f"  {name:<21} {value}" for name, value in facts]
+
+    def _describe_buckets(self):
+        lengths = self.padded_lengths
+        if lengths is None:
+            return length_buckets.OFF
+        known = f"{len(lengths)} lengths from {lengths[0]} to {lengths[-1]}"
+        if len(lengths) == 1:
+            known = f"one length of {lengths[0]}"
+        return f"{known}, {100 * self.share_of_padding:.1f} % padding"
 
 
 def _num_rows_and_steps(num_examples, settings):
@@ -99,13 +118,17 @@ def _num_rows_and_steps(num_examples, settings):
     return num_rows, math.ceil(num_rows / batch_size)
 
 
-def make_plan(num_examples, settings):
+def make_plan(records, settings):
     """Returns the `Plan` of a run; it resumes from a checkpoint in `output_dir`.
+
+    Args:
+      records: those of the train split, see `input_pipeline`.
+      settings: `TrainSettings`.
 
     Raises:
       InputError: if that checkpoint belongs to a run with other batches.
     """
-    num_rows, num_train_steps = _num_rows_and_steps(num_examples, settings)
+    num_rows, num_train_steps = _num_rows_and_steps(records.num_examples, settings)
     num_warmup_steps = settings.num_warmup_steps
     if num_warmup_steps is None:
         num_warmup_steps = int(num_train_steps * settings.warmup_proportion)
@@ -117,26 +140,67 @@ def make_plan(num_examples, settings):
             settings.learning_rate,
             num_warmup_steps,
         )
+    lengths = length_buckets.lengths_of(records)
+    padded_lengths, share_of_padding = _choose_buckets(records, settings)
     checkpoint = None
     if not settings.overwrite_output_dir:
         checkpoint = checkpoints.latest(settings.output_dir)
     counters = checkpoints.Counters(0, 0, 0)
     if checkpoint:
         counters = checkpoints.read_counters(checkpoint)
-        if counters.global_batch_size not in (0, settings.global_batch_size):
-            raise InputError(
-                f"--output_dir={settings.output_dir}: its run has a global batch size "
-                f"of {counters.global_batch_size}, and now it would be "
-                f"{settings.global_batch_size}; to resume it, choose a "
-                "--train_batch_size, --n_gpus and --gradient_accumulation_steps whose "
-                "product is the same"
-            )
+        _check_same_batches(counters, settings, padded_lengths is not None)
     return Plan(
-        num_examples=num_examples,
+        num_examples=records.num_examples,
         num_rows=num_rows,
         num_train_steps=num_train_steps,
         num_warmup_steps=num_warmup_steps,
         checkpoint=checkpoint,
         first_step=counters.global_step,
         first_row=counters.data_position,
+        padded_lengths=padded_lengths,
+        share_of_padding=share_of_padding,
+        mean_length=None if lengths is None else float(lengths.mean()),
     )
+
+
+def _choose_buckets(records, settings):
+    """Returns (padded lengths, share of padding), or two times None without buckets."""
+    lengths = length_buckets.lengths_of(records)
+    if lengths is None or settings.length_buckets == length_buckets.OFF:
+        return None, None
+    padded_lengths = length_buckets.choose(
+        lengths,
+        step=length_buckets.step_on(settings.devices.has_gpus),
+        max_length=records.seq_length,
+    )
+    batch_size = settings.global_batch_size
+    order = length_buckets.TrainOrder(lengths, batch_size, settings.seed)
+    return padded_lengths, length_buckets.share_of_padding(
+        lengths[order.epoch(0)], batch_size, padded_lengths
+    )
+
+
+def _check_same_batches(counters, settings, has_buckets):
+    """Raises an `InputError` if the run in `output_dir` has other batches.
+
+    Args:
+      counters: `checkpoints.Counters` of its last checkpoint.
+      settings: `TrainSettings`.
+      has_buckets: whether rows of like length will be in a batch.
+    """
+    if counters.global_batch_size not in (0, settings.global_batch_size):
+        raise InputError(
+            f"--output_dir={settings.output_dir}: its run has a global batch size "
+            f"of {counters.global_batch_size}, and now it would be "
+            f"{settings.global_batch_size}; to resume it, choose a "
+            "--train_batch_size, --n_gpus and --gradient_accumulation_steps whose "
+            "product is the same"
+        )
+    if counters.global_batch_size and counters.has_length_buckets != has_buckets:
+        known = length_buckets.AUTO if has_buckets else length_buckets.OFF
+        other = length_buckets.OFF if has_buckets else length_buckets.AUTO
+        raise InputError(
+            f"--length_buckets={known}: the run in --output_dir={settings.output_dir} "
+            f"has its rows in another order; to resume it, give "
+            f"--length_buckets={other}"
+        )

@@ -10,6 +10,7 @@ from bert_my.data.errors import InputError
 from bert_my.engine import (
     checkpoints,
     dev_evaluation,
+    devices,
     flops,
     history,
     hooks,
@@ -36,21 +37,11 @@ def train(task, records, settings, dev=None, start=None):
       InputError: if the initial checkpoint does not fit.
       NonFiniteTrainingError: if too many steps in a row had to be skipped.
     """
-    plan = train_plan.make_plan(records.num_examples, settings)
+    plan = train_plan.make_plan(records, settings)
+    settings = with_xla_chosen(task, settings, plan)
     with tf.Graph().as_default():
         tf.set_random_seed(settings.seed)
-        with tf.device("/cpu:0"):
-            features, initializer = input_pipeline.next_features(
-                input_pipeline.train_batches(
-                    records,
-                    settings.global_batch_size,
-                    plan.num_rows,
-                    settings.seed,
-                    plan.first_row,
-                )
-            )
-            tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
-        graph = train_graph.build_graph(task, features, settings, plan)
+        _, graph = build(task, batches(records, settings, plan), settings, plan)
         evaluation = dev and dev_evaluation.DevEvaluation(
             task, *dev, graph.averages, plan.first_step
         )
@@ -75,6 +66,38 @@ def train(task, records, settings, dev=None, start=None):
         if settings.report_mfu:
             peak_flops = flops.measure_peak(settings.devices, settings.precision)
         _run(graph, settings, plan, evaluation, peak_flops)
+
+
+def with_xla_chosen(task, settings, plan):
+    """Returns the settings with `use_xla` settled, see `devices.choose_xla`."""
+    num_tokens = plan.num_rows * (plan.mean_length or task.max_seq_length)
+    work = flops.of_tokens(task.bert_config, num_tokens, 0, 0, flops.TRAINING)
+    use_xla = devices.choose_xla(settings.use_xla, settings.devices, work)
+    return settings._replace(use_xla=use_xla)
+
+
+def batches(records, settings, plan):
+    """Returns the dataset of what a run has left to do, see `input_pipeline`."""
+    return input_pipeline.train_batches(
+        records,
+        settings.global_batch_size,
+        plan.num_rows,
+        settings.seed,
+        plan.first_row,
+        plan.padded_lengths,
+    )
+
+
+def build(task, dataset, settings, plan):
+    """Builds a training step on the batches of a dataset.
+
+    Returns:
+      (dict name -> tensor of the step's features, `TrainGraph`).
+    """
+    with tf.device("/cpu:0"):
+        features, initializer = input_pipeline.next_features(dataset)
+        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
+    return features, train_graph.build_graph(task, features, settings, plan)
 
 
 def _initialize(variables, settings, plan):
@@ -126,7 +149,7 @@ def _run(graph, settings, plan, evaluation, peak_flops):
         save_summaries_steps=None,
         save_summaries_secs=None,
         log_step_count_steps=None,
-        config=settings.devices.session_config(),
+        config=settings.devices.session_config(settings.use_xla),
     ) as session:
         while not session.should_stop():
             session.run(graph.train_op)

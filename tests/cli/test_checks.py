@@ -39,6 +39,7 @@ def parse(*argv, job="--do_train"):
         ("num_dev_examples", "-1", "must be 0 or more"),
         ("num_labels", "0 -2", "must be positive"),
         ("optimizer", "adam LAMB", "must be one of adamw, lamb"),
+        ("length_buckets", "on 8 Auto", "must be one of auto, off"),
         ("adam_epsilon", "0 -1 nan inf", "must be positive"),
         ("num_train_steps", "0 -1", "must be positive"),
         ("num_warmup_steps", "-1", "must be 0 or more"),

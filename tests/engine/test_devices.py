@@ -66,3 +66,107 @@ def test_precision_without_kernels_falls_back(monkeypatch, caplog):
 )
 def test_gpus_are_found():
     assert devices.choose_devices(1).towers == ("/gpu:0",)
+
+
+def choose_auto(monkeypatch, caplog, flags=(), has_gpus=False, capability=None):
+    """Returns (precision, what was printed)."""
+    monkeypatch.setattr(devices, "supports", lambda *args: True)
+    monkeypatch.setattr(devices, "_cpu_flags", lambda: set(flags))
+    monkeypatch.setattr(devices, "_compute_capability", lambda: capability)
+    chosen = devices.Devices(("/cpu:0",), num_cpus=1, has_gpus=has_gpus)
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        return devices.choose_precision("auto", chosen), caplog.text
+
+
+@pytest.mark.parametrize(
+    ("machine", "precision", "why"),
+    [
+        ({"flags": ["fma", "avx512_bf16"]}, "bf16", "this CPU has avx512_bf16"),
+        ({"flags": ["amx_bf16"]}, "bf16", "this CPU has amx_bf16"),
+        ({"flags": ["avx512f"]}, "fp32", "none of amx_bf16, avx512_bf16"),
+        ({"has_gpus": True, "capability": (9, 0)}, "bf16", "capability is 9.0"),
+        ({"has_gpus": True, "capability": (7, 5)}, "fp16", "capability is 7.5"),
+        ({"has_gpus": True, "capability": (6, 1)}, "fp32", "capability is 6.1"),
+        ({"has_gpus": True, "flags": ["amx_bf16"]}, "fp32", "does not tell"),
+    ],
+)
+def test_auto_precision_is_what_the_device_is_made_for(
+    monkeypatch, caplog, machine, precision, why
+):
+    chosen, text = choose_auto(monkeypatch, caplog, **machine)
+    assert chosen == precision
+    assert f"--precision=auto: {precision}" in text
+    assert why in text
+
+
+def test_auto_precision_needs_kernels(monkeypatch, caplog):
+    monkeypatch.setattr(devices, "_cpu_flags", lambda: {"amx_bf16"})
+    monkeypatch.setattr(devices, "supports", lambda dtype, _: dtype == tf.float32)
+    chosen = devices.choose_devices(1, use_gpu=False)
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        assert devices.choose_precision("auto", chosen) == "fp32"
+    assert "has no bf16 kernels" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "compiles", "has_gpus", "num_flops", "expected"),
+    [
+        (None, True, False, 1e15, True),
+        (None, True, False, 1e12, False),  # would be over before it pays
+        (None, False, False, 1e15, False),
+        (None, True, True, 1e15, False),
+        (True, True, False, 1.0, True),
+        (True, True, True, 1.0, True),
+        (False, True, False, 1e15, False),
+    ],
+)
+def test_when_to_compile(monkeypatch, asked, compiles, has_gpus, num_flops, expected):
+    monkeypatch.setattr(devices, "compiles_functions", lambda: compiles)
+    chosen = devices.Devices(("/cpu:0",), num_cpus=1, has_gpus=has_gpus)
+    assert devices.choose_xla(asked, chosen, num_flops) is expected
+
+
+def test_what_cannot_be_compiled_is_said(monkeypatch, caplog):
+    monkeypatch.setattr(devices, "compiles_functions", lambda: False)
+    chosen = devices.Devices(("/cpu:0",), num_cpus=1, has_gpus=False)
+    with caplog.at_level(logging.WARNING, logger="bert_my"):
+        assert devices.choose_xla(True, chosen, 1e15) is False
+    assert "--use_xla=true" in caplog.text
+
+
+def test_compiles_functions_where_they_are_compiled():
+    """What is told by the names of its ops is so."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        double = tf.function(
+            lambda x: x + x, autograph=False, experimental_compile=True
+        )
+        metadata = tf.RunMetadata()
+        options = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
+        # A graph of less than four nodes is left as it is.
+        total = tf.add_n([double(tf.random.uniform([3])) for _ in range(5)])
+        session.run(tf.reduce_sum(total), options=options, run_metadata=metadata)
+    labels = [
+        node.timeline_label
+        for each in metadata.step_stats.dev_stats
+        for node in each.node_stats
+    ]
+    is_kept_whole = any("PartitionedCall(" in label for label in labels)
+    assert is_kept_whole == devices.compiles_functions()
+
+
+def test_threads_are_those_asked_for():
+    chosen = devices.choose_devices(
+        1, use_gpu=False, intra_op_threads=3, inter_op_threads=5
+    )
+    config = chosen.session_config()
+    assert config.intra_op_parallelism_threads == 3
+    assert config.inter_op_parallelism_threads == 5
+
+
+def test_a_gpu_compiles_clusters_only_if_asked():
+    chosen = devices.Devices(("/gpu:0",), num_cpus=1, has_gpus=True)
+    levels = [
+        chosen.session_config(use_xla).graph_options.optimizer_options.global_jit_level
+        for use_xla in (False, True)
+    ]
+    assert levels == [tf.OptimizerOptions.DEFAULT, tf.OptimizerOptions.ON_1]

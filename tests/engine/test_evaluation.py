@@ -153,7 +153,7 @@ def test_a_task_without_predictions_is_evaluated(tmp_path, monkeypatch):
     task = toy_tasks.GuessTask()
     batch = toy_tasks.make_batches(1)[0]
 
-    def eval_batches(records, global_batch_size):
+    def eval_batches(records, global_batch_size, order):
         return tf.data.Dataset.from_tensor_slices(batch).batch(
             global_batch_size, drop_remainder=True
         )

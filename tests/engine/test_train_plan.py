@@ -1,15 +1,20 @@
 """Plans: how many rows and steps a run has."""
 
+import types
+
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.engine import train_plan
 from tests import helpers
 
+RECORDS = types.SimpleNamespace(num_examples=26)
 
-def make_plan(num_examples=26, num_towers=2, train_batch_size=3, **settings):
+
+def make_plan(records=RECORDS, num_towers=2, train_batch_size=3, **settings):
     return train_plan.make_plan(
-        num_examples,
+        records,
         helpers.train_settings(
             "nowhere", num_towers, train_batch_size=train_batch_size, **settings
         ),
@@ -25,7 +30,7 @@ def test_plan():
         warmup_proportion=0.2,
         gradient_accumulation_steps=1,
     )
-    plan = train_plan.make_plan(26, settings)
+    plan = train_plan.make_plan(RECORDS, settings)
     # 65 rows in batches of 2 x 3.
     assert (plan.num_rows, plan.num_train_steps, plan.num_warmup_steps) == (65, 11, 2)
     text = "\n".join(plan.describe(settings, [tf.get_variable("bert/a", [2, 617])]))
@@ -60,5 +65,44 @@ def test_epochs_of_a_run_of_steps_are_told():
     settings = helpers.train_settings(
         "nowhere", 2, train_batch_size=3, num_train_steps=20
     )
-    lines = train_plan.make_plan(26, settings).describe(settings, [])
+    lines = train_plan.make_plan(RECORDS, settings).describe(settings, [])
     assert ["epochs", "4.615"] in [line.split() for line in lines]
+
+
+def with_lengths(lengths, seq_length):
+    return types.SimpleNamespace(
+        num_examples=len(lengths), lengths=np.array(lengths), seq_length=seq_length
+    )
+
+
+def told_of_buckets(plan):
+    lines = plan.describe(helpers.train_settings("nowhere", 2), [])
+    (line,) = [line for line in lines if "length buckets" in line]
+    return line.split("length buckets")[1].strip()
+
+
+def test_length_buckets_of_a_plan():
+    # Twelve rows of 9 in two batches and three of 12, and then what is left.
+    plan = make_plan(with_lengths([9] * 12 + [12] * 3, 13))
+    assert plan.padded_lengths == (9, 12)
+    assert 0 < plan.share_of_padding < 0.15
+    told = f"2 lengths from 9 to 12, {100 * plan.share_of_padding:.1f} % padding"
+    assert told_of_buckets(plan) == told
+    plan = make_plan(with_lengths([7] * 12, 13))
+    assert told_of_buckets(plan) == "one length of 7, 0.0 % padding"
+
+
+def test_length_buckets_on_a_gpu_are_multiples_of_8():
+    devices = helpers.cpu_devices(2)._replace(has_gpus=True)
+    plan = make_plan(with_lengths([3, 9, 12, 17], 20), devices=devices)
+    assert plan.padded_lengths == (8, 16, 20)
+
+
+@pytest.mark.parametrize(
+    ("records", "setting"),
+    [(RECORDS, "auto"), (RECORDS, "off"), (with_lengths([3, 9], 13), "off")],
+)
+def test_a_plan_without_length_buckets(records, setting):
+    plan = make_plan(records, length_buckets=setting)
+    assert plan.padded_lengths is None
+    assert told_of_buckets(plan) == "off"

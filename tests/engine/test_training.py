@@ -160,6 +160,18 @@ def test_resuming_needs_the_same_global_batch(task, records, tmp_path):
     assert helpers.read_checkpoint(tmp_path)["global_step"] == 9
 
 
+@pytest.mark.parametrize(("first", "then"), [("auto", "off"), ("off", "auto")])
+def test_resuming_needs_the_same_order_of_rows(task, records, tmp_path, first, then):
+    settings = make_settings(tmp_path, num_train_epochs=1, length_buckets=first)
+    training.train(task, records, settings)
+    settings = settings._replace(num_train_epochs=2, length_buckets=then)
+    message = f"^--length_buckets={then}: .*give --length_buckets={first}$"
+    with pytest.raises(InputError, match=message):
+        training.train(task, records, settings)
+    training.train(task, records, settings._replace(length_buckets=first))
+    assert helpers.read_checkpoint(tmp_path)["global_step"] == 9
+
+
 def test_nothing_left_to_train_is_said(task, records, tmp_path, caplog):
     training.train(task, records, make_settings(tmp_path))
     before = helpers.read_checkpoint(tmp_path)

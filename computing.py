@@ -1,0 +1,88 @@
+"""How a model that is being built is to be computed: dtype, dropout, lean operations.
+
+It is set from outside by a `with` block, without touching code that builds a model. All
+of it is off by default, which gives upstream's graph. Variables are float32 always.
+"""
+
+import contextlib
+import hashlib
+from typing import Any, Callable, NamedTuple, Optional
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+
+class StatelessDropout:
+    """Source of dropout seeds that depend on (seed, tower, place) and on the step.
+
+    A run that is stopped and started again draws the same masks as one that was not.
+    A place is the position of the dropout in the order in which the graph is built.
+    """
+
+    def __init__(self, seed, tower, global_step):
+        """Builds a source for one tower.
+
+        Args:
+          seed: int, of the run.
+          tower: int, index of the tower.
+          global_step: integer scalar tensor or variable.
+        """
+        self._prefix = f"{seed}/{tower}"
+        self._global_step = global_step
+        self.num_places = 0  # to be set back where a part is built once more
+
+    def next_seed(self):
+        """Returns the int64 `[2]` seed of the next place."""
+        place = f"{self._prefix}/{self.num_places}".encode("ascii")
+        self.num_places += 1
+        digest = hashlib.blake2b(place, digest_size=8).digest()
+        key = np.frombuffer(digest, np.int64)[0]
+        return tf.stack([tf.constant(key), tf.cast(self._global_step, tf.int64)])
+
+
+class Computing(NamedTuple):
+    """See `computing`."""
+
+    dtype: Any = tf.float32
+    dropout_source: Optional[StatelessDropout] = None
+    cast_weight: Callable = tf.cast
+    is_lean: bool = False
+    use_xla: bool = False
+    num_recomputed_layers: int = 0
+
+
+_stack = [Computing()]
+
+
+def current():
+    """Returns the innermost `Computing`."""
+    return _stack[-1]
+
+
+@contextlib.contextmanager
+def computing(**settings):
+    """Sets how everything built inside the `with` block is computed.
+
+    Args:
+      dtype: of the encoder's activations. Variables, LayerNorm, softmax and what the
+        getters of `BertModel` return stay float32.
+      dropout_source: `StatelessDropout`, or None for TensorFlow's stateful one.
+      cast_weight: function `(variable, dtype)` that returns a weight in the dtype of
+        the activations.
+      is_lean: use `lean_ops`, whose gradients keep less; needs a dropout source.
+      use_xla: compile these; see `lean_ops`.
+      num_recomputed_layers: the first so many layers keep only their input, and are
+        computed once more for their gradient.
+    """
+    with using(Computing(**settings)):
+        yield
+
+
+@contextlib.contextmanager
+def using(setting):
+    """Sets a `Computing` that was the current one before."""
+    _stack.append(setting)
+    try:
+        yield
+    finally:
+        _stack.pop()

@@ -1,0 +1,84 @@
+"""Compiled and recomputed steps against plain ones: the same weights come out."""
+
+import pytest
+
+from bert_my.engine import devices
+from tests import helpers
+from tests.engine import step_runs, test_towers
+
+NUM_STEPS = 3
+needs_compiler = pytest.mark.skipif(
+    not devices.compiles_functions(), reason="this TensorFlow does not compile"
+)
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    return helpers.write_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+def train(model_dir, **changes):
+    """Returns (losses, values of all variables) after some steps."""
+    changes.setdefault("learning_rate", 1e-3)
+    run = step_runs.StepRun(model_dir, **changes)
+    batches = test_towers.make_batches(NUM_STEPS)
+    losses = [run.step(**batch) for batch in batches]
+    return losses, run.values()
+
+
+FAST = [
+    pytest.param({"use_xla": True}, id="xla", marks=needs_compiler),
+    pytest.param({"recompute": 2}, id="recompute"),
+    pytest.param(
+        {"use_xla": True, "recompute": 1}, id="xla+recompute", marks=needs_compiler
+    ),
+]
+
+
+@pytest.mark.parametrize("fast", FAST)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"num_towers": 3},
+        {"gradient_accumulation_steps": 3},
+        {"num_towers": 2, "gradient_accumulation_steps": 2, "freeze": "embeddings"},
+        {"optimizer": "lamb"},
+        {"layer_lr_decay": 0.5, "head_learning_rate": 1e-2, "ema_decay": 0.5},
+        {"adversarial": "fgm"},
+    ],
+    ids=lambda settings: ",".join(settings) or "plain",
+)
+def test_the_same_weights(model_dir, settings, fast):
+    losses, values = train(model_dir, **settings)
+    fast_losses, fast_values = train(model_dir, **settings, **fast)
+    assert fast_losses == pytest.approx(losses, abs=1e-5)
+    # Adam's first steps are as long as the learning rate, 1e-3, whatever the gradient:
+    # where it is nearly 0, a sum in another order moves them.
+    helpers.assert_all_close(fast_values, values, atol=2e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    # 11 and 8 bits of mantissa.
+    ("precision", "atol"),
+    [("fp16", 1e-2), ("bf16", 5e-2)],
+)
+def test_compiled_steps_in_low_precision(model_dir, precision, atol):
+    losses, _ = train(model_dir)
+    found, values = train(model_dir, precision=precision, use_xla=True)
+    assert found == pytest.approx(losses, abs=atol)
+    assert values["global_step"] == NUM_STEPS
+
+
+@needs_compiler
+def test_a_compiled_step_that_is_not_finite_changes_nothing(model_dir):
+    run = step_runs.StepRun(model_dir, use_xla=True)
+    name = "bert/encoder/layer_1/output/dense/bias"
+    run.load(name, run.values()[name] * float("inf"))
+    before = run.values()
+    run.step()
+    after = run.values()
+    assert after["loss_scale/num_skipped_steps"] == 1
+    for unchanged in ("global_step", "bert/encoder/layer_0/output/dense/kernel"):
+        assert (after[unchanged] == before[unchanged]).all()
