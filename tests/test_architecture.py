@@ -33,7 +33,21 @@ ALLOWED = {
         "modeling",
         "tokenization",
     ),
-    "scripts": ("bert_my.cli", "bert_my.engine", "bert_my.data", "bert_my.reports"),
+    "bert_my.benchmarks": (
+        "bert_my.cli",
+        "bert_my.engine",
+        "bert_my.tasks",
+        "bert_my.data",
+        "modeling",
+        "tokenization",
+    ),
+    "scripts": (
+        "bert_my.benchmarks",
+        "bert_my.cli",
+        "bert_my.engine",
+        "bert_my.data",
+        "bert_my.reports",
+    ),
     "entry": ("bert_my.cli",),
     # Upstream's scripts that are more than an entry: create_pretraining_data, ...
     "drop-in script": (
@@ -48,6 +62,7 @@ ALLOWED = {
 NARROWER = {
     "bert_my/serving/predictor.py": (),  # scores without any training code
     "bert_my/engine/hooks.py": (),  # is given callables
+    "bert_my/benchmarks/hf_worker.py": (),  # runs in another Python
 }
 LINE_LIMITS = {"modeling.py": 800, "tokenization.py": 500}
 

@@ -1,0 +1,239 @@
+"""The other side of a comparison: transformers on PyTorch, as fast as they are known.
+
+A program of its own, for a Python that has torch, transformers and numpy: it reads its
+work from standard input and writes its numbers to standard output, both JSON.
+
+The work: `mode` (train or predict), `config` (fields of `transformers.BertConfig`),
+`lengths` of the rows, `batch_size` (of a step), `num_parts` (into which a step is cut),
+`precision` (fp32, fp16 or bf16), `num_warmup` (steps; all rows where it is null),
+`compile` (bool or null), `seed`.
+
+Batches are made before the time is taken, and copied without waiting, so their input
+costs nothing.
+"""
+
+import contextlib
+import json
+import sys
+import time
+
+import numpy as np
+import torch
+import transformers
+
+# Batches of the rows that are sorted by length, as `group_by_length` of transformers'
+# Trainer has it.
+GROUP_BATCHES = 50
+TRIED_STEPS = 3
+NUM_LABELS = 2
+
+
+def make_batches(work, device):
+    """Returns a list of dicts name -> tensor, each padded to its longest row."""
+    random = np.random.RandomState(work["seed"])
+    lengths = np.array(work["lengths"])
+    rows = random.permutation(len(lengths))
+    size = work["batch_size"]
+    groups = [
+        rows[i : i + GROUP_BATCHES * size]
+        for i in range(0, len(rows), GROUP_BATCHES * size)
+    ]
+    rows = np.concatenate([g[np.argsort(-lengths[g], kind="stable")] for g in groups])
+    return [
+        make_batch(lengths[rows[i : i + size]], work["config"], random, device)
+        for i in range(0, len(rows), size)
+    ]
+
+
+def make_batch(lengths, config, random, device):
+    """Returns a dict name -> tensor of rows of these lengths."""
+    longest = lengths.max()
+    if device.type == "cuda":
+        longest = -(-longest // 8) * 8  # as matrix units want it
+    mask = (np.arange(longest) < lengths[:, None]).astype(np.int64)
+    batch = {
+        "input_ids": random.randint(5, config["vocab_size"], mask.shape) * mask,
+        "attention_mask": mask,
+        "token_type_ids": np.zeros_like(mask),
+        "labels": random.randint(0, NUM_LABELS, len(lengths)),
+    }
+    return {name: torch.from_numpy(value) for name, value in batch.items()}
+
+
+class Variant:
+    """A way to compute, of which the fastest is taken."""
+
+    def __init__(self, work, device, dtype, is_whole):
+        """Builds a model.
+
+        Args:
+          work: see the top.
+          device: `torch.device`.
+          dtype: of the products.
+          is_whole: whether the weights are of that dtype too, instead of autocast.
+        """
+        torch.manual_seed(work["seed"])
+        kind = "weights" if is_whole else "autocast"
+        self.name = str(dtype).replace("torch.", "")
+        if dtype != torch.float32:
+            self.name += f" {kind}"
+        self._work, self._device, self.dtype = work, device, dtype
+        self._autocast = contextlib.nullcontext
+        if dtype != torch.float32 and not is_whole:
+            self._autocast = lambda: torch.autocast(device.type, dtype)
+        config = transformers.BertConfig(num_labels=NUM_LABELS, **work["config"])
+        model = transformers.AutoModelForSequenceClassification.from_config(
+            config, attn_implementation="sdpa"
+        )
+        model = model.to(device, dtype if is_whole else torch.float32)
+        self._model = model.train(work["mode"] == "train")
+        self._optimizer = self._scaler = None
+        if work["mode"] == "train":
+            self._optimizer = torch.optim.AdamW(
+                model.parameters(), lr=2e-5, weight_decay=0.01, fused=True
+            )
+            is_scaled = dtype == torch.float16
+            self._scaler = torch.amp.GradScaler(device.type, enabled=is_scaled)
+        compiles = work["compile"]
+        if compiles or (compiles is None and device.type == "cuda"):
+            self._model = torch.compile(self._model, dynamic=True)
+            self.name += " compiled"
+
+    def step(self, batch):
+        """Does a step."""
+        batch = {
+            name: value.to(self._device, non_blocking=True)
+            for name, value in batch.items()
+        }
+        if self._optimizer is None:
+            batch.pop("labels")
+            with torch.inference_mode(), self._autocast():
+                return self._model(**batch).logits.float().cpu()
+        num_parts = self._work["num_parts"]
+        chunks = {name: value.chunk(num_parts) for name, value in batch.items()}
+        for values in zip(*chunks.values()):
+            with self._autocast():
+                loss = self._model(**dict(zip(chunks, values))).loss / num_parts
+            self._scaler.scale(loss).backward()
+        self._scaler.unscale_(self._optimizer)
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+        return None
+
+    def least_seconds(self, batch):
+        """Returns the time of the fastest of a few steps: the least disturbed one."""
+        seconds = []
+        for _ in range(TRIED_STEPS):
+            began = time.perf_counter()
+            seconds.append(self.run([batch])[-1] - began)
+        return min(seconds)
+
+    def run(self, batches):
+        """Does a step for each batch; returns when each ended, in seconds."""
+        ends = []
+        for batch in batches:
+            self.step(batch)
+            ends.append(time.perf_counter())
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+            ends[-1] = time.perf_counter()
+        return ends
+
+
+def variants(work, device):
+    """Yields functions that build a `Variant` each, of all that may be the fastest."""
+    dtypes = {"fp16": torch.float16, "bf16": torch.bfloat16}
+    dtype = dtypes.get(work["precision"])
+    yield torch.float32, False
+    if dtype is not None:
+        yield dtype, False
+        if work["mode"] == "predict":
+            yield dtype, True
+
+
+def choose(work, device, batches):
+    """Returns the fastest `Variant`, and a dict name -> seconds of a step."""
+    tried = {}
+    choices = list(variants(work, device))
+    if len(choices) == 1:
+        return Variant(work, device, *choices[0]), tried
+    # Of like shapes, so that nothing is prepared while the time is taken.
+    batch = batches[len(batches) // 2]
+    for choice in choices:
+        variant = Variant(work, device, *choice)
+        variant.run([batch] * 2)
+        tried[choice] = variant.least_seconds(batch), variant.name
+        del variant
+    best = min(tried, key=tried.get)
+    return Variant(work, device, *best), {name: s for s, name in tried.values()}
+
+
+def measure_ceiling(device, dtype):
+    """Returns the FLOPs per second in matrix products, as our side measures them."""
+    size = 8192 if device.type == "cuda" else 1024
+    matrix = torch.randn(size, size, device=device).to(dtype) * size**-0.5
+    seconds = []
+    for _ in range(6):
+        began = time.perf_counter()
+        product = matrix
+        for _ in range(8):
+            product = product @ matrix
+        product[0, 0].item()
+        seconds.append(time.perf_counter() - began)
+    return 8 * 2 * size**3 / float(np.median(seconds[1:]))
+
+
+def peak_memory():
+    """Returns the most bytes that this process has held; None if nobody tells."""
+    with contextlib.suppress(OSError), open("/proc/self/status") as lines:
+        found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+        return int(found[0]) * 1024
+    return None
+
+
+def run(work):
+    """Returns the numbers of some work."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # as TensorFlow
+    batches = make_batches(work, device)
+    if device.type == "cuda":
+        batches = [{n: x.pin_memory() for n, x in b.items()} for b in batches]
+    chosen, tried = choose(work, device, batches)
+    ceilings = [measure_ceiling(device, chosen.dtype)]
+    chosen.run(batches[: work["num_warmup"]])
+    # As in training, in another order every time.
+    order = np.random.RandomState(work["seed"]).permutation(len(batches))
+    began = time.perf_counter()
+    ends = chosen.run([batches[i] for i in order])
+    seconds = ends[-1] - began
+    ceilings.append(measure_ceiling(device, chosen.dtype))
+    num_tokens = sum(int(b["attention_mask"].sum()) for b in batches)
+    num_slots = sum(b["attention_mask"].numel() for b in batches)
+    is_gpu = device.type == "cuda"
+    return {
+        "rows": len(work["lengths"]),
+        "seconds": seconds,
+        "tokens": num_tokens,
+        "examples_per_second": len(work["lengths"]) / seconds,
+        "tokens_per_second": num_tokens / seconds,
+        "ceiling_gflops_per_second": max(ceilings) / 1e9,
+        # On a GPU only when a step was begun is known.
+        "step_seconds": None if is_gpu else np.diff([began, *ends]).tolist(),
+        "padding_share": 1.0 - num_tokens / num_slots,
+        "peak_memory_bytes": peak_memory(),
+        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated() if is_gpu else None,
+        "precision": chosen.name,
+        "tried_seconds": tried,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "num_threads": torch.get_num_threads(),
+        "devices": torch.cuda.get_device_name() if is_gpu else "cpu",
+    }
+
+
+if __name__ == "__main__":
+    transformers.logging.set_verbosity_error()
+    json.dump(run(json.load(sys.stdin)), sys.stdout)

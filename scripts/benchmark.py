@@ -1,0 +1,12 @@
+r"""Measures how fast training, prediction, pretraining or encoding is.
+
+python scripts/benchmark.py --mode=train --model=base --precision=bf16 --json=FILE
+
+Prints a table and JSON; `--help` lists the flags, docs/performance.md tells how to read
+the numbers.
+"""
+
+from bert_my.benchmarks import main
+
+if __name__ == "__main__":
+    main.main()
