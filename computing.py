@@ -5,6 +5,7 @@ of it is off by default, which gives upstream's graph. Variables are float32 alw
 """
 
 import contextlib
+import functools
 import hashlib
 from typing import Any, Callable, NamedTuple, Optional
 
@@ -52,6 +53,8 @@ class Computing(NamedTuple):
 
 
 _stack = [Computing()]
+# A collection whose key is no string is not exported.
+_COMPILED = ("compiled functions",)
 
 
 def current():
@@ -86,3 +89,26 @@ def using(setting):
         yield
     finally:
         _stack.pop()
+
+
+def compiled(function, **constants):
+    """Returns a function that XLA compiles, once for each shape of its tensors.
+
+    It is the same one for the whole of a graph, and kept with it, for it refers to it.
+
+    Args:
+      function: of tensors, and of the constants by name.
+      **constants: hashable.
+    """
+    kept = tf.get_collection_ref(_COMPILED)
+    key = (function, sorted(constants.items()))
+    for known, found in kept:
+        if known == key:
+            return found
+    found = tf.function(
+        functools.partial(function, **constants),
+        autograph=False,
+        experimental_compile=True,  # the spelling that both TensorFlows know
+    )
+    kept.append((key, found))
+    return found

@@ -16,21 +16,11 @@ import math
 
 import tensorflow.compat.v1 as tf
 
-from computing import current, using
+from computing import compiled, current, using
 
 LAYER_NORM_EPSILON = 1e-12
 _GELU_SCALE = 2.0 * math.sqrt(2.0 / math.pi)
 _GELU_CUBIC = 0.044715
-
-
-@functools.lru_cache(maxsize=None)
-def _compiled(function, **constants):
-    # The spelling that both TensorFlows know.
-    return tf.function(
-        functools.partial(function, **constants),
-        autograph=False,
-        experimental_compile=True,
-    )
 
 
 def _runner():
@@ -43,7 +33,7 @@ def _runner():
         return function(*tensors, **constants)
 
     def run_compiled(function, *tensors, **constants):
-        return _compiled(function, **constants)(*tensors)
+        return compiled(function, **constants)(*tensors)
 
     return run_compiled if current().use_xla else run
 
@@ -116,7 +106,7 @@ def dropout_add_layer_norm(x, residual, gamma, beta, rate):
 
         return run(_layer_norm, x, residual, gamma, beta, seed), gradient
 
-    return op(x, residual, gamma, tf.convert_to_tensor(beta))
+    return op(x, residual, gamma, beta)
 
 
 def _normalized(x, residual, seed, rate, draw):

@@ -4,10 +4,11 @@ Source: Devlin et al. 2019, A.2; Loshchilov and Hutter 2019 for the decoupled de
 et al. 2020, "Large Batch Optimization for Deep Learning", for LAMB.
 """
 
-import functools
 import re
 
 import tensorflow.compat.v1 as tf
+
+from computing import compiled
 
 CLIP_NORM = 1.0
 WEIGHT_DECAY_RATE = 0.01
@@ -268,7 +269,7 @@ class AdamWeightDecayOptimizer(_MomentsOptimizer):
         learning_rate = self._rate_of(name)
         decay = self.weight_decay_rate if self._do_use_weight_decay(name) else 0.0
         with tf.device(variable.device):
-            return _compiled_adamw()(
+            return compiled(_adamw)(
                 variable.handle,
                 adam_m.handle,
                 adam_v.handle,
@@ -336,12 +337,6 @@ def _trust_ratio(weight_norm, update_norm):
 
 def _scaled(gradient, scale):
     return gradient if scale is None else gradient * scale
-
-
-@functools.lru_cache(maxsize=None)
-def _compiled_adamw():
-    """Returns `_adamw`, which is compiled once for each shape."""
-    return tf.function(_adamw, autograph=False, experimental_compile=True)
 
 
 def _adamw(var, m, v, gradient, scale, rate, decay, beta_1, beta_2, epsilon):

@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 import computing
 import lean_ops
 import modeling
+from bert_my.engine.devices import compiles_functions
 
 ROWS, WIDTH = 13, 7
 # What a compiled program computes in another order, or fuses.
@@ -51,14 +52,9 @@ def check_same(pairs, **tolerance):
         np.testing.assert_allclose(one, other, **{**TOLERANCE, **tolerance})
 
 
-def has_compiler():
-    """Whether functions are compiled here; TensorFlow 1.15 takes them to pieces."""
-    return tf.__version__.startswith("2.")
-
-
 @pytest.fixture(params=[False, True], ids=["plain", "xla"])
 def use_xla(request):
-    if request.param and not has_compiler():
+    if request.param and not compiles_functions():
         pytest.skip("TensorFlow 1.15 does not compile functions")
     return request.param
 
@@ -128,7 +124,7 @@ def test_dropout(use_xla):
 @pytest.mark.parametrize("draw", [lean_ops._draw_by_philox, lean_ops._draw_by_hash])
 def test_what_is_dropped_is_random(draw):
     """The share, between neighbours, places and steps, and the scale of the rest."""
-    if draw is lean_ops._draw_by_hash and not has_compiler():
+    if draw is lean_ops._draw_by_hash and not compiles_functions():
         pytest.skip("only compiled functions draw by hashing")
     size, rate = 40000, 0.2
     masks = run(

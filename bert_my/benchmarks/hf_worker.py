@@ -195,7 +195,8 @@ def peak_memory():
 
 def run(work):
     """Returns the numbers of some work."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    use_gpu = work["use_gpu"] is not False and torch.cuda.is_available()
+    device = torch.device("cuda" if use_gpu else "cpu")
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # as TensorFlow
     batches = make_batches(work, device)

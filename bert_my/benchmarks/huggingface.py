@@ -145,6 +145,7 @@ def work_of(request, precision):
         "num_warmup": own.warmup_steps or (steps.WARMUP_STEPS if is_full else None),
         "compile": own.hf_compile,
         "seed": engine.get("seed", 0),
+        "use_gpu": engine.get("use_gpu"),
     }
 
 

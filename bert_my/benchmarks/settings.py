@@ -29,6 +29,15 @@ RENAMED = {
     "eval_batch_size": "batch_size",
     "predict_batch_size": "batch_size",
 }
+# What a comparison may set: the other side does the same, or it changes no work.
+_OF_BOTH_SIDES = {
+    "precision",
+    "gradient_accumulation_steps",
+    "seed",
+    "use_gpu",
+    "use_xla",
+    "length_buckets",
+}
 # Those that are settled here, or change nothing that is measured.
 SETTLED = (
     "task_name",
@@ -194,6 +203,11 @@ def _check_use(own, engine):
         if not is_default and not is_used:
             more = "" if is_computed or name == "end_to_end" else " on text"
             raise InputError(f"--{name}: --mode={own.mode}{more} has no use for it")
+    if own.compare:
+        for name in sorted(set(engine) - _OF_BOTH_SIDES):
+            raise InputError(f"--{name}: the other side of --compare does not know it")
+        if own.towers > 1 and engine.get("use_gpu") is not False:
+            raise InputError("--towers: the other side of --compare has one GPU")
     if own.mode == PRETRAIN and own.lengths == workload.TITLES:
         raise InputError("--lengths=titles: pretraining is on rows of full length")
     unused = {TRAIN: (), PRETRAIN: ("head",), PREDICT: _OF_TRAINING - {"head"}}

@@ -84,6 +84,7 @@ def run(config):
     """
     if config.deterministic:
         compat.make_deterministic()
+    devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
     checks.check_task(config, base.get_task_class(config.task_name))
     _check_case(config)
     if config.init_checkpoint:

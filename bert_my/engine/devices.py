@@ -1,6 +1,7 @@
 """Which devices the towers run on."""
 
 import logging
+import os
 from typing import NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
@@ -170,6 +171,17 @@ def choose_xla(asked, devices, num_flops):
             )
         return False
     return num_flops > MIN_FLOPS_TO_COMPILE if asked is None else asked
+
+
+def limit_threads(intra_op_threads, inter_op_threads):
+    """Sets the threads of every session of this process, whichever comes first.
+
+    Args:
+      see `Devices`; 0 leaves it at that.
+    """
+    for name, number in (("INTRA", intra_op_threads), ("INTER", inter_op_threads)):
+        if number:
+            os.environ[f"TF_NUM_{name}OP_THREADS"] = str(number)
 
 
 def choose_devices(num_towers, use_gpu=None, **threads):

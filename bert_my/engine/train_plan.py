@@ -85,7 +85,7 @@ class Plan(NamedTuple):
             ("steps", self.num_train_steps),
             ("warm-up steps", self.num_warmup_steps),
             ("precision", settings.precision),
-            ("compiled by XLA", "yes" if settings.use_xla else "no"),
+            ("compiled by XLA", _describe_xla(settings)),
             ("trained parameters", f"{checkpoints.num_parameters(trained):,}"),
         ]
         if settings.recompute:
@@ -104,6 +104,12 @@ class Plan(NamedTuple):
         if len(lengths) == 1:
             known = f"one length of {lengths[0]}"
         return f"{known}, {100 * self.share_of_padding:.1f} % padding"
+
+
+def _describe_xla(settings):
+    if not settings.use_xla:
+        return "no"
+    return "yes" if settings.gradient_accumulation_steps == 1 else "the update only"
 
 
 def _num_rows_and_steps(num_examples, settings):

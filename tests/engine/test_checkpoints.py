@@ -53,13 +53,13 @@ def test_a_checkpoint_of_something_else_is_refused(checkpoint):
 
 
 def test_counters_of_a_foreign_checkpoint(tmp_path, checkpoint):
-    assert checkpoints.read_counters(checkpoint) == (0, 0, 0)
+    assert checkpoints.read_counters(checkpoint) == (0, 0, 0, 0)
     helpers.reset_graph()
     step = tf.train.get_or_create_global_step()
     with tf.Session() as session:
         session.run(tf.assign(step, 7))
         path = tf.train.Saver().save(session, str(tmp_path / "other.ckpt"))
-    assert checkpoints.read_counters(path) == (7, 0, 0)
+    assert checkpoints.read_counters(path) == (7, 0, 0, 0)
 
 
 def test_a_data_file_that_was_cut_off_is_named(checkpoint):

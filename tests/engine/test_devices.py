@@ -1,6 +1,7 @@
 """Devices: round robin over GPUs, logical CPUs with a warning, errors that say why."""
 
 import logging
+import os
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -170,3 +171,12 @@ def test_a_gpu_compiles_clusters_only_if_asked():
         for use_xla in (False, True)
     ]
     assert levels == [tf.OptimizerOptions.DEFAULT, tf.OptimizerOptions.ON_1]
+
+
+def test_threads_hold_for_sessions_that_come_first(monkeypatch):
+    """As those that check the data do: TensorFlow makes its threads but once."""
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    for name in names:
+        monkeypatch.setenv(name, "7")
+    devices.limit_threads(0, 3)
+    assert [os.environ[name] for name in names] == ["7", "3"]

@@ -1,7 +1,9 @@
 """Compiled and recomputed steps against plain ones: the same weights come out."""
 
 import pytest
+import tensorflow.compat.v1 as tf
 
+import modeling
 from bert_my.engine import devices
 from tests import helpers
 from tests.engine import step_runs, test_towers
@@ -82,3 +84,39 @@ def test_a_compiled_step_that_is_not_finite_changes_nothing(model_dir):
     assert after["loss_scale/num_skipped_steps"] == 1
     for unchanged in ("global_step", "bert/encoder/layer_0/output/dense/kernel"):
         assert (after[unchanged] == before[unchanged]).all()
+
+
+def executed(fetch):
+    """Returns the set of the kinds of operations that a run needed."""
+    metadata = tf.RunMetadata()
+    options = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(fetch, options=options, run_metadata=metadata)
+    labels = [
+        node.timeline_label.split(" = ")[-1]
+        for each in metadata.step_stats.dev_stats
+        for node in each.node_stats
+    ]
+    return {label.split("(")[0] for label in labels}
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+def test_gelu_is_fused_with_the_product_before_it(dtype):
+    """In a forward pass, where TensorFlow is built with oneDNN and uses it."""
+    layer = modeling.transformer_model(
+        tf.cast(tf.random.uniform([3, 5, 16], seed=1), dtype),
+        attention_mask=tf.ones([3, 1, 5]),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=24,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    if not devices.supports(dtype, helpers.cpu_devices(1)):
+        pytest.skip("this TensorFlow cannot compute it")
+    kinds = executed(tf.reduce_sum(tf.cast(layer, tf.float32)))
+    if "_MklNativeFusedMatMul" not in kinds:
+        pytest.skip("this TensorFlow does not use oneDNN")
+    assert "Tanh" not in kinds

@@ -1,0 +1,97 @@
+"""Weights that a forward pass casts once: those of the moment it begins."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert_my.engine import devices, evaluation
+from bert_my.engine.weight_copies import WeightCopies
+from bert_my.tasks import base
+from tests import helpers
+
+
+def test_float32_weights_are_used_as_they_are():
+    weight = tf.get_variable("w", [3])
+    copies = WeightCopies("/cpu:0")
+    assert copies.cast(weight, tf.float32) is weight
+    assert not copies.refresh
+
+
+def test_a_copy_is_that_of_the_last_refresh():
+    weight = tf.get_variable("w", initializer=[1.0, 2.0, 1.001])
+    copies = WeightCopies("/cpu:0")
+    first, second = (tf.cast(copies.cast(weight, tf.float16), tf.float32) for _ in "ab")
+    assert len(copies.refresh) == 1
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(copies.refresh)
+        np.testing.assert_array_equal(
+            session.run(first), np.float32(np.float16([1.0, 2.0, 1.001]))
+        )
+        weight.load([5.0, 6.0, 7.0], session)
+        assert session.run(first)[0] == 1.0
+        session.run(copies.refresh)
+        np.testing.assert_array_equal(session.run(first), [5.0, 6.0, 7.0])
+        np.testing.assert_array_equal(session.run(second), [5.0, 6.0, 7.0])
+
+
+def test_copies_are_neither_saved_nor_trained():
+    weight = tf.get_variable("w", [3])
+    WeightCopies("/cpu:0").cast(weight, tf.float16)
+    assert tf.global_variables() == tf.trainable_variables() == [weight]
+    assert not tf.local_variables()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_each_pass_uses_the_weights_as_they_are(
+    tiny_model, titles, tmp_path, precision
+):
+    """On two towers, each with copies on its own device."""
+    dtype, cpus = devices.PRECISIONS[precision], helpers.cpu_devices(2)
+    if not devices.supports(dtype, cpus):
+        pytest.skip(f"this TensorFlow cannot compute {precision} on a CPU")
+    task = helpers.make_task(tiny_model, titles)
+    records = helpers.make_records(task, base.DEV, tmp_path / "cache")
+    settings = evaluation.EvalSettings(None, cpus, 3, precision)
+    with tf.Graph().as_default():
+        tf.set_random_seed(1)
+        forward_pass = evaluation.build_pass(task, records, settings)
+        copies = [
+            op
+            for op in tf.get_default_graph().get_operations()
+            if op.type == "VarHandleOp" and "/copy" in op.name
+        ]
+        with tf.Session(config=cpus.session_config()) as session:
+            session.run(tf.global_variables_initializer())
+            first, again = (logits(forward_pass, session) for _ in "ab")
+            name = "bert/encoder/layer_0/output/dense/kernel"
+            (kernel,) = [v for v in tf.trainable_variables() if v.op.name == name]
+            kernel.load(-session.run(kernel), session)
+            other = logits(forward_pass, session)
+    assert {op.device for op in copies} == {"/device:CPU:0", "/device:CPU:1"}
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.01
+
+
+def logits(forward_pass, session):
+    return np.concatenate(
+        [batch.predictions["logits"] for batch in forward_pass.batches(session.run)]
+    )
+
+
+def test_copies_of_averages_are_of_the_averages():
+    """Where a custom getter gives an average for a weight, that is what is cast."""
+    with tf.variable_scope("averages"):
+        average = tf.get_variable("w", initializer=[3.0, 4.0])
+    weight = tf.get_variable("w", initializer=[1.0, 2.0])
+    copies = WeightCopies("/cpu:0")
+    with tf.variable_scope("", reuse=True, custom_getter=lambda *args, **kw: average):
+        found = tf.cast(copies.cast(tf.get_variable("w"), tf.float16), tf.float32)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(copies.refresh)
+        np.testing.assert_array_equal(session.run(found), [3.0, 4.0])
+        average.load([5.0, 6.0], session)
+        session.run(copies.refresh)
+        np.testing.assert_array_equal(session.run(found), [5.0, 6.0])
+    assert weight is not average
