@@ -16,7 +16,8 @@ import tensorflow.compat.v1 as tf
 class StatelessDropout:
     """Source of dropout seeds that depend on (seed, tower, place) and on the step.
 
-    A run that is stopped and started again draws the same masks as one that was not.
+    A run that is stopped and started again draws the same masks as one that was not, if
+    it is compiled as before, or not, see `lean_ops`.
     A place is the position of the dropout in the order in which the graph is built.
     """
 

@@ -183,7 +183,12 @@ class PassOrder(NamedTuple):
         # Windows of about the same size, in whole batches.
         num_windows = -(-num_rows // most)
         window_size = -(-num_rows // (num_windows * batch_size)) * batch_size
-        rows = np.lexsort((-lengths, np.arange(num_rows) // window_size))
+        rows = np.empty(num_rows, np.int64)
+        for begin in range(0, num_rows, window_size):  # so that little is held beside
+            window = lengths[begin : begin + window_size]
+            rows[begin : begin + len(window)] = begin + np.argsort(
+                -window, kind="stable"
+            )
         # A forward pass on a CPU is not compiled, so there may be any number of them.
         num_buckets = NUM_BUCKETS if step > 1 else longest
         padded_lengths = choose(lengths, num_buckets, step, records.seq_length)
