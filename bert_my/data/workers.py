@@ -57,9 +57,6 @@ def _map_in_processes(function, items, num_workers):
             raise InputError(
                 f"one of {num_workers} processes was killed, perhaps for lack of memory"
             ) from error
-        finally:
-            for future in pending:
-                future.cancel()
 
 
 def _start(function):
