@@ -69,15 +69,21 @@ def _gelu_gradient(x, dy):
 
 def dropout(x, rate):
     """Sets elements to 0 with probability `rate`, scales the others; keeps nothing."""
-    run = _runner()
-    seed = _next_seed(rate)
+    drop = _dropper(rate)
 
     @tf.custom_gradient
     def op(x):
-        draw = functools.partial(run, _dropout, rate=rate, draw=_draw())
-        return draw(x, seed), lambda dy: draw(dy, seed)
+        return drop(x), drop
 
     return op(x) if rate else x
+
+
+def _dropper(rate):
+    """Returns a function that drops the same elements of whatever it is given."""
+    if not rate:
+        return lambda x: x
+    run, draw, seed = _runner(), _draw(), _next_seed(rate)
+    return lambda x: run(_dropout, x, seed, rate=rate, draw=draw)
 
 
 def _dropout(x, seed, rate, draw):
@@ -156,24 +162,20 @@ def attend(scores, addend, value, rate):
     Returns:
       `[batch_size, num_attention_heads, from_seq_length, size_per_head]`.
     """
-    run = _runner()
-    draw = functools.partial(run, _dropout, rate=rate, draw=_draw())
-    seed = _next_seed(rate)
+    run, drop = _runner(), _dropper(rate)
 
     @tf.custom_gradient
     def op(scores, value):
         probs = run(_softmax, scores, addend)
-        kept = draw(probs, seed) if rate else probs
 
         def gradient(dy):
             with tf.control_dependencies([dy]):  # drawn again, not kept until then
-                again = draw(tf.identity(probs), seed) if rate else probs
-            dprobs = tf.matmul(dy, value, transpose_b=True)
-            dprobs = draw(dprobs, seed) if rate else dprobs
+                kept = drop(tf.identity(probs))
+            dprobs = drop(tf.matmul(dy, value, transpose_b=True))
             dscores = run(_softmax_gradient, probs, dprobs)
-            return dscores, tf.matmul(again, dy, transpose_a=True)
+            return dscores, tf.matmul(kept, dy, transpose_a=True)
 
-        return tf.matmul(kept, value), gradient
+        return tf.matmul(drop(probs), value), gradient
 
     return op(scores, value)
 
