@@ -87,16 +87,14 @@ class BertConfig:
 
 
 class BertModel:
-    """BERT encoder with embeddings and pooler.
+    """BERT encoder with embeddings and pooler, of ids of word pieces.
 
     ```python
-    # Already converted from text to wordpiece ids.
     input_ids = tf.constant([[31, 51, 99], [15, 5, 0]])
     input_mask = tf.constant([[1, 1, 1], [1, 1, 0]])
     token_type_ids = tf.constant([[0, 0, 1], [0, 1, 0]])
 
-    config = modeling.BertConfig(vocab_size=32000, hidden_size=512,
-        num_hidden_layers=8, num_attention_heads=8, intermediate_size=1024)
+    config = modeling.BertConfig(vocab_size=32000, hidden_size=512)
     model = modeling.BertModel(config=config, is_training=True,
         input_ids=input_ids, input_mask=input_mask, token_type_ids=token_type_ids)
 
@@ -113,6 +111,8 @@ class BertModel:
         token_type_ids=None,
         use_one_hot_embeddings=False,
         scope=None,
+        *,
+        first_token_only=False,
     ):
         """Builds the model.
 
@@ -124,6 +124,8 @@ class BertModel:
           token_type_ids: (optional) int32 `[batch_size, seq_length]`, the segment.
           use_one_hot_embeddings: look words up by matrix product instead of gather.
           scope: (optional) variable scope, default "bert".
+          first_token_only: compute of the last layer what `get_pooled_output` needs;
+            its `seq_length` is 1 then.
 
         Raises:
           ValueError: if the config is invalid or a shape does not fit.
@@ -145,7 +147,7 @@ class BertModel:
                 )
             with tf.variable_scope("encoder"):
                 self.all_encoder_layers = _encode(
-                    config, self.embedding_output, input_mask
+                    config, self.embedding_output, input_mask, first_token_only
                 )
             self.sequence_output = self.all_encoder_layers[-1]
             # The vector of the first token ([CLS]) stands for the whole sequence.
@@ -208,7 +210,7 @@ def _embed(config, input_ids, token_type_ids, use_one_hot_embeddings):
     return output, table
 
 
-def _encode(config, embedding_output, input_mask):
+def _encode(config, embedding_output, input_mask, first_token_only):
     """Returns the list of all layers, float32 like `embedding_output`."""
     layers = transformer_model(
         input_tensor=tf.cast(embedding_output, current().dtype),
@@ -223,6 +225,7 @@ def _encode(config, embedding_output, input_mask):
         attention_probs_dropout_prob=config.attention_probs_dropout_prob,
         initializer_range=config.initializer_range,
         do_return_all_layers=True,
+        first_token_only=first_token_only,
     )
     return [tf.cast(layer, tf.float32) for layer in layers]
 
@@ -617,6 +620,8 @@ def transformer_model(
     attention_probs_dropout_prob=0.1,
     initializer_range=0.02,
     do_return_all_layers=False,
+    *,
+    first_token_only=False,
 ):
     """Transformer encoder (Vaswani et al. 2017), post-normalized.
 
@@ -633,6 +638,8 @@ def transformer_model(
       attention_probs_dropout_prob: dropout on the attention probabilities.
       initializer_range: standard deviation of the kernels at the start.
       do_return_all_layers: whether to return a list of all layers.
+      first_token_only: compute the last layer for the first token of each row alone,
+        which attends to all; its `seq_length` is 1 then.
 
     Returns:
       float `[batch_size, seq_length, hidden_size]`, or the list of all layers'.
@@ -642,14 +649,12 @@ def transformer_model(
     """
     if hidden_size % num_attention_heads != 0:
         raise ValueError(
-            f"The hidden size ({hidden_size}) is not a multiple of the number of "
-            f"attention heads ({num_attention_heads})"
+            f"hidden size {hidden_size} is no multiple of {num_attention_heads} heads"
         )
     shape = get_shape_list(input_tensor, expected_rank=3)
     if shape[2] != hidden_size:
         raise ValueError(
-            f"The width of the input tensor ({shape[2]}) != hidden size "
-            f"({hidden_size}): residual connections add them"
+            f"an input of width {shape[2]} cannot be added to one of {hidden_size}"
         )
 
     attend = functools.partial(
@@ -674,18 +679,30 @@ def transformer_model(
         dense=dense,
         hidden_dropout_prob=hidden_dropout_prob,
     )
+    builders, shapes = [build_layer] * num_hidden_layers, [shape] * num_hidden_layers
+    if first_token_only:
+        builders[-1] = _of_first_token(build_layer, attend, attention_mask, shape)
+        shapes[-1] = [shape[0], 1, hidden_size]
     # A matrix throughout: reshapes cost little on a GPU but not nothing elsewhere.
-    matrix = reshape_to_matrix(input_tensor)
-    all_layers = _transformer_layers(matrix, num_hidden_layers, build_layer)
-    if do_return_all_layers:
-        return [reshape_from_matrix(layer, shape) for layer in all_layers]
-    return reshape_from_matrix(all_layers[-1], shape)
+    all_layers = _transformer_layers(reshape_to_matrix(input_tensor), builders)
+    outputs = list(map(reshape_from_matrix, all_layers, shapes))
+    return outputs if do_return_all_layers else outputs[-1]
 
 
-def _transformer_layers(layer, num_hidden_layers, build_layer):
+def _of_first_token(build_layer, attend, attention_mask, shape):
+    """Returns what builds a layer for the first token of each row."""
+    mask = None if attention_mask is None else attention_mask[:, :1]
+    return functools.partial(
+        build_layer,
+        attend=functools.partial(attend, attention_mask=mask, from_seq_length=1),
+        select=lambda matrix: reshape_from_matrix(matrix, shape)[:, 0],
+    )
+
+
+def _transformer_layers(layer, builders):
     """Returns the list of the outputs of all layers, one on the other."""
     all_layers = []
-    for index in range(num_hidden_layers):
+    for index, build_layer in enumerate(builders):
         with tf.variable_scope(f"layer_{index}"):
             if index < current().num_recomputed_layers:
                 layer = lean_ops.recomputed(build_layer, layer)
@@ -695,27 +712,30 @@ def _transformer_layers(layer, num_hidden_layers, build_layer):
     return all_layers
 
 
-def _transformer_layer(layer_input, attend, expand, dense, hidden_dropout_prob):
+def _transformer_layer(
+    layer_input, attend, expand, dense, hidden_dropout_prob, select=None
+):
     """One layer: attention and feed-forward, each with residual and LayerNorm.
 
     Args:
       layer_input: float `[batch_size * seq_length, hidden_size]`.
-      attend: function `(from_tensor, to_tensor)`, to a tensor of the same shape.
+      attend: function `(from_tensor, to_tensor)`, to one of the shape of the first.
       expand: function of such a tensor, to one of the intermediate width.
       dense: function `(tensor, units=...)`.
       hidden_dropout_prob: dropout before each residual is added.
+      select: (optional) function of the input that returns the tokens to compute.
     """
-    hidden_size = layer_input.shape.as_list()[-1]
+    tokens = layer_input if select is None else select(layer_input)
 
     def project_and_add(tensor, residual):
-        output = dense(tensor, units=hidden_size)
+        output = dense(tensor, units=residual.shape.as_list()[-1])
         return _dropout_add_layer_norm(output, residual, hidden_dropout_prob)
 
     with tf.variable_scope("attention"):
         with tf.variable_scope("self"):
-            context = attend(layer_input, layer_input)
+            context = attend(tokens, layer_input)
         with tf.variable_scope("output"):
-            attention_output = project_and_add(context, layer_input)
+            attention_output = project_and_add(context, tokens)
     with tf.variable_scope("intermediate"):
         intermediate_output = expand(attention_output)
     with tf.variable_scope("output"):

@@ -122,6 +122,8 @@ TEXT_REPRESENTATIONS = {
     "last4": last_layers_of_cls,
 }
 TOKEN_REPRESENTATIONS = {"sequence": sequence, "lstm": lstm, "last4": last_layers}
+# These look at nothing of the last layer but [CLS].
+_OF_FIRST_TOKEN = (cls, last_layers_of_cls)
 
 
 def build(bert_config, features, is_training, represent, objective):
@@ -144,6 +146,7 @@ def build(bert_config, features, is_training, represent, objective):
         input_ids=features["input_ids"],
         input_mask=features["input_mask"],
         token_type_ids=features["segment_ids"],
+        first_token_only=represent in _OF_FIRST_TOKEN,
     )
     representation = represent(encoder, features)
     return objective.build(representation, features, is_training)

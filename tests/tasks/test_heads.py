@@ -263,6 +263,26 @@ def test_cls_is_the_pooled_output():
     np.testing.assert_array_equal(actual, -LAYERS[-1][:, 0])
 
 
+@pytest.mark.parametrize("head", sorted(heads.TEXT_REPRESENTATIONS))
+def test_last_layer_of_one_token_is_enough(head, monkeypatch):
+    """For each head that is built so, and the others have all tokens."""
+    features = {
+        name: tf.constant(value, tf.float32 if name == "is_real_example" else tf.int32)
+        for name, value in rows_of("softmax").items()
+    }
+    tf.set_random_seed(1)
+    results = []
+    for reuse in (False, True):
+        with tf.variable_scope(tf.get_variable_scope(), reuse=reuse):
+            results.append(build("softmax", head, features)[1])
+        monkeypatch.setattr(heads, "_OF_FIRST_TOKEN", ())
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        values, expected = session.run(results)
+    for name, value in values.items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-6, err_msg=name)
+
+
 def test_mean_golden_values():
     actual, _ = represent(heads.TEXT_REPRESENTATIONS["mean"])
     last = LAYERS[-1]
