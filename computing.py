@@ -51,6 +51,7 @@ class Computing(NamedTuple):
     is_lean: bool = False
     use_xla: bool = False
     num_recomputed_layers: int = 0
+    fuses_layer_norm: bool = False
 
 
 _stack = [Computing()]
@@ -68,8 +69,8 @@ def computing(**settings):
     """Sets how everything built inside the `with` block is computed.
 
     Args:
-      dtype: of the encoder's activations. Variables, LayerNorm, softmax and what the
-        getters of `BertModel` return stay float32.
+      dtype: of the encoder's activations. Variables, the sums of LayerNorm, softmax and
+        what the getters of `BertModel` return stay float32.
       dropout_source: `StatelessDropout`, or None for TensorFlow's stateful one.
       cast_weight: function `(variable, dtype)` that returns a weight in the dtype of
         the activations.
@@ -77,6 +78,8 @@ def computing(**settings):
       use_xla: compile these; see `lean_ops`.
       num_recomputed_layers: the first so many layers keep only their input, and are
         computed once more for their gradient.
+      fuses_layer_norm: normalize in one kernel, for forward passes; see
+        `lean_ops.fused_layer_norm`.
     """
     with using(Computing(**settings)):
         yield

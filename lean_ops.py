@@ -91,6 +91,47 @@ def _dropout(x, seed, rate, draw):
     return tf.cast(tf.cast(x, tf.float32) * scale, x.dtype)
 
 
+def normalize(x):
+    """Returns (x less its mean over its deviation, one over that) along the last axis.
+
+    Source: Ba et al. 2016, arXiv:1607.06450; epsilon 1e-12.
+    """
+    centered = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+    variance = tf.reduce_mean(tf.square(centered), axis=-1, keepdims=True)
+    inverse = tf.math.rsqrt(variance + LAYER_NORM_EPSILON)
+    return centered * inverse, inverse
+
+
+def fused_layer_norm(x, gamma, beta):
+    """`modeling.layer_norm` in one kernel of oneDNN; it has no gradient.
+
+    TensorFlow puts it in by itself only where gamma and beta are constants. Not every
+    TensorFlow has it, see `devices.fuses_layer_norm`.
+
+    Args:
+      x: float `[..., width]`.
+      gamma, beta: float32 variables `[width]`.
+
+    Returns:
+      tensor of the shape and dtype of x; what is summed up is float32.
+    """
+    cast = current().cast_weight
+    inputs = [x, *(tf.identity(cast(weight, x.dtype)) for weight in (gamma, beta))]
+    attributes = {
+        "T": tf.AttrValue(type=x.dtype.as_datatype_enum),
+        "epsilon": tf.AttrValue(f=LAYER_NORM_EPSILON),
+    }
+    (output,) = (
+        tf.get_default_graph()
+        .create_op(
+            "_MklLayerNorm", inputs, [x.dtype], attrs=attributes, name="layer_norm"
+        )
+        .outputs
+    )
+    output.set_shape(x.shape)
+    return output
+
+
 def dropout_add_layer_norm(x, residual, gamma, beta, rate):
     """Layer normalization of `dropout(x) + residual`; keeps its inputs.
 
@@ -119,10 +160,7 @@ def _normalized(x, residual, seed, rate, draw):
     """Returns (normalized sum, what it was divided by, inverted, scale of dropout)."""
     scale = draw(tf.shape(x), seed, rate) if rate else 1.0
     total = tf.cast(x, tf.float32) * scale + tf.cast(residual, tf.float32)
-    centered = total - tf.reduce_mean(total, axis=-1, keepdims=True)
-    variance = tf.reduce_mean(tf.square(centered), axis=-1, keepdims=True)
-    inverse = tf.math.rsqrt(variance + LAYER_NORM_EPSILON)
-    return centered * inverse, inverse, scale
+    return (*normalize(total), scale)
 
 
 def _layer_norm(x, residual, gamma, beta, seed, rate, draw):

@@ -323,11 +323,10 @@ def layer_norm(input_tensor, name=None):
     Source: Ba et al. 2016, arXiv:1607.06450.
     """
     gamma, beta = _layer_norm_weights(input_tensor, name)
-    inputs = tf.cast(input_tensor, tf.float32)
-    centered = inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
-    variance = tf.reduce_mean(tf.square(centered), axis=-1, keepdims=True)
-    inverse = tf.math.rsqrt(variance + lean_ops.LAYER_NORM_EPSILON)
-    return tf.cast(centered * (inverse * gamma) + beta, input_tensor.dtype)
+    if current().fuses_layer_norm:
+        return lean_ops.fused_layer_norm(input_tensor, gamma, beta)
+    normalized, _ = lean_ops.normalize(tf.cast(input_tensor, tf.float32))
+    return tf.cast(normalized * gamma + beta, input_tensor.dtype)
 
 
 def _layer_norm_weights(input_tensor, name=None):

@@ -4,7 +4,8 @@ A program of its own, for a Python that has torch, transformers and numpy: it re
 work from standard input and writes its numbers to standard output, both JSON.
 
 The work: `mode` (train or predict), `config` (fields of `transformers.BertConfig`),
-`lengths` of the rows, `batch_size` (of a step), `num_parts` (into which a step is cut),
+`lengths` of the rows, `batch_size` (of a step), `batch_tokens` (batches of short rows
+may have as many more of them; 0 for none), `num_parts` (into which a step is cut),
 `precision` (fp32, fp16 or bf16), `num_warmup` (steps; all rows where it is null),
 `compile` (bool or null), `seed`.
 
@@ -28,8 +29,14 @@ TRIED_STEPS = 3
 NUM_LABELS = 2
 
 
-def make_batches(work, device):
-    """Returns a list of dicts name -> tensor, each padded to its longest row."""
+def make_batches(work, device, batch_tokens):
+    """Returns a list of dicts name -> tensor, each padded to its longest row.
+
+    Args:
+      work: see the top.
+      device: `torch.device`.
+      batch_tokens: a batch has `batch_size` rows, or as many as have so many tokens.
+    """
     random = np.random.RandomState(work["seed"])
     lengths = np.array(work["lengths"])
     rows = random.permutation(len(lengths))
@@ -38,11 +45,16 @@ def make_batches(work, device):
         rows[i : i + GROUP_BATCHES * size]
         for i in range(0, len(rows), GROUP_BATCHES * size)
     ]
-    rows = np.concatenate([g[np.argsort(-lengths[g], kind="stable")] for g in groups])
-    return [
-        make_batch(lengths[rows[i : i + size]], work["config"], random, device)
-        for i in range(0, len(rows), size)
-    ]
+    batches = []
+    for group in groups:
+        rest = np.sort(lengths[group])[::-1]
+        while len(rest):
+            num_rows = max(size, batch_tokens // rest[0])
+            batches.append(make_batch(rest[:num_rows], work["config"], random, device))
+            rest = rest[num_rows:]
+    if device.type == "cuda":
+        batches = [{n: x.pin_memory() for n, x in b.items()} for b in batches]
+    return batches
 
 
 def make_batch(lengths, config, random, device):
@@ -170,6 +182,17 @@ def choose(work, device, batches):
     return Variant(work, device, *best), {name: s for s, name in tried.values()}
 
 
+def choose_cut(variant, cuts, num_warmup):
+    """Warms up; returns the batches that take the least time of several lists."""
+    seconds = []
+    for batches in cuts:
+        variant.run(batches[:num_warmup])
+        if len(cuts) > 1:
+            began = time.perf_counter()
+            seconds.append(variant.run(batches)[-1] - began)
+    return cuts[int(np.argmin(seconds)) if seconds else 0]
+
+
 def measure_ceiling(device, dtype):
     """Returns the FLOPs per second in matrix products, as our side measures them."""
     size = 8192 if device.type == "cuda" else 1024
@@ -199,12 +222,10 @@ def run(work):
     device = torch.device("cuda" if use_gpu else "cpu")
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # as TensorFlow
-    batches = make_batches(work, device)
-    if device.type == "cuda":
-        batches = [{n: x.pin_memory() for n, x in b.items()} for b in batches]
-    chosen, tried = choose(work, device, batches)
+    cuts = [make_batches(work, device, n) for n in sorted({0, work["batch_tokens"]})]
+    chosen, tried = choose(work, device, cuts[0])
     ceilings = [measure_ceiling(device, chosen.dtype)]
-    chosen.run(batches[: work["num_warmup"]])
+    batches = choose_cut(chosen, cuts, work["num_warmup"])
     # As in training, in another order every time.
     order = np.random.RandomState(work["seed"]).permutation(len(batches))
     began = time.perf_counter()
@@ -216,6 +237,7 @@ def run(work):
     is_gpu = device.type == "cuda"
     return {
         "rows": len(work["lengths"]),
+        "num_steps": len(batches),
         "seconds": seconds,
         "tokens": num_tokens,
         "examples_per_second": len(work["lengths"]) / seconds,

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 
-from bert_my.benchmarks import steps, workload
+from bert_my.benchmarks import settings, steps, workload
 from bert_my.data.errors import InputError
 from bert_my.engine import devices
 
@@ -135,11 +135,14 @@ def work_of(request, precision):
     batch_size = own.batch_size * own.towers * num_parts
     lengths = workload.row_lengths(own.lengths, own.steps * batch_size, own.seq_length)
     is_full = own.lengths == workload.FULL
+    is_prediction = own.mode == settings.PREDICT
     return {
         "mode": own.mode,
         "config": config,
         "lengths": lengths.tolist(),
         "batch_size": batch_size,
+        # Their batches may grow as ours do, if that is faster.
+        "batch_tokens": batch_size * own.seq_length if is_prediction else 0,
         "num_parts": num_parts,
         "precision": precision,
         "num_warmup": own.warmup_steps or (steps.WARMUP_STEPS if is_full else None),

@@ -124,8 +124,14 @@ class RunConfig:
     length_buckets: str = setting(
         "auto", "auto: a batch holds texts of like length, to pad less; off: any."
     )
-    eval_batch_size: int = setting(8, "Rows per step and tower in evaluation.")
-    predict_batch_size: int = setting(8, "Rows per step and tower in prediction.")
+    eval_batch_size: int = setting(
+        8,
+        "Rows of --max_seq_length per step and tower in evaluation; of short ones more.",
+    )
+    predict_batch_size: int = setting(
+        8,
+        "Rows of --max_seq_length per step and tower in prediction; of short ones more.",
+    )
     optimizer: str = setting("adamw", "adamw, or lamb for very large batches.")
     learning_rate: float = setting(5e-5, "Highest learning rate.")
     adam_epsilon: float = setting(

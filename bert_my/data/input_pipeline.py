@@ -8,14 +8,15 @@ Records whose rows are numbers from 0, int64, may have the `lengths` of all in t
 the `seq_length` that none exceeds, and `parse(rows, padded_lengths)`, which pads to the
 first of some lengths that holds these rows. Then `length_buckets` chooses the order.
 
-Every batch has the same, static size: a last batch with too few rows is filled up with
-rows of zeros. The feature `is_real_example` is 0.0 for those, and losses are weighted
-with it, so they change nothing.
+A batch with too few rows is filled up with rows of zeros. The feature `is_real_example`
+is 0.0 for those, and losses are weighted with it, so they change nothing. The batches
+of training have one, static size.
 """
 
 import functools
 import math
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.data import length_buckets
@@ -70,42 +71,56 @@ def eval_batches(records, global_batch_size, order=None):
 
     Args:
       records, global_batch_size: see `train_batches`.
-      order: (optional) `length_buckets.PassOrder`; without it, the rows are in theirs.
+      order: (optional) `length_buckets.PassOrder`, with batches of its own sizes;
+        without it, the rows are in theirs.
 
-    Returns: see `train_batches`.
+    Returns:
+      `tf.data.Dataset` of dicts name -> `[batch_size, ...]`.
     """
     if order is None:
         dataset = records.read().batch(global_batch_size)
         return _parse(dataset, records.parse, global_batch_size)
 
-    def batch(begin):
-        return order.rows[begin : begin + global_batch_size]
+    begins = np.concatenate([window[:-1] for window in order.windows])
+    ends = np.append(begins[1:], len(order.rows))
 
-    begins = tf.data.Dataset.range(0, len(order.rows), global_batch_size)
+    def batch(number):
+        return order.rows[begins[number] : ends[number]]
+
+    numbers = tf.data.Dataset.range(len(begins))
     parse = functools.partial(records.parse, padded_lengths=order.padded_lengths)
-    return _parse(_indices(begins, batch), parse, global_batch_size)
+    return _parse(_indices(numbers, batch), parse, multiple_of=order.num_towers)
 
 
-def _indices(begins, batch):
-    """Returns the batches of indices that begin at some places.
+def _indices(numbers, batch):
+    """Returns batches of indices.
 
     They are made when they are needed: as a constant they would be part of the graph,
     which is saved with every checkpoint.
 
     Args:
-      begins: `tf.data.Dataset` of places, int64.
-      batch: function of a place that returns the indices of a batch.
+      numbers: `tf.data.Dataset` of int64.
+      batch: function of such a number that returns the indices of a batch.
     """
 
-    def indices(begin):
-        rows = tf.numpy_function(batch, [begin], tf.int64)
+    def indices(number):
+        rows = tf.numpy_function(batch, [number], tf.int64)
         rows.set_shape([None])
         return rows
 
-    return begins.map(indices)
+    return numbers.map(indices)
 
 
-def _parse(dataset, parse_rows, batch_size):
+def _parse(dataset, parse_rows, batch_size=None, multiple_of=None):
+    """Returns the features of batches of rows, filled up.
+
+    Args:
+      dataset: `tf.data.Dataset` of batches of rows.
+      parse_rows: see `parse` at the top of this file.
+      batch_size: rows of every batch, or None.
+      multiple_of: if that is None, of which number the rows of a batch are a multiple.
+    """
+
     def parse(rows):
         features = parse_rows(rows)
         num_rows = tf.shape(next(iter(features.values())))[0]
@@ -113,7 +128,8 @@ def _parse(dataset, parse_rows, batch_size):
         return {name: fill_up(value) for name, value in features.items()}
 
     def fill_up(value):
-        missing = batch_size - tf.shape(value)[0]
+        num_rows = tf.shape(value)[0]
+        missing = -num_rows % multiple_of if multiple_of else batch_size - num_rows
         paddings = [[0, missing]] + [[0, 0]] * (value.shape.ndims - 1)
         value = tf.pad(value, paddings)
         value.set_shape([batch_size, *value.shape.as_list()[1:]])

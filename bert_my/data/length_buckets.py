@@ -13,7 +13,7 @@ from bert_my.data.features import LENGTH_STEP
 
 AUTO, OFF = "auto", "off"
 MODES = (AUTO, OFF)
-NUM_BUCKETS = 16
+NUM_BUCKETS = 24
 # Batches of a training run among which rows are sorted. With more of them lengths are
 # more alike, and with fewer rows meet others by chance.
 WINDOW_BATCHES = 100
@@ -22,6 +22,8 @@ WINDOW_BATCHES = 100
 PASS_ROWS = 4096
 PASS_TOKENS = 1 << 18
 PASS_BATCHES = 16
+# With more tokens in a batch the matrix products of a CPU do not get faster.
+CPU_BATCH_TOKENS = 2048
 
 
 def lengths_of(records):
@@ -158,38 +160,65 @@ class TrainOrder:
 class PassOrder(NamedTuple):
     """The order in which a forward pass sees rows, longest first within a window.
 
-    So what needs the most memory comes first.
+    So what needs the most memory comes first. Batches of short rows have more of them:
+    about as many tokens as a batch of the longest rows may have.
     """
 
     rows: np.ndarray  # their indices, int64 `[num_rows]`
-    window_size: int  # rows that are sorted among themselves: whole batches
+    # The places where the batches of each window begin, and where the last one ends.
+    windows: Tuple[np.ndarray, ...]
     padded_lengths: Tuple[int, ...]
+    num_towers: int  # a batch has a multiple of so many rows, or is filled up
 
     @classmethod
-    def of(cls, records, batch_size, step):
+    def of(cls, records, batch_size, num_towers, has_gpus):
         """Returns the order for some records, or None if lengths are not known.
 
         Args:
           records: see `input_pipeline`.
-          batch_size: rows of a batch, for all towers together.
-          step: see `choose`.
+          batch_size: rows of one tower in a batch of rows of `records.seq_length`.
+          num_towers: among which a batch is split.
+          has_gpus: bool.
         """
         lengths = lengths_of(records)
         if lengths is None:
             return None
-        num_rows, longest = len(lengths), max(int(lengths.max()), 1)
-        most = min(PASS_ROWS, PASS_TOKENS // longest)
-        most = max(most // batch_size, PASS_BATCHES) * batch_size
-        # Windows of about the same size, in whole batches.
-        num_windows = -(-num_rows // most)
-        window_size = -(-num_rows // (num_windows * batch_size)) * batch_size
-        rows = np.empty(num_rows, np.int64)
-        for begin in range(0, num_rows, window_size):  # so that little is held beside
-            window = lengths[begin : begin + window_size]
-            rows[begin : begin + len(window)] = begin + np.argsort(
-                -window, kind="stable"
-            )
         # A forward pass on a CPU is not compiled, so there may be any number of them.
-        num_buckets = NUM_BUCKETS if step > 1 else longest
+        longest, step = max(int(lengths.max()), 1), step_on(has_gpus)
+        num_buckets = NUM_BUCKETS if has_gpus else longest
         padded_lengths = choose(lengths, num_buckets, step, records.seq_length)
-        return cls(rows, window_size, padded_lengths)
+        most_tokens = batch_size * records.seq_length
+        if not has_gpus:
+            most_tokens = min(most_tokens, CPU_BATCH_TOKENS)
+        sizes = num_towers * np.maximum(
+            most_tokens // np.maximum(padded_lengths, 1), batch_size
+        )
+        rows, windows = np.empty(len(lengths), np.int64), []
+        most = min(PASS_ROWS, PASS_TOKENS // longest)
+        most = max(most, PASS_BATCHES * batch_size * num_towers)
+        # Windows of about the same size.
+        window_size = -(-len(lengths) // -(-len(lengths) // most))
+        for begin in range(0, len(lengths), window_size):  # so that little is held
+            window = lengths[begin : begin + window_size]
+            order = np.argsort(-window, kind="stable")
+            rows[begin : begin + len(window)] = begin + order
+            windows.append(begin + _borders(window[order], padded_lengths, sizes))
+        return cls(rows, tuple(windows), padded_lengths, num_towers)
+
+
+def _borders(lengths, padded_lengths, sizes):
+    """Cuts rows into batches.
+
+    Args:
+      lengths: of the rows, longest first.
+      padded_lengths: see `choose`.
+      sizes: the rows of a batch that is padded to each of them.
+
+    Returns:
+      int64 `[num_batches + 1]`: the first row of each batch, and the number of rows.
+    """
+    row_sizes = sizes[np.searchsorted(padded_lengths, lengths)]
+    borders = [0]
+    while borders[-1] < len(lengths):
+        borders.append(min(borders[-1] + int(row_sizes[borders[-1]]), len(lengths)))
+    return np.array(borders, np.int64)

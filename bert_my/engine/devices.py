@@ -1,11 +1,14 @@
 """Which devices the towers run on."""
 
+import functools
 import logging
 import os
 from typing import NamedTuple, Tuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
+import lean_ops
 import modeling
 from bert_my.data.errors import InputError
 
@@ -84,6 +87,25 @@ def supports(dtype, devices):
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
                 return False
     return True
+
+
+@functools.lru_cache(maxsize=None)
+def fuses_layer_norm(dtype, has_gpus):
+    """Whether forward passes in that dtype can use `lean_ops.fused_layer_norm`."""
+    if has_gpus:
+        return False
+    width = 32
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.cast(tf.reshape(tf.range(2.0 * width), [2, width]), dtype)
+        try:
+            y = lean_ops.fused_layer_norm(x, tf.ones([width]), tf.zeros([width]))
+            found, expected = session.run(
+                [tf.cast(y, tf.float32), lean_ops.normalize(tf.cast(x, tf.float32))[0]]
+            )
+        # A TensorFlow that has never heard of it does not name its errors alike.
+        except (tf.errors.OpError, RuntimeError, ValueError):
+            return False
+    return bool(np.allclose(found, expected, atol=0.02))
 
 
 def choose_precision(name, devices):

@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import sys
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -20,7 +20,7 @@ from tqdm import tqdm
 import computing
 from bert_my.data import files, input_pipeline, length_buckets, run_names
 from bert_my.engine import checkpoints, towers, weight_copies
-from bert_my.engine.devices import PRECISIONS, Devices
+from bert_my.engine.devices import PRECISIONS, Devices, fuses_layer_norm
 
 logger = logging.getLogger(__name__)
 
@@ -62,19 +62,16 @@ class Pass(NamedTuple):
     fetches: Batch  # tensors, with the rows that fill a batch up
     initializer: tf.Operation  # puts the pass at the beginning of the set
     num_examples: int
-    global_batch_size: int
+    windows: Sequence[Sequence[int]]  # see `length_buckets.PassOrder`
     order: Optional[length_buckets.PassOrder]
 
     def batches(self, run):
         """Yields the rows of the whole set in their order, window by window.
 
-        Without an order of its own a window is a batch.
-
         Args:
           run: function from tensors to values, as `tf.Session.run`.
         """
         run(self.initializer)
-        window_size = self.order.window_size if self.order else self.global_batch_size
         with tqdm(
             desc="Forward",
             total=self.num_examples,
@@ -82,16 +79,15 @@ class Pass(NamedTuple):
             leave=False,
             disable=not sys.stderr.isatty(),
         ) as progress:
-            for begin in range(0, self.num_examples, window_size):
-                end = min(begin + window_size, self.num_examples)
-                rows = np.arange(begin, end)
-                if self.order:
-                    rows = self.order.rows[begin:end]
-                window = _Window(end - begin)
-                for first in range(0, len(rows), self.global_batch_size):
-                    batch_rows = rows[first : first + self.global_batch_size]
-                    window.add(run(self.fetches), batch_rows - begin)
-                    progress.update(len(batch_rows))
+            for borders in self.windows:
+                begin = borders[0]
+                window = _Window(borders[-1] - begin)
+                for first, end in zip(borders, borders[1:]):
+                    rows = np.arange(first, end)
+                    if self.order:
+                        rows = self.order.rows[first:end]
+                    window.add(run(self.fetches), rows - begin)
+                    progress.update(len(rows))
                 yield window.batch
 
 
@@ -134,8 +130,9 @@ def build_pass(task, records, settings, targets=(), predictions=None):
       `Pass`.
     """
     devices, batch_size = settings.devices.towers, settings.global_batch_size
-    step = length_buckets.step_on(settings.devices.has_gpus)
-    order = length_buckets.PassOrder.of(records, batch_size, step)
+    order = length_buckets.PassOrder.of(
+        records, settings.batch_size, len(devices), settings.devices.has_gpus
+    )
     with tf.device("/cpu:0"):
         features, initializer = input_pipeline.next_features(
             input_pipeline.eval_batches(records, batch_size, order)
@@ -143,9 +140,13 @@ def build_pass(task, records, settings, targets=(), predictions=None):
 
     copies = [weight_copies.WeightCopies(device) for device in devices]
 
+    dtype = PRECISIONS[settings.precision]
+
     def tower_fn(index, tower_features):
         with computing.computing(
-            dtype=PRECISIONS[settings.precision], cast_weight=copies[index].cast
+            dtype=dtype,
+            cast_weight=copies[index].cast,
+            fuses_layer_norm=fuses_layer_norm(dtype, settings.devices.has_gpus),
         ):
             return task.build(tower_features, is_training=False)
 
@@ -163,7 +164,17 @@ def build_pass(task, records, settings, targets=(), predictions=None):
         )
     refresh = [op for each in copies for op in each.refresh]
     begin = tf.group(initializer, *refresh)
-    return Pass(fetches, begin, records.num_examples, batch_size, order)
+    num_rows = records.num_examples
+    # Without an order of its own a window is a batch.
+    windows = (
+        order.windows
+        if order
+        else [
+            (first, min(first + batch_size, num_rows))
+            for first in range(0, num_rows, batch_size)
+        ]
+    )
+    return Pass(fetches, begin, num_rows, windows, order)
 
 
 def forward(task, records, settings, targets=(), predictions=None):

@@ -15,8 +15,8 @@ def build(tower_fn, features, devices):
 
     Args:
       tower_fn: function `(tower_index, features)` that builds one tower.
-      features: dict name -> tensor `[batch_size, ...]`, `batch_size` static and a
-        multiple of the number of towers.
+      features: dict name -> tensor `[batch_size, ...]`; `batch_size` is a multiple of
+        the number of towers, which is checked if it is static.
       devices: list of device names, one for each tower.
 
     Returns:
@@ -53,7 +53,9 @@ def _variables_on(variable_device, tower_device):
 def _slice(name, value, index, num_towers):
     """Returns the tower's rows of a feature."""
     batch_size = value.shape.as_list()[0]
-    if batch_size is None or batch_size % num_towers:
+    if batch_size is None:
+        batch_size = tf.shape(value)[0]
+    elif batch_size % num_towers:
         raise ValueError(
             f"feature {name}: a batch of {batch_size} rows cannot be split among "
             f"{num_towers} towers"

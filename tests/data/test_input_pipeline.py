@@ -81,14 +81,26 @@ def test_eval_keeps_every_row_in_order(records, batch_size):
         assert batch["input_ids"].shape == (batch_size, 6)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
-def test_eval_in_another_order(records, batch_size):
-    """The longest rows first, padded no further than they need."""
-    order = length_buckets.PassOrder.of(records, batch_size, 1)
+@pytest.mark.parametrize(
+    ("batch_size", "num_towers", "sizes"),
+    [
+        (1, 1, [1, 1, 2, 2, 3, 2]),
+        (4, 1, [6, 5]),
+        (16, 1, [11]),
+        (1, 2, [2, 4, 6]),
+        (1, 3, [3, 6, 3]),
+    ],
+)
+def test_eval_in_another_order(records, batch_size, num_towers, sizes):
+    """The longest rows first, and padded no further; rows of 6 tokens fit a batch.
+
+    Batches are filled up to a multiple of the number of towers.
+    """
+    order = length_buckets.PassOrder.of(records, batch_size, num_towers, False)
     output = batches(input_pipeline.eval_batches(records, batch_size, order))
     expected = sorted(range(1, 12), key=lambda label: -((label - 1) % 4))
     assert all_labels(output) == expected
-    assert len(output) == -(-NUM_EXAMPLES // batch_size)
+    assert [len(batch["label_ids"]) for batch in output] == sizes
     assert_padded(output, (1, 2, 3, 4))
 
 

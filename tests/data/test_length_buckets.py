@@ -49,7 +49,7 @@ def test_chosen_lengths_do_not_exceed_the_longest_allowed():
 def test_few_lengths_need_no_padding():
     assert length_buckets.choose(np.array([7, 3, 7, 5])) == (3, 5, 7)
     assert length_buckets.choose(np.array([7] * 9)) == (7,)
-    assert len(length_buckets.choose(np.arange(1, 100))) == 16
+    assert len(length_buckets.choose(np.arange(1, 100))) == 24
 
 
 def test_share_of_padding():
@@ -168,36 +168,75 @@ def make_records(lengths, seq_length=100):
 
 
 @pytest.mark.parametrize("num_rows", [1, 5, 48, 49, 50, 100, 145, 200])
-@pytest.mark.parametrize("batch_size", [1, 7, 16])
-def test_windows_of_a_pass(monkeypatch, num_rows, batch_size):
+@pytest.mark.parametrize("batch_size", [1, 7, 12])
+@pytest.mark.parametrize("num_towers", [1, 2])
+def test_windows_of_a_pass(monkeypatch, num_rows, batch_size, num_towers):
     monkeypatch.setattr(length_buckets, "PASS_ROWS", 48)
     monkeypatch.setattr(length_buckets, "PASS_BATCHES", 2)
     lengths = make_lengths(num_rows)
-    order = length_buckets.PassOrder.of(make_records(lengths), batch_size, 1)
-    assert order.window_size % batch_size == 0
-    assert order.window_size <= 48
+    records = make_records(lengths)
+    order = length_buckets.PassOrder.of(records, batch_size, num_towers, False)
     assert sorted(order.rows) == list(range(num_rows))
-    begins = range(0, num_rows, order.window_size)
-    assert len(begins) == -(-num_rows // (48 // batch_size * batch_size))
-    for begin in begins:
-        rows = order.rows[begin : begin + order.window_size]
-        assert (np.sort(rows) == begin + np.arange(len(rows))).all()
+    assert len(order.windows) == -(-num_rows // 48)
+    assert [window[0] for window in order.windows] == [
+        0,
+        *(window[-1] for window in order.windows[:-1]),
+    ]
+    assert order.windows[-1][-1] == num_rows
+    for window in order.windows:
+        rows = order.rows[window[0] : window[-1]]
+        assert len(rows) <= 48
+        assert (np.sort(rows) == window[0] + np.arange(len(rows))).all()
         assert (np.diff(lengths[rows]) <= 0).all()
     assert order.padded_lengths == tuple(np.unique(lengths))
-    on_gpu = length_buckets.PassOrder.of(make_records(lengths), batch_size, 8)
+    on_gpu = length_buckets.PassOrder.of(records, batch_size, num_towers, True)
     assert on_gpu.padded_lengths == length_buckets.choose(lengths, step=8)
+
+
+@pytest.mark.parametrize("has_gpus", [False, True])
+@pytest.mark.parametrize("num_towers", [1, 3])
+@pytest.mark.parametrize("batch_size", [4, 30])
+def test_batches_of_short_rows_have_more_of_them(batch_size, num_towers, has_gpus):
+    """As many as fit into the tokens of a batch of the longest rows, on each tower."""
+    lengths = make_lengths(5000)
+    records = make_records(lengths, seq_length=200)
+    order = length_buckets.PassOrder.of(records, batch_size, num_towers, has_gpus)
+    num_tokens = batch_size * 200
+    if batch_size == 30 and not has_gpus:
+        num_tokens = length_buckets.CPU_BATCH_TOKENS
+    for window in order.windows:
+        sizes = np.diff(window)
+        longest = lengths[order.rows[window[:-1]]]
+        padded = np.array(
+            [min(p for p in order.padded_lengths if p >= x) for x in longest]
+        )
+        expected = num_towers * np.maximum(num_tokens // padded, batch_size)
+        assert (sizes[:-1] == expected[:-1]).all()
+        assert 0 < sizes[-1] <= expected[-1]
+    assert sizes.max() > 5 * num_towers * batch_size or batch_size == 30
+
+
+def test_no_batch_has_fewer_rows_than_asked_for():
+    """Also where its tokens are more than a CPU needs."""
+    records = make_records(np.full(1000, 512, np.int32), seq_length=512)
+    order = length_buckets.PassOrder.of(records, 64, 1, False)
+    assert set(np.diff(order.windows[0])[:-1]) == {64}
 
 
 def test_windows_of_long_rows_are_smaller():
     """What is kept until it is in order grows with tokens."""
     lengths = np.full(10000, 512, np.int32)
     records = make_records(lengths, seq_length=512)
-    assert length_buckets.PassOrder.of(records, 8, 8).window_size == 504
+
+    def largest_window(batch_size):
+        order = length_buckets.PassOrder.of(records, batch_size, 1, True)
+        return max(window[-1] - window[0] for window in order.windows)
+
+    assert largest_window(8) == 500
     # Sixteen batches are worth sorting, whatever they hold.
-    assert length_buckets.PassOrder.of(records, 100, 8).window_size <= 1600
-    assert length_buckets.PassOrder.of(records, 100, 8).window_size > 1400
+    assert 1400 < largest_window(100) <= 1600
 
 
 def test_rows_without_lengths_have_no_order():
     records = types.SimpleNamespace(num_examples=5)
-    assert length_buckets.PassOrder.of(records, 2, 1) is None
+    assert length_buckets.PassOrder.of(records, 2, 1, False) is None

@@ -1,10 +1,12 @@
-"""Compiled and recomputed steps against plain ones: the same weights come out."""
+"""Fast paths against plain ones: the same weights, and the same numbers, come out."""
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+import computing
 import modeling
-from bert_my.engine import devices
+from bert_my.engine import devices, evaluation
 from tests import helpers
 from tests.engine import step_runs, test_towers
 
@@ -99,6 +101,59 @@ def executed(fetch):
         for node in each.node_stats
     ]
     return {label.split("(")[0] for label in labels}
+
+
+@pytest.mark.parametrize(
+    # 8 bits of mantissa, of numbers up to about 8.
+    ("dtype", "atol"),
+    [(tf.float32, 1e-5), (tf.bfloat16, 0.04)],
+)
+def test_fused_layer_norm_is_the_plain_one(dtype, atol):
+    """Of a deviation around a mean ten times as large too, and of a row of zeros."""
+    if not devices.fuses_layer_norm(dtype, has_gpus=False):
+        pytest.skip("this TensorFlow has no such kernel")
+    random = np.random.RandomState(4)
+    rows = random.randn(3, 5, 64) + np.array([0.0, 0.0, 10.0])[:, None, None]
+    rows[1, 2] = 0.0
+    x = tf.cast(tf.constant(rows, tf.float32), dtype)
+    with tf.variable_scope("LayerNorm"):
+        tf.get_variable("gamma", initializer=tf.random.normal([64], seed=1) + 1.0)
+        tf.get_variable("beta", initializer=tf.random.normal([64], seed=2))
+    results = []
+    for fuses in (True, False):
+        scope = tf.variable_scope("", reuse=True)
+        with scope, computing.computing(fuses_layer_norm=fuses):
+            results.append(modeling.layer_norm(x, name="LayerNorm"))
+        assert results[-1].dtype == dtype
+        assert results[-1].shape.as_list() == [3, 5, 64]
+    assert "_MklLayerNorm" in executed(results[0])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        fused, plain = session.run([tf.cast(each, tf.float32) for each in results])
+    np.testing.assert_allclose(fused, plain, atol=atol)
+    assert np.abs(plain).max() > 1
+
+
+def test_layer_norm_is_not_fused_on_a_gpu():
+    assert not devices.fuses_layer_norm(tf.float32, has_gpus=True)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_forward_passes_fuse_layer_norm(model_dir, tmp_path, precision):
+    dtype = devices.PRECISIONS[precision]
+    if not devices.fuses_layer_norm(dtype, has_gpus=False):
+        pytest.skip("this TensorFlow has no such kernel")
+    helpers.write_titles(tmp_path)
+    task = helpers.make_task(model_dir, tmp_path)
+    records = helpers.make_records(task, "dev", tmp_path / "cache")
+    settings = evaluation.EvalSettings(None, helpers.cpu_devices(2), 4, precision)
+    forward = evaluation.build_pass(task, records, settings)
+    kinds = {op.type for op in tf.get_default_graph().get_operations()}
+    assert "_MklLayerNorm" in kinds
+    with tf.Session(config=settings.devices.session_config()) as session:
+        session.run([tf.global_variables_initializer(), tf.tables_initializer()])
+        batches = list(forward.batches(session.run))
+    assert sum(len(batch.predictions["probabilities"]) for batch in batches) == 13
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])

@@ -106,8 +106,9 @@ def test_n_towers_equal_one(tiny_model):
     for num_towers in (2, 3, 4):
         actual, losses = train(tiny_model, num_towers, num_steps=6)
         np.testing.assert_allclose(losses, expected_losses, atol=1e-6)
-        # 6 steps at a learning rate of 0.001 move weights by up to 0.006 each.
-        helpers.assert_all_close(actual, expected, atol=1e-6)
+        # 6 steps at a learning rate of 0.001 move weights by up to 0.006 each; biases
+        # of keys, whose gradients are nothing but rounding, differ the most.
+        helpers.assert_all_close(actual, expected, atol=3e-6)
 
 
 def test_towers_may_share_a_device(tiny_model):
