@@ -126,11 +126,11 @@ class RunConfig:
     )
     eval_batch_size: int = setting(
         8,
-        "Rows of --max_seq_length per step and tower in evaluation; of short ones more.",
+        "Rows of full length per step and tower in evaluation, and of short ones more.",
     )
     predict_batch_size: int = setting(
         8,
-        "Rows of --max_seq_length per step and tower in prediction; of short ones more.",
+        "Rows of full length per step and tower in prediction, and of short ones more.",
     )
     optimizer: str = setting("adamw", "adamw, or lamb for very large batches.")
     learning_rate: float = setting(5e-5, "Highest learning rate.")

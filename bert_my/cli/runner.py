@@ -126,12 +126,15 @@ def run(config):
 
 def choose_devices(config):
     """Returns the `Devices` of a `RunConfig`."""
-    return devices.choose_devices(
+    chosen = devices.choose_devices(
         config.n_gpus,
         config.use_gpu,
         intra_op_threads=config.intra_op_threads,
         inter_op_threads=config.inter_op_threads,
     )
+    if not chosen.has_gpus:
+        devices.keep_freed_memory()
+    return chosen
 
 
 def _check_case(config):

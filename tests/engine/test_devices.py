@@ -2,12 +2,33 @@
 
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.data.errors import InputError
 from bert_my.engine import devices
+from tests import helpers
+
+# Frees blocks, and tells the page faults of doing it again.
+COUNT_FAULTS = """
+import resource
+from bert_my.engine import devices
+
+def count():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        blocks = [b"x" * (1 << 26) for _ in range(2)]
+        del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = count()
+kept = devices.keep_freed_memory()
+count()
+print(kept, before, count())
+"""
 
 
 def see(monkeypatch, num_gpus):
@@ -180,3 +201,20 @@ def test_threads_hold_for_sessions_that_come_first(monkeypatch):
         monkeypatch.setenv(name, "7")
     devices.limit_threads(0, 3)
     assert [os.environ[name] for name in names] == ["7", "3"]
+
+
+def test_freed_memory_is_kept():
+    """In a process of its own, for it cannot be taken back."""
+    found = subprocess.run(
+        [sys.executable, "-c", COUNT_FAULTS],
+        cwd=str(helpers.ROOT),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    kept, before, after = found.stdout.decode().split()
+    assert kept == str(not devices.compiles_functions())
+    if kept == "False":
+        pytest.skip("this TensorFlow keeps its memory by itself")
+    # 64 MiB are 16,384 pages.
+    assert int(before) > 10 * 10000
+    assert int(after) < 1000
