@@ -9,7 +9,7 @@ from typing import NamedTuple, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-import lean_ops
+import computing
 import modeling
 from bert_my.data.errors import InputError
 
@@ -98,18 +98,19 @@ def fuses_layer_norm(dtype, has_gpus):
     """Whether forward passes in that dtype can use `lean_ops.fused_layer_norm`."""
     if has_gpus:
         return False
-    width = 32
+    outputs = []
     with tf.Graph().as_default(), tf.Session() as session:
-        x = tf.cast(tf.reshape(tf.range(2.0 * width), [2, width]), dtype)
+        x = tf.cast(tf.reshape(tf.range(64.0), [2, 32]), dtype)
         try:
-            y = lean_ops.fused_layer_norm(x, tf.ones([width]), tf.zeros([width]))
-            found, expected = session.run(
-                [tf.cast(y, tf.float32), lean_ops.normalize(tf.cast(x, tf.float32))[0]]
-            )
+            for fuses in (False, True):
+                with computing.computing(fuses_layer_norm=fuses):
+                    outputs.append(tf.cast(modeling.layer_norm(x), tf.float32))
+            session.run(tf.global_variables_initializer())
+            plain, fused = session.run(outputs)
         # A TensorFlow that has never heard of it does not name its errors alike.
         except (tf.errors.OpError, RuntimeError, ValueError):
             return False
-    return bool(np.allclose(found, expected, atol=0.02))
+    return bool(np.allclose(fused, plain, atol=0.02))
 
 
 def choose_precision(name, devices):

@@ -138,19 +138,7 @@ def build_pass(task, records, settings, targets=(), predictions=None):
             input_pipeline.eval_batches(records, batch_size, order)
         )
 
-    copies = [weight_copies.WeightCopies(device) for device in devices]
-
-    dtype = PRECISIONS[settings.precision]
-
-    def tower_fn(index, tower_features):
-        with computing.computing(
-            dtype=dtype,
-            cast_weight=copies[index].cast,
-            fuses_layer_norm=fuses_layer_norm(dtype, settings.devices.has_gpus),
-        ):
-            return task.build(tower_features, is_training=False)
-
-    outputs = towers.build(tower_fn, features, devices)
+    outputs, refresh = _build_towers(task, features, settings)
     names = outputs[0].predictions if predictions is None else predictions
     with tf.device("/cpu:0"):
         fetches = Batch(
@@ -162,19 +150,29 @@ def build_pass(task, records, settings, targets=(), predictions=None):
             towers.add_up([tower.losses for tower in outputs]),
             towers.add_up([tower.means for tower in outputs]),
         )
-    refresh = [op for each in copies for op in each.refresh]
     begin = tf.group(initializer, *refresh)
-    num_rows = records.num_examples
-    # Without an order of its own a window is a batch.
-    windows = (
-        order.windows
-        if order
-        else [
-            (first, min(first + batch_size, num_rows))
-            for first in range(0, num_rows, batch_size)
-        ]
-    )
+    num_rows, windows = records.num_examples, order and order.windows
+    if order is None:  # a window is a batch
+        firsts = range(0, num_rows, batch_size)
+        windows = [(first, min(first + batch_size, num_rows)) for first in firsts]
     return Pass(fetches, begin, num_rows, windows, order)
+
+
+def _build_towers(task, features, settings):
+    """Returns the `TaskOutputs` of each tower, and the ops that cast weights anew."""
+    devices, dtype = settings.devices, PRECISIONS[settings.precision]
+    copies = [weight_copies.WeightCopies(device) for device in devices.towers]
+
+    def tower_fn(index, tower_features):
+        with computing.computing(
+            dtype=dtype,
+            cast_weight=copies[index].cast,
+            fuses_layer_norm=fuses_layer_norm(dtype, devices.has_gpus),
+        ):
+            return task.build(tower_features, is_training=False)
+
+    outputs = towers.build(tower_fn, features, devices.towers)
+    return outputs, [op for each in copies for op in each.refresh]
 
 
 def forward(task, records, settings, targets=(), predictions=None):
