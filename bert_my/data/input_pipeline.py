@@ -85,7 +85,7 @@ def eval_batches(records, global_batch_size, order=None):
     ends = np.append(begins[1:], len(order.rows))
 
     def batch(number):
-        return order.rows[begins[number] : ends[number]]
+        return order.rows[begins[number] : ends[number]].astype(np.int64)
 
     numbers = tf.data.Dataset.range(len(begins))
     parse = functools.partial(records.parse, padded_lengths=order.padded_lengths)

@@ -164,7 +164,7 @@ class PassOrder(NamedTuple):
     about as many tokens as a batch of the longest rows may have.
     """
 
-    rows: np.ndarray  # their indices, int64 `[num_rows]`
+    rows: np.ndarray  # their indices, int32 `[num_rows]`, or int64 where it needs to be
     # The places where the batches of each window begin, and where the last one ends.
     windows: Tuple[np.ndarray, ...]
     padded_lengths: Tuple[int, ...]
@@ -193,7 +193,8 @@ class PassOrder(NamedTuple):
         sizes = num_towers * np.maximum(
             most_tokens // np.maximum(padded_lengths, 1), batch_size
         )
-        rows, windows = np.empty(len(lengths), np.int64), []
+        rows = np.empty(len(lengths), np.int32 if len(lengths) < 1 << 31 else np.int64)
+        windows = []
         most = min(PASS_ROWS, PASS_TOKENS // longest)
         most = max(most, PASS_BATCHES * batch_size * num_towers)
         # Windows of about the same size.

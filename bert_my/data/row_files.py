@@ -18,6 +18,8 @@ from bert_my.data.errors import InputError
 
 _WORD = np.dtype("<i4")
 _WORDS_OF = {"int32": _WORD, "float32": np.dtype("<f4")}
+# Rows whose beginnings are found by adding up lengths.
+_BLOCK_ROWS = 64
 
 
 def encode(examples, specs):
@@ -154,12 +156,14 @@ class RowFile:
                 "it is made again"
             ) from error
         self._sequences, self._others = _split(specs)
-        # Where each row begins, and the last one ends, in words.
-        self._borders = np.zeros(len(self.lengths) + 1, np.int64)
-        self._borders[1:] = len(self._sequences) * self.lengths.astype(np.int64)
-        self._borders[1:] += _width(self._others)
-        np.cumsum(self._borders, out=self._borders)
-        self._check_size(num_bytes, self._borders[-1])
+        # Where each block of rows begins, in words. That of each row would be as much
+        # again as the lengths are.
+        block_firsts = np.arange(0, len(self.lengths), _BLOCK_ROWS)
+        sizes = np.add.reduceat(self.lengths, block_firsts, dtype=np.int64)
+        num_words = len(self._sequences) * sizes
+        num_words += _width(self._others) * np.diff([*block_firsts, len(self.lengths)])
+        self._block_begins = np.cumsum(num_words) - num_words
+        self._check_size(num_bytes, num_words.sum())
 
     def _check_size(self, num_bytes, num_words):
         expected = int(num_words) * _WORD.itemsize
@@ -182,7 +186,7 @@ class RowFile:
         indices = np.asarray(indices, np.int64)
         words = self._read(indices)
         lengths = self.lengths[indices]
-        row_words = self._borders[indices + 1] - self._borders[indices]
+        row_words = self._num_words(indices)
         ends = np.cumsum(row_words)
         is_token = np.arange(padded_length) < lengths[:, None]
         places = _ranges(ends - row_words, lengths)
@@ -201,13 +205,27 @@ class RowFile:
             first += _width([spec])
         return output
 
+    def _num_words(self, indices):
+        """Returns how many words rows have, int64 `[len(indices)]`."""
+        lengths = self.lengths[indices].astype(np.int64)
+        return len(self._sequences) * lengths + _width(self._others)
+
+    def _begins(self, indices):
+        """Returns where rows begin, in words: int64 `[len(indices)]`."""
+        blocks, places = np.divmod(indices, _BLOCK_ROWS)
+        in_block = np.arange(_BLOCK_ROWS)
+        rows = blocks[:, None] * _BLOCK_ROWS + in_block
+        sizes = self._num_words(np.minimum(rows, len(self.lengths) - 1))
+        sizes[in_block >= places[:, None]] = 0
+        return self._block_begins[blocks] + sizes.sum(axis=1)
+
     def _read(self, indices):
         """Returns the words of rows; those that stand together are read at once."""
         is_break = np.diff(indices) != 1
         firsts = indices[np.concatenate([[True], is_break])]
         lasts = indices[np.concatenate([is_break, [True]])]
-        begins = self._borders[firsts]
-        sizes = self._borders[lasts + 1] - begins
+        begins = self._begins(firsts)
+        sizes = self._begins(lasts) + self._num_words(lasts) - begins
         with open(self.path, "rb", buffering=0) as reader:
             data = b"".join(
                 os.pread(reader.fileno(), size, begin)

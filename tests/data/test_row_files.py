@@ -43,7 +43,9 @@ def write(path, rows, specs=SPECS, chunk_size=3):
     "indices",
     [[0], [7], [2, 3, 4], [0, 1, 2, 3, 4, 5, 6, 7], [5, 6, 1, 2, 2, 0], [7, 6], [4]],
 )
-def test_rows_are_read_in_any_order(tmp_path, indices):
+@pytest.mark.parametrize("block_rows", [1, 3, 8, 64])
+def test_rows_are_read_in_any_order(tmp_path, monkeypatch, indices, block_rows):
+    monkeypatch.setattr(row_files, "_BLOCK_ROWS", block_rows)
     rows = make_rows([4, 1, 9, 0, 2, 2, 11, 3])
     file = write(tmp_path / "a", rows)
     assert file.lengths.tolist() == [4, 1, 9, 0, 2, 2, 11, 3]
