@@ -156,8 +156,8 @@ class RowFile:
                 "it is made again"
             ) from error
         self._sequences, self._others = _split(specs)
-        # Where each block of rows begins, in words. That of each row would be as much
-        # again as the lengths are.
+        # Where each block of rows begins, in words. That of each row would be twice as
+        # much as the lengths are.
         block_firsts = np.arange(0, len(self.lengths), _BLOCK_ROWS)
         sizes = np.add.reduceat(self.lengths, block_firsts, dtype=np.int64)
         num_words = len(self._sequences) * sizes
