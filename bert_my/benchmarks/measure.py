@@ -6,6 +6,7 @@ import dataclasses
 import os
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.benchmarks import machine, settings, steps, workload
@@ -131,7 +132,7 @@ def train(setup):
                 or len(recorder.timed(setup.num_warmup)) < own.steps
             ):
                 _, work, shape = session.run(fetches)
-                recorder.add(shape, work["tokens"], work["flops"])
+                recorder.add(shape, shape[0], work["tokens"], work["flops"])
     ceiling.measure()
     result = setup.result(recorder, setup.num_warmup, ceiling)
     return {**result, "use_xla": train_settings.use_xla}
@@ -188,7 +189,8 @@ def _recording(run, recorder, bert_config):
             num_flops = flops.of_tokens(
                 bert_config, lengths.sum(), num_pairs, 0, flops.FORWARD
             )
-            recorder.add(mask.shape, lengths.sum(), num_flops)
+            num_rows = np.count_nonzero(lengths)
+            recorder.add(mask.shape, num_rows, lengths.sum(), num_flops)
         else:
             recorder.begin()
         return values

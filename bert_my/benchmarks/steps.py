@@ -16,7 +16,8 @@ class Step(NamedTuple):
     """One step."""
 
     seconds: float  # since the step before ended
-    shape: Tuple[int, ...]  # rows and padded tokens of a batch
+    shape: Tuple[int, ...]  # rows and tokens of a batch, with what fills it up
+    num_rows: int  # real ones
     num_tokens: int  # without padding
     num_flops: float
     is_new_shape: bool
@@ -59,15 +60,14 @@ class Recorder:
         """What was done before is part of no step."""
         self._mark = time.perf_counter()
 
-    def add(self, shape, num_tokens, num_flops):
+    def add(self, shape, num_rows, num_tokens, num_flops):
         """Takes down a step that has just ended; see `Step`."""
         seconds = time.perf_counter() - self._mark
         shape = tuple(map(int, shape))
         is_new = shape not in self._shapes
         self._shapes.add(shape)
-        self.steps.append(
-            Step(seconds, shape, int(num_tokens), float(num_flops), is_new)
-        )
+        counts = int(num_rows), int(num_tokens), float(num_flops)
+        self.steps.append(Step(seconds, shape, *counts, is_new))
         if len(self.steps) == 1:
             self.seconds_to_first_step = machine.seconds_since_start()
             self._after_first()
@@ -91,7 +91,7 @@ def numbers(recorder, num_warmup, ceiling):
     """
     timed = recorder.timed(num_warmup)
     seconds = [step.seconds for step in timed]
-    num_rows = sum(step.shape[0] for step in timed)
+    num_rows = sum(step.num_rows for step in timed)
     num_slots = sum(int(np.prod(step.shape)) for step in timed)
     num_tokens = sum(step.num_tokens for step in timed)
     total = sum(seconds)

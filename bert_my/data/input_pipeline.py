@@ -57,7 +57,8 @@ def train_batches(
     order = length_buckets.TrainOrder(records.lengths, global_batch_size, seed)
 
     def batch(begin):
-        return order.rows(begin, min(begin + global_batch_size, num_rows))
+        rows = order.rows(begin, min(begin + global_batch_size, num_rows))
+        return rows, global_batch_size
 
     begins = tf.data.Dataset.range(first_row, num_rows, global_batch_size)
     again = tf.data.Dataset.range(0, num_rows, global_batch_size).repeat()
@@ -85,51 +86,51 @@ def eval_batches(records, global_batch_size, order=None):
     ends = np.append(begins[1:], len(order.rows))
 
     def batch(number):
-        return order.rows[begins[number] : ends[number]].astype(np.int64)
+        rows = order.rows[begins[number] : ends[number]]
+        return rows.astype(np.int64), order.sizes[number]
 
     numbers = tf.data.Dataset.range(len(begins))
     parse = functools.partial(records.parse, padded_lengths=order.padded_lengths)
-    return _parse(_indices(numbers, batch), parse, multiple_of=order.num_towers)
+    return _parse(_indices(numbers, batch), parse)
 
 
 def _indices(numbers, batch):
-    """Returns batches of indices.
+    """Returns batches of indices, each with the rows that it is filled up to.
 
     They are made when they are needed: as a constant they would be part of the graph,
     which is saved with every checkpoint.
 
     Args:
       numbers: `tf.data.Dataset` of int64.
-      batch: function of such a number that returns the indices of a batch.
+      batch: function of such a number that returns the two.
     """
 
     def indices(number):
-        rows = tf.numpy_function(batch, [number], tf.int64)
+        rows, size = tf.numpy_function(batch, [number], [tf.int64, tf.int64])
         rows.set_shape([None])
-        return rows
+        size.set_shape([])
+        return rows, tf.cast(size, tf.int32)
 
     return numbers.map(indices)
 
 
-def _parse(dataset, parse_rows, batch_size=None, multiple_of=None):
+def _parse(dataset, parse_rows, batch_size=None):
     """Returns the features of batches of rows, filled up.
 
     Args:
-      dataset: `tf.data.Dataset` of batches of rows.
+      dataset: `tf.data.Dataset` of batches of rows; may have the size of each as well.
       parse_rows: see `parse` at the top of this file.
       batch_size: rows of every batch, or None.
-      multiple_of: if that is None, of which number the rows of a batch are a multiple.
     """
 
-    def parse(rows):
+    def parse(rows, size=batch_size):
         features = parse_rows(rows)
         num_rows = tf.shape(next(iter(features.values())))[0]
         features["is_real_example"] = tf.ones([num_rows], tf.float32)
-        return {name: fill_up(value) for name, value in features.items()}
+        return {name: fill_up(value, size) for name, value in features.items()}
 
-    def fill_up(value):
-        num_rows = tf.shape(value)[0]
-        missing = -num_rows % multiple_of if multiple_of else batch_size - num_rows
+    def fill_up(value, size):
+        missing = size - tf.shape(value)[0]
         paddings = [[0, missing]] + [[0, 0]] * (value.shape.ndims - 1)
         value = tf.pad(value, paddings)
         value.set_shape([batch_size, *value.shape.as_list()[1:]])

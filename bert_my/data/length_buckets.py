@@ -24,6 +24,9 @@ PASS_TOKENS = 1 << 18
 PASS_BATCHES = 16
 # With more tokens in a batch the matrix products of a CPU do not get faster.
 CPU_BATCH_TOKENS = 2048
+# Batches that are cut short at the end of a window have one of so many numbers of rows:
+# oneDNN makes and keeps kernels for each shape.
+NUM_SHORT_SIZES = 8
 
 
 def lengths_of(records):
@@ -168,7 +171,7 @@ class PassOrder(NamedTuple):
     # The places where the batches of each window begin, and where the last one ends.
     windows: Tuple[np.ndarray, ...]
     padded_lengths: Tuple[int, ...]
-    num_towers: int  # a batch has a multiple of so many rows, or is filled up
+    sizes: np.ndarray  # the rows that each batch is filled up to, int64 `[num_batches]`
 
     @classmethod
     def of(cls, records, batch_size, num_towers, has_gpus):
@@ -190,11 +193,11 @@ class PassOrder(NamedTuple):
         most_tokens = batch_size * records.seq_length
         if not has_gpus:
             most_tokens = min(most_tokens, CPU_BATCH_TOKENS)
-        sizes = num_towers * np.maximum(
+        most_rows = num_towers * np.maximum(
             most_tokens // np.maximum(padded_lengths, 1), batch_size
         )
         rows = np.empty(len(lengths), np.int32 if len(lengths) < 1 << 31 else np.int64)
-        windows = []
+        windows, sizes = [], []
         most = min(PASS_ROWS, PASS_TOKENS // longest)
         most = max(most, PASS_BATCHES * batch_size * num_towers)
         # Windows of about the same size.
@@ -203,23 +206,35 @@ class PassOrder(NamedTuple):
             window = lengths[begin : begin + window_size]
             order = np.argsort(-window, kind="stable")
             rows[begin : begin + len(window)] = begin + order
-            windows.append(begin + _borders(window[order], padded_lengths, sizes))
-        return cls(rows, tuple(windows), padded_lengths, num_towers)
+            row_sizes = most_rows[np.searchsorted(padded_lengths, window[order])]
+            borders = _borders(row_sizes)
+            windows.append(begin + borders)
+            sizes.append(_filled(np.diff(borders), row_sizes[borders[:-1]], num_towers))
+        return cls(rows, tuple(windows), padded_lengths, np.concatenate(sizes))
 
 
-def _borders(lengths, padded_lengths, sizes):
+def _borders(row_sizes):
     """Cuts rows into batches.
 
     Args:
-      lengths: of the rows, longest first.
-      padded_lengths: see `choose`.
-      sizes: the rows of a batch that is padded to each of them.
+      row_sizes: how many rows a batch may have that begins with each of them.
 
     Returns:
       int64 `[num_batches + 1]`: the first row of each batch, and the number of rows.
     """
-    row_sizes = sizes[np.searchsorted(padded_lengths, lengths)]
     borders = [0]
-    while borders[-1] < len(lengths):
-        borders.append(min(borders[-1] + int(row_sizes[borders[-1]]), len(lengths)))
+    while borders[-1] < len(row_sizes):
+        borders.append(min(borders[-1] + int(row_sizes[borders[-1]]), len(row_sizes)))
     return np.array(borders, np.int64)
+
+
+def _filled(num_rows, most_rows, num_towers):
+    """Returns how many rows batches have when they are filled up, int `[num_batches]`.
+
+    Args:
+      num_rows: that are there.
+      most_rows: that there may be, multiples of `num_towers`.
+      num_towers: int.
+    """
+    steps = num_towers * -(-most_rows // (num_towers * NUM_SHORT_SIZES))
+    return np.minimum(-(-num_rows // steps) * steps, most_rows)

@@ -10,7 +10,7 @@ class FixedCeiling:
 
 
 def recorder_of(*rows, seconds):
-    """Returns a `Recorder` of steps (shape, tokens, FLOPs) of given times."""
+    """Returns a `Recorder` of steps (shape, rows, tokens, FLOPs) of given times."""
     recorder = steps.Recorder(after_first=lambda: None)
     for row in rows:
         recorder.add(*row)
@@ -22,15 +22,15 @@ def recorder_of(*rows, seconds):
 
 def test_numbers():
     recorder = recorder_of(
-        ((3, 8), 20, 1e9),
-        ((3, 8), 18, 2e9),
-        ((3, 16), 40, 9e9),  # a new shape: does not count
-        ((3, 16), 30, 4e9),
+        ((3, 8), 3, 20, 1e9),
+        ((3, 8), 3, 18, 2e9),
+        ((3, 16), 3, 40, 9e9),  # a new shape: does not count
+        ((3, 16), 2, 30, 4e9),  # one row fills the batch up
         seconds=[9.0, 1.0, 7.0, 3.0],
     )
     found = steps.numbers(recorder, 1, FixedCeiling)
-    assert (found["rows"], found["seconds"], found["tokens"]) == (6, 4.0, 48)
-    assert found["examples_per_second"] == 6 / 4
+    assert (found["rows"], found["seconds"], found["tokens"]) == (5, 4.0, 48)
+    assert found["examples_per_second"] == 5 / 4
     assert found["tokens_per_second"] == 48 / 4
     assert found["gflops_per_second"] == 6 / 4
     assert found["ceiling_gflops_per_second"] == 5
@@ -50,7 +50,7 @@ def test_the_first_step_is_announced_once():
     calls = []
     recorder = steps.Recorder(after_first=lambda: calls.append(1))
     for _ in range(3):
-        recorder.add((2, 8), 5, 1.0)
+        recorder.add((2, 8), 2, 5, 1.0)
     assert calls == [1]
     assert len(recorder.timed(1)) == 2
     assert not recorder.timed(0)[0].is_new_shape
@@ -65,7 +65,8 @@ def test_machine():
 
 
 def test_a_table_of_numbers():
-    recorder = recorder_of(((3, 8), 20, 1e9), ((3, 8), 18, 2e9), seconds=[9.0, 0.25])
+    rows = ((3, 8), 3, 20, 1e9), ((3, 8), 3, 18, 2e9)
+    recorder = recorder_of(*rows, seconds=[9.0, 0.25])
     lines = tables.of_result(
         {**steps.numbers(recorder, 1, FixedCeiling), "peak_memory_bytes": 3 << 20}
     )

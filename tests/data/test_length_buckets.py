@@ -1,5 +1,6 @@
 """Length buckets: the best lengths, every row once an epoch, and batches alike."""
 
+import collections
 import itertools
 import types
 
@@ -214,6 +215,30 @@ def test_batches_of_short_rows_have_more_of_them(batch_size, num_towers, has_gpu
         assert (sizes[:-1] == expected[:-1]).all()
         assert 0 < sizes[-1] <= expected[-1]
     assert sizes.max() > 5 * num_towers * batch_size or batch_size == 30
+
+
+@pytest.mark.parametrize(("num_towers", "batch_size"), [(1, 1), (3, 9), (1, 32)])
+def test_batches_have_few_shapes(monkeypatch, batch_size, num_towers):
+    """Else a long run would have kernels made, and kept, for ever more shapes."""
+    monkeypatch.setattr(length_buckets, "PASS_ROWS", 1000)
+    lengths = make_lengths(100000)
+    records = make_records(lengths, seq_length=100)
+    order = length_buckets.PassOrder.of(records, batch_size, num_towers, False)
+    num_rows = np.concatenate([np.diff(window) for window in order.windows])
+    firsts = np.concatenate([window[:-1] for window in order.windows])
+    assert len(order.sizes) == len(num_rows)
+    longest = lengths[order.rows[firsts]]
+    shapes = set(zip(order.sizes, longest))
+    assert len(shapes) < 0.9 * len(set(zip(num_rows, longest)))
+    counts = collections.Counter(length for _, length in shapes)
+    assert max(counts.values()) <= length_buckets.NUM_SHORT_SIZES
+    assert (order.sizes % num_towers == 0).all()
+    assert (num_rows <= order.sizes).all()
+    # Full batches stay as they are, and little is added to the others.
+    num_tokens = min(batch_size * 100, length_buckets.CPU_BATCH_TOKENS)
+    most = num_towers * np.maximum(num_tokens // longest, batch_size)
+    assert (order.sizes <= most).all()
+    assert (order.sizes - num_rows < most / 8 + num_towers).all()
 
 
 def test_no_batch_has_fewer_rows_than_asked_for():
