@@ -172,7 +172,7 @@ class FullTokenizer:
         """Returns the list of ids of each text, without [CLS] and [SEP]."""
         ids_of = self._ids.__getitem__
         chain = itertools.chain.from_iterable
-        return [list(chain(map(ids_of, _units(text)))) for text in texts]
+        return [list(chain(map(ids_of, self._units(text)))) for text in texts]
 
     def encode_batch(self, texts):
         """Returns the `Encoding` of each text, without [CLS] and [SEP].
@@ -190,8 +190,22 @@ class FullTokenizer:
             output.append(Encoding(ids, offsets))
         return output
 
+    def _units(self, text):
+        """Returns the list of the units of a text, see `_UNIT`; ASCII is lowered."""
+        if not _is_printable_ascii(text):
+            return _UNIT.findall(text)
+        return _ASCII_WORD.findall(self._cased(text))
+
+    def _cased(self, text):
+        """Returns ASCII in the case of the vocabulary."""
+        return text.lower() if self.basic_tokenizer.do_lower_case else text
+
     def _unit_ids(self, unit):
-        return self._encode_unit(unit).ids
+        """Returns the ids of a unit, a tuple."""
+        if not (unit.isascii() and unit.isalnum()):
+            return self._encode_unit(unit).ids
+        pieces = self.wordpiece_tokenizer.pieces(self._cased(unit))
+        return tuple([self.vocab[piece] for piece, _, _ in pieces])
 
     def _encode_unit(self, unit):
         """Returns the `Encoding` of a unit."""
@@ -199,9 +213,8 @@ class FullTokenizer:
             tokens, offsets = self.tokenize_with_offsets(unit)
             return Encoding(tuple(self.convert_tokens_to_ids(tokens)), tuple(offsets))
         # There is nothing to clean and no accent to strip.
-        text = unit.lower() if self.basic_tokenizer.do_lower_case else unit
         ids, offsets = [], []
-        for word in _ASCII_WORD.finditer(text):
+        for word in _ASCII_WORD.finditer(self._cased(unit)):
             first = word.start()
             for piece, start, end in self.wordpiece_tokenizer.pieces(word.group()):
                 ids.append(self.vocab[piece])
@@ -229,12 +242,6 @@ class _Cache(dict):
 
     def __reduce__(self):
         return _Cache, (self._encode,)
-
-
-def _units(text):
-    """Returns the list of the units of a text, see `_UNIT`."""
-    # Of what is printable only the blank is white space.
-    return text.split() if _is_printable_ascii(text) else _UNIT.findall(text)
 
 
 def _is_printable_ascii(text):
@@ -307,17 +314,16 @@ class WordpieceTokenizer:
         if len(word) > self.max_input_chars_per_word:
             return unknown
         output = []
-        start = 0
-        while start < len(word):
-            prefix = "##" if start else ""
-            for end in range(len(word), start, -1):
-                piece = prefix + word[start:end]
-                if piece in self.vocab:
+        start, rest, prefix = 0, word, ""
+        while len(rest) > len(prefix):
+            for end in range(len(rest), len(prefix), -1):
+                if rest[:end] in self.vocab:
                     break
             else:
                 return unknown
-            output.append((piece, start, end))
-            start = end
+            stop = start + end - len(prefix)
+            output.append((rest[:end], start, stop))
+            start, rest, prefix = stop, "##" + rest[end:], "##"
         return output
 
 
@@ -425,4 +431,4 @@ _BLANKS = " \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 # The parts of a text that are lowered, stripped and split without a look at the others:
 # Chinese characters, and what stands between them and white space.
 _UNIT = re.compile(f"[{_CJK}]|[^{_BLANKS}{_CJK}]+")
-_ASCII_WORD = re.compile("[0-9A-Za-z]+|.")
+_ASCII_WORD = re.compile("[0-9A-Za-z]+|[^ ]")
