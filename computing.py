@@ -52,6 +52,7 @@ class Computing(NamedTuple):
     use_xla: bool = False
     num_recomputed_layers: int = 0
     fuses_layer_norm: bool = False
+    shares_forward: bool = False
 
 
 _stack = [Computing()]
@@ -80,6 +81,8 @@ def computing(**settings):
         computed once more for their gradient.
       fuses_layer_norm: normalize in one kernel, for forward passes; see
         `lean_ops.fused_layer_norm`.
+      shares_forward: what is not compiled may keep what the result and its gradient
+        both need, which takes memory for time.
     """
     with using(Computing(**settings)):
         yield

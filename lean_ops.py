@@ -2,7 +2,8 @@
 
 A gradient that TensorFlow derives keeps every intermediate result. These keep their
 inputs, or one result, and compute the rest once more. What a dropout dropped is not
-kept either: it is drawn again from its seed.
+kept either: it is drawn again from its seed. With `computing(shares_forward=True)`
+TensorFlow may find that it has computed the same before, and keep that.
 
 With XLA each operation is one compiled loop over its elements instead of a dozen passes
 over memory. A program is compiled for each shape, so there should be few of them.
@@ -38,13 +39,35 @@ def _runner():
     return run_compiled if current().use_xla else run
 
 
+def _reader():
+    """Returns a function that gives a gradient the tensors that the result was made of.
+
+    It takes the gradient of the result, and the tensors.
+    """
+
+    def shared(dy, *tensors):
+        return tensors
+
+    return shared if current().shares_forward else _after
+
+
+def _after(dy, *tensors):
+    """Returns tensors that are there only when a gradient is.
+
+    What is computed of them again is neither computed before, nor found to be the same
+    as what was computed for the result, and so kept until then.
+    """
+    with tf.control_dependencies([dy]):
+        return [tf.identity(each) for each in tensors]
+
+
 def gelu(x):
     """`modeling.gelu`; keeps its input."""
-    run = _runner()
+    run, again = _runner(), _reader()
 
     @tf.custom_gradient
     def op(x):
-        return run(_gelu, x), lambda dy: run(_gelu_gradient, x, dy)
+        return run(_gelu, x), lambda dy: run(_gelu_gradient, *again(dy, x), dy)
 
     return op(x)
 
@@ -73,17 +96,25 @@ def dropout(x, rate):
 
     @tf.custom_gradient
     def op(x):
-        return drop(x), drop
+        return drop(x), lambda dy: drop(dy, dy)
 
     return op(x) if rate else x
 
 
 def _dropper(rate):
-    """Returns a function that drops the same elements of whatever it is given."""
+    """Returns a function that drops the same elements of whatever it is given.
+
+    It takes a tensor and, in a gradient, that of the result.
+    """
     if not rate:
-        return lambda x: x
-    run, draw, seed = _runner(), _draw(), _next_seed(rate)
-    return lambda x: run(_dropout, x, seed, rate=rate, draw=draw)
+        return lambda x, dy=None: x
+    run, again, draw, seed = _runner(), _reader(), _draw(), _next_seed(rate)
+
+    def drop(x, dy=None):
+        (key,) = [seed] if dy is None else again(dy, seed)
+        return run(_dropout, x, key, rate=rate, draw=draw)
+
+    return drop
 
 
 def _dropout(x, seed, rate, draw):
@@ -143,13 +174,13 @@ def dropout_add_layer_norm(x, residual, gamma, beta, rate):
     Returns:
       float `[rows, width]`.
     """
-    run = functools.partial(_runner(), rate=rate, draw=_draw())
+    run, again = functools.partial(_runner(), rate=rate, draw=_draw()), _reader()
     seed = _next_seed(rate)
 
     @tf.custom_gradient
     def op(x, residual, gamma, beta):
         def gradient(dy):
-            return run(_layer_norm_gradient, x, residual, gamma, seed, dy)
+            return run(_layer_norm_gradient, *again(dy, x, residual, gamma, seed), dy)
 
         return run(_layer_norm, x, residual, gamma, beta, seed), gradient
 
@@ -207,9 +238,8 @@ def attend(scores, addend, value, rate):
         probs = run(_softmax, scores, addend)
 
         def gradient(dy):
-            with tf.control_dependencies([dy]):  # drawn again, not kept until then
-                kept = drop(tf.identity(probs))
-            dprobs = drop(tf.matmul(dy, value, transpose_b=True))
+            kept = drop(*_after(dy, probs), dy)
+            dprobs = drop(tf.matmul(dy, value, transpose_b=True), dy)
             dscores = run(_softmax_gradient, probs, dprobs)
             return dscores, tf.matmul(kept, dy, transpose_a=True)
 
@@ -259,11 +289,10 @@ def recomputed(build, x):
             return given[name]
 
         def gradient(dy):
-            # Not before there is a gradient, nor shared with what was computed before.
             with tf.control_dependencies([dy]), using(setting), tf.variable_scope(
                 scope, custom_getter=read_again
             ), _places_from(source, first_place):
-                inputs = [tf.identity(tensor) for tensor in (x, *tensors)]
+                inputs = _after(dy, x, *tensors)
                 given.update(zip(weights, inputs[1:]))
                 again = build(inputs[0])
             return tf.gradients(again, inputs, dy)

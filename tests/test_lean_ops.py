@@ -1,5 +1,7 @@
 """The lean operations against what TensorFlow derives, with the same dropout."""
 
+import collections
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -211,19 +213,58 @@ def test_recomputed_layers_give_the_same_gradients(use_xla, num_layers):
     check_same([(recomputed_model.pooled_output, model.pooled_output), *pairs])
 
 
-def num_matmuls(tensors):
-    """Returns how many products a graph needs for tensors."""
-    graph = tf.get_default_graph().as_graph_def()
-    names = [tensor.op.name for tensor in tensors]
-    needed = tf.graph_util.extract_sub_graph(graph, names)
-    return sum(node.op == "MatMul" for node in needed.node)
+def num_computed(tensors, name):
+    """Returns how often a kind of operation is in a graph that runs for tensors.
+
+    What TensorFlow has found to be the same is there once.
+
+    Args:
+      tensors: list.
+      name: what the kind's name ends with: "MatMul" is a fused one too.
+    """
+    metadata = tf.RunMetadata()
+    options = tf.RunOptions(output_partition_graphs=True)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(tensors, options=options, run_metadata=metadata)
+    kinds = [node.op for graph in metadata.partition_graphs for node in graph.node]
+    return sum(kind.endswith((name, f"{name}V2")) for kind in kinds)
 
 
 def test_recomputed_layers_are_computed_again():
-    def count(num_layers):
+    def num_products(num_layers):
         with tf.Graph().as_default(), lean(False, num_recomputed_layers=num_layers):
-            return num_matmuls(values_of(build_model()[0]))
+            return num_computed(values_of(build_model()[0]), "MatMul")
 
-    # Query, key, value, output and the two of the feed-forward, in each layer. What
-    # only the last product's output needs is left out.
-    assert count(2) - count(0) in (2 * 6, 2 * 5)
+    # Query, key, value, output, the two of the feed-forward and the two of attention,
+    # in each layer. What only the last product's output needs is left out.
+    assert num_products(2) - num_products(0) in (2 * 8, 2 * 7)
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_gradients_keep_nothing_that_can_be_computed_again(shares):
+    """Also where TensorFlow knows all shapes, and could see what is the same."""
+    x = tf.get_variable("x", initializer=normal(ROWS, WIDTH))
+    scores = tf.get_variable("scores", initializer=normal(2, 3, 5, 5))
+    value = tf.get_variable("value", initializer=normal(2, 3, 5, 4))
+    step = tf.get_variable("step", initializer=5)
+    with computing.computing(
+        dropout_source=computing.StatelessDropout(3, 0, step),
+        is_lean=True,
+        shares_forward=shares,
+    ):
+        outputs = [
+            lean_ops.gelu(x),
+            lean_ops.dropout(x, 0.3),
+            lean_ops.dropout_add_layer_norm(x, x, *tf.unstack(x)[:2], 0.3),
+            lean_ops.attend(scores, tf.zeros([5]), value, 0.3),
+        ]
+    inputs = [x, scores, value]
+    found = [each for y in outputs for each in tf.gradients(tf.square(y), inputs)]
+    found = outputs + [each for each in found if each is not None]
+    assert num_computed(found, "Rsqrt") == (1 if shares else 2)
+    # oneDNN has x * sigmoid(x) in one.
+    num_sigmoids = num_computed(found, "Sigmoid") + num_computed(found, "Swish")
+    assert num_sigmoids == (1 if shares else 2)
+    assert num_computed(found, "Softmax") == 1  # is kept
+    assert num_computed(found, "StatelessRandomUniform") == (3 if shares else 6)

@@ -137,6 +137,8 @@ class _Model:
             # hold compiled functions.
             use_xla=_compiles(settings) and settings.gradient_accumulation_steps == 1,
             num_recomputed_layers=settings.recompute,
+            # On a CPU time is dearer than memory, unless that is asked for.
+            shares_forward=not settings.devices.has_gpus and not settings.recompute,
         ):
             return self._task.build(features, is_training=True)
 
