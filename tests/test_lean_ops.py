@@ -1,7 +1,5 @@
 """The lean operations against what TensorFlow derives, with the same dropout."""
 
-import collections
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf

@@ -8,10 +8,12 @@ import logging
 import os
 import sys
 
+import tensorflow.compat.v1 as tf
+
 import tokenization
 from bert_my.cli import checks, compat, console, flags, run_folder
 from bert_my.data import files, vocabulary
-from bert_my.data.errors import InputError
+from bert_my.data.errors import InputError, message_within
 from bert_my.engine import (
     added_words,
     checkpoints,
@@ -47,6 +49,11 @@ def main(task_name=None, argv=None, **defaults):
             run(config)
     except (InputError, hooks.NonFiniteTrainingError) as error:
         sys.exit(f"error: {error}")
+    except tf.errors.UnknownError as error:
+        message = message_within(str(error))
+        if message is None:
+            raise
+        sys.exit(f"error: {message}")
 
 
 def parse(argv, task_name=None, **defaults):
@@ -84,7 +91,7 @@ def run(config):
     """
     if config.deterministic:
         compat.make_deterministic()
-    devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
+    run_devices = set_up_process(config)
     checks.check_task(config, base.get_task_class(config.task_name))
     _check_case(config)
     if config.init_checkpoint:
@@ -93,7 +100,6 @@ def run(config):
             run_folder.check_overwrite(config)
     config = _with_added_words(config)
     task = load_task(config)
-    run_devices = choose_devices(config)
     splits = _choose_splits(task, config)
     dev_settings = _dev_settings(task, config)
     files.make_folder(config.output_dir, "output_dir")
@@ -124,17 +130,26 @@ def run(config):
     _use(task, config, run_devices, splits, records)
 
 
+def set_up_process(config):
+    """Sets threads and memory of this process; returns the `Devices` of a `RunConfig`.
+
+    To be called before there is a session.
+    """
+    devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
+    chosen = choose_devices(config)
+    if not chosen.has_gpus:
+        devices.keep_freed_memory()
+    return chosen
+
+
 def choose_devices(config):
     """Returns the `Devices` of a `RunConfig`."""
-    chosen = devices.choose_devices(
+    return devices.choose_devices(
         config.n_gpus,
         config.use_gpu,
         intra_op_threads=config.intra_op_threads,
         inter_op_threads=config.inter_op_threads,
     )
-    if not chosen.has_gpus:
-        devices.keep_freed_memory()
-    return chosen
 
 
 def _check_case(config):
@@ -291,9 +306,17 @@ def _evaluated(records, config, settings):
     return records._replace(num_examples=num_rows)
 
 
-def load_task(config):
-    """Returns the `Task` of a `RunConfig`, after all checks that need no data."""
-    bert_config = pretrained.read_bert_config(config.bert_config_file)
+def load_task(config, bert_config=None):
+    """Returns the `Task` of a `RunConfig`, after all checks that need no data.
+
+    Args:
+      config: `RunConfig`.
+      bert_config: (optional) `modeling.BertConfig` instead of that of the file.
+
+    Raises:
+      InputError: if they do not fit each other, or the vocabulary.
+    """
+    bert_config = bert_config or pretrained.read_bert_config(config.bert_config_file)
     if config.max_seq_length > bert_config.max_position_embeddings:
         raise InputError(
             f"--max_seq_length={config.max_seq_length} is over max_position_embeddings="

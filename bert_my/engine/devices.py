@@ -94,12 +94,12 @@ def supports(dtype, devices):
 
 
 @functools.lru_cache(maxsize=None)
-def fuses_layer_norm(dtype, has_gpus):
+def fuses_layer_norm(dtype, devices):
     """Whether forward passes in that dtype can use `lean_ops.fused_layer_norm`."""
-    if has_gpus:
+    if devices.has_gpus:
         return False
-    outputs = []
-    with tf.Graph().as_default(), tf.Session() as session:
+    outputs, config = [], devices.session_config()
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
         x = tf.cast(tf.reshape(tf.range(64.0), [2, 32]), dtype)
         try:
             for fuses in (False, True):

@@ -167,7 +167,7 @@ def _build_towers(task, features, settings):
         with computing.computing(
             dtype=dtype,
             cast_weight=copies[index].cast,
-            fuses_layer_norm=fuses_layer_norm(dtype, devices.has_gpus),
+            fuses_layer_norm=fuses_layer_norm(dtype, devices),
         ):
             return task.build(tower_features, is_training=False)
 

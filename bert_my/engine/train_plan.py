@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from bert_my.data import input_pipeline, length_buckets
 from bert_my.data.errors import InputError
-from bert_my.engine import checkpoints, layers
+from bert_my.engine import checkpoints, devices, layers
 from bert_my.engine.devices import Devices
 
 logger = logging.getLogger(__name__)
@@ -107,9 +107,15 @@ class Plan(NamedTuple):
 
 
 def _describe_xla(settings):
+    """Tells which parts of a step are compiled, see `train_graph`."""
     if not settings.use_xla:
         return "no"
-    return "yes" if settings.gradient_accumulation_steps == 1 else "the update only"
+    if not devices.compiles_functions():
+        return "what TensorFlow finds"
+    is_whole = settings.gradient_accumulation_steps == 1
+    parts = ["forward and backward"] * is_whole
+    parts += ["update"] * (settings.optimizer == "adamw")
+    return ", ".join(parts) or "nothing"
 
 
 def _num_rows_and_steps(num_examples, settings):

@@ -254,6 +254,17 @@ def test_a_run_that_only_skips_is_one_line(tiny_model, titles, tmp_path, monkeyp
         runner.main(argv=helpers.command(tiny_model, titles, tmp_path, "do_train"))
 
 
+def test_records_that_are_cut_in_a_run_are_one_line(
+    tiny_model, titles, tmp_path, monkeypatch
+):
+    """Where they are read, TensorFlow makes an error of its own of it."""
+    read = os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: read(*args)[:-4])
+    argv = helpers.command(tiny_model, titles, tmp_path, "do_train")
+    with pytest.raises(SystemExit, match=r"^error: .*\.rows: found \d+ bytes of rows"):
+        runner.main(argv=argv)
+
+
 def test_main_prints_help(capsys):
     runner.main(argv=["program", "--help"])
     assert "--train_batch_size" in capsys.readouterr().out

@@ -62,6 +62,28 @@ def test_the_same_weights(model_dir, settings, fast):
     helpers.assert_all_close(fast_values, values, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_towers": 3},
+        {"gradient_accumulation_steps": 3},
+        {"adversarial": "fgm"},
+        pytest.param({"use_xla": True}, marks=needs_compiler),
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+def test_recomputed_layers_drop_the_same_again(model_dir, settings):
+    """In every tower, every part of a batch and every step."""
+    task = helpers.make_task(model_dir, max_seq_length=test_towers.SEQ_LENGTH)
+    assert task.bert_config.hidden_dropout_prob > 0
+    losses, values = train(model_dir, task=task, **settings)
+    again, values_again = train(model_dir, task=task, recompute=2, **settings)
+    assert again == pytest.approx(losses, abs=1e-5)
+    helpers.assert_all_close(values_again, values, atol=2e-5)
+    without, _ = train(model_dir, **settings)
+    assert np.abs(np.subtract(without, losses)).min() > 1e-3
+
+
 @needs_compiler
 @pytest.mark.parametrize(
     # 11 and 8 bits of mantissa.
@@ -110,7 +132,7 @@ def executed(fetch):
 )
 def test_fused_layer_norm_is_the_plain_one(dtype, atol):
     """Of a deviation around a mean ten times as large too, and of a row of zeros."""
-    if not devices.fuses_layer_norm(dtype, has_gpus=False):
+    if not devices.fuses_layer_norm(dtype, helpers.cpu_devices(1)):
         pytest.skip("this TensorFlow has no such kernel")
     random = np.random.RandomState(4)
     rows = random.randn(3, 5, 64) + np.array([0.0, 0.0, 10.0])[:, None, None]
@@ -135,13 +157,14 @@ def test_fused_layer_norm_is_the_plain_one(dtype, atol):
 
 
 def test_layer_norm_is_not_fused_on_a_gpu():
-    assert not devices.fuses_layer_norm(tf.float32, has_gpus=True)
+    gpu = devices.Devices(("/gpu:0",), num_cpus=1, has_gpus=True)
+    assert not devices.fuses_layer_norm(tf.float32, gpu)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_forward_passes_fuse_layer_norm(model_dir, tmp_path, precision):
     dtype = devices.PRECISIONS[precision]
-    if not devices.fuses_layer_norm(dtype, has_gpus=False):
+    if not devices.fuses_layer_norm(dtype, helpers.cpu_devices(1)):
         pytest.skip("this TensorFlow has no such kernel")
     helpers.write_titles(tmp_path)
     task = helpers.make_task(model_dir, tmp_path)

@@ -8,9 +8,10 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.data import length_buckets, record_cache, row_files
 from bert_my.data.features import FeatureSpec
-from bert_my.engine import evaluation
+from bert_my.engine import devices, evaluation, weight_copies
 from bert_my.tasks import base
 from tests import helpers
+from tests.engine import test_towers
 
 SPECS = (
     FeatureSpec("input_ids", (None,)),
@@ -156,6 +157,44 @@ def write_tags(path, num_sentences):
         lines += [f"{word} {'B-A' if 'a' in word else 'O'}" for word in words] + [""]
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_fast_pass_is_the_plain_one(
+    small_windows, tiny_model, tmp_path, monkeypatch, precision
+):
+    """Sorted, with copies of weights and LayerNorm in one kernel, and with none."""
+    cpus = helpers.cpu_devices(2)
+    if not devices.supports(devices.PRECISIONS[precision], cpus):
+        pytest.skip(f"this TensorFlow cannot compute {precision} on a CPU")
+    helpers.write_titles(tmp_path, dev=29)
+    task = helpers.make_task(tiny_model, tmp_path)
+    records = helpers.make_records(task, base.DEV, tmp_path / "cache")
+
+    def probabilities(precision):
+        settings = evaluation.EvalSettings(None, cpus, 3, precision)
+        config = cpus.session_config()
+        with tf.Graph().as_default(), tf.Session(config=config) as session:
+            forward = evaluation.build_pass(task, records, settings)
+            session.run(tf.global_variables_initializer())
+            test_towers.set_weights(session)
+            batches = list(forward.batches(session.run))
+        return np.concatenate([each.predictions["probabilities"] for each in batches])
+
+    fast = probabilities(precision)
+    monkeypatch.setattr(length_buckets.PassOrder, "of", lambda *args: None)
+    monkeypatch.setattr(evaluation, "fuses_layer_norm", lambda *args: False)
+    monkeypatch.setattr(
+        weight_copies.WeightCopies,
+        "cast",
+        lambda copies, weight, dtype: tf.cast(weight, dtype),
+    )
+    assert len(fast) == 29
+    assert np.ptp(fast[:, 0]) > 0.1
+    # 8 bits of mantissa.
+    atol = {"fp32": 1e-5, "bf16": 0.03}[precision]
+    np.testing.assert_allclose(fast, probabilities(precision), atol=atol)
+    np.testing.assert_allclose(fast, probabilities("fp32"), atol=atol)
 
 
 @pytest.mark.parametrize("name", ["info", "ner"])

@@ -12,7 +12,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.data.errors import InputError
-from bert_my.engine import hooks, training
+from bert_my.engine import devices, hooks, training
 from bert_my.tasks import base
 from tests import helpers
 
@@ -58,8 +58,19 @@ def test_training_lowers_the_loss(task, records, tmp_path, caplog):
     assert list((tmp_path / "out").glob("events.*"))
 
 
-def test_resumed_run_equals_an_uninterrupted_one(task, records, tmp_path, monkeypatch):
-    training.train(task, records, make_settings(tmp_path / "whole"))
+@pytest.mark.parametrize("use_xla", [False, True])
+def test_resumed_run_equals_an_uninterrupted_one(
+    task, records, tmp_path, monkeypatch, use_xla
+):
+    """With dropout, which compiled functions draw otherwise."""
+    if use_xla and not devices.compiles_functions():
+        pytest.skip("this TensorFlow does not compile")
+
+    def train(name):
+        settings = make_settings(tmp_path / name, use_xla=use_xla)
+        training.train(task, records, settings)
+
+    train("whole")
 
     class Interrupted(RuntimeError):
         pass
@@ -75,10 +86,10 @@ def test_resumed_run_equals_an_uninterrupted_one(task, records, tmp_path, monkey
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(hooks.ProgressHook, "after_run", after_run)
-        training.train(task, records, make_settings(tmp_path / "parts"))
+        train("parts")
     # Steps after the last checkpoint are done again.
     assert 0 < helpers.read_checkpoint(tmp_path / "parts")["global_step"] < 6
-    training.train(task, records, make_settings(tmp_path / "parts"))
+    train("parts")
     helpers.assert_all_close(
         helpers.read_checkpoint(tmp_path / "parts"),
         helpers.read_checkpoint(tmp_path / "whole"),
