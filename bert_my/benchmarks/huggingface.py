@@ -130,7 +130,8 @@ def work_of(request, precision):
     """
     own, engine = request.own, request.engine
     config = workload.bert_config(own.model, own.seq_length).to_dict()
-    del config["hidden_act"]  # theirs is GELU too, in their fastest form
+    if config.pop("hidden_act") != "gelu":  # theirs is GELU, in its fastest form
+        raise InputError(f"--compare=huggingface: --model={own.model} has no GELU")
     num_parts = engine.get("gradient_accumulation_steps", 1)
     batch_size = own.batch_size * own.towers * num_parts
     lengths = workload.row_lengths(own.lengths, own.steps * batch_size, own.seq_length)

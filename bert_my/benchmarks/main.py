@@ -12,6 +12,7 @@ from bert_my.benchmarks import (
     measure,
     settings,
     tables,
+    upstream,
 )
 from bert_my.cli import compat, console
 from bert_my.data import files
@@ -72,6 +73,8 @@ def _measure(request, folder):
         return from_text.encode(request, folder)
     if own.end_to_end:
         return from_text.end_to_end(request, folder)
+    if own.upstream_dir:
+        return upstream.run(request, folder)
     setup = measure.set_up(request, folder)
     work = measure.predict if own.mode == settings.PREDICT else measure.train
     return work(setup)

@@ -14,7 +14,6 @@ from bert_my.cli import compat, flags, runner
 from bert_my.engine import devices, evaluation, flops, train_plan, training
 from bert_my.engine.devices import Devices
 from bert_my.tasks import base
-from bert_my.tasks.options import TaskOptions
 
 # Of the learning rate's plan; a benchmark never gets to its end.
 _PLANNED_STEPS = 1000000
@@ -75,26 +74,15 @@ def set_up(request, folder):
     config = flags.parse(settings.as_argv(values), {})
     if config.deterministic:
         compat.make_deterministic()
-    run_devices = runner.choose_devices(config)
+    run_devices = runner.set_up_process(config)
     precision = devices.choose_precision(config.precision, run_devices)
     config = dataclasses.replace(config, precision=precision)
-    task = make_task(config, bert_config)
+    task = runner.load_task(config, bert_config)
     num_parts = 1
     if own.mode != settings.PREDICT:
         num_parts = config.gradient_accumulation_steps
     return Setup(
         own, config, task, run_devices, own.batch_size * own.towers * num_parts, folder
-    )
-
-
-def make_task(config, bert_config, tokenizer=None, data_dir=None):
-    """Returns the `Task` of a `RunConfig`."""
-    return base.get_task_class(config.task_name)(
-        data_dir=data_dir,
-        tokenizer=tokenizer,
-        bert_config=bert_config,
-        max_seq_length=config.max_seq_length,
-        options=config.select(TaskOptions),
     )
 
 

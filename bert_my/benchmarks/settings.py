@@ -36,8 +36,9 @@ _OF_BOTH_SIDES = {
     "seed",
     "use_gpu",
     "use_xla",
-    "length_buckets",
 }
+# What upstream's modules may be measured with.
+_OF_UPSTREAM = {"seed", "use_gpu", "intra_op_threads", "inter_op_threads"}
 # Those that are settled here, or change nothing that is measured.
 SETTLED = (
     "task_name",
@@ -68,8 +69,8 @@ SETTLED = (
     "use_tpu",
     *(name for name in TaskOptions._fields if name != "head"),
 )
-# What training alone has a use for.
-_OF_TRAINING = (set(TrainSettings._fields) | {"head"}) - set(EvalSettings._fields)
+# What training alone has a use for; made-up weights come of the seed too.
+_OF_TRAINING = set(TrainSettings._fields) - set(EvalSettings._fields) - {"seed"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,10 @@ class Benchmark:
         "in pretraining.",
     )
     towers: int = setting(1, "Copies of the model that share a batch.")
-    steps: int = setting(20, "Batches that are timed.")
+    steps: int = setting(
+        20,
+        "Batches that are timed, of batch_size rows; in prediction their rows are.",
+    )
     warmup_steps: Optional[int] = setting(
         None,
         "Batches before those; default: as many where lengths differ, so that each "
@@ -106,6 +110,11 @@ class Benchmark:
     json: Optional[str] = setting(None, "File to write the numbers to.")
     compare: Optional[str] = setting(
         None, "huggingface: the same work in transformers on PyTorch, in turns."
+    )
+    upstream_dir: Optional[str] = setting(
+        None,
+        "Folder with upstream's modeling.py and optimization.py, which are measured "
+        "instead, with all rows padded to seq_length.",
     )
     rounds: int = setting(3, "How often each side of a comparison runs.")
     hf_python: Optional[str] = setting(
@@ -194,7 +203,8 @@ def _check_use(own, engine):
     uses_texts = own.mode == ENCODE or own.end_to_end
     for name, is_used in (
         ("end_to_end", own.mode == PREDICT),
-        ("compare", is_computed),
+        ("compare", is_computed and not own.upstream_dir),
+        ("upstream_dir", is_computed and own.towers == 1),
         ("input", own.mode in (TRAIN, PRETRAIN)),
         ("warmup_steps", not uses_texts),
         ("vocab_file", uses_texts),
@@ -208,9 +218,12 @@ def _check_use(own, engine):
             raise InputError(f"--{name}: the other side of --compare does not know it")
         if own.towers > 1 and engine.get("use_gpu") is not False:
             raise InputError("--towers: the other side of --compare has one GPU")
+    if own.upstream_dir:
+        for name in sorted(set(engine) - _OF_UPSTREAM):
+            raise InputError(f"--{name}: upstream does not know it")
     if own.mode == PRETRAIN and own.lengths == workload.TITLES:
         raise InputError("--lengths=titles: pretraining is on rows of full length")
-    unused = {TRAIN: (), PRETRAIN: ("head",), PREDICT: _OF_TRAINING - {"head"}}
+    unused = {TRAIN: (), PRETRAIN: ("head",), PREDICT: _OF_TRAINING}
     for name in engine:
         if name in unused.get(own.mode, engine):
             raise InputError(f"--{name}: --mode={own.mode} has no use for it")

@@ -35,6 +35,14 @@ def test_the_same_work(request_of):
     json.dumps(work)
 
 
+def test_a_model_without_gelu_is_not_compared(request_of, tiny_model, tmp_path):
+    config = json.loads((tiny_model / "bert_config.json").read_text())
+    path = tmp_path / "relu.json"
+    path.write_text(json.dumps({**config, "hidden_act": "relu"}))
+    with pytest.raises(InputError, match=r"--model=.*relu\.json has no GELU"):
+        huggingface.work_of(request_of(f"--model={path}"), "fp32")
+
+
 def test_sides_take_turns(request_of, tmp_path, monkeypatch):
     calls = []
 

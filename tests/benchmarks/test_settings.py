@@ -35,6 +35,10 @@ def test_lengths_follow_from_the_mode(request_of):
     assert request_of("--mode=pretrain").own.lengths == "full"
 
 
+def test_prediction_takes_the_seed_of_its_weights(request_of):
+    assert request_of("--mode=predict", "--seed=3").engine == {"seed": 3}
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -65,6 +69,10 @@ def test_lengths_follow_from_the_mode(request_of):
         (
             ["--mode=encode", "--precision=bf16"],
             "--precision: --mode=encode has no use for it",
+        ),
+        (
+            ["--compare=huggingface", "--length_buckets=off"],
+            "--length_buckets: the other side of --compare does not know it",
         ),
         (["--mode=pretrain", "--lengths=titles"], "--lengths=titles: pretraining is"),
     ],

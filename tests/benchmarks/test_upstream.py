@@ -1,0 +1,37 @@
+"""Upstream's modules in the benchmark; ours stand for them, with the same interface."""
+
+import pytest
+
+from bert_my.benchmarks import upstream, workload
+from bert_my.data.errors import InputError
+from tests import helpers
+
+
+@pytest.mark.parametrize("mode", ["train", "predict"])
+def test_all_rows_are_padded(request_of, tmp_path, mode):
+    request = request_of(
+        f"--mode={mode}", f"--upstream_dir={helpers.ROOT}", "--warmup_steps=1"
+    )
+    found = upstream.run(request, str(tmp_path))
+    lengths = workload.row_lengths("titles", 12, 24)
+    # Four batches of three; the first is for the warm-up, and comes again at the end.
+    assert (found["rows"], found["num_steps"]) == (12, 4)
+    assert found["tokens"] == lengths.sum()
+    assert found["padding_share"] == pytest.approx(1 - lengths.mean() / 24)
+    assert found["precision"] == "fp32"
+
+
+def test_modules_that_do_not_fit(request_of, tmp_path):
+    with pytest.raises(InputError, match=r"--upstream_dir=.*: there is no modeling.py"):
+        upstream.run(request_of(f"--upstream_dir={tmp_path}"), str(tmp_path))
+    (tmp_path / "modeling.py").write_text("import tensorflow as tf\n")
+    (tmp_path / "optimization.py").write_text("")
+    with pytest.raises(InputError, match=r"does not run on TensorFlow .*BertModel"):
+        upstream.run(request_of(f"--upstream_dir={tmp_path}"), str(tmp_path))
+
+
+def test_what_upstream_does_not_know(request_of):
+    with pytest.raises(InputError, match="--precision: upstream does not know it"):
+        request_of("--upstream_dir=x", "--precision=bf16")
+    with pytest.raises(InputError, match="--upstream_dir: --mode=train has no use"):
+        request_of("--upstream_dir=x", "--towers=2")
