@@ -32,8 +32,9 @@ def accumulate(build, outputs, features, num_parts, scale, variables, devices):
     """Computes the losses of all towers and their gradients.
 
     Args:
-      build: function `(tower_index, part_index, features)` that builds the model and
-        returns `TaskOutputs`; `part_index` is an int64 scalar tensor.
+      build: function `(tower_index, part_index, features, cast_weight)` that builds the
+        model and returns `TaskOutputs`; `part_index` is an int64 scalar tensor; for
+        `cast_weight` see `computing`.
       outputs: for each tower the `TaskOutputs` of all its rows at once. Only the
         weights of the losses are used. They depend on labels alone, so nothing else of
         that model is ever computed.
@@ -51,14 +52,12 @@ def accumulate(build, outputs, features, num_parts, scale, variables, devices):
 
     def tower_fn(index, tower_features):
         def compute(part_index, part):
-            getter = _LoopGetter()
+            inside = _WeightsInside()
             scope = tf.get_variable_scope()
-            with tf.variable_scope(scope, custom_getter=getter.get):
-                part_outputs = build(index, part_index, part)
+            with tf.variable_scope(scope, custom_getter=inside.get):
+                part_outputs = build(index, part_index, part, inside.cast)
             loss = towers.normalized_loss(part_outputs.losses, weights)
-            tensors = [getter.tensors[variable.op.name] for variable in variables]
-            gradients = tf.gradients(loss * scale, tensors)
-            return _part_sums(part_outputs, gradients)
+            return _part_sums(part_outputs, inside.gradients(loss * scale, variables))
 
         return _run(compute, outputs[index], tower_features, num_parts, variables)
 
@@ -68,23 +67,48 @@ def accumulate(build, outputs, features, num_parts, scale, variables, devices):
     return sums, grads_and_vars, _global_norm(grads_and_vars, sums)
 
 
-class _LoopGetter:
+class _WeightsInside:
     """Gives a loop's body the weights as tensors inside of it.
 
-    Gradients can be taken of nothing else there. A weight comes to the tower's device
-    once, before the loop, and not for every part.
+    Gradients can be taken of nothing else there. A weight comes to the tower's device,
+    and is cast, once, before the loop, and not for every part.
     """
 
     def __init__(self):
-        self.tensors = {}  # name of the variable -> tensor
+        self._outside = {}  # name of the variable -> tensor
+        self._inside = {}
+        self._cast = {}
 
     def get(self, getter, name, *args, **kwargs):
         """A `custom_getter` for variable scopes."""
-        if name not in self.tensors:
+        if name not in self._inside:
             with tf.control_dependencies(None):  # outside of the loop
-                value = tf.identity(getter(name, *args, **kwargs))
-            self.tensors[name] = tf.identity(value)
-        return self.tensors[name]
+                self._outside[name] = tf.identity(getter(name, *args, **kwargs))
+            self._inside[name] = tf.identity(self._outside[name])
+        return self._inside[name]
+
+    def cast(self, weight, dtype):
+        """Returns what `get` returned, in a dtype; see `computing`."""
+        names = [name for name, each in self._inside.items() if each is weight]
+        if not names or weight.dtype == dtype:
+            return tf.cast(weight, dtype)
+        if names[0] not in self._cast:
+            with tf.control_dependencies(None):
+                value = tf.cast(self._outside[names[0]], dtype)
+            self._cast[names[0]] = tf.identity(value)
+        return self._cast[names[0]]
+
+    def gradients(self, loss, variables):
+        """Returns the gradient of a loss for each variable, None where it has none."""
+        names = [variable.op.name for variable in variables]
+        cast = {name: self._cast[name] for name in names if name in self._cast}
+        tensors = [self._inside[name] for name in names]
+        found = tf.gradients(loss, [*tensors, *cast.values()])
+        for name, gradient in zip(cast, found[len(names) :]):
+            if gradient is not None:
+                index, wide = names.index(name), tf.cast(gradient, tf.float32)
+                found[index] = wide if found[index] is None else wide + found[index]
+        return found[: len(names)]
 
 
 def _part_sums(outputs, gradients):

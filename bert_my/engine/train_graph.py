@@ -127,11 +127,12 @@ class _Model:
 
         return towers.build(tower_fn, self._features, self._devices)
 
-    def _build_tower(self, seed, index, step, features):
+    def _build_tower(self, seed, index, step, features, cast_weight=tf.cast):
         settings = self._settings
         with computing.computing(
             dtype=PRECISIONS[settings.precision],
             dropout_source=computing.StatelessDropout(seed, index, step),
+            cast_weight=cast_weight,
             is_lean=True,
             # A loop of TensorFlow 1's kind, as that over the parts of a batch, cannot
             # hold compiled functions.
@@ -159,8 +160,9 @@ class _Model:
         # Every part of every step has dropout of its own.
         first = tf.cast(self._global_step, tf.int64) * num_parts
 
-        def build(index, part_index, features):
-            return self._build_tower(seed, index, first + part_index, features)
+        def build(index, part_index, features, cast_weight):
+            step = first + part_index
+            return self._build_tower(seed, index, step, features, cast_weight)
 
         sums, grads_and_vars, norm = accumulation.accumulate(
             build,

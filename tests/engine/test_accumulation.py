@@ -5,12 +5,12 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.engine import train_graph, training
+from bert_my.engine import devices, train_graph, training
 from bert_my.tasks import base
 from bert_my.tasks.options import TaskOptions
 from tests import helpers
 from tests.engine import test_towers, toy_tasks
-from tests.engine.step_runs import StepRun, make_task
+from tests.engine.step_runs import StepRun, is_weight, make_task
 
 NUM_STEPS = 2
 # Gradients below do not count: that of the keys' bias is made of rounding errors.
@@ -76,6 +76,41 @@ def test_parts_equal_the_whole(model_dir, settings):
     batches = test_towers.make_batches(NUM_STEPS)
     *_, norms = check_equal(model_dir, batches, **settings)
     assert max(norms) > 1
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("recompute", [0, 1])
+def test_parts_in_low_precision_cast_weights_once(model_dir, precision, recompute):
+    dtype = devices.PRECISIONS[precision]
+    if not devices.supports(dtype, helpers.cpu_devices(1)):
+        pytest.skip(f"this TensorFlow cannot compute {precision} on a CPU")
+    batches = test_towers.make_batches(NUM_STEPS)
+    settings = {"precision": precision, "recompute": recompute}
+    values, losses, *_ = run_steps(model_dir, batches, 2, 3, **settings)
+    expected, expected_losses, *_ = run_steps(model_dir, batches, 1, 1)
+    assert losses == pytest.approx(expected_losses, abs=0.02)
+    values, expected = (
+        {name: value for name, value in each.items() if is_weight(name)}
+        for each in (values, expected)
+    )
+    # Where a gradient is rounded to 0, a weight stays behind by two steps.
+    helpers.assert_all_close(values, expected, atol=2.1e-3)
+    run = StepRun(
+        model_dir, batch=batches[0], gradient_accumulation_steps=3, **settings
+    )
+    with run.tf_graph.as_default():
+        kernels = {tuple(v.shape.as_list()) for v in tf.trainable_variables()}
+    of_kernels = [
+        op._get_control_flow_context() is not None
+        for op in run.tf_graph.get_operations()
+        if op.type == "Cast"
+        and op.outputs[0].dtype == dtype
+        and tuple(op.inputs[0].shape.as_list() or ()) in kernels
+        and op.inputs[0].shape.ndims == 2
+    ]
+    # All are before the loop, but for those of layers that are computed once more.
+    assert any(of_kernels) == bool(recompute)
+    assert not all(of_kernels)
 
 
 def test_losses_with_weights_of_their_own(model_dir):
