@@ -82,7 +82,8 @@ def computing(**settings):
       fuses_layer_norm: normalize in one kernel, for forward passes; see
         `lean_ops.fused_layer_norm`.
       shares_forward: what is not compiled may keep what the result and its gradient
-        both need, which takes memory for time.
+        both need, which takes memory for time. What is dropped only where TensorFlow
+        sees that the shapes are the same.
     """
     with using(Computing(**settings)):
         yield

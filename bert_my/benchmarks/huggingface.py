@@ -57,6 +57,7 @@ def compare(request, folder, announce=print):
     own = request.own
     python = own.hf_python or sys.executable
     check(python)
+    _config_of(own)
     ours, theirs, policies = [], [], WAIT_POLICIES
     for number in range(1, own.rounds + 1):
         ours.append(_run_ours(request, folder))
@@ -129,9 +130,6 @@ def work_of(request, precision):
       precision: fp32, fp16 or bf16.
     """
     own, engine = request.own, request.engine
-    config = workload.bert_config(own.model, own.seq_length).to_dict()
-    if config.pop("hidden_act") != "gelu":  # theirs is GELU, in its fastest form
-        raise InputError(f"--compare=huggingface: --model={own.model} has no GELU")
     num_parts = engine.get("gradient_accumulation_steps", 1)
     batch_size = own.batch_size * own.towers * num_parts
     lengths = workload.row_lengths(own.lengths, own.steps * batch_size, own.seq_length)
@@ -139,7 +137,7 @@ def work_of(request, precision):
     is_prediction = own.mode == settings.PREDICT
     return {
         "mode": own.mode,
-        "config": config,
+        "config": _config_of(own),
         "lengths": lengths.tolist(),
         "batch_size": batch_size,
         # Their batches may grow as ours do, if that is faster.
@@ -151,6 +149,22 @@ def work_of(request, precision):
         "seed": engine.get("seed", 0),
         "use_gpu": engine.get("use_gpu"),
     }
+
+
+def _config_of(own):
+    """Returns the fields of the model's config that both sides know.
+
+    Raises:
+      InputError: if its activation is not GELU, which theirs is, in its fastest form.
+    """
+    config = workload.bert_config(own.model, own.seq_length).to_dict()
+    activation = config.pop("hidden_act")
+    if activation not in ("gelu", "gelu_erf"):
+        raise InputError(
+            f"--compare=huggingface: --model={own.model} has the activation "
+            f"{activation}, and the other side has GELU"
+        )
+    return config
 
 
 def _run_theirs(request, python, ours, wait_policy):

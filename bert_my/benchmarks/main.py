@@ -16,7 +16,6 @@ from bert_my.benchmarks import (
 )
 from bert_my.cli import compat, console
 from bert_my.data import files
-from bert_my.data.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +32,10 @@ def main(argv=None):
     compat.use_graph_mode()
     console.log_to_stderr()
     argv = argv or sys.argv
-    try:
+    with console.one_line_for():
         request = settings.parse(argv)
         if request is not None:
             run(request, argv)
-    except InputError as error:
-        sys.exit(f"error: {error}")
 
 
 def run(request, argv):

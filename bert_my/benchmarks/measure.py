@@ -16,7 +16,7 @@ from bert_my.engine.devices import Devices
 from bert_my.tasks import base
 
 # Of the learning rate's plan; a benchmark never gets to its end.
-_PLANNED_STEPS = 1000000
+PLANNED_STEPS = 1000000
 
 
 class Setup(NamedTuple):
@@ -66,7 +66,7 @@ def set_up(request, folder):
         request,
         folder,
         do_train=True,
-        num_train_steps=_PLANNED_STEPS,
+        num_train_steps=PLANNED_STEPS,
         bert_config_file=own.model,
         report_mfu=True,
         **changes,
@@ -74,7 +74,10 @@ def set_up(request, folder):
     config = flags.parse(settings.as_argv(values), {})
     if config.deterministic:
         compat.make_deterministic()
-    run_devices = runner.set_up_process(config)
+    devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
+    run_devices = runner.choose_devices(config)
+    if not run_devices.has_gpus and not own.upstream_dir:  # upstream does not do it
+        devices.keep_freed_memory()
     precision = devices.choose_precision(config.precision, run_devices)
     config = dataclasses.replace(config, precision=precision)
     task = runner.load_task(config, bert_config)
@@ -161,6 +164,20 @@ def predict(setup):
     return setup.result(recorder, num_warmup, ceiling)
 
 
+def add_batch(recorder, mask, bert_config, per_weight):
+    """Takes down a step on a batch.
+
+    Args:
+      recorder: `steps.Recorder`.
+      mask: int `[num_rows, seq_length]`, 1 for tokens; rows of zeros do not count.
+      bert_config, per_weight: see `flops.of_tokens`.
+    """
+    lengths = mask.sum(axis=1, dtype="int64")
+    num_tokens, num_pairs = lengths.sum(), (lengths**2).sum()
+    num_flops = flops.of_tokens(bert_config, num_tokens, num_pairs, 0, per_weight)
+    recorder.add(mask.shape, np.count_nonzero(lengths), num_tokens, num_flops)
+
+
 class _WarmedUp(Exception):
     """Ends a pass that is not for the time."""
 
@@ -172,13 +189,7 @@ def _recording(run, recorder, bert_config):
         values = run(fetches)
         if isinstance(values, evaluation.Batch):
             mask = values.targets["input_mask"]
-            lengths = mask.sum(axis=1, dtype="int64")
-            num_pairs = (lengths**2).sum()
-            num_flops = flops.of_tokens(
-                bert_config, lengths.sum(), num_pairs, 0, flops.FORWARD
-            )
-            num_rows = np.count_nonzero(lengths)
-            recorder.add(mask.shape, num_rows, lengths.sum(), num_flops)
+            add_batch(recorder, mask, bert_config, flops.FORWARD)
         else:
             recorder.begin()
         return values

@@ -203,8 +203,8 @@ def _check_use(own, engine):
     uses_texts = own.mode == ENCODE or own.end_to_end
     for name, is_used in (
         ("end_to_end", own.mode == PREDICT),
-        ("compare", is_computed and not own.upstream_dir),
-        ("upstream_dir", is_computed and own.towers == 1),
+        ("compare", is_computed),
+        ("upstream_dir", is_computed),
         ("input", own.mode in (TRAIN, PRETRAIN)),
         ("warmup_steps", not uses_texts),
         ("vocab_file", uses_texts),
@@ -219,7 +219,12 @@ def _check_use(own, engine):
         if own.towers > 1 and engine.get("use_gpu") is not False:
             raise InputError("--towers: the other side of --compare has one GPU")
     if own.upstream_dir:
-        for name in sorted(set(engine) - _OF_UPSTREAM):
+        others = {
+            name
+            for name in ("compare", "input", "towers")
+            if getattr(own, name) != getattr(Benchmark, name)
+        }
+        for name in sorted(others | (set(engine) - _OF_UPSTREAM)):
             raise InputError(f"--{name}: upstream does not know it")
     if own.mode == PRETRAIN and own.lengths == workload.TITLES:
         raise InputError("--lengths=titles: pretraining is on rows of full length")

@@ -1,7 +1,7 @@
 """Measures upstream's own modules in place of ours: the same rows, all padded.
 
 What upstream's `run_classifier.py` builds: its model, a layer on the pooled output, its
-optimizer. They need the TensorFlow for which they were written.
+optimizer; but its variables are resources, as ours. They need TensorFlow 1.15.
 """
 
 import importlib.util
@@ -14,9 +14,7 @@ from bert_my.data import input_pipeline
 from bert_my.data.errors import InputError
 from bert_my.engine import flops
 
-# Of the learning rate's plan, as long as ours.
-_NUM_STEPS, _NUM_WARMUP_STEPS = 1000000, 100000
-_LEARNING_RATE = 2e-5
+_LEARNING_RATE, _NUM_WARMUP_STEPS = 2e-5, 100000
 
 
 def run(request, folder):
@@ -33,7 +31,9 @@ def run(request, folder):
       InputError: if a module is missing, or does not run on this TensorFlow.
     """
     setup = measure.set_up(request, folder)
-    own, is_training = setup.own, setup.own.mode == settings.TRAIN
+    own, bert_config = setup.own, setup.task.bert_config
+    is_training = own.mode == settings.TRAIN
+    per_weight = flops.TRAINING if is_training else flops.FORWARD
     lengths = workload.row_lengths(own.lengths, setup.num_rows, own.seq_length)
     records = workload.title_records(setup.task, lengths, setup.folder)
     ceiling = steps.Ceiling(setup.devices, setup.config.precision)
@@ -41,7 +41,7 @@ def run(request, folder):
     with tf.Graph().as_default():
         tf.set_random_seed(setup.config.seed)
         features, initializer = input_pipeline.next_features(_batches(records, own))
-        fetch = _build(own.upstream_dir, setup.task.bert_config, features, is_training)
+        fetch = _build(own.upstream_dir, bert_config, features, is_training)
         mask = features["input_mask"]
         recorder = steps.Recorder(ceiling.measure)
         with tf.Session(config=setup.devices.session_config()) as session:
@@ -49,15 +49,7 @@ def run(request, folder):
             recorder.begin()
             for _ in range(num_warmup + own.steps):
                 _, values = session.run([fetch, mask])
-                lengths = values.sum(axis=1, dtype="int64")
-                num_flops = flops.of_tokens(
-                    setup.task.bert_config,
-                    lengths.sum(),
-                    (lengths**2).sum(),
-                    0,
-                    flops.TRAINING if is_training else flops.FORWARD,
-                )
-                recorder.add(values.shape, len(values), lengths.sum(), num_flops)
+                measure.add_batch(recorder, values, bert_config, per_weight)
     ceiling.measure()
     return setup.result(recorder, num_warmup, ceiling)
 
@@ -74,8 +66,8 @@ def _batches(records, own):
 
 def _build(folder, bert_config, features, is_training):
     """Builds upstream's graph; returns what a step fetches."""
-    modeling, optimization = (_load(folder, x) for x in ("modeling", "optimization"))
     try:
+        modeling = _load(folder, "modeling")
         model = modeling.BertModel(
             config=modeling.BertConfig.from_dict(bert_config.to_dict()),
             is_training=is_training,
@@ -89,10 +81,10 @@ def _build(folder, bert_config, features, is_training):
             return tf.nn.softmax(logits)
         loss = tf.losses.sparse_softmax_cross_entropy(features["label_ids"], logits)
         tf.train.get_or_create_global_step()
-        return optimization.create_optimizer(
-            loss, _LEARNING_RATE, _NUM_STEPS, _NUM_WARMUP_STEPS, False
+        return _load(folder, "optimization").create_optimizer(
+            loss, _LEARNING_RATE, measure.PLANNED_STEPS, _NUM_WARMUP_STEPS, False
         )
-    except AttributeError as error:
+    except (AttributeError, ImportError, ValueError) as error:
         raise InputError(
             f"--upstream_dir={folder}: does not run on TensorFlow {tf.__version__}: "
             f"{error}"
@@ -104,8 +96,10 @@ def _classify(pooled, is_training):
     if is_training:
         pooled = tf.nn.dropout(pooled, rate=0.1)
     width = pooled.shape.as_list()[-1]
-    weights = tf.get_variable("output_weights", [2, width])
-    return tf.matmul(pooled, weights, transpose_b=True)
+    initializer = tf.truncated_normal_initializer(stddev=0.02)
+    weights = tf.get_variable("output_weights", [2, width], initializer=initializer)
+    bias = tf.get_variable("output_bias", [2], initializer=tf.zeros_initializer())
+    return tf.nn.bias_add(tf.matmul(pooled, weights, transpose_b=True), bias)
 
 
 def _load(folder, name):

@@ -8,12 +8,10 @@ import logging
 import os
 import sys
 
-import tensorflow.compat.v1 as tf
-
 import tokenization
 from bert_my.cli import checks, compat, console, flags, run_folder
 from bert_my.data import files, vocabulary
-from bert_my.data.errors import InputError, message_within
+from bert_my.data.errors import InputError
 from bert_my.engine import (
     added_words,
     checkpoints,
@@ -43,17 +41,10 @@ def main(task_name=None, argv=None, **defaults):
     """
     compat.use_graph_mode()
     console.log_to_stderr()
-    try:
+    with console.one_line_for(hooks.NonFiniteTrainingError):
         config = parse(argv or sys.argv, task_name, **defaults)
         if config is not None:
             run(config)
-    except (InputError, hooks.NonFiniteTrainingError) as error:
-        sys.exit(f"error: {error}")
-    except tf.errors.UnknownError as error:
-        message = message_within(str(error))
-        if message is None:
-            raise
-        sys.exit(f"error: {message}")
 
 
 def parse(argv, task_name=None, **defaults):
@@ -91,7 +82,7 @@ def run(config):
     """
     if config.deterministic:
         compat.make_deterministic()
-    run_devices = set_up_process(config)
+    devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
     checks.check_task(config, base.get_task_class(config.task_name))
     _check_case(config)
     if config.init_checkpoint:
@@ -100,6 +91,7 @@ def run(config):
             run_folder.check_overwrite(config)
     config = _with_added_words(config)
     task = load_task(config)
+    run_devices = _set_up_devices(config)
     splits = _choose_splits(task, config)
     dev_settings = _dev_settings(task, config)
     files.make_folder(config.output_dir, "output_dir")
@@ -130,12 +122,8 @@ def run(config):
     _use(task, config, run_devices, splits, records)
 
 
-def set_up_process(config):
-    """Sets threads and memory of this process; returns the `Devices` of a `RunConfig`.
-
-    To be called before there is a session.
-    """
-    devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
+def _set_up_devices(config):
+    """Returns the `Devices` of a run, for which this process is set up."""
     chosen = choose_devices(config)
     if not chosen.has_gpus:
         devices.keep_freed_memory()

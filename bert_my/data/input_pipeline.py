@@ -118,15 +118,16 @@ def _parse(dataset, parse_rows, batch_size=None):
     """Returns the features of batches of rows, filled up.
 
     Args:
-      dataset: `tf.data.Dataset` of batches of rows; may have the size of each as well.
+      dataset: `tf.data.Dataset` of batches of rows, or of pairs with their sizes.
       parse_rows: see `parse` at the top of this file.
-      batch_size: rows of every batch, or None.
+      batch_size: rows of every batch, or None if they have sizes of their own.
     """
 
-    def parse(rows, size=batch_size):
+    def parse(rows, size=None):
         features = parse_rows(rows)
         num_rows = tf.shape(next(iter(features.values())))[0]
         features["is_real_example"] = tf.ones([num_rows], tf.float32)
+        size = batch_size or size
         return {name: fill_up(value, size) for name, value in features.items()}
 
     def fill_up(value, size):

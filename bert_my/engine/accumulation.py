@@ -71,7 +71,8 @@ class _WeightsInside:
     """Gives a loop's body the weights as tensors inside of it.
 
     Gradients can be taken of nothing else there. A weight comes to the tower's device,
-    and is cast, once, before the loop, and not for every part.
+    and is cast, once, before the loop, and not for every part. Layers that are computed
+    once more see other tensors, and cast them themselves.
     """
 
     def __init__(self):
@@ -96,7 +97,7 @@ class _WeightsInside:
             with tf.control_dependencies(None):
                 value = tf.cast(self._outside[names[0]], dtype)
             self._cast[names[0]] = tf.identity(value)
-        return self._cast[names[0]]
+        return tf.cast(self._cast[names[0]], dtype)
 
     def gradients(self, loss, variables):
         """Returns the gradient of a loss for each variable, None where it has none."""

@@ -110,10 +110,10 @@ def _describe_xla(settings):
     """Tells which parts of a step are compiled, see `train_graph`."""
     if not settings.use_xla:
         return "no"
-    if not devices.compiles_functions():
-        return "what TensorFlow finds"
+    if settings.devices.has_gpus or not devices.compiles_functions():
+        return "what TensorFlow chooses"
     is_whole = settings.gradient_accumulation_steps == 1
-    parts = ["forward and backward"] * is_whole
+    parts = ["element-wise operations"] * is_whole
     parts += ["update"] * (settings.optimizer == "adamw")
     return ", ".join(parts) or "nothing"
 

@@ -35,12 +35,29 @@ def test_the_same_work(request_of):
     json.dumps(work)
 
 
-def test_a_model_without_gelu_is_not_compared(request_of, tiny_model, tmp_path):
+@pytest.mark.parametrize(
+    ("activation", "error", "message"),
+    [
+        ("relu", InputError, r"--model=.* has the activation relu, and the other side"),
+        ("gelu_erf", InterruptedError, "our side runs"),
+    ],
+)
+def test_only_models_with_gelu_are_compared(
+    request_of, tiny_model, tmp_path, monkeypatch, activation, error, message
+):
+    """Before anything runs."""
+
+    def run_ours(*args):
+        raise InterruptedError("our side runs")
+
+    monkeypatch.setattr(huggingface, "check", lambda python: None)
+    monkeypatch.setattr(huggingface, "_run_ours", run_ours)
     config = json.loads((tiny_model / "bert_config.json").read_text())
-    path = tmp_path / "relu.json"
-    path.write_text(json.dumps({**config, "hidden_act": "relu"}))
-    with pytest.raises(InputError, match=r"--model=.*relu\.json has no GELU"):
-        huggingface.work_of(request_of(f"--model={path}"), "fp32")
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({**config, "hidden_act": activation}))
+    request = request_of(f"--model={path}", "--compare=huggingface")
+    with pytest.raises(error, match=message):
+        huggingface.compare(request, str(tmp_path))
 
 
 def test_sides_take_turns(request_of, tmp_path, monkeypatch):

@@ -24,14 +24,20 @@ def test_all_rows_are_padded(request_of, tmp_path, mode):
 def test_modules_that_do_not_fit(request_of, tmp_path):
     with pytest.raises(InputError, match=r"--upstream_dir=.*: there is no modeling.py"):
         upstream.run(request_of(f"--upstream_dir={tmp_path}"), str(tmp_path))
-    (tmp_path / "modeling.py").write_text("import tensorflow as tf\n")
-    (tmp_path / "optimization.py").write_text("")
-    with pytest.raises(InputError, match=r"does not run on TensorFlow .*BertModel"):
-        upstream.run(request_of(f"--upstream_dir={tmp_path}"), str(tmp_path))
+    request = request_of(f"--upstream_dir={tmp_path}")
+    for code, reason in (
+        ("import tensorflow as tf\ntf.no_such_thing\n", "no_such_thing"),
+        ("import no_such_module\n", "no_such_module"),
+        ("", "BertModel"),
+    ):
+        (tmp_path / "modeling.py").write_text(code)
+        with pytest.raises(InputError, match=f"does not run on TensorFlow .*{reason}"):
+            upstream.run(request, str(tmp_path))
 
 
 def test_what_upstream_does_not_know(request_of):
-    with pytest.raises(InputError, match="--precision: upstream does not know it"):
-        request_of("--upstream_dir=x", "--precision=bf16")
-    with pytest.raises(InputError, match="--upstream_dir: --mode=train has no use"):
-        request_of("--upstream_dir=x", "--towers=2")
+    for flag, value in (("precision", "bf16"), ("towers", 2), ("input", "synthetic")):
+        with pytest.raises(InputError, match=f"--{flag}: upstream does not know it"):
+            request_of("--upstream_dir=x", f"--{flag}={value}")
+    with pytest.raises(InputError, match="--upstream_dir: --mode=encode"):
+        request_of("--upstream_dir=x", "--mode=encode")

@@ -86,9 +86,10 @@ def test_parts_in_low_precision_cast_weights_once(model_dir, precision, recomput
         pytest.skip(f"this TensorFlow cannot compute {precision} on a CPU")
     batches = test_towers.make_batches(NUM_STEPS)
     settings = {"precision": precision, "recompute": recompute}
-    values, losses, *_ = run_steps(model_dir, batches, 2, 3, **settings)
-    expected, expected_losses, *_ = run_steps(model_dir, batches, 1, 1)
+    values, losses, _, norms = run_steps(model_dir, batches, 2, 3, **settings)
+    expected, expected_losses, _, expected_norms = run_steps(model_dir, batches, 1, 1)
     assert losses == pytest.approx(expected_losses, abs=0.02)
+    assert norms == pytest.approx(expected_norms, rel=0.05)
     values, expected = (
         {name: value for name, value in each.items() if is_weight(name)}
         for each in (values, expected)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.engine import train_plan
+from bert_my.engine import devices, train_plan
 from tests import helpers
 
+GPU = devices.Devices(("/gpu:0",), num_cpus=1, has_gpus=True)
 RECORDS = types.SimpleNamespace(num_examples=26)
 
 
@@ -79,6 +80,24 @@ def told_of_buckets(plan):
     lines = plan.describe(helpers.train_settings("nowhere", 2), [])
     (line,) = [line for line in lines if "length buckets" in line]
     return line.split("length buckets")[1].strip()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"use_xla": False}, "no"),
+        ({}, "element-wise operations, update"),
+        ({"optimizer": "lamb"}, "element-wise operations"),
+        ({"gradient_accumulation_steps": 2}, "update"),
+        ({"gradient_accumulation_steps": 2, "optimizer": "lamb"}, "nothing"),
+        ({"devices": GPU}, "what TensorFlow chooses"),
+    ],
+)
+def test_what_is_compiled(settings, expected, monkeypatch):
+    monkeypatch.setattr(devices, "compiles_functions", lambda: True)
+    settings = helpers.train_settings("nowhere", 1, **{"use_xla": True, **settings})
+    lines = train_plan.make_plan(RECORDS, settings).describe(settings, [])
+    assert [x for x in lines if "XLA" in x] == [f"  {'compiled by XLA':<21} {expected}"]
 
 
 def test_length_buckets_of_a_plan():
