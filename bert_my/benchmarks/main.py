@@ -14,7 +14,7 @@ from bert_my.benchmarks import (
     tables,
     upstream,
 )
-from bert_my.cli import compat, console
+from bert_my.cli import compat, console, exits
 from bert_my.data import files
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def main(argv=None):
     compat.use_graph_mode()
     console.log_to_stderr()
     argv = argv or sys.argv
-    with console.one_line_for():
+    with exits.one_line_for():
         request = settings.parse(argv)
         if request is not None:
             run(request, argv)

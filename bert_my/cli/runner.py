@@ -9,7 +9,7 @@ import os
 import sys
 
 import tokenization
-from bert_my.cli import checks, compat, console, flags, run_folder
+from bert_my.cli import checks, compat, console, exits, flags, run_folder
 from bert_my.data import files, vocabulary
 from bert_my.data.errors import InputError
 from bert_my.engine import (
@@ -41,7 +41,7 @@ def main(task_name=None, argv=None, **defaults):
     """
     compat.use_graph_mode()
     console.log_to_stderr()
-    with console.one_line_for(hooks.NonFiniteTrainingError):
+    with exits.one_line_for(hooks.NonFiniteTrainingError):
         config = parse(argv or sys.argv, task_name, **defaults)
         if config is not None:
             run(config)
