@@ -12,11 +12,13 @@ from typing import Optional
 
 from bert_my.cli import console, flag_sets
 from bert_my.cli.flag_sets import setting
-from bert_my.data import files, pretraining_build, vocabulary
-from bert_my.data.errors import InputError
-from bert_my.data.masking import RULES
-from bert_my.data.pretraining_data import NEXT_SENTENCE, InstanceSettings
-from bert_my.data.shard_formats import FORMATS
+from bert_my.common import files
+from bert_my.common.errors import InputError
+from bert_my.pretrain import pretraining_build
+from bert_my.pretrain.masking import RULES
+from bert_my.pretrain.pretraining_data import NEXT_SENTENCE, InstanceSettings
+from bert_my.pretrain.shard_formats import FORMATS
+from bert_my.text import vocabulary
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ Prints a table and JSON; `--help` lists the flags, docs/performance.md tells how
 the numbers.
 """
 
-from bert_my.benchmarks import main
+from bert_my.tools.benchmark import main
 
 if __name__ == "__main__":
     main.main()

@@ -9,8 +9,8 @@ import argparse
 import sys
 
 from bert_my.cli import compat
-from bert_my.data.errors import InputError
-from bert_my.engine import hf_checkpoints
+from bert_my.common.errors import InputError
+from bert_my.model import hf_checkpoints
 
 TO_TF = ("hf_dir", "output_dir")
 TO_HF = ("tf_checkpoint", "bert_config_file", "vocab_file", "hf_output_dir")

@@ -8,8 +8,8 @@ import argparse
 import logging
 import sys
 
-from bert_my.data.errors import InputError
-from bert_my.reports import report
+from bert_my.common.errors import InputError
+from bert_my.report import report
 
 
 def main():

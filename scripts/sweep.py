@@ -13,8 +13,8 @@ deviation over the seeds), sweep_runs.csv (every run), report/index.html (with p
 import argparse
 import sys
 
-from bert_my.cli import sweep, sweep_plan
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
+from bert_my.tools import sweep, sweep_plan
 
 
 def make_parser():

@@ -12,10 +12,10 @@ import pytest
 
 import create_pretraining_data
 import tokenization
-from bert_my.data import corpus
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
+from bert_my.pretrain import corpus
 from tests import helpers
-from tests.data import made_instances
+from tests.pretrain import made_instances
 
 # Each document has a word of its own, so a token tells its document.
 NUM_DOCUMENTS = 40

@@ -3,8 +3,8 @@
 import math
 
 from bert_my.cli import flag_sets
+from bert_my.common.errors import InputError
 from bert_my.data import length_buckets
-from bert_my.data.errors import InputError
 from bert_my.engine import adversarial, dev_evaluation, train_graph
 
 _POSITIVE = (

@@ -6,7 +6,7 @@ import sys
 
 import tensorflow.compat.v1 as tf
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 
 # What functions within a graph raise stands in TensorFlow's error, with a traceback.
 _WITHIN_GRAPH = re.compile(r"\bInputError: (.*?)\nTraceback ", re.DOTALL)

@@ -7,7 +7,7 @@ import dataclasses
 
 from absl import flags as absl_flags
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 
 
 def setting(default, help_text):

@@ -12,7 +12,7 @@ from absl import flags as absl_flags
 from bert_my.cli import checks, flag_sets
 from bert_my.cli.aliases import ALIASES
 from bert_my.cli.flag_sets import setting
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.engine.devices import AUTO, PRECISIONS
 
 # Accepted, so that command lines for upstream's scripts work.

@@ -7,9 +7,11 @@ import logging
 import os
 import shutil
 
-from bert_my.data import files, run_names
-from bert_my.data.errors import InputError
-from bert_my.engine import checkpoints, history
+from bert_my.common import files
+from bert_my.common.errors import InputError
+from bert_my.data import run_names
+from bert_my.engine import history
+from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
 

@@ -10,23 +10,23 @@ import sys
 
 import tokenization
 from bert_my.cli import checks, compat, console, exits, flags, run_folder
-from bert_my.data import files, vocabulary
-from bert_my.data.errors import InputError
+from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.engine import (
-    added_words,
-    checkpoints,
     dev_evaluation,
     devices,
     evaluation,
     hooks,
-    pretrained,
     train_plan,
     training,
 )
-from bert_my.reports import metrics, report
+from bert_my.metrics import metrics
+from bert_my.model import added_words, checkpoints, pretrained
+from bert_my.report import report
 from bert_my.serving import export
 from bert_my.tasks import base
 from bert_my.tasks.options import TaskOptions
+from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 

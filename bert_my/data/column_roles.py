@@ -9,8 +9,8 @@ import functools
 import re
 from typing import Callable, NamedTuple, Optional, Set
 
+from bert_my.common.errors import InputError
 from bert_my.data import columns as columns_lib
-from bert_my.data.errors import InputError
 
 # What a header may call the columns if no flag names them. Two texts are a pair.
 _NAMES = {

@@ -3,7 +3,7 @@
 import re
 from typing import Callable, Dict, NamedTuple, Optional, Sequence
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 
 # Two words, or a Chinese sentence: what an id is not.
 _TEXT = re.compile(r"[^\W\d_]{2}\s+[^\W\d_]{2}|[\u3040-\u9fff]{5}")

@@ -8,8 +8,8 @@ import hashlib
 import json
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
-from bert_my.data.errors import InputError
-from bert_my.data.packing import lengths_within
+from bert_my.common.errors import InputError
+from bert_my.text.packing import lengths_within
 
 # Part of every cache name: raise it when the content of records changes.
 FORMAT_VERSION = 3

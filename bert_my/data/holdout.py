@@ -6,7 +6,7 @@ both sides of the cut all stay in the train set.
 
 import collections
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 
 
 def last(examples, count, path):

@@ -5,10 +5,10 @@ Their headers are such as `id,comment_text,toxic,severe_toxic`.
 
 from typing import NamedTuple, Optional, Sequence, Tuple
 
+from bert_my.common.errors import InputError
 from bert_my.data import column_roles, sniffing
 from bert_my.data.column_roles import Roles
 from bert_my.data.columns import is_bit
-from bert_my.data.errors import InputError
 
 
 class Wanted(NamedTuple):

@@ -7,19 +7,16 @@ delimiters, quotes or line ends stands in double quotes. A line ends at "\\n" or
 A byte-order mark is left out.
 """
 
-import codecs
 import csv
-import functools
-import gzip
 import json
 import logging
 import os
 import re
 import sys
-import zlib
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional
 
-from bert_my.data.errors import InputError
+from bert_my.common import files
+from bert_my.common.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +24,6 @@ _PLAIN_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + ".gz" for suffix in _PLAIN_SUFFIXES))
 # Rows or lines from which it is found out how a file is built.
 SAMPLE_SIZE = 500
-BYTE_ORDER_MARK = "\ufeff".encode("utf-8")
 
 # JSON may have what no UTF-8 file can.
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -83,75 +79,6 @@ def find_file(data_dir, stems):
     return os.path.join(data_dir, found[0]) if found else None
 
 
-def open_text(path):
-    """Opens a UTF-8 text file, gzip or not; lines end at "\\n" only.
-
-    Raises:
-      InputError: if the file cannot be opened.
-    """
-    try:
-        if path.endswith(".gz"):
-            return gzip.open(path, "rt", encoding="utf-8-sig", newline="\n")
-        return open(path, encoding="utf-8-sig", newline="\n")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def read_lines(path, max_length=-1) -> Iterator[Tuple[int, str]]:
-    """Yields (line number, line without its end).
-
-    Args:
-      path: file.
-      max_length: a longer line, in characters, comes in pieces that count as lines; -1
-        for any length.
-
-    Raises:
-      InputError: if the file cannot be read or is not UTF-8.
-    """
-    with open_text(path) as reader:
-        try:
-            lines = iter(functools.partial(reader.readline, max_length), "")
-            for number, line in enumerate(lines, 1):
-                yield number, line.rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path, error) from error
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path}: cannot be read: {error}") from error
-
-
-def _open_bytes(path):
-    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")
-
-
-def _not_utf8(path, error):
-    """Returns the error that names the first line that is not UTF-8."""
-    with _open_bytes(path) as reader:
-        line = reader.readline()
-        is_wide = line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        number = 1
-        while line and _is_utf8(line):
-            line, number = reader.readline(), number + 1
-    encoding = "utf-16" if is_wide else "gb18030"
-    return InputError(
-        f"{path}:{number}: not UTF-8: {error.reason}; convert the file from the "
-        f"encoding it has, for example: iconv -f {encoding} -t utf-8 {path}"
-    )
-
-
-def _is_utf8(line):
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def has_byte_order_mark(path):
-    """Returns whether a file, gzip or not, begins with one."""
-    with _open_bytes(path) as reader:
-        return reader.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
-
-
 def is_json_object(line):
     """Returns whether a line is a JSON object."""
     try:
@@ -169,7 +96,7 @@ def conventional_dialect(path):
     name = os.path.basename(path)
     if ".json" in name:
         return JSON_LINES
-    for _, line in read_lines(path):
+    for _, line in files.read_lines(path):
         if ".csv" not in name:
             return TABS
         return TABS if "\t" in re.sub(r'"(?:[^"]|"")*"', "", line) else COMMAS
@@ -209,7 +136,7 @@ def read_rows(path, dialect) -> Iterator[Row]:
 
 
 def _split(path, delimiter):
-    for number, line in read_lines(path):
+    for number, line in files.read_lines(path):
         yield Row(number, line.split(delimiter) if line else [])
 
 
@@ -218,7 +145,7 @@ def _split_csv(path, delimiter):
 
     def lines():
         nonlocal last_line
-        for number, line in read_lines(path):
+        for number, line in files.read_lines(path):
             last_line = number
             yield line + "\n"
 
@@ -262,7 +189,7 @@ def _read_json_lines(path):
 
 def _read_objects(path):
     """Yields (line number, dict) for each line, None for an empty one."""
-    for number, line in read_lines(path):
+    for number, line in files.read_lines(path):
         if not line.strip():
             yield number, None
             continue

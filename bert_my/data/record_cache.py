@@ -17,9 +17,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
+from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.data import features as features_lib
-from bert_my.data import files, row_files, workers
-from bert_my.data.errors import InputError
+from bert_my.data import row_files, workers
 from bert_my.data.features import LENGTH_STEP
 
 logger = logging.getLogger(__name__)

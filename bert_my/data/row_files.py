@@ -13,8 +13,8 @@ import os
 
 import numpy as np
 
-from bert_my.data import files
-from bert_my.data.errors import InputError
+from bert_my.common import files
+from bert_my.common.errors import InputError
 
 _WORD = np.dtype("<i4")
 _WORDS_OF = {"int32": _WORD, "float32": np.dtype("<f4")}

@@ -11,10 +11,11 @@ import os
 import re
 from typing import NamedTuple, Tuple
 
+from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.data import column_roles, readers
 from bert_my.data.column_roles import Roles
 from bert_my.data.columns import Columns, check_width
-from bert_my.data.errors import InputError
 
 # A quoted cell with more lines is none: a quote that is never closed looks like one.
 _LONGEST_CELL = 100
@@ -163,7 +164,7 @@ def _head(items):
 
 
 def _first_lines(path):
-    lines = [line for _, line in _head(readers.read_lines(path))]
+    lines = [line for _, line in _head(files.read_lines(path))]
     if not any(lines):
         raise InputError(f"{path}: the file is empty")
     if re.fullmatch(r'"?sep=.?"?', lines[0]):

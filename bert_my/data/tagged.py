@@ -10,20 +10,14 @@ A sentence a line: `token token token<TAB>tag tag tag`.
 import itertools
 import logging
 import os
-import re
 from typing import NamedTuple, Optional, Tuple
 
+from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.data import readers
-from bert_my.data.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# How tags such as "B-PER" say where in an entity a token stands, besides O for outside.
-_SCHEMES = {"BIO": "BI", "BIOES": "BIES", "BMES": "BMES", "BILOU": "BILU"}
-_OUTSIDE = "O"
-_TAG_OF_AN_ENTITY = re.compile("[BIESMLU]-.+")
-# The same with other marks, or with the type first.
-_ALMOST_OF_AN_ENTITY = re.compile("[BIESMLU][-_/.:].+|.+[-_/.:][BIESMLU]")
 # What a line between sentences may hold. Other white space, as U+3000, is a token.
 _BLANKS = " \t"
 # A first line that only holds one of each is a header.
@@ -73,7 +67,7 @@ def find_layout(path, needs_tags, like=None):
     Raises:
       InputError: naming file and line, if there is no token, or no tag.
     """
-    visible = ((n, line) for n, line in readers.read_lines(path) if line.strip(_BLANKS))
+    visible = ((n, line) for n, line in files.read_lines(path) if line.strip(_BLANKS))
     lines = list(itertools.islice(visible, readers.SAMPLE_SIZE))
     if not lines:
         raise InputError(f"{path}: the file has no tokens")
@@ -139,7 +133,7 @@ def read_sentences(path, needs_tags, guid_prefix, like=None):
 def _lines_of_sentences(path, layout):
     """Yields (line number, line) without a header."""
     skips = layout.has_header
-    for number, line in readers.read_lines(path):
+    for number, line in files.read_lines(path):
         if skips and line.strip(_BLANKS):
             skips = False
             continue
@@ -208,42 +202,3 @@ def _split(line, separator, where):
     if " " in tag:
         raise InputError(f"{where}: the tag {tag!r} has a blank in it")
     return token, tag
-
-
-def find_scheme(tags):
-    """Returns (name of the scheme of a set of tags, sorted list of the types).
-
-    The name is BIO, BIOES, BMES or BILOU, or None for tags that do not mark entities,
-    such as parts of speech.
-    """
-    parts = [tag.partition("-") for tag in tags if tag != _OUTSIDE]
-    prefixes = {prefix for prefix, _, _ in parts}
-    for name, known in _SCHEMES.items():
-        if prefixes and prefixes <= set(known):
-            return name, sorted({entity_type for _, _, entity_type in parts} - {""})
-    return None, []
-
-
-def complete(tags):
-    """Returns the set of tags with those of their scheme that no token happens to have.
-
-    A type that occurs may have any of the scheme's prefixes in other files.
-    """
-    scheme, _ = find_scheme(tags)
-    # "-PER", or "" for tags without a type.
-    types = {tag[len(tag.partition("-")[0]) :] for tag in tags if tag != _OUTSIDE}
-    prefixes = _SCHEMES.get(scheme, "")
-    return set(tags) | {prefix + each for prefix in prefixes for each in types}
-
-
-def odd_tags(tags):
-    """Returns the sorted tags that keep a set from being of a scheme.
-
-    Empty if there is a scheme, or if no more than half of the tags look like "B-PER",
-    or almost so, as "B_PER" and "PER-B" do. All, if each has some scheme.
-    """
-    marks = sorted(set(tags) - {_OUTSIDE})
-    num_alike = sum(bool(_ALMOST_OF_AN_ENTITY.fullmatch(tag)) for tag in marks)
-    if find_scheme(tags)[0] is not None or 2 * num_alike <= len(marks):
-        return []
-    return [tag for tag in marks if not _TAG_OF_AN_ENTITY.fullmatch(tag)] or marks

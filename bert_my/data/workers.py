@@ -6,7 +6,7 @@ import gc
 import multiprocessing
 from concurrent.futures.process import BrokenProcessPool
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 
 # Items under way for each process: one that works and some that wait.
 ITEMS_PER_WORKER = 3

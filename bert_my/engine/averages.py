@@ -5,12 +5,7 @@ Source: Polyak and Juditsky 1992; Tarvainen and Valpola 2017, 3.
 
 import tensorflow.compat.v1 as tf
 
-_SUFFIX = "/average"
-
-
-def name_of(variable_name):
-    """Returns the name of the average of a variable."""
-    return variable_name + _SUFFIX
+from bert_my.model import checkpoints
 
 
 class Averages:
@@ -29,7 +24,7 @@ class Averages:
         for variable in variables:
             with tf.device(variable.device):
                 self._averages[variable.op.name] = tf.get_variable(
-                    name_of(variable.op.name),
+                    checkpoints.average_name(variable.op.name),
                     variable.shape.as_list(),
                     initializer=tf.zeros_initializer(),
                     trainable=False,

@@ -11,8 +11,9 @@ from typing import Callable, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
-from bert_my.data.errors import InputError
-from bert_my.engine import checkpoints, evaluation, history
+from bert_my.common.errors import InputError
+from bert_my.engine import evaluation, history
+from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
 

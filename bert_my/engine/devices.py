@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 import computing
 import modeling
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -18,9 +18,11 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 import computing
-from bert_my.data import files, input_pipeline, length_buckets, run_names
-from bert_my.engine import checkpoints, towers, weight_copies
+from bert_my.common import files
+from bert_my.data import input_pipeline, length_buckets, run_names
+from bert_my.engine import towers, weight_copies
 from bert_my.engine.devices import PRECISIONS, Devices, fuses_layer_norm
+from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
 

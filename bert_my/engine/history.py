@@ -9,7 +9,8 @@ import json
 import math
 import os
 
-from bert_my.data import files, run_names
+from bert_my.common import files
+from bert_my.data import run_names
 
 
 class TrainingHistory:

@@ -2,7 +2,7 @@
 
 import re
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 
 _PARTS = {
     "embeddings": r"bert/embeddings/",

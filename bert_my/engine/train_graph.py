@@ -12,16 +12,9 @@ import tensorflow.compat.v1 as tf
 import computing
 import custom_optimization
 import optimization
-from bert_my.engine import (
-    accumulation,
-    adversarial,
-    averages,
-    checkpoints,
-    flops,
-    layers,
-    towers,
-)
+from bert_my.engine import accumulation, adversarial, averages, flops, layers, towers
 from bert_my.engine.devices import PRECISIONS, compiles_functions
+from bert_my.model import checkpoints
 
 OPTIMIZERS = ("adamw", "lamb")
 

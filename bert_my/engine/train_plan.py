@@ -4,10 +4,11 @@ import logging
 import math
 from typing import NamedTuple, Optional, Tuple
 
+from bert_my.common.errors import InputError
 from bert_my.data import input_pipeline, length_buckets
-from bert_my.data.errors import InputError
-from bert_my.engine import checkpoints, devices, layers
+from bert_my.engine import devices, layers
 from bert_my.engine.devices import Devices
+from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
 

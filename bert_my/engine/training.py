@@ -5,10 +5,9 @@ import logging
 
 import tensorflow.compat.v1 as tf
 
+from bert_my.common.errors import InputError
 from bert_my.data import input_pipeline
-from bert_my.data.errors import InputError
 from bert_my.engine import (
-    checkpoints,
     dev_evaluation,
     devices,
     flops,
@@ -17,6 +16,7 @@ from bert_my.engine import (
     train_graph,
     train_plan,
 )
+from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ import time
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from bert_my.data import files, run_names
-from bert_my.engine import checkpoints
+from bert_my.common import files
+from bert_my.data import run_names
+from bert_my.model import checkpoints
 
 WITH_LABEL_IDS = "with_label_ids"
 

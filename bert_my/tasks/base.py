@@ -9,7 +9,7 @@ from typing import Dict, NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.tasks.options import TaskOptions, check_meaning
 
 TRAIN, DEV, TEST = "train", "dev", "test"

@@ -4,7 +4,7 @@ import numpy as np
 
 from bert_my.data import readers
 from bert_my.data.features import FeatureSpec
-from bert_my.reports import metrics
+from bert_my.metrics import metrics
 from bert_my.tasks import base
 from bert_my.tasks.classification import ClassificationTask
 from bert_my.tasks.labeling import LabelingTask

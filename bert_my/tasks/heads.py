@@ -8,7 +8,7 @@ Padding never changes what is real, and a row of padding only gives finite value
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.tasks import recurrent
+from bert_my.model import recurrent
 
 FILTER_WIDTHS = (1, 2, 3, 4)  # tokens that a convolution sees at once
 NUM_FILTERS = 256  # for each width

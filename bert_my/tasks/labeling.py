@@ -10,12 +10,13 @@ import logging
 
 import numpy as np
 
-from bert_my.data import column_roles, tagged, windows
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
+from bert_my.data import column_roles, tagged
 from bert_my.data.features import EncodedExample, FeatureSpec
-from bert_my.reports import entity_metrics
+from bert_my.metrics import entity_metrics
 from bert_my.tasks import base, text_task
 from bert_my.tasks import labels as labels_lib
+from bert_my.text import tag_schemes, windows
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class LabelingTask(text_task.TextTask):
 
     def find_labels(self):
         labels = labels_lib.choose(self, self.labels, self._collect)
-        scheme, types = tagged.find_scheme(labels)
+        scheme, types = tag_schemes.find_scheme(labels)
         logger.info(
             "Tags: %s; %s",
             ", ".join(labels),
@@ -54,7 +55,7 @@ class LabelingTask(text_task.TextTask):
             if scheme
             else "they do not mark entities",
         )
-        odd = tagged.odd_tags(labels)
+        odd = tag_schemes.odd_tags(labels)
         if odd:
             logger.warning(
                 "Task %s: most tags look like those of entities, but %s do not fit "
@@ -91,12 +92,12 @@ class LabelingTask(text_task.TextTask):
     @property
     def main_metric(self):
         """Entities decide, if the tags mark some."""
-        return "f1" if tagged.find_scheme(self.label_list)[0] else "token_accuracy"
+        return "f1" if tag_schemes.find_scheme(self.label_list)[0] else "token_accuracy"
 
     def _collect(self):
         path = labels_lib.train_file(self, "tags", "labels")
         sentences = tagged.read_sentences(path, True, base.TRAIN)
-        return tagged.complete({tag for each in sentences for tag in each.tags})
+        return tag_schemes.complete({tag for each in sentences for tag in each.tags})
 
     def read_file(self, path, split):
         """Yields the `tagged.Sentence`s of a file; see `Task.read_file`.
@@ -161,7 +162,7 @@ class LabelingTask(text_task.TextTask):
         for sentence in self.read_examples(base.TRAIN):
             counts.update(sentence.tags)
         total = sum(counts.values())
-        return {**dict.fromkeys(tagged.complete(counts)), **counts}, total
+        return {**dict.fromkeys(tag_schemes.complete(counts)), **counts}, total
 
     def encode_batch(self, examples):
         """Returns the `EncodedExample` of each window of each sentence, in order."""
@@ -225,7 +226,7 @@ class LabelingTask(text_task.TextTask):
             [part.tolist() for part in np.split(names[label_ids], borders)]
             for label_ids in (targets["label_ids"], predictions["label"])
         ]
-        scheme, types = tagged.find_scheme(self.label_list)
+        scheme, types = tag_schemes.find_scheme(self.label_list)
         scores = entity_metrics.entities(*sentences, types)
         return scores if scheme else {"token_accuracy": scores["token_accuracy"]}
 

@@ -3,7 +3,7 @@
 import ast
 import logging
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.tasks import base
 
 logger = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 import os
 
-from bert_my.data import readers
-from bert_my.data.errors import InputError
+from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.tasks.objectives import LossSettings
 
 AUTO = "auto"
@@ -99,7 +99,7 @@ def _positive(text):
 def _from_file(flag, path, labels):
     """Reads lines `label<TAB>weight`, one for each label."""
     weights = {}
-    for number, line in readers.read_lines(path):
+    for number, line in files.read_lines(path):
         label, _, cell = line.rpartition("\t")
         weight = _positive(cell)
         if weight is None or label in weights:

@@ -11,7 +11,8 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.data.features import FeatureSpec
-from bert_my.tasks import crf, heads
+from bert_my.model import crf
+from bert_my.tasks import heads
 
 _LABELS = "label_ids"
 TOKEN_MASK = FeatureSpec("token_mask", (None,))

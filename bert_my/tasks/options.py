@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 
 
 class TaskOptions(NamedTuple):

@@ -11,18 +11,14 @@ import os
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.data import (
-    files,
-    pretraining_data,
-    pretraining_shards,
-    run_names,
-    shard_checks,
-    vocabulary,
-)
-from bert_my.data.errors import InputError
+from bert_my.common import files
+from bert_my.common.errors import InputError
+from bert_my.data import run_names
+from bert_my.pretrain import pretraining_data, pretraining_shards, shard_checks
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
 from bert_my.tasks.options import OF_TEXTS
+from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import itertools
 import logging
 
+from bert_my.common.errors import InputError
 from bert_my.data import column_roles, columns, readers, sniffing
-from bert_my.data.errors import InputError
 from bert_my.tasks import base, text_task
 from bert_my.tasks import labels as labels_lib
 

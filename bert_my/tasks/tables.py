@@ -4,9 +4,10 @@ import collections
 import itertools
 import logging
 
+from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.data import columns, readers, sniffing
 from bert_my.data import features as features_lib
-from bert_my.data.errors import InputError
 from bert_my.data.features import Example
 from bert_my.tasks import base
 from bert_my.tasks.table_columns import ColumnsTask
@@ -60,7 +61,7 @@ class TableTask(ColumnsTask):
         parse, has_header, found = self._choose_parser(
             first.cells, path, split, check_label is None, f"{path}:{first.line}"
         )
-        mark = "; byte-order mark" if readers.has_byte_order_mark(path) else ""
+        mark = "; byte-order mark" if files.has_byte_order_mark(path) else ""
         logger.info("%s: %s; %s%s", path, dialect, found, mark)
         rows = rows if has_header else itertools.chain([first], rows)
         num_left_out, width = 0, len(first.cells)

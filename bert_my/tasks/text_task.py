@@ -3,8 +3,8 @@
 import itertools
 import os
 
+from bert_my.common.errors import InputError
 from bert_my.data import holdout, readers, record_cache
-from bert_my.data.errors import InputError
 from bert_my.data.features import TEXT_SPECS
 from bert_my.tasks import base, heads, loss_options
 from bert_my.tasks.base import DEV, TEST, TRAIN

@@ -3,7 +3,7 @@
 import pytest
 
 from bert_my.cli import checks, flags
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.tasks import base
 
 NEEDED = [

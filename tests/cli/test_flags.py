@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from bert_my.cli import flags
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 
 NEEDED = [
     "program",

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from bert_my.cli import runner
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.engine import hooks
 from bert_my.tasks import info
 from tests import helpers

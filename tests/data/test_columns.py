@@ -2,8 +2,8 @@
 
 import pytest
 
+from bert_my.common.errors import InputError
 from bert_my.data import columns, readers
-from bert_my.data.errors import InputError
 
 LAYOUT = columns.Layout(
     names={

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from bert_my.common.errors import InputError
 from bert_my.data import holdout
-from bert_my.data.errors import InputError
 from bert_my.data.features import Example
 
 

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
+from bert_my.common.errors import InputError
 from bert_my.data import readers
-from bert_my.data.errors import InputError
 
 
 def write(tmp_path, name, content):

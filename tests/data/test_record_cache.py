@@ -6,8 +6,8 @@ import re
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert_my.common.errors import InputError
 from bert_my.data import record_cache
-from bert_my.data.errors import InputError
 from bert_my.data.features import EncodedExample, Example, FeatureSpec
 
 SPECS = (FeatureSpec("input_ids", (None,)),)

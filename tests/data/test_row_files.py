@@ -5,8 +5,8 @@ import resource
 import numpy as np
 import pytest
 
+from bert_my.common.errors import InputError
 from bert_my.data import row_files
-from bert_my.data.errors import InputError
 from bert_my.data.features import FeatureSpec
 
 SPECS = (

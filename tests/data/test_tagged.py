@@ -2,8 +2,9 @@
 
 import pytest
 
+from bert_my.common.errors import InputError
 from bert_my.data import tagged
-from bert_my.data.errors import InputError
+from bert_my.text import tag_schemes
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_errors_name_the_line(read, content, message):
     ],
 )
 def test_scheme(tags, scheme, types):
-    assert tagged.find_scheme(tags.split()) == (scheme, types)
+    assert tag_schemes.find_scheme(tags.split()) == (scheme, types)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_scheme(tags, scheme, types):
     ],
 )
 def test_tags_of_a_scheme_are_completed(tags, added):
-    assert tagged.complete(set(tags.split())) == {*tags.split(), *added.split()}
+    assert tag_schemes.complete(set(tags.split())) == {*tags.split(), *added.split()}
 
 
 @pytest.mark.parametrize(
@@ -190,4 +191,4 @@ def test_tags_of_a_scheme_are_completed(tags, added):
     ],
 )
 def test_odd_tags(tags, odd):
-    assert tagged.odd_tags(set(tags.split())) == odd
+    assert tag_schemes.odd_tags(set(tags.split())) == odd

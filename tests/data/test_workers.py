@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
+from bert_my.common.errors import InputError
 from bert_my.data import workers
-from bert_my.data.errors import InputError
 
 
 @pytest.fixture(params=[1, 3])

@@ -5,7 +5,8 @@ import pytest
 import safetensors.numpy
 import tensorflow.compat.v1 as tf
 
-from bert_my.engine import checkpoints, evaluation, hf_checkpoints
+from bert_my.engine import evaluation
+from bert_my.model import checkpoints, hf_checkpoints
 from bert_my.serving import export, predictor
 from bert_my.tasks import base
 from tests import helpers

@@ -5,17 +5,11 @@ import logging
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert_my.common.errors import InputError
 from bert_my.data import run_names
-from bert_my.data.errors import InputError
-from bert_my.engine import (
-    checkpoints,
-    dev_evaluation,
-    evaluation,
-    history,
-    train_plan,
-    training,
-)
-from bert_my.reports import metrics
+from bert_my.engine import dev_evaluation, evaluation, history, train_plan, training
+from bert_my.metrics import metrics
+from bert_my.model import checkpoints
 from bert_my.tasks import base
 from tests import helpers
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.engine import devices
 from tests import helpers
 

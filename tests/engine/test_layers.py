@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.engine import layers
 from tests import helpers
 from tests.engine import test_towers

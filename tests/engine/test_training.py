@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.engine import devices, hooks, training
 from bert_my.tasks import base
 from tests import helpers

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.tasks import base
 from tests import helpers
 

@@ -13,7 +13,7 @@ import modeling
 from bert_my.engine import towers
 from bert_my.tasks import heads, objectives
 from tests import helpers
-from tests.tasks import test_recurrent
+from tests.model import test_recurrent
 
 NUM_LABELS = 3
 IDS = np.array([[2, 6, 9, 3, 0, 0, 0], [2, 7, 3, 0, 0, 0, 0], [2, 5, 6, 7, 8, 9, 3]])

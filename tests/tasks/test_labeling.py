@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from seqeval import metrics as seqeval_metrics
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.data.features import pack
 from bert_my.data.tagged import Sentence
 from bert_my.tasks import base

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import create_pretraining_data
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.tasks import base
 from bert_my.tasks.options import TaskOptions
 from tests import helpers

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.data.features import Example
 from bert_my.tasks import base
 from tests import helpers

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bert_my.data.errors import InputError
+from bert_my.common.errors import InputError
 from bert_my.tasks import base
 from tests import helpers
 

@@ -1,0 +1,1 @@
+"""Errors and files, for all parts."""

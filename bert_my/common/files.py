@@ -1,0 +1,161 @@
+"""Finding files, reading lines of text, and writing files whole or not at all."""
+
+import codecs
+import contextlib
+import functools
+import glob
+import gzip
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from typing import Iterator, Tuple
+
+from bert_my.common.errors import InputError
+
+BYTE_ORDER_MARK = "\ufeff".encode("utf-8")
+
+
+def find(patterns, flag):
+    """Returns the paths of files, each once.
+
+    Args:
+      patterns: str, paths and globs separated by commas; what matches a glob is sorted.
+      flag: name of the flag that gives them, for the error.
+
+    Raises:
+      InputError: naming the pattern that matches no file.
+    """
+    paths = []
+    for pattern in filter(None, patterns.split(",")):
+        found = sorted(filter(os.path.isfile, glob.glob(pattern)))
+        if not found and os.path.isfile(pattern):  # a name with brackets in it
+            found = [pattern]
+        if not found:
+            raise InputError(f"--{flag}: there is no file {pattern}")
+        known = {os.path.realpath(path) for path in paths}
+        paths += [path for path in found if os.path.realpath(path) not in known]
+    if not paths:
+        raise InputError(f"--{flag} is needed: paths or globs, separated by commas")
+    return paths
+
+
+def open_text(path):
+    """Opens a UTF-8 text file, gzip or not; lines end at "\\n" only.
+
+    Raises:
+      InputError: if the file cannot be opened.
+    """
+    try:
+        if path.endswith(".gz"):
+            return gzip.open(path, "rt", encoding="utf-8-sig", newline="\n")
+        return open(path, encoding="utf-8-sig", newline="\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def read_lines(path, max_length=-1) -> Iterator[Tuple[int, str]]:
+    """Yields (line number, line without its end).
+
+    Args:
+      path: file.
+      max_length: a longer line, in characters, comes in pieces that count as lines; -1
+        for any length.
+
+    Raises:
+      InputError: if the file cannot be read or is not UTF-8.
+    """
+    with open_text(path) as reader:
+        try:
+            lines = iter(functools.partial(reader.readline, max_length), "")
+            for number, line in enumerate(lines, 1):
+                yield number, line.rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path, error) from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path}: cannot be read: {error}") from error
+
+
+def _open_bytes(path):
+    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")
+
+
+def _not_utf8(path, error):
+    """Returns the error that names the first line that is not UTF-8."""
+    with _open_bytes(path) as reader:
+        line = reader.readline()
+        is_wide = line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        number = 1
+        while line and _is_utf8(line):
+            line, number = reader.readline(), number + 1
+    encoding = "utf-16" if is_wide else "gb18030"
+    return InputError(
+        f"{path}:{number}: not UTF-8: {error.reason}; convert the file from the "
+        f"encoding it has, for example: iconv -f {encoding} -t utf-8 {path}"
+    )
+
+
+def _is_utf8(line):
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def has_byte_order_mark(path):
+    """Returns whether a file, gzip or not, begins with one."""
+    with _open_bytes(path) as reader:
+        return reader.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
+
+
+@contextlib.contextmanager
+def replacing_path(path):
+    """Gives a temporary path; what is written there takes `path` when all went well."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Opens a text file for writing that takes its name only when it is complete."""
+    with replacing_path(path) as temporary, open(
+        temporary, "w", encoding="utf-8", newline=""
+    ) as writer:
+        yield writer
+
+
+def make_folder(path, flag):
+    """Makes a folder; raises an `InputError` with the flag if it cannot be written."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InputError(f"--{flag}={path}: cannot be written: {error}") from error
+
+
+def is_in(path, folder):
+    """Whether a file lies directly in a folder."""
+    return os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
+
+
+def copy(source, path):
+    """Copies a file; a file onto itself is left as it is."""
+    if os.path.exists(path) and os.path.samefile(source, path):
+        return
+    with replacing_path(path) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def write_json(path, value):
+    """Writes a value as indented JSON."""
+    with replacing(path) as writer:
+        json.dump(value, writer, indent=2, ensure_ascii=False, sort_keys=True)
+        writer.write("\n")

@@ -1,0 +1,1 @@
+"""Encoders, checkpoints, conversion of weights, recurrent layers and decoding."""

@@ -1,0 +1,253 @@
+"""Checkpoints: what one holds, whether it fits, and starting from it."""
+
+import logging
+import os
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from bert_my.common.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
+DATA_POSITION = "data_position"
+GLOBAL_BATCH_SIZE = "global_batch_size"
+LENGTH_BUCKETS = "length_buckets"
+# Folder of the best checkpoint, in the output folder.
+BEST = "best"
+# How the names of what a run keeps beside each weight end.
+BESIDE_WEIGHTS = ("/adam_m", "/adam_v", "/average")
+
+
+class Counters(NamedTuple):
+    """Where a run stands; 0 for what a checkpoint does not hold."""
+
+    global_step: int
+    data_position: int  # rows of training data consumed, also by skipped steps
+    global_batch_size: int
+    has_length_buckets: int = 0  # 1 if rows of like length are in a batch
+
+
+def average_name(variable_name):
+    """Returns the name of the moving average of a variable."""
+    return f"{variable_name}/average"
+
+
+def check_exists(checkpoint, flag="init_checkpoint"):
+    """Raises an `InputError` if a checkpoint cannot be read.
+
+    Args:
+      checkpoint: path without the ending `.index`.
+      flag: name of the flag, for the error.
+    """
+    if not tf.io.gfile.exists(f"{checkpoint}.index"):
+        raise InputError(
+            f"--{flag}={checkpoint}: there is no such checkpoint; the files would be "
+            f"{checkpoint}.index and {checkpoint}.data-00000-of-00001, and the flag's "
+            "value ends before .index"
+        )
+    try:
+        tf.train.list_variables(checkpoint)
+    except (tf.errors.OpError, ValueError) as error:
+        raise InputError(f"--{flag}={checkpoint}: cannot be read: {error}") from error
+
+
+def check_fits(checkpoint, variables, flag="init_checkpoint"):
+    """Checks that a checkpoint holds variables whole and in their shapes.
+
+    Args:
+      checkpoint: path.
+      variables: list of variables.
+      flag: name of the flag, for the error.
+
+    Returns:
+      list of the names of variables that the checkpoint does not hold.
+
+    Raises:
+      InputError: naming the first variable whose shape differs or whose value cannot be
+        read, or if the checkpoint holds none of the variables.
+    """
+    reader = tf.train.load_checkpoint(checkpoint)
+    shapes = reader.get_variable_to_shape_map()
+    missing = []
+    for variable in variables:
+        name = variable.op.name
+        shape = variable.shape.as_list()
+        if name not in shapes:
+            missing.append(name)
+            continue
+        if list(shapes[name]) != shape:
+            raise InputError(
+                f"--{flag}={checkpoint}: variable {name} has shape {shapes[name]} "
+                f"there and {shape} here; is --bert_config_file the one of this "
+                "checkpoint, and are the task's labels those it was trained with?"
+            )
+        _read(reader, name, checkpoint, flag)
+    if len(missing) == len(variables):
+        raise InputError(
+            f"--{flag}={checkpoint}: it holds none of the model's variables, only "
+            f"{', '.join(sorted(shapes)[:3])}, ..."
+        )
+    return missing
+
+
+def _read(reader, name, checkpoint, flag):
+    """Returns the value of a variable, or raises an `InputError` that names it."""
+    try:
+        return reader.get_tensor(name)
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        # The index may be whole and the data not, after a copy that broke off.
+        raise InputError(
+            f"--{flag}={checkpoint}: variable {name} cannot be read; is the file "
+            f"{checkpoint}.data-* whole? ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def saver_for(checkpoint, variables):
+    """Returns a `tf.train.Saver` that restores variables from a checkpoint.
+
+    Where the checkpoint has an average of a variable, it is restored to that.
+
+    Args:
+      checkpoint: path, of `--init_checkpoint` or in `--output_dir`.
+      variables: list of variables.
+
+    Raises:
+      InputError: if the checkpoint lacks a variable or a shape differs.
+    """
+    missing = check_fits(checkpoint, variables, "init_checkpoint or --output_dir")
+    if missing:
+        raise InputError(
+            f"{checkpoint}: it lacks {', '.join(missing[:3])}; evaluation, prediction "
+            "and export need a trained model: add --do_train=true, or give the folder "
+            "of one as --output_dir or its checkpoint as --init_checkpoint"
+        )
+    return tf.train.Saver(names_in(checkpoint, variables))
+
+
+def names_in(checkpoint, variables):
+    """Returns a dict name in the checkpoint -> variable, for those that it has."""
+    names = {name for name, _ in tf.train.list_variables(checkpoint)}
+    found = {name_in(names, variable.op.name): variable for variable in variables}
+    return {name: variable for name, variable in found.items() if name in names}
+
+
+def name_in(names, variable_name):
+    """Returns the name under which a checkpoint has what is used of a variable.
+
+    Args:
+      names: those in the checkpoint.
+      variable_name: str.
+
+    Returns:
+      the name of its average, or its own if there is none.
+    """
+    average = average_name(variable_name)
+    return average if average in names else variable_name
+
+
+def initialize_from(checkpoint, variables):
+    """Makes variables start with the values of a checkpoint, where it has them.
+
+    To be called before the session is made. Says which variables start at random.
+    """
+    check_exists(checkpoint)
+    missing = check_fits(checkpoint, variables)
+    found = names_in(checkpoint, variables)
+    tf.train.init_from_checkpoint(
+        checkpoint, {name: variable.op.name for name, variable in found.items()}
+    )
+    logger.info(
+        "%d of %d variables start from %s; at random: %s",
+        len(found),
+        len(variables),
+        checkpoint,
+        ", ".join(missing) or "none",
+    )
+
+
+def read_weights(checkpoint):
+    """Returns the weights of a checkpoint, or their averages where it has them.
+
+    Args:
+      checkpoint: path, of `--init_checkpoint`.
+
+    Returns:
+      dict name of the variable -> array; without optimizer slots and counters.
+
+    Raises:
+      InputError: if the checkpoint cannot be read.
+    """
+    check_exists(checkpoint)
+    reader = tf.train.load_checkpoint(checkpoint)
+    shapes = reader.get_variable_to_shape_map()
+    return {
+        name: _read(reader, name_in(shapes, name), checkpoint, "init_checkpoint")
+        for name, shape in sorted(shapes.items())
+        # Counters and what belongs to the loss scale are scalars, as no weight is.
+        if shape and not name.endswith(BESIDE_WEIGHTS)
+    }
+
+
+def write(variables, path):
+    """Writes a checkpoint.
+
+    Args:
+      variables: dict name -> array.
+      path: without the ending `.index`; its folder exists.
+    """
+    config = tf.ConfigProto(device_count={"GPU": 0})
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
+        for name, value in variables.items():
+            variable = tf.get_variable(name, value.shape, value.dtype)
+            source = tf.placeholder(value.dtype, value.shape)
+            session.run(tf.assign(variable, source).op, {source: value})
+        tf.train.Saver().save(session, path, write_meta_graph=False, write_state=False)
+
+
+def best(output_dir):
+    """Returns the path of the best checkpoint of a folder, or None."""
+    folder = os.path.join(output_dir, BEST)
+    return latest(folder) if os.path.isdir(folder) else None
+
+
+def latest(output_dir):
+    """Returns the path of the last checkpoint of a folder, or None.
+
+    Raises:
+      InputError: if the folder's list of checkpoints names one elsewhere, as in a copy
+        of a folder that another program has written.
+    """
+    state = tf.train.get_checkpoint_state(output_dir)
+    if state is None or not state.model_checkpoint_path:
+        return None
+    path = state.model_checkpoint_path
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder) or not os.path.samefile(folder, output_dir):
+        raise InputError(
+            f"--output_dir={output_dir}: its file named checkpoint points to {path}, "
+            "which is not in this folder; correct the paths in that file"
+        )
+    return tf.train.latest_checkpoint(output_dir)
+
+
+def read_counters(checkpoint):
+    """Returns the `Counters` of a checkpoint."""
+    reader = tf.train.load_checkpoint(checkpoint)
+
+    def read(name):
+        return int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
+
+    return Counters(
+        read(tf.GraphKeys.GLOBAL_STEP),
+        read(DATA_POSITION),
+        read(GLOBAL_BATCH_SIZE),
+        read(LENGTH_BUCKETS),
+    )
+
+
+def num_parameters(variables):
+    """Returns how many numbers a list of variables holds."""
+    return int(sum(np.prod(variable.shape.as_list()) for variable in variables))

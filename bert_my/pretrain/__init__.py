@@ -1,0 +1,1 @@
+"""The builder of pretraining data: corpus, masking, instances, shards."""

@@ -1,0 +1,235 @@
+"""Text for pretraining: files to documents to blocks of token ids on disk.
+
+A file has one sentence a line and a blank line between documents. The text is read
+once, line by line, and cut into blocks of a few thousand sentences. What a block holds
+depends on the text only, so that whoever works on blocks gives the same results with
+any number of processes, and needs memory for a few blocks only.
+"""
+
+import functools
+import re
+from typing import List, NamedTuple
+
+import numpy as np
+
+from bert_my.common import files
+
+BLOCK_CHARACTERS = 1000000
+# A longer document is read in parts, each of which is a document but for its number.
+PART_CHARACTERS = BLOCK_CHARACTERS // 4
+# A longer line, as in a file without line ends, is read in pieces.
+LINE_CHARACTERS = BLOCK_CHARACTERS
+LINES_PER_CALL = 1000  # of the tokenizer: what it returns is large
+
+_HAS_CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0002ffff]")
+
+
+class Part(NamedTuple):
+    """A document, or a part of a long one, as text."""
+
+    number: int  # of the document, from 0
+    lines: List[str]
+
+
+class Block(NamedTuple):
+    """Some documents as ids.
+
+    tokens: int32 `[num_tokens]`.
+    is_word_start: bool `[num_tokens]`, False for a token that continues a word.
+    sentences: int64 `[num_sentences + 1]`; sentence i is
+      `tokens[sentences[i] : sentences[i + 1]]`, and never empty.
+    documents: int64 `[num_parts + 1]`; part i has the sentences from `documents[i]`
+      to `documents[i + 1]`, at least one.
+    numbers: int64 `[num_parts]`, the document that each part is of.
+    """
+
+    tokens: np.ndarray
+    is_word_start: np.ndarray
+    sentences: np.ndarray
+    documents: np.ndarray
+    numbers: np.ndarray
+
+    def with_short_sentences(self, max_length):
+        """Returns the block with sentences over `max_length` tokens cut into pieces."""
+        lengths = np.diff(self.sentences)
+        if lengths.max() <= max_length:
+            return self
+        num_pieces = -(-lengths // max_length)
+        first_piece = np.concatenate([[0], np.cumsum(num_pieces)])
+        # The sentence of each piece, and which of its pieces it is.
+        sentence = np.repeat(np.arange(len(lengths)), num_pieces)
+        index = np.arange(len(sentence)) - first_piece[sentence]
+        starts = self.sentences[sentence] + index * max_length
+        return self._replace(
+            sentences=np.append(starts, self.sentences[-1]),
+            documents=first_piece[self.documents],
+        )
+
+
+class StoredBlock(NamedTuple):
+    """A block on disk, and what must be known of it without reading it."""
+
+    path: str
+    first_document: int
+    last_document: int
+    num_documents: int  # with text in this block
+    num_tokens: int
+    num_unknown: int  # tokens that are [UNK]
+
+    def read(self):
+        """Returns the `Block`."""
+        with np.load(self.path) as arrays:
+            return Block(*[arrays[name] for name in Block._fields])
+
+
+def read_parts(paths, line_documents, on_read=None):
+    """Yields the `Part`s of text files, in their order; empty documents are left out.
+
+    Args:
+      paths: list of files, gzip or not.
+      line_documents: whether each line is a document, as in a file of titles.
+      on_read: (optional) function that is told the number of characters read.
+
+    Raises:
+      InputError: naming file and line, if a file cannot be read or is not UTF-8.
+    """
+    number = 0
+    for path in paths:
+        lines, size, is_part = [], 0, False
+        for _, line in files.read_lines(path, LINE_CHARACTERS):
+            line = line.strip()
+            if on_read:
+                on_read(len(line) + 1)
+            if line:
+                lines.append(line)
+                size += len(line)
+            ends = not line or line_documents
+            if lines and (ends or size >= PART_CHARACTERS):
+                yield Part(number, lines)
+                lines, size, is_part = [], 0, True
+            if ends and is_part:
+                number += 1
+                is_part = False
+        if lines:
+            yield Part(number, lines)
+        # The end of a file ends its last document.
+        number += bool(lines) or is_part
+
+
+class Grouper:
+    """Puts parts together to what makes a block."""
+
+    def __init__(self):
+        self.parts = []  # those of the next block
+        self._size = 0
+
+    def add(self, part):
+        """Adds a `Part`; returns the list of parts of a block that is full, or None."""
+        self.parts.append(part)
+        self._size += sum(map(len, part.lines))
+        if self._size < BLOCK_CHARACTERS:
+            return None
+        full, self.parts, self._size = self.parts, [], 0
+        return full
+
+
+class Encoder:
+    """Turns the text of blocks into ids."""
+
+    def __init__(self, tokenizer, find_words):
+        """Builds an encoder.
+
+        Args:
+          tokenizer: `tokenization.FullTokenizer`.
+          find_words: whether tokens are put together to words, Chinese characters by
+            a segmenter; if not, each token is a word.
+        """
+        self._tokenizer = tokenizer
+        self._unknown = tokenizer.vocab[tokenizer.wordpiece_tokenizer.unk_token]
+        self._find_words = find_words
+        continues = np.zeros(max(tokenizer.vocab.values()) + 1, bool)
+        for token, index in tokenizer.vocab.items():
+            continues[index] = find_words and token.startswith("##")
+        self._continues = continues
+
+    def encode(self, parts):
+        """Returns the `Block` of a list of `Part`s, or None if it has no tokens."""
+        ids, starts, numbers = [], [], []
+        sentences, documents = [0], [0]
+        for part in parts:
+            for sentence_ids, is_start in self._encode_lines(part.lines):
+                ids.append(sentence_ids)
+                starts.append(is_start)
+                sentences.append(sentences[-1] + len(sentence_ids))
+            if len(ids) > documents[-1]:
+                documents.append(len(ids))
+                numbers.append(part.number)
+        if not ids:
+            return None
+        return Block(
+            np.concatenate(ids),
+            np.concatenate(starts),
+            *(np.array(each, np.int64) for each in (sentences, documents, numbers)),
+        )
+
+    def _encode_lines(self, lines):
+        """Yields (ids, is_word_start), two arrays, for each line with tokens."""
+        for first in range(0, len(lines), LINES_PER_CALL):
+            some = lines[first : first + LINES_PER_CALL]
+            for line, encoding in zip(some, self._tokenizer.encode_batch(some)):
+                ids = np.array(encoding.ids, np.int32)
+                if not len(ids):
+                    continue
+                is_start = ~self._continues[ids]
+                if self._find_words and _HAS_CHINESE.search(line):
+                    is_start &= ~_inside_chinese_words(line, encoding.offsets)
+                yield ids, is_start
+
+    def store(self, path, parts):
+        """Writes the block of some parts; returns its `StoredBlock`, or None."""
+        block = self.encode(parts)
+        if block is None:
+            return None
+        with open(path, "wb") as writer:
+            np.savez(writer, **block._asdict())
+        numbers = block.numbers
+        return StoredBlock(
+            path=path,
+            first_document=int(numbers[0]),
+            last_document=int(numbers[-1]),
+            num_documents=len(np.unique(numbers)),
+            num_tokens=len(block.tokens),
+            num_unknown=int((block.tokens == self._unknown).sum()),
+        )
+
+
+def _inside_chinese_words(line, offsets):
+    """Returns bool `[num_tokens]`: True for a character within a segmented word.
+
+    Source: Cui et al. 2019, "Pre-training with whole word masking for Chinese BERT",
+    with jieba as the segmenter.
+
+    Args:
+      line: text.
+      offsets: (start, end) of each token in it.
+    """
+    inside = np.zeros(len(line), bool)
+    position = 0
+    for word in _segmenter()(line):
+        for index in range(position + 1, position + len(word)):
+            inside[index] = _HAS_CHINESE.match(line[index]) is not None
+        position += len(word)
+    starts = [start for start, _ in offsets]
+    return inside[np.array(starts, np.int64)]
+
+
+@functools.lru_cache(maxsize=1)
+def _segmenter():
+    # Loading its dictionary takes a second, so only those who need it do.
+    import logging
+
+    import jieba
+
+    jieba.setLogLevel(logging.WARNING)
+    jieba.initialize()
+    return functools.partial(jieba.cut, HMM=True)

@@ -1,0 +1,1 @@
+"""A run's page and pictures, made of the files in its folder."""

@@ -1,0 +1,108 @@
+"""The part of the page with the rows that were predicted most wrongly."""
+
+from bert_my.metrics import entity_metrics
+from bert_my.report import dev_predictions, page
+
+LEADS = {
+    dev_predictions.CLASSIFICATION: (
+        "The wrong rows of whose label the model was most sure, up to {}."
+    ),
+    dev_predictions.MULTILABEL: (
+        "The wrong rows where the model was most sure of a wrong decision, up to {}."
+    ),
+    dev_predictions.REGRESSION: "The rows with the largest errors, up to {}.",
+    dev_predictions.LABELING: (
+        "The sentences with the most wrong or missing entities, or wrong tags if they "
+        "mark no entities, up to {}."
+    ),
+}
+LAST_COLUMN = {
+    dev_predictions.CLASSIFICATION: "probability",
+    dev_predictions.MULTILABEL: "probability of the wrong decision",
+    dev_predictions.REGRESSION: "error",
+}
+
+
+def build(task, mistakes):
+    """Returns the parts about the mistakes.
+
+    Args:
+      task: `run_files.Task`.
+      mistakes: list of `dev_predictions.Mistake`, the worst first.
+    """
+    if not mistakes:
+        return [page.sentence("There are none: every row was predicted right.")]
+    lead = page.sentence(LEADS[task.kind].format(dev_predictions.MAX_MISTAKES))
+    if task.kind == dev_predictions.LABELING:
+        return [lead, _sentences(task.labels, mistakes)]
+    return [lead, _rows(task.kind, mistakes)]
+
+
+def _rows(kind, mistakes):
+    """Returns the table of rows with their texts."""
+    spec = ".4f"
+    if kind == dev_predictions.REGRESSION:
+        spec = "+.4g"
+        mistakes = [m._replace(predicted=f"{float(m.predicted):.4g}") for m in mistakes]
+    rows = [
+        [
+            str(number),
+            mistake.guid,
+            page.Html("<hr>".join(map(page.escape, mistake.texts))),
+            mistake.target or "(none)",
+            mistake.predicted or "(none)",
+            format(mistake.probability, spec),
+        ]
+        for number, mistake in enumerate(mistakes, 1)
+    ]
+    header = ["no.", "guid", "text", "true", "predicted", LAST_COLUMN[kind]]
+    classes = ["number", "value", "text", "value", "value", "number"]
+    return page.table(header, rows, classes, stacks=True)
+
+
+def _sentences(labels, mistakes):
+    """Returns the table of sentences, with what their tags mark in colour."""
+    spans_of = entity_metrics.span_finder(labels)
+    spans = [[spans_of(each.target), spans_of(each.predicted)] for each in mistakes]
+    types = sorted({span[0] for pair in spans for each in pair for span in each})
+    rows = [
+        [
+            str(number),
+            mistake.guid,
+            *(page.marked(pieces(mistake.texts, each), types) for each in pair),
+        ]
+        for number, (mistake, pair) in enumerate(zip(mistakes, spans), 1)
+    ]
+    header = ["no.", "guid", "true tags", "predicted tags"]
+    return page.table(header, rows, ["number", "value", "text", "text"], stacks=True)
+
+
+def pieces(tokens, spans):
+    """Cuts a sentence into entities and what is between them.
+
+    Args:
+      tokens: list of strings.
+      spans: see `entity_metrics.entity_spans`.
+
+    Returns:
+      list of (text, type of the entity or None).
+    """
+    begins = {begin: (kind, end) for kind, begin, end in spans}
+    output, position = [], 0
+    while position < len(tokens):
+        kind, end = begins.get(position, (None, position + 1))
+        text = ""
+        for index in range(position, end):
+            gap = " " if index and _has_gap(tokens[index - 1], tokens[index]) else ""
+            if index == position and gap:
+                output.append((gap, None))
+                gap = ""
+            text += gap + tokens[index]
+        output.append((text, kind))
+        position = end
+    return output
+
+
+def _has_gap(before, after):
+    """Tells whether a space stands between two tokens: not beside Chinese."""
+    return not (before[-1:] >= "\u2e80" or after[:1] >= "\u2e80")

@@ -1,0 +1,1 @@
+"""What a text becomes, and what comes back; no TensorFlow."""

@@ -1,0 +1,162 @@
+"""The vocabulary: its tokenizer, and words of a domain that are put into it.
+
+Free of TensorFlow, so that a process that only tokenizes is small and starts at once.
+"""
+
+import re
+from typing import Dict, List, NamedTuple
+
+import tokenization
+from bert_my.common import files
+from bert_my.common.errors import InputError
+
+# BERT's authors left room with these. No text gives one of them, [unused0] no more than
+# the others, so nothing that a model has learnt is lost with them.
+_UNUSED = re.compile(r"\[unused[0-9]+\]")
+
+
+def read_tokenizer(vocab_file, do_lower_case, vocab_size=None, required_tokens=()):
+    """Returns the `tokenization.FullTokenizer` of a vocabulary file.
+
+    Args:
+      vocab_file: path.
+      do_lower_case: as the model was pretrained.
+      vocab_size: number of lines that the file must have, or None for any.
+      required_tokens: tokens that it must hold.
+
+    Raises:
+      InputError: if the file cannot be read or does not fit.
+    """
+    try:
+        tokenizer = tokenization.FullTokenizer(vocab_file, do_lower_case)
+    except OSError as error:
+        raise InputError(
+            f"--vocab_file={vocab_file}: cannot be read: {error.strerror or error}"
+        ) from error
+    num_lines = len(_lines(tokenizer))
+    if vocab_size is not None and num_lines != vocab_size:
+        raise InputError(
+            f"--vocab_file={vocab_file} has {num_lines} lines, but vocab_size is "
+            f"{vocab_size} in the --bert_config_file"
+        )
+    missing = [token for token in required_tokens if token not in tokenizer.vocab]
+    if missing:
+        raise InputError(f"--vocab_file={vocab_file}: it lacks {', '.join(missing)}")
+    return tokenizer
+
+
+def _lines(tokenizer):
+    """Returns the list of the tokens of a vocabulary by their ids.
+
+    A line whose token stands again further down has no token of its own: no text gives
+    its id, and an empty line keeps it so.
+    """
+    num_lines = max(tokenizer.inv_vocab, default=-1) + 1
+    return [tokenizer.inv_vocab.get(index, "") for index in range(num_lines)]
+
+
+def write(path, lines):
+    """Writes a vocabulary file from its lines."""
+    with files.replacing(path) as writer:
+        writer.writelines(f"{line}\n" for line in lines)
+
+
+def is_that_of(path, tokenizer):
+    """Whether a vocabulary file gives a tokenizer's tokens the same ids."""
+    return tokenization.load_vocab(path) == tokenizer.vocab
+
+
+class AddedWords(NamedTuple):
+    """A vocabulary into which words were put."""
+
+    lines: List[str]  # of the new vocabulary, by id
+    old_pieces: Dict[int, List[int]]  # by the id of each added word, in file order
+    num_old_lines: int
+    num_skipped: int  # words that were there already
+
+    def is_in(self, path):
+        """Whether a file holds this vocabulary."""
+        found = [line.strip() for _, line in files.read_lines(path)]
+        return found == [line.strip() for line in self.lines]
+
+    def __str__(self):
+        num_appended = len(self.lines) - self.num_old_lines
+        num_replacing = len(self.old_pieces) - num_appended
+        return (
+            f"{len(self.old_pieces)} words added to the vocabulary, {num_replacing} in "
+            f"place of [unused] tokens and {num_appended} at its end; it has "
+            f"{len(self.lines)} lines now; {self.num_skipped} were there already"
+        )
+
+
+def add_words(tokenizer, path):
+    """Puts the words of a file into a vocabulary.
+
+    They take the places of the [unused] tokens in the order of their ids; when there
+    are no more, the vocabulary grows at its end. The same two files always give the
+    same ids. Words are put in as the tokenizer sees them: without capitals and accents
+    if it drops these.
+
+    Args:
+      tokenizer: `tokenization.FullTokenizer` of the vocabulary, which has its unknown
+        token; it stays as it is.
+      path: UTF-8 file with a word on each line; blank lines and white space around a
+        word do not count.
+
+    Returns:
+      `AddedWords`; the old pieces of a word are what the tokenizer makes of it, so the
+      unknown token alone if it knows no such pieces.
+
+    Raises:
+      InputError: if the file cannot be read, or naming the line of a word that would
+        never be found.
+    """
+    lines = _lines(tokenizer)
+    num_old_lines = len(lines)
+    free = iter([index for index, line in enumerate(lines) if _UNUSED.fullmatch(line)])
+    known = set(tokenizer.vocab)
+    old_pieces = {}
+    num_skipped, refused = 0, []
+    for number, line in files.read_lines(path):
+        if not line.strip():
+            continue
+        word, problem = _normalize(tokenizer, line.strip())
+        if problem:
+            refused.append(f"{path}:{number}: {problem}")
+            continue
+        if word in known:
+            num_skipped += 1
+            continue
+        known.add(word)
+        index = next(free, len(lines))
+        lines[index : index + 1] = [word]
+        old_pieces[index] = tokenizer.convert_tokens_to_ids(
+            tokenizer.wordpiece_tokenizer.tokenize(word)
+        )
+    if refused:
+        more = f" ({len(refused) - 1} more such lines)" if len(refused) > 1 else ""
+        raise InputError(refused[0] + more)
+    return AddedWords(lines, old_pieces, num_old_lines, num_skipped)
+
+
+def _normalize(tokenizer, word):
+    """Returns a word as it is looked up, and why it would never be found, or None.
+
+    Args:
+      tokenizer: `tokenization.FullTokenizer`.
+      word: str.
+    """
+    tokens = tokenizer.basic_tokenizer.tokenize(word)
+    if len(tokens) != 1:
+        parts = f"splits it into {' '.join(tokens)}" if tokens else "drops it"
+        return word, (
+            f"{word!r} would never be found: BERT {parts} before it looks words up in "
+            "the vocabulary"
+        )
+    limit = tokenizer.wordpiece_tokenizer.max_input_chars_per_word
+    if len(tokens[0]) > limit:
+        return word, (
+            f"a word of {len(tokens[0])} characters would never be found: BERT does "
+            f"not look up those of more than {limit}"
+        )
+    return tokens[0], None

@@ -1,0 +1,1 @@
+"""Programs on top of runs: sweeps and the benchmark; nothing below knows them."""

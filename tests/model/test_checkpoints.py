@@ -1,0 +1,103 @@
+"""Checkpoints that are missing, broken or do not fit."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert_my.common.errors import InputError
+from bert_my.model import checkpoints
+from tests import helpers
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.get_variable("bert/a", [2, 3])
+        tf.get_variable("bert/b", [5])
+        session.run(tf.global_variables_initializer())
+        return tf.train.Saver().save(session, str(tmp_path / "bert_model.ckpt"))
+
+
+def test_missing_checkpoint(tmp_path, checkpoint):
+    checkpoints.check_exists(checkpoint)
+    for path in (str(tmp_path / "nothing.ckpt"), checkpoint + ".index"):
+        with pytest.raises(InputError, match=r"--init_checkpoint=.*no such checkpoint"):
+            checkpoints.check_exists(path)
+
+
+def test_broken_checkpoint(checkpoint):
+    with open(checkpoint + ".index", "wb") as writer:
+        writer.write(b"not an index at all")
+    with pytest.raises(InputError, match=r"--init_checkpoint=.*cannot be read"):
+        checkpoints.check_exists(checkpoint)
+
+
+def test_shapes_that_differ_are_named(checkpoint):
+    variables = [tf.get_variable("bert/a", [2, 4])]
+    with pytest.raises(
+        InputError, match=r"bert/a has shape \[2, 3\] there and \[2, 4\]"
+    ):
+        checkpoints.check_fits(checkpoint, variables)
+
+
+def test_missing_variables_are_returned(checkpoint):
+    variables = [tf.get_variable("bert/a", [2, 3]), tf.get_variable("new", [1])]
+    assert checkpoints.check_fits(checkpoint, variables) == ["new"]
+    with pytest.raises(InputError, match="lacks new"):
+        checkpoints.saver_for(checkpoint, variables)
+
+
+def test_a_checkpoint_of_something_else_is_refused(checkpoint):
+    with pytest.raises(InputError, match="none of the model's variables"):
+        checkpoints.check_fits(checkpoint, [tf.get_variable("new", [1])])
+
+
+def test_counters_of_a_foreign_checkpoint(tmp_path, checkpoint):
+    assert checkpoints.read_counters(checkpoint) == (0, 0, 0, 0)
+    helpers.reset_graph()
+    step = tf.train.get_or_create_global_step()
+    with tf.Session() as session:
+        session.run(tf.assign(step, 7))
+        path = tf.train.Saver().save(session, str(tmp_path / "other.ckpt"))
+    assert checkpoints.read_counters(path) == (7, 0, 0, 0)
+
+
+def test_a_data_file_that_was_cut_off_is_named(checkpoint):
+    path = f"{checkpoint}.data-00000-of-00001"
+    with open(path, "rb") as reader:
+        content = reader.read()
+    with open(path, "wb") as writer:
+        writer.write(content[:20])
+    variables = [tf.get_variable("bert/b", [5])]
+    with pytest.raises(InputError, match=r"bert/b cannot be read.*\.data-"):
+        checkpoints.check_fits(checkpoint, variables)
+
+    with pytest.raises(InputError, match=r"bert/[ab] cannot be read.*\.data-"):
+        checkpoints.read_weights(checkpoint)
+
+
+def test_weights_come_back_without_what_a_run_keeps_beside_them(tmp_path):
+    values = {
+        "a": np.float32([[1.0, 2.0]]),
+        "b": np.float16([3.0]),
+        "a/adam_m": np.float32([[4.0, 5.0]]),
+        "a/adam_v": np.float32([[6.0, 7.0]]),
+        "b/average": np.float16([8.0]),
+        "global_step": np.int64(9),
+    }
+    path = str(tmp_path / "model.ckpt")
+    checkpoints.write(values, path)
+    weights = checkpoints.read_weights(path)
+    assert weights["b"].dtype == np.float16
+    helpers.assert_all_close(weights, {"a": values["a"], "b": [8.0]}, atol=0)
+    assert checkpoints.read_counters(path).global_step == 9
+
+
+def test_a_list_of_checkpoints_that_points_elsewhere(tmp_path, checkpoint):
+    other = tmp_path / "copy"
+    other.mkdir()
+    text = f'model_checkpoint_path: "{checkpoint}"\n'
+    (other / "checkpoint").write_text(text)
+    with pytest.raises(InputError, match=r"--output_dir=.*copy.* points to"):
+        checkpoints.latest(str(other))
+    assert checkpoints.latest(str(tmp_path)) == checkpoint

@@ -1,0 +1,71 @@
+"""Windows: every token has one owner, neighbours overlap, none is too long."""
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from bert_my.text import windows
+from bert_my.text.windows import Window
+
+ROOM = 11
+
+
+@st.composite
+def cuts(draw):
+    """Draws (lengths, room, overlap)."""
+    room = draw(st.integers(2, 40))
+    lengths = draw(st.lists(st.integers(1, room), max_size=120))
+    return lengths, room, draw(st.integers(0, room - 1))
+
+
+@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.given(cuts())
+def test_every_token_has_one_owner_that_holds_it(drawn):
+    lengths, room, overlap = drawn
+    cut = windows.cut(lengths, room, overlap)
+    owned = [index for w in cut for index in range(w.first, w.last)]
+    assert owned == list(range(len(lengths)))
+    for window in cut:
+        assert window.begin <= window.first < window.last <= window.end
+        assert sum(lengths[window.begin : window.end]) <= room
+
+
+@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.given(cuts())
+def test_windows_go_forward_and_are_filled(drawn):
+    lengths, room, overlap = drawn
+    cut = windows.cut(lengths, room, overlap)
+    for window, after in zip(cut, cut[1:]):
+        assert window.begin < after.begin <= window.end < after.end
+        assert sum(lengths[window.begin : window.end + 1]) > room
+
+
+@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.given(cuts())
+def test_neighbours_overlap_where_tokens_allow_it(drawn):
+    lengths, room, overlap = drawn
+    cut = windows.cut(lengths, room, overlap)
+    for window, after in zip(cut, cut[1:]):
+        if sum(lengths[after.begin : window.end]) >= overlap:
+            continue
+        # One token more would be the whole window, or leave no room for the next token.
+        needed = sum(lengths[after.begin - 1 : window.end + 1])
+        assert after.begin - 1 == window.begin or needed > room
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([], []),
+        ([1] * ROOM, [Window(0, 11, 0, 11)]),
+        ([1] * 12, [Window(0, 11, 0, 9), Window(8, 12, 9, 12)]),
+        ([ROOM, ROOM], [Window(0, 1, 0, 1), Window(1, 2, 1, 2)]),
+        # Pieces: 4 + 4, 4 + 5, 5 + 3.
+        (
+            [4, 4, 5, 3],
+            [Window(0, 2, 0, 1), Window(1, 3, 1, 2), Window(2, 4, 2, 4)],
+        ),
+    ],
+)
+def test_cut(lengths, expected):
+    assert windows.cut(lengths, ROOM, 3) == expected

@@ -1,0 +1,145 @@
+"""The comparison with transformers: same work, in turns; refused without torch."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bert_my.common.errors import InputError
+from bert_my.tools.benchmark import huggingface, tables, workload
+
+has_torch = not subprocess.run(
+    [sys.executable, "-c", "import torch, transformers"], stderr=subprocess.DEVNULL
+).returncode
+
+
+def result_of(speed, **more):
+    """Returns what one side tells."""
+    found = dict.fromkeys(huggingface.COMPARED, speed)
+    found.update(precision="fp32", peak_gpu_memory_bytes=None, **more)
+    return found
+
+
+def test_the_same_work(request_of):
+    request = request_of(
+        "--towers=2", "--gradient_accumulation_steps=3", "--mode=train", "--seed=5"
+    )
+    work = huggingface.work_of(request, "bf16")
+    assert work["batch_size"] == 3 * 2 * 3
+    assert (work["num_parts"], work["precision"], work["seed"]) == (3, "bf16", 5)
+    expected = workload.row_lengths("titles", 4 * 18, 24)
+    assert work["lengths"] == expected.tolist()
+    assert work["config"]["hidden_size"] == 32
+    assert work["num_warmup"] is None
+    json.dumps(work)
+
+
+@pytest.mark.parametrize(
+    ("activation", "error", "message"),
+    [
+        ("relu", InputError, r"--model=.* has the activation relu, and the other side"),
+        ("gelu_erf", InterruptedError, "our side runs"),
+    ],
+)
+def test_only_models_with_gelu_are_compared(
+    request_of, tiny_model, tmp_path, monkeypatch, activation, error, message
+):
+    """Before anything runs."""
+
+    def run_ours(*args):
+        raise InterruptedError("our side runs")
+
+    monkeypatch.setattr(huggingface, "check", lambda python: None)
+    monkeypatch.setattr(huggingface, "_run_ours", run_ours)
+    config = json.loads((tiny_model / "bert_config.json").read_text())
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({**config, "hidden_act": activation}))
+    request = request_of(f"--model={path}", "--compare=huggingface")
+    with pytest.raises(error, match=message):
+        huggingface.compare(request, str(tmp_path))
+
+
+def test_sides_take_turns(request_of, tmp_path, monkeypatch):
+    calls = []
+
+    def ours(request, folder):
+        calls.append("ours")
+        return result_of({1: 6.0, 4: 2.0, 6: 4.0}[len(calls)])
+
+    def theirs(request, python, last, wait_policy):
+        calls.append(wait_policy)
+        assert python == "other"
+        speed = {None: 0.5, "PASSIVE": 3.0}[wait_policy] / len(calls)
+        return result_of(speed, wait_policy=wait_policy)
+
+    monkeypatch.setattr(huggingface, "check", lambda python: None)
+    monkeypatch.setattr(huggingface, "_run_ours", ours)
+    monkeypatch.setattr(huggingface, "_run_theirs", theirs)
+    request = request_of("--compare=huggingface", "--hf_python=other")
+    lines = []
+    found = huggingface.compare(request, str(tmp_path), lines.append)
+    # The slower way of waiting is tried once.
+    assert calls == ["ours", None, "PASSIVE", "ours", "PASSIVE", "ours", "PASSIVE"]
+    # Theirs: 3 / 3, 3 / 5 and 3 / 7.
+    assert found["ratio"] == 4.0 / 0.6
+    assert found["ratio_of_best"] == 6.0 / 1.0
+    assert lines[0] == "round 1: ours 6 examples/s, transformers 1"
+    (line,) = [x for x in tables.of_comparison(found) if x.startswith("examples/s  ")]
+    assert line.split() == ["examples/s", "4", "0.6", "6.667"]
+
+
+def test_our_side_runs_without_the_comparison(request_of, tmp_path, monkeypatch):
+    def run(argv):
+        with open(argv[-1].split("=")[1], "w") as writer:
+            writer.write("[1]")
+        assert argv[1:3] == ["-m", "bert_my.tools.benchmark.main"]
+        assert "--precision=bf16" in argv
+        assert not [flag for flag in argv if "compare" in flag or "hf_" in flag]
+        return subprocess.CompletedProcess(argv, 0, "", "")
+
+    monkeypatch.setattr(huggingface, "_run", run)
+    request = request_of(
+        "--compare=huggingface", "--hf_python=x", "--hf_compile", "--precision=bf16"
+    )
+    assert huggingface._run_ours(request, str(tmp_path)) == [1]
+
+
+def test_a_choice_of_precision_is_taken_over(request_of, monkeypatch):
+    seen = []
+
+    def run(argv, text, OMP_WAIT_POLICY):
+        assert OMP_WAIT_POLICY == "PASSIVE"
+        seen.append(json.loads(text)["precision"])
+        return subprocess.CompletedProcess(argv, 0, "{}", "")
+
+    monkeypatch.setattr(huggingface, "_run", run)
+    for argv in (["--precision=auto"], ["--precision=bf16"], []):
+        request = request_of("--compare=huggingface", *argv)
+        ours = {"precision": "fp32"}
+        huggingface._run_theirs(request, "other", ours, "PASSIVE")
+    assert seen == ["fp32", "bf16", "fp32"]
+
+
+@pytest.mark.skipif(has_torch, reason="torch and transformers are there")
+def test_without_torch_there_is_one_line():
+    with pytest.raises(InputError) as error:
+        huggingface.check(sys.executable)
+    assert "\n" not in str(error.value)
+    assert "--compare=huggingface: " in str(error.value)
+    assert "ModuleNotFoundError: No module named" in str(error.value)
+
+
+def test_a_python_that_is_not_there():
+    with pytest.raises(InputError, match="--hf_python=/nowhere/python: No such file"):
+        huggingface.check("/nowhere/python")
+
+
+@pytest.mark.skipif(not has_torch, reason="needs torch and transformers")
+@pytest.mark.parametrize("mode", ["train", "predict"])
+def test_their_side(request_of, mode):
+    request = request_of(f"--mode={mode}")
+    ours = {"precision": "fp32"}
+    found = huggingface._run_theirs(request, sys.executable, ours, None)
+    assert found["rows"] == 12
+    assert found["tokens"] == workload.row_lengths("titles", 12, 24).sum()

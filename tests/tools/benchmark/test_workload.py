@@ -1,0 +1,101 @@
+"""The work is the same every time, and what it is said to be."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bert_my.common.errors import InputError
+from bert_my.tasks import base
+from bert_my.tasks.options import TaskOptions
+from bert_my.tools.benchmark import texts, workload
+from tests import helpers
+
+
+def test_lengths_of_titles():
+    lengths = workload.row_lengths("titles", 20000, 64)
+    assert lengths.dtype == np.int32
+    assert 19.5 < lengths.mean() < 20.5
+    assert 7 < lengths.std() < 9
+    assert (lengths.min(), lengths.max()) == (5, 64)
+    np.testing.assert_array_equal(lengths, workload.row_lengths("titles", 20000, 64))
+    # The first rows are those of a shorter benchmark.
+    np.testing.assert_array_equal(lengths[:50], workload.row_lengths("titles", 50, 64))
+    assert workload.row_lengths("titles", 1000, 16).max() == 16
+
+
+def test_full_lengths():
+    assert workload.row_lengths("full", 3, 11).tolist() == [11, 11, 11]
+
+
+def test_models_are_those_of_the_papers():
+    config = workload.bert_config("large", 64)
+    assert (config.vocab_size, config.max_position_embeddings) == (30522, 512)
+    assert (config.num_hidden_layers, config.hidden_size) == (24, 1024)
+    assert workload.bert_config("mini", 600).max_position_embeddings == 600
+
+
+def test_too_long_for_a_model(tiny_model):
+    with pytest.raises(InputError, match="--seq_length=41 is over max_position_emb"):
+        workload.bert_config(str(tiny_model / "bert_config.json"), 41)
+
+
+def test_records_have_the_lengths(tiny_model, tmp_path):
+    task = helpers.make_task(tiny_model)
+    lengths = np.int32([5, 12, 7])
+    records = workload.title_records(task, lengths, str(tmp_path))
+    np.testing.assert_array_equal(records.lengths, lengths)
+    rows = records.gather([0, 1, 2])
+    np.testing.assert_array_equal(rows["input_mask"].sum(axis=1), lengths)
+    is_real = rows["input_mask"] > 0
+    assert rows["input_ids"][is_real].min() >= 5
+    assert rows["input_ids"].max() < task.bert_config.vocab_size
+    assert set(rows["label_ids"]) <= {0, 1}
+
+
+def test_pretraining_masks_15_percent(tiny_model, tmp_path):
+    width = workload.num_masked(40)
+    assert width == 6
+    options = TaskOptions(
+        input_file=str(tmp_path / "made.tfrecord"), max_predictions_per_seq=width
+    )
+    task = helpers.make_task(
+        tiny_model, name="pretraining", max_seq_length=40, options=options
+    )
+    # The checks of real shards pass.
+    records = workload.pretraining_records(task, 7, str(tmp_path))
+    assert records.num_examples == 7
+    assert task.find_files(base.TRAIN) == [options.input_file]
+
+
+def test_a_made_up_vocabulary(tmp_path):
+    path = tmp_path / "vocab.txt"
+    texts.write_vocabulary(str(path), 500)
+    lines = helpers.read_lines(path)
+    assert len(set(lines)) == len(lines) == 500
+    assert lines[:2] == ["[PAD]", "[UNK]"]
+    assert 0.1 < np.mean([line.startswith("##") for line in lines[200:]]) < 0.3
+
+
+def test_titles_are_of_words_of_the_vocabulary():
+    vocab = {"tree": 0, "house": 1, "##s": 2, "[CLS]": 3, "x": 4}
+    titles = list(texts.make_titles(vocab, 300, "titles", 64))
+    assert titles == list(texts.make_titles(vocab, 300, "titles", 64))
+    assert 10 < np.mean([len(title.split(" ")) for title in titles]) < 16
+    words = {word.strip(" ,:-?!.").lower() for t in titles for word in t.split(" ")}
+    words = {word for word in words if word and not word.isdigit()}
+    assert words == {"tree", "house", "trees", "houses"}
+
+
+def test_titles_of_a_chinese_vocabulary():
+    titles = list(texts.make_titles({"你": 0, "好": 1, "ok": 2}, 9, "full", 12))
+    assert all(len(title) == 10 and set(title) <= {"你", "好"} for title in titles)
+
+
+def test_titles_can_be_written(tmp_path):
+    vocab, path = tmp_path / "vocab.txt", tmp_path / "titles.csv"
+    texts.write_vocabulary(str(vocab), 300)
+    texts.write_titles(str(path), str(vocab), 5, "titles", 24)
+    lines = helpers.read_lines(path)
+    assert [line.split(",")[0] for line in lines] == list("01234")
+    assert json.loads(lines[1].rsplit(",", 1)[1]) == 1

@@ -1,0 +1,104 @@
+"""Plots of a sweep: places on the axis, lines and bars; the page holds them all."""
+
+import base64
+import math
+import re
+
+import numpy as np
+import pytest
+
+from bert_my.tools import sweep_plots
+
+POINTS = [
+    ({"decay": "0.1", "head": "cls"}, 1.0),
+    ({"decay": "0.1", "head": "cls"}, 4.0),
+    ({"decay": "0", "head": "cls"}, 2.0),
+    ({"decay": "0", "head": "mean"}, 7.0),
+]
+
+
+@pytest.mark.parametrize(
+    "values, positions, kind",
+    [
+        (["1", "3", "2"], [1, 3, 2], "linear"),
+        (["0", "0.1", "0.5"], [0, 0.1, 0.5], "linear"),
+        (["-1", "100"], [-1, 100], "linear"),
+        (["0"], [0], "linear"),
+        (["0.1", "1e-3"], [-1, -3], "log"),
+        (["0", "0.1", "0.001"], [-4, -1, -3], "log with 0"),
+        (["cls", "mean"], [0, 1], "categories"),
+        (["2", "x", "1"], [0, 1, 2], "categories"),
+        (["1", "inf"], [0, 1], "categories"),
+    ],
+)
+def test_places_on_the_axis(values, positions, kind):
+    actual, actual_kind = sweep_plots.axis_positions(values)
+    assert actual_kind == kind
+    assert [actual[value] for value in values] == pytest.approx(positions)
+
+
+def test_there_is_a_line_for_each_value_of_the_others():
+    assert sweep_plots.group_points(POINTS, "decay") == {
+        "head=cls": {"0.1": [1.0, 4.0], "0": [2.0]},
+        "head=mean": {"0": [7.0]},
+    }
+
+
+def test_too_many_lines_become_one():
+    points = [({"a": str(i % 2), "b": str(i)}, float(i)) for i in range(9)]
+    assert sweep_plots.group_points(points, "a") == {
+        "all other settings": {"0": [0, 2, 4, 6, 8], "1": [1, 3, 5, 7]}
+    }
+
+
+def test_lines_go_through_means_with_bars_of_one_std():
+    figure = sweep_plots.plot(POINTS[:3], "decay", "f1")
+    (axes,) = figure.axes
+    (line,) = [each for each in axes.lines if each.get_linestyle() == "-"]
+    np.testing.assert_allclose(line.get_xydata(), [[0, 2.0], [0.1, 2.5]])
+    (container,) = axes.containers
+    (bar,) = container.lines[2][0].get_segments()  # the single value has none
+    half = math.sqrt(4.5)  # of 1 and 4, divided by 1
+    np.testing.assert_allclose(bar, [[0.1, 2.5 - half], [0.1, 2.5 + half]])
+    dots = [each for each in axes.lines if each.get_marker() == "o"]
+    assert sorted(y for each in dots for y in each.get_ydata()) == [1.0, 2.0, 4.0]
+
+
+def test_ticks_are_the_values_as_typed():
+    points = [({"rate": value}, 0.5) for value in ("5E-5", "0", "1e-3")]
+    (axes,) = sweep_plots.plot(points, "rate", "f1").axes
+    ticks = zip(axes.get_xticks(), (t.get_text() for t in axes.get_xticklabels()))
+    assert [text for _, text in sorted(ticks)] == ["0", "5E-5", "1e-3"]
+    assert axes.get_xlabel() == "rate (logarithmic, 0 apart)"
+
+
+def write_page(folder, metrics, value="<b>"):
+    points = [({"head": value}, 1.0), ({"head": "$x"}, 2.0)]
+    sweep_plots.write_page(
+        str(folder),
+        cells=[["head", "f1"], ["", "mean"], [value, "1"], ["$x", "2"]],
+        best=[0],
+        notes=["1 & 2"],
+        points=dict.fromkeys(metrics, points),
+    )
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_holds_its_pictures_and_escapes_texts(tmp_path):
+    text = write_page(tmp_path, ["f1"])
+    (picture,) = re.findall('src="data:image/png;base64,([^"]*)"', text)
+    assert base64.b64decode(picture) == (tmp_path / "head-f1.png").read_bytes()
+    assert "* &lt;b&gt;" in text and "1 &amp; 2" in text
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
+
+
+def test_pictures_of_metrics_no_longer_shown_are_deleted(tmp_path):
+    write_page(tmp_path, ["f1", "auc"])
+    (tmp_path / "mine.png").write_bytes(b"")
+    write_page(tmp_path, ["auc"])
+    names = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert names == ["head-auc.png", "mine.png"]
+
+
+def test_values_in_any_script_can_be_drawn(tmp_path):
+    assert "好" in write_page(tmp_path, ["f1"], value="好")
