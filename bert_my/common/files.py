@@ -5,6 +5,8 @@ import contextlib
 import functools
 import glob
 import gzip
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -13,8 +15,6 @@ import zlib
 from typing import Iterator, Tuple
 
 from bert_my.common.errors import InputError
-
-BYTE_ORDER_MARK = "\ufeff".encode("utf-8")
 
 
 def find(patterns, flag):
@@ -41,40 +41,91 @@ def find(patterns, flag):
     return paths
 
 
-def open_text(path):
-    """Opens a UTF-8 text file, gzip or not; lines end at "\\n" only.
+# Digests of files that were read to their end: (identity, hex digest) by path.
+_digests = {}
+
+
+class _HashedFile(io.RawIOBase):
+    """A file whose bytes are hashed while they are read."""
+
+    def __init__(self, path):
+        self._path = path
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._identity = _identity(os.fstat(self._file.fileno()))
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        count = self._file.readinto(buffer)
+        if count:
+            self._hash.update(memoryview(buffer)[:count])
+        else:
+            _digests[self._path] = self._identity, self._hash.hexdigest()
+        return count
+
+    def close(self):
+        self._file.close()
+        super().close()
+
+
+def _identity(status):
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def digest(path):
+    """Returns the hex digest of a file's bytes.
+
+    A file that this process has read to its end, as `read_lines` does, is not read
+    again unless it has changed since.
 
     Raises:
-      InputError: if the file cannot be opened.
+      InputError: if the file cannot be read.
     """
     try:
-        if path.endswith(".gz"):
-            return gzip.open(path, "rt", encoding="utf-8-sig", newline="\n")
-        return open(path, encoding="utf-8-sig", newline="\n")
+        identity, found = _digests.get(path, (None, None))
+        if identity != _identity(os.stat(path)):
+            with _HashedFile(path) as raw:
+                block = bytearray(1 << 20)
+                while raw.readinto(block):
+                    pass
+            found = _digests[path][1]
+        return found
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def read_lines(path, max_length=-1) -> Iterator[Tuple[int, str]]:
-    """Yields (line number, line without its end).
+def read_lines(
+    path, max_length=-1, encoding="utf-8-sig"
+) -> Iterator[Tuple[int, str]]:
+    """Yields (line number, line without its end) of a UTF-8 text file, gzip or not.
+
+    Lines end at "\\n" or "\\r\\n" only. A byte-order mark is left out.
 
     Args:
       path: file.
       max_length: a longer line, in characters, comes in pieces that count as lines; -1
         for any length.
+      encoding: "utf-8" gives a byte-order mark as part of the first line.
 
     Raises:
       InputError: if the file cannot be read or is not UTF-8.
     """
-    with open_text(path) as reader:
-        try:
+    try:
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(io.BufferedReader(_HashedFile(path)))
+            if path.endswith(".gz"):
+                stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+            reader = io.TextIOWrapper(stream, encoding=encoding, newline="\n")
             lines = iter(functools.partial(reader.readline, max_length), "")
             for number, line in enumerate(lines, 1):
                 yield number, line.rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path, error) from error
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path}: cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, error) from error
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
 def _open_bytes(path):
@@ -102,12 +153,6 @@ def _is_utf8(line):
     except UnicodeDecodeError:
         return False
     return True
-
-
-def has_byte_order_mark(path):
-    """Returns whether a file, gzip or not, begins with one."""
-    with _open_bytes(path) as reader:
-        return reader.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK
 
 
 @contextlib.contextmanager

@@ -1,35 +1,120 @@
-"""Which column of a table holds what: from a header, or from the number of columns."""
+"""Tells which column of a table is the text, the pair and the label.
 
+A data set declares the names or the order of its columns. In other tables flags decide;
+then well-known names in the header; then the contents of the columns. A column that
+cannot be told is an error that names the flag to give, never a guess.
+"""
+
+import collections
 import re
-from typing import Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from bert_my.common.errors import InputError
+from bert_my.data.tables import Dialect
 
-# Two words, or a Chinese sentence: what an id is not.
+# Names in a header, if no flag names the columns. Two texts are a pair.
+_NAMES = {
+    "text": (
+        "text",
+        "text_a",
+        "sentence",
+        "sentence1",
+        "question",
+        "question1",
+        "query",
+        "premise",
+        "title",
+        "content",
+        "review",
+        "文本",
+        "句子",
+        "标题",
+        "内容",
+        "评论",
+    ),
+    "text_pair": (
+        "text_b",
+        "sentence2",
+        "question2",
+        "text_pair",
+        "hypothesis",
+        "aspect",
+    ),
+    # The first one wins over the others.
+    "label": ("label", "labels", "class", "category", "target", "标签", "类别"),
+}
+# Names in a header of a column that only numbers the rows.
+_ID_NAMES = ("id", "guid", "index", "idx")
+# A column with longer cells is text, not a label.
+_LONGEST_LABEL = 40
+# Names and categories have fewer words; a text of this length may come again.
+WORDS_OF_A_TEXT = 3
+_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}")
+# The words of "Mon Apr 06 22:19:45 PDT 2009".
+_WORD_OF_A_DATE = re.compile(
+    "mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun|(mon|tues|wednes|thurs|fri|satur|sun)"
+    "day|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|january|february|march|april|"
+    "may|june|july|august|(septem|octo|novem|decem)ber|am|pm|t|z|utc|gmt|"
+    "[ecmp][sd]?t|cest|bst|ist|jst|aest",
+    re.IGNORECASE,
+)
+_CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_LETTER = re.compile(r"[^\W\d_]")
+# Two words, or a Chinese sentence: no id looks like these.
 _TEXT = re.compile(r"[^\W\d_]{2}\s+[^\W\d_]{2}|[\u3040-\u9fff]{5}")
 # Tables that were written from numbers with gaps have a point.
 _BITS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
 
 
-class Layout(NamedTuple):
-    """What a data set's tables may look like.
+class TableSpec(NamedTuple):
+    """Declaration of the tables of a data set.
 
-    names: field -> names that a header may give its column.
-    without_header: the fields in order, for each number of columns; None for a column
-      that is not read.
-    is_label: whether a cell can be a label; a row with a label is no header. None if
-      the labels are not known yet.
-    label_hint: what a label is, for errors.
+    names: field ("text_a", "text_b", "label", "guid", ...) -> names that a header may
+      give its column. None: the columns are told by flags, names and contents.
+    layouts: fields in the order of the columns of tables without a header, one tuple
+      for each number of columns; None for a column that is not read.
+    has_pair: whether there is a text_b; None if the columns tell.
+    dialect: of the files; None if their names and contents tell.
+    parse_row: (optional) function from a list of cells to an `Example`, instead of
+      columns.
+    has_header: whether the first row is left out, with `parse_row`.
+    label_aliases: spelling in the files -> label.
+    left_out_labels: labels of rows that are no examples but in a test file, where they
+      stand for an unknown label.
+    kept_rows: (optional) field and its value in the rows that are examples; rows with
+      another value are left out.
+    leaves_out_broken_rows: whether rows of train and dev files with more or fewer cells
+      than the first are left out instead of an error.
+    group_field: (optional) field whose values, or else those of text_a, group the rows.
     """
 
-    names: Dict[str, Sequence[str]]
-    without_header: Sequence[Sequence[Optional[str]]]
-    is_label: Optional[Callable[[str], bool]]
-    label_hint: str
+    names: Optional[Dict[str, Sequence[str]]] = None
+    layouts: Sequence[Sequence[Optional[str]]] = ()
+    has_pair: Optional[bool] = False
+    dialect: Optional[Dialect] = None
+    parse_row: Optional[Callable] = None
+    has_header: bool = False
+    label_aliases: Dict[str, str] = {}  # only read
+    left_out_labels: Sequence[str] = ()
+    kept_rows: Optional[Tuple[str, str]] = None
+    leaves_out_broken_rows: bool = False
+    group_field: Optional[str] = None
+
+
+class Roles(NamedTuple):
+    """Columns by role: names in a header or numbers from 1; None for no column."""
+
+    text: Optional[str] = None
+    text_pair: Optional[str] = None
+    label: Optional[str] = None
+
+    def __str__(self):
+        parts = self._asdict().items()
+        return ", ".join(f"{role} {name!r}" for role, name in parts if name)
 
 
 class Columns(NamedTuple):
-    """The field of each column, None for one that is not read.
+    """The field of each column of a table, None for a column that is not read.
 
     label_indices: of the columns that hold a 0 or 1 for each label, in the order of the
       labels; empty if one column holds the label.
@@ -57,6 +142,9 @@ class Columns(NamedTuple):
             return values
         return {field: cell for field, cell in values.items() if cell is not None}
 
+    def __str__(self):
+        return ", ".join(field or "(not read)" for field in self.fields)
+
 
 def is_id(cell):
     """Returns whether a cell can be the name of a row: 17, or `train-17`."""
@@ -79,7 +167,7 @@ def _joined(cells):
 
 
 def check_width(row, num_columns, dialect, path):
-    """Raises an `InputError` for a `readers.Row` with another number of columns."""
+    """Raises an `InputError` for a `tables.Row` with another number of columns."""
     if len(row.cells) != num_columns:
         raise InputError(
             f"{path}:{row.line}: {len(row.cells)} columns, but the first row of the "
@@ -87,56 +175,58 @@ def check_width(row, num_columns, dialect, path):
         )
 
 
-def detect(first_row, layout, needs_label, where):
-    """Returns the `Columns` of a table.
+def detect(first_row, spec, is_label, label_hint, needs_label, where):
+    """Returns the `Columns` of a table with declared names or layouts.
 
     Args:
       first_row: list of cells.
-      layout: `Layout`.
+      spec: `TableSpec` with names.
+      is_label: function that returns whether a cell can be a label, or None if the
+        labels are not known yet. A row with a label is no header.
+      label_hint: description of a label, for errors.
       needs_label: whether a table without labels is an error.
-      where: file and line, for the error.
+      where: file and line, for errors.
 
     Raises:
       InputError: if the row fits neither a header nor a table without one.
     """
-    is_known = layout.is_label is not None
     cells = [cell.strip() for cell in first_row]
-    has_label = is_known and any(map(layout.is_label, filter(None, cells)))
-    fields = [] if has_label else _from_header(first_row, layout)
+    has_label = is_label is not None and any(map(is_label, filter(None, cells)))
+    fields = [] if has_label else _from_header(first_row, spec.names)
     has_header = any(fields)
     if not has_header:
-        fields = _from_count(first_row, layout, needs_label)
+        fields = _from_count(first_row, spec.layouts, is_label, needs_label)
     known = [field for field in fields if field is not None]
     needed = {"text_a", "label"} if needs_label else {"text_a"}
     if not needed <= set(known) or len(set(known)) < len(known):
         choices = [
-            ",".join(layout.names[field][0] if field else "-" for field in fields)
-            for fields in layout.without_header
+            ",".join(spec.names[field][0] if field else "-" for field in fields)
+            for fields in spec.layouts
             if needed <= set(fields)
         ]
-        choices += [
-            "a header with " + ", ".join(layout.names[field][0] for field in names)
-            for names in [[n for n in layout.names if n in {"text_b", *needed}]]
-        ]
+        header = [n for n in spec.names if n in {"text_b", *needed}]
+        choices.append(
+            "a header with " + ", ".join(spec.names[field][0] for field in header)
+        )
         raise InputError(
             f"{where}: found {first_row}, but expected the columns "
             f"{' or '.join(choices)} (each at most once), with label "
-            f"{layout.label_hint}; --text_column, --text_pair_column and "
+            f"{label_hint}; --text_column, --text_pair_column and "
             "--label_column can name the columns"
         )
     return Columns(fields, has_header)
 
 
-def _from_header(row, layout):
-    fields = {name: field for field, names in layout.names.items() for name in names}
+def _from_header(row, names):
+    fields = {name: field for field, each in names.items() for name in each}
     columns = [fields.get(cell.strip().lower()) for cell in row]
     # One name among several cells may be a title that is just "Text".
     num_known = sum(field is not None for field in columns)
     return columns if num_known >= min(2, len(row)) else []
 
 
-def _from_count(row, layout, needs_label):
-    for fields in layout.without_header:
+def _from_count(row, layouts, is_label, needs_label):
+    for fields in layouts:
         if len(fields) != len(row):
             continue
         if "guid" in fields and _TEXT.search(row[fields.index("guid")]):
@@ -145,7 +235,384 @@ def _from_count(row, layout, needs_label):
             return fields
         if "label" in fields:
             label = row[fields.index("label")].strip()
-            is_label = bool if layout.is_label is None else layout.is_label
-            if is_label(label) or (not label and not needs_label):
+            can_be = bool if is_label is None else is_label
+            if can_be(label) or (not label and not needs_label):
                 return fields
     return []
+
+
+def find_roles(rows, is_json, wanted, path, spec=TableSpec(), is_label=None):  # noqa: B008
+    """Returns (`Roles`, whether the first row is a header), told by the contents.
+
+    Args:
+      rows: the first rows of a table, lists of as many cells each.
+      is_json: whether the first row holds keys.
+      wanted: `Roles` as the flags give them; None for a role that is to be told.
+      path: for errors.
+      spec: `TableSpec` of tables that may have other columns than declared.
+      is_label: see `detect`.
+
+    Raises:
+      InputError: if a wanted column does not exist or one cannot be told.
+    """
+    # A row that could be a header or not is one if it has a declared name.
+    header_names = spec.names and {n for each in spec.names.values() for n in each}
+    has_pair = None if spec.names is None or any(wanted) else spec.has_pair
+    names, columns = [cell.strip() for cell in rows[0]], _columns_of(rows[1:])
+    if len(names) == 1:
+        raise InputError(
+            f"{path}: there is only one column, as in {names[0]!r}; texts and labels "
+            "must be separated by a tab, a comma, a semicolon or a bar"
+        )
+    has_header = is_json or any(_is_name(role) for role in wanted)
+    given = Roles(*[_index_of(role, names, path) for role in wanted])
+    by_name = _add_known_names(given, names, path)
+    if not has_header:
+        is_known = given == Roles() and None not in (by_name.text, by_name.label)
+        found = by_name
+        if not is_known:
+            found = _complete(by_name, columns, names, path, is_label, has_pair)
+        has_header = is_known or _is_header(names, columns, found, is_label)
+        if has_header is None and header_names is not None:
+            has_header = any(name.lower() in header_names for name in names)
+        if has_header is None:
+            raise InputError(
+                f"{path}: cannot tell whether the first row {names} is a header; if it "
+                "is, name its columns by --text_column and --label_column, else put a "
+                "header there"
+            )
+    start = by_name if has_header else given
+    is_text_given = wanted.text is not None
+    roles = _complete(start, columns, names, path, is_label, has_pair, is_text_given)
+    if len(set(roles) - {None}) < sum(index is not None for index in roles):
+        raise InputError(
+            f"{path}: --text_column, --text_pair_column and --label_column must be "
+            f"different columns; the first row is {names}"
+        )
+    if has_pair is not None and (roles.text_pair is not None) != has_pair:
+        raise _cannot_tell("text", names, path)
+    if not has_header:
+        return Roles(*[None if i is None else str(i + 1) for i in roles]), False
+    for index in roles:
+        if index is not None:
+            _index_of_name(names[index], names, path)
+    return Roles(*[None if i is None else names[i] for i in roles]), True
+
+
+def _index_of_name(name, names, path):
+    """Returns the index of the column with a name.
+
+    Raises:
+      InputError: if there is none, or more than one.
+    """
+    if names.count(name) == 1:
+        return names.index(name)
+    number = "no column" if name not in names else "more than one column"
+    raise InputError(
+        f"{path}: there is {number} {name!r}; the first row is {names}; --text_column, "
+        "--text_pair_column and --label_column take the name in the header or the "
+        "number from 1"
+    )
+
+
+def _columns_of(rows):
+    """Returns the list of columns, each a list of stripped cells."""
+    return [[(cell or "").strip() for cell in column] for column in zip(*rows)]
+
+
+def _is_name(role):
+    return role is not None and not role.isdigit()
+
+
+def _index_of(role, names, path):
+    """Returns the index of a column that a flag gives, or None for None."""
+    if role is None:
+        return None
+    if role.isdigit() and 1 <= int(role) <= len(names):
+        return int(role) - 1
+    return _index_of_name(role, names, path)
+
+
+def _add_known_names(given, names, path):
+    """Returns `Roles` of indices with those that well-known names tell."""
+    lower = [name.lower() for name in names]
+
+    def known(role):
+        return [
+            index
+            for index, name in enumerate(lower)
+            if name in _NAMES[role] and index not in given
+        ]
+
+    order = _NAMES["label"].index
+    labels = sorted(known("label"), key=lambda index: order(lower[index]))
+    if given.label is None and labels:
+        if len(labels) > 1 and lower[labels[0]] != _NAMES["label"][0]:
+            raise _cannot_tell("label", names, path)
+        given = given._replace(label=labels[0])
+    if given.text is not None:
+        return given  # Who names the text names its pair as well.
+    texts, pairs = known("text"), known("text_pair")
+    if given.text_pair is None and len(pairs) == 1:
+        given = given._replace(text_pair=pairs[0])
+    elif given.text_pair is None and len(texts) == 2:
+        given = given._replace(text_pair=texts.pop())
+    if len(texts) > 1 or len(pairs) > 1:
+        raise _cannot_tell("text", names, path)
+    return given._replace(text=texts[0]) if texts else given
+
+
+def _complete(roles, columns, names, path, is_label, has_pair, is_text_given=False):
+    """Returns `Roles` of indices with those that the columns' contents tell."""
+    free = [
+        index
+        for index in range(len(columns))
+        if index not in roles and names[index].lower() not in _ID_NAMES
+    ]
+    if roles.label is None:
+        labels = [i for i in free if _looks_like_labels(columns[i], is_label)]
+        if len(labels) != 1:
+            raise _cannot_tell("label", names, path)
+        roles = roles._replace(label=labels[0])
+        free.remove(labels[0])
+    texts = [index for index in free if num_words(columns[index]) >= WORDS_OF_A_TEXT]
+    if roles.text is not None:
+        needs_pair = has_pair and roles.text_pair is None
+        if needs_pair and len(texts or free) == 1:
+            return roles._replace(text_pair=(texts or free)[0])
+        if texts and roles.text_pair is None and not is_text_given:
+            raise _cannot_tell("text", names, path)
+        return roles
+    texts = texts or [index for index in free if _could_be_text(columns[index])]
+    if not texts and len(free) == 1:
+        texts = free
+    if not 1 <= len(texts) <= 1 + (roles.text_pair is None):
+        raise _cannot_tell("text", names, path)
+    return roles._replace(text=texts[0], text_pair=[*texts, roles.text_pair][1])
+
+
+def _looks_like_labels(column, is_label):
+    """Returns whether most cells are labels, if these are known.
+
+    Otherwise, whether values are short, of several kinds, and come again.
+    """
+    if is_label is not None:
+        return 2 * sum(map(is_label, column)) > len(column)
+    values = set(column)
+    if not 2 <= len(values) <= max(2, len(column) / 2):
+        return False
+    if num_words(column) >= WORDS_OF_A_TEXT or all(map(_DATE.match, values)):
+        return False
+    return sum(map(len, column)) <= _LONGEST_LABEL * len(column)
+
+
+def _could_be_text(column):
+    """Returns whether there are letters, and not only names such as `train-17`."""
+    has_letters = sum(bool(_LETTER.search(cell)) for cell in column) > len(column) / 2
+    if all(map(_is_date, column)):
+        return False
+    return has_letters and not all(map(is_id, column))
+
+
+def _is_date(cell):
+    words = re.findall(r"[^\W\d_]+", cell)
+    has_digit = any(char.isdigit() for char in cell)
+    return has_digit and all(map(_WORD_OF_A_DATE.fullmatch, words))
+
+
+def num_words(column):
+    """Returns the mean number of words, of which a date has none.
+
+    Two Chinese characters count as one.
+    """
+    total = 0.0
+    for cell in column:
+        if _is_date(cell):
+            continue
+        num_chinese = len(_CHINESE.findall(cell))
+        rest = _CHINESE.sub(" ", cell) if num_chinese else cell
+        total += num_chinese / 2 + sum(
+            bool(_LETTER.search(word)) for word in rest.split()
+        )
+    return total / max(len(column), 1)
+
+
+def _is_header(names, columns, roles, is_label):
+    """Returns whether the first row is a header, or None if that cannot be told.
+
+    Its label never comes again and it is no row of numbers; columns of numbers have a
+    name that is none.
+    """
+    if not columns:
+        return None
+    if is_label is not None:
+        return not is_label(names[roles.label])
+    counts = collections.Counter(columns[roles.label])
+    numbered = [str(index) for index in range(len(names))]
+    if names[1:] == numbered[: len(names) - 1] and not names[0]:
+        return True  # What pandas writes for columns without names.
+    if names[roles.label] in counts:
+        return False
+    is_number = [not any(map(_LETTER.search, column)) for column in columns]
+    if is_number[roles.label] and not _LETTER.search(names[roles.label]):
+        return False
+    if any(
+        _LETTER.search(name) and is_column_number and any(column)
+        for name, is_column_number, column in zip(names, is_number, columns)
+    ):
+        return True
+    if len(names[roles.text]) > _LONGEST_LABEL:
+        return False
+    # Every label comes again, but that of the first row.
+    return True if min(counts.values()) > 1 and all(names[1:]) else None
+
+
+def _cannot_tell(role, names, path):
+    flag = f"--{role}_column=NAME, or its number from 1"
+    if role == "text":
+        flag += ", and --text_pair_column for a second text"
+    return InputError(
+        f"{path}: cannot tell which column is the {role} in a table that begins with "
+        f"{names}; give {flag}"
+    )
+
+
+def find_label_columns(rows, labels, num_labels, text, spec, path):
+    """Returns (name of the text, names of the columns of labels), or None.
+
+    That is for tables with a column of zeros and ones for each label, under a header
+    such as `id,comment_text,toxic,severe_toxic`; None for other tables.
+
+    Args:
+      rows: the first rows of a table, the header first.
+      labels: names of the label columns; empty if the header has them.
+      num_labels: number of label columns; None if not known.
+      text: of `--text_column`, or None.
+      spec: `TableSpec`, whose names of the text and of the one column that holds all
+        labels count; a table with such a column is none of these.
+      path: for errors.
+
+    Raises:
+      InputError: if it is such a table, but the text or the labels cannot be told.
+    """
+    names = [cell.strip() for cell in rows[0]]
+    columns = [[cell or "" for cell in column] for column in zip(*rows[1:])]
+    declared = spec.names or {}
+    if not columns or {n.lower() for n in names} & set(declared.get("label", ())):
+        return None
+
+    def find_text(taken):
+        """Returns the index of the text, or None if that is not clear."""
+        if text is not None:
+            return _index_of(text, names, path)
+        free = [
+            index
+            for index, name in enumerate(names)
+            if name not in taken and name.lower() not in _ID_NAMES
+        ]
+        known = [i for i in free if names[i].lower() in declared.get("text_a", ())]
+        texts = known or [i for i in free if num_words(columns[i]) >= WORDS_OF_A_TEXT]
+        return texts[0] if len(texts) == 1 else None
+
+    if labels:
+        if len(labels) < 2 or not set(labels) <= set(names):
+            return None
+        index = find_text(labels)
+        if index is None:
+            raise InputError(
+                f"{path}: cannot tell which column is the text in a table that begins "
+                f"with {names}; give --text_column=NAME, or its number from 1"
+            )
+        return names[index], tuple(labels)
+    bits = [
+        index
+        for index, column in enumerate(columns)
+        if all(map(is_bit, column)) and names[index] and not is_bit(names[index])
+    ]
+    text_index = find_text([names[index] for index in bits])
+    found = []
+    if text_index is not None:
+        found = [names[index] for index in bits if index > text_index]
+    if len(found) < 2:
+        return None
+    if len(found) != num_labels:
+        given = "" if num_labels is None else f"--num_labels={num_labels}, but "
+        raise InputError(
+            f"{path}: {given}behind the text there are "
+            f"{len(found)} columns of zeros and ones: {', '.join(found)}; give "
+            f"--num_labels={len(found)}, or --labels with the names of the columns"
+        )
+    return names[text_index], tuple(found)
+
+
+def columns_like(first_row, structure, wanted, needs_label, path):
+    """Returns the `Columns` of a table that is built like the train file.
+
+    Args:
+      first_row: list of cells.
+      structure: `schema.Structure` of the train file.
+      wanted: `Roles` as the flags give them; their names win over those of a train file
+        that was read in an earlier run.
+      needs_label: whether a table without labels is an error.
+      path: for errors.
+
+    Raises:
+      InputError: if a column is missing.
+    """
+    names = [cell.strip() for cell in first_row]
+    find = _by_name if structure.has_header else _by_number
+    indices = find(names, structure, wanted, path)
+    label_names = structure.label_columns
+    if not needs_label and not any(name in names for name in label_names):
+        label_names = ()
+    label_indices = [_index_of_name(name, names, path) for name in label_names]
+    if indices.label is None and needs_label and not label_indices:
+        raise InputError(
+            f"{path}: there is no label column; the first row is {names}; "
+            "--label_column names it"
+        )
+    fields = [None] * len(names)
+    for field, index in zip(("text_a", "text_b", "label"), indices):
+        if index is not None:
+            fields[index] = field
+    if structure.has_header:
+        guids = [i for i, name in enumerate(names) if name.lower() in _ID_NAMES]
+        if guids and fields[guids[0]] is None:
+            fields[guids[0]] = "guid"
+    for index in label_indices:
+        fields[index] = "label"
+    return Columns(fields, structure.has_header, label_indices)
+
+
+def _by_name(names, structure, wanted, path):
+    """Returns `Roles` of indices in a table with a header."""
+    indices = {}
+    for role, saved, given in zip(Roles._fields, structure.roles, wanted):
+        name = saved if given is None or given.isdigit() else given
+        if name is None or (role == "label" and name not in names):
+            indices[role] = None
+        else:
+            indices[role] = _index_of_name(name, names, path)
+    return Roles(**indices)
+
+
+def _by_number(names, structure, wanted, path):
+    """Returns `Roles` of indices in a table without a header."""
+    roles = structure.roles
+    indices = Roles(*[None if role is None else int(role) - 1 for role in roles])
+    if len(names) == structure.num_columns - 1:
+        label = indices.label
+        indices = Roles(
+            *[i if i is None or i < label else i - 1 for i in indices[:2]], None
+        )
+    elif len(names) != structure.num_columns:
+        raise InputError(
+            f"{path}: {len(names)} columns, but the train file, which has no header, "
+            f"has {structure.num_columns}; the first row is {names}"
+        )
+    if names[indices.text].lower() in _NAMES["text"]:
+        raise InputError(
+            f"{path}: the first row {names} looks like a header, but the train file "
+            "has none; all files must be alike"
+        )
+    return indices

@@ -7,38 +7,30 @@ without tags only an empty line parts sentences, as any other line is a token.
 A sentence a line: `token token token<TAB>tag tag tag`.
 """
 
+import collections
 import itertools
 import logging
 import os
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import readers
+from bert_my.data import columns, labels, tables
+from bert_my.data.schema import LabelCounts
+from bert_my.data.splits import TEST, TRAIN
+from bert_my.text import tag_schemes
+from bert_my.text.examples import Sentence
 
 logger = logging.getLogger(__name__)
 
-# What a line between sentences may hold. Other white space, as U+3000, is a token.
+# Characters of a line between sentences. Other white space, as U+3000, is a token.
 _BLANKS = " \t"
 # A first line that only holds one of each is a header.
 _TOKEN_NAMES = ("token", "tokens", "word", "words", "char", "chars", "character")
 _TEXT_NAMES = ("text", "text_a", "sentence")
 _TAG_NAMES = ("tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags")
-_WHAT_IS_NEEDED = "lines `token<TAB>tag`, or `token token<TAB>tag tag`, are needed"
-
-
-class Sentence(NamedTuple):
-    """One sentence; `tags` is None if they are not known."""
-
-    tokens: Tuple[str, ...]
-    tags: Optional[Tuple[str, ...]]
-    guid: str
-    line: int  # of its first token, from 1
-    is_one_line: bool = False
-
-    def line_of(self, index):
-        """Returns the line of a token, given by its number from 0."""
-        return self.line if self.is_one_line else self.line + index
+_NUM_CHECKED = 50  # sentences of an untagged file that are looked at first
+_EXPECTED = "lines `token<TAB>tag`, or `token token<TAB>tag tag`, are needed"
 
 
 class Layout(NamedTuple):
@@ -68,16 +60,16 @@ def find_layout(path, needs_tags, like=None):
       InputError: naming file and line, if there is no token, or no tag.
     """
     visible = ((n, line) for n, line in files.read_lines(path) if line.strip(_BLANKS))
-    lines = list(itertools.islice(visible, readers.SAMPLE_SIZE))
+    lines = list(itertools.islice(visible, tables.SAMPLE_SIZE))
     if not lines:
         raise InputError(f"{path}: the file has no tokens")
     number, first = lines[0]
-    if readers.is_json_object(first) or ".json" in os.path.basename(path):
-        raise InputError(f"{path}:{number}: found JSON; {_WHAT_IS_NEEDED}")
+    if tables.is_json_object(first) or ".json" in os.path.basename(path):
+        raise InputError(f"{path}:{number}: found JSON; {_EXPECTED}")
     separator = _find_separator(first, like)
     if separator is None and needs_tags:
         raise InputError(
-            f"{path}:{number}: there is no tag after {first!r}; {_WHAT_IS_NEEDED}"
+            f"{path}:{number}: there is no tag after {first!r}; {_EXPECTED}"
         )
     is_by_sentence = separator != " " and like is not None and like.is_by_sentence
     if separator == "\t":
@@ -112,17 +104,18 @@ def _is_header(line, separator, like):
     return cells[0] in names and cells[-1] in _TAG_NAMES
 
 
-def read_sentences(path, needs_tags, guid_prefix, like=None):
+def read_sentences(path, layout, guid_prefix, like=None):
     """Yields the `Sentence`s of a file, in their order.
 
     Args:
-      path, needs_tags, like: see `find_layout`.
+      path: file.
+      layout: `Layout` of the file.
       guid_prefix: the guid is it and the number of the sentence, from 0.
+      like: see `find_layout`.
 
     Raises:
       InputError: naming file and line, if a token has no tag, or the file is empty.
     """
-    layout = find_layout(path, needs_tags, like)
     read = _read_sentence_lines if layout.is_by_sentence else _read_token_lines
     for index, (tokens, tags, line) in enumerate(read(path, layout, like)):
         known_tags = None if layout.separator is None else tuple(tags)
@@ -202,3 +195,141 @@ def _split(line, separator, where):
     if " " in tag:
         raise InputError(f"{where}: the tag {tag!r} has a blank in it")
     return token, tag
+
+
+class TaggedSchema(NamedTuple):
+    """How the tagged files of a data set are built; immutable, made by `inspect`.
+
+    labels: `labels.OneLabel`, the tags.
+    layout: `Layout` of the train file, by which the files of other splits are read, as
+      some could be read in two ways; None without a train file.
+    counts: `schema.LabelCounts` of the tags of the train sentences if they were asked
+      for, else None.
+    train: path of the train file, or None.
+    who: name of the task, for errors.
+    """
+
+    labels: labels.OneLabel
+    layout: Optional[Layout]
+    who: str
+    counts: Optional[LabelCounts] = None
+    train: Optional[str] = None
+
+    @classmethod
+    def inspect(cls, splits, declared, options, saved, who, needs_counts):
+        """Tells how the files of a data set are built; see `TableSchema.inspect`."""
+        names = labels.choose(options, saved.get("labels", ()), declared, who)
+        layout, train = None, None
+        if saved.get("layout") is not None:
+            layout = Layout(**saved["layout"])
+        else:
+            train = splits.path(TRAIN)
+            layout = find_layout(train, needs_tags=True) if train else None
+        schema = cls(labels.OneLabel(names), layout, who, train=train)
+        if names and not needs_counts:
+            return schema
+        train = splits.path(TRAIN)
+        if train is None:
+            raise InputError(
+                f"{who}: there is no train file to find the tags in; give --labels, or "
+                "the --output_dir of a trained model"
+            )
+        if schema.train is None:  # the layout is that of a trained model
+            schema = schema._replace(train=train)
+        return _with_tags(schema, splits, needs_counts)
+
+    @property
+    def description(self):
+        """JSON-able dict of what was told; `inspect` takes it as `saved`."""
+        return {"layout": self.layout and self.layout._asdict()}
+
+    @property
+    def settings(self):
+        """JSON-able dict of all that the sentences of a file depend on."""
+        return {"layout": self.layout}
+
+    def read(self, path, split):
+        """Yields the `Sentence`s of a file; see `TableSchema.read`.
+
+        A test file may have tags that are no labels: it is only predicted.
+        """
+        layout = self.layout
+        if path != self.train or split == TEST:
+            layout = find_layout(path, split != TEST, self.layout)
+        unknown = collections.Counter()
+        sentences = read_sentences(path, layout, split, self.layout)
+        sample = list(itertools.islice(sentences, _NUM_CHECKED))
+        self._check_untagged(path, [each for each in sample if each.tags is None])
+        for sentence in itertools.chain(sample, sentences):
+            for offset, tag in enumerate(sentence.tags or ()):
+                if tag in self.labels.ids:
+                    continue
+                if split != TEST:
+                    raise InputError(
+                        f"{path}:{sentence.line_of(offset)}: tag {tag!r} is not one of "
+                        f"{', '.join(self.labels.names)}; --labels can name them all"
+                    )
+                unknown[tag] += 1
+            yield sentence
+        if unknown:
+            logger.warning(
+                "%s: %d tokens have tags that the model does not know: %s",
+                path,
+                sum(unknown.values()),
+                ", ".join(sorted(unknown)),
+            )
+
+    def _check_untagged(self, path, sentences):
+        """Refuses tags that another separator hides, and texts read as one token.
+
+        Args:
+          path: for errors.
+          sentences: the first `Sentence`s, if they have no tags.
+        """
+        tokens = [token for each in sentences for token in each.tokens]
+        if not tokens:
+            return
+        where = f"{path}:{sentences[0].line}: {tokens[0]!r}"
+        if columns.num_words(tokens) >= columns.WORDS_OF_A_TEXT:
+            way = "a token on each line, and an empty line between sentences"
+            if self.layout and self.layout.is_by_sentence:
+                way = "a blank between tokens, and a sentence on each line"
+            raise InputError(
+                f"{where} would be one token; a file without tags needs {way}"
+            )
+        words = [token.split(" ") for token in sentences[0].tokens]
+        if all(len(parts) > 1 and parts[-1] in self.labels.ids for parts in words):
+            raise InputError(
+                f"{where} looks like a token and its tag, but in the train file a tab "
+                "separates them"
+            )
+
+
+def _with_tags(schema, splits, needs_counts):
+    """Returns a schema with tags and counts, by a pass over the train file.
+
+    The count is None for a tag that no token has, but others of its scheme.
+    """
+    path, counts, train_counts = schema.train, collections.Counter(), None
+
+    def all_sentences():
+        for sentence in read_sentences(path, schema.layout, TRAIN, schema.layout):
+            counts.update(sentence.tags)
+            yield sentence
+
+    sentences = all_sentences()
+    if needs_counts:
+        train_counts = collections.Counter()
+        for sentence in splits.select(TRAIN, sentences, path):
+            train_counts.update(sentence.tags)
+    # The sentences behind the train sentences count for the tags as well.
+    collections.deque(sentences, maxlen=0)
+    if not schema.labels.names:
+        tags = labels.in_order(tag_schemes.complete(counts))
+        names = labels.check_enough(tags, schema.who)
+        schema = schema._replace(labels=labels.OneLabel(names))
+    if needs_counts:
+        by_label = {**dict.fromkeys(tag_schemes.complete(train_counts)), **train_counts}
+        total = sum(train_counts.values())
+        schema = schema._replace(counts=LabelCounts(by_label, total))
+    return schema

@@ -1,6 +1,7 @@
-"""`Task`: one replica's view of what is learnt, and the registry of tasks.
+"""`Task`: one replica's view of a learning problem, and the registry of tasks.
 
-A task never sees devices, sessions, flags or paths beyond its data folder.
+A task never sees devices, sessions or flags. It is made once, by `Task.load`, and does
+not change afterwards.
 """
 
 import importlib
@@ -9,21 +10,25 @@ from typing import Dict, NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
+from bert_my import metrics as metrics_lib
 from bert_my.common.errors import InputError
-from bert_my.tasks.options import TaskOptions, check_meaning
+from bert_my.data.splits import DEV, TEST, TRAIN  # noqa: F401 (for the tasks)
+from bert_my.tasks.options import check_meaning
 
-TRAIN, DEV, TEST = "train", "dev", "test"
+# Signatures of an exported model.
+SERVING_DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+WITH_LABEL_IDS = "with_label_ids"
 
 
 class TaskOutputs(NamedTuple):
-    """What a task builds from one batch.
+    """Result of `Task.build` for one batch.
 
     losses: name -> (weighted sum, weight), two float32 scalars. Not means: towers
       divide by the weight of all towers, so that N towers equal one exactly. Empty if
       the features hold no labels.
     predictions: name -> tensor `[batch_size, ...]`.
-    means: name -> (weighted sum, weight), as `losses`: what is reported besides them,
-      in training and evaluation.
+    means: name -> (weighted sum, weight), as `losses`: reported besides the losses, in
+      training and evaluation.
     """
 
     losses: Dict[str, Tuple[tf.Tensor, tf.Tensor]]
@@ -32,20 +37,21 @@ class TaskOutputs(NamedTuple):
 
 
 class Task:
-    """What is learnt. Subclasses are registered with `@register("name")`.
+    """A learning problem. Subclasses are registered with `@register("name")`.
 
     name: set by `register`.
     kind: "classification", "multilabel", "regression", "labeling" or "pretraining":
-      what the rows of the prediction file look like, for the report.
+      the kind of rows in the prediction files, for the report.
     jobs: what a run may do with it, as names of flags.
     needs_vocab: whether there must be a vocabulary.
     adds_words: whether words may be added to it.
     defaults: flag -> value, for flags that the user did not give.
     main_metric: the one that `--keep_best=auto` watches.
+    metrics: of `metrics`, those that `score` computes.
     meaningless_options: names of `TaskOptions` that are refused.
-    required_tokens: what the vocabulary must hold.
-    scored_targets, scored_predictions: names of the features and of the predictions
-      that `score` needs.
+    required_tokens: tokens that the vocabulary must hold.
+    labels: names in the order of their ids; () without labels.
+    preprocessor, postprocessor: see `text`; None for a task without texts.
     """
 
     name = None
@@ -55,79 +61,89 @@ class Task:
     adds_words = False
     defaults = {}
     main_metric = "eval_accuracy"
+    metrics = ()
     meaningless_options = ()
     required_tokens = ("[UNK]", "[CLS]", "[SEP]")
-    scored_targets = ()
-    scored_predictions = ()
+    labels = ()
+    preprocessor = None
+    postprocessor = None
 
-    def __init__(
-        self, data_dir, tokenizer, bert_config, max_seq_length, options=None, saved=None
-    ):
-        """Builds a task; reads nothing yet.
+    def __init__(self, bert_config, max_seq_length, options):
+        """Builds a task.
 
         Args:
-          data_dir: folder with the data set, or None if nothing will be read from it.
-          tokenizer: `tokenization.FullTokenizer`; may be None without `needs_vocab`.
           bert_config: `modeling.BertConfig`.
           max_seq_length: longest sequence, with special tokens.
-          options: `TaskOptions`, or None for the task's own choices.
-          saved: dict that `description` gave when the model was trained, or None for a
-            model that is yet to be trained.
+          options: `TaskOptions`.
 
         Raises:
           InputError: naming an option that does not suit the task.
         """
-        self.data_dir = data_dir
-        self.tokenizer = tokenizer
         self.bert_config = bert_config
         self.max_seq_length = max_seq_length
-        self.options = options or TaskOptions()
-        self.saved = saved or {}  # only read
-        check_meaning(self.options, self.meaningless_options, self.who)
+        self.options = options
+        check_meaning(options, self.meaningless_options, self.who)
+
+    @classmethod
+    def load(
+        cls,
+        data_dir,
+        tokenizer,
+        bert_config,
+        max_seq_length,
+        options,
+        saved=None,
+        is_trained=True,
+    ):
+        """Returns the task for a data set, whose train file is inspected if need be.
+
+        Args:
+          data_dir: folder with the data set, or None.
+          tokenizer: `tokenization.FullTokenizer`; may be None without `needs_vocab`.
+          bert_config, max_seq_length, options: see `__init__`.
+          saved: dict that `description` gave when the model was trained, or None for a
+            model that is yet to be trained.
+          is_trained: whether the task will be trained, so that its loss counts.
+
+        Raises:
+          InputError: naming the file, row or flag that is wrong.
+        """
+        raise NotImplementedError
 
     @property
     def who(self):
         """The task's name, for errors."""
         return f"task {self.name}"
 
-    def _setting(self, name):
-        """Returns an option, or what it was when the model was trained.
-
-        Raises:
-          InputError: if both are there and differ.
-        """
-        given, saved = getattr(self.options, name), self.saved.get(name)
-        if given and saved and given != saved:
-            raise InputError(
-                f"--{name}={given}: the model in --output_dir was trained with "
-                f"--{name}={saved}; leave the flag out, or choose another folder"
-            )
-        return given or saved
-
-    @property
-    def label_list(self):
-        """Tuple of the labels in the order of their ids; empty without labels."""
-        return tuple(self.label_map)
-
     @property
     def label_map(self):
         """Dict label -> id, in the order of the ids."""
-        return {}
+        return {label: index for index, label in enumerate(self.labels)}
 
     @property
     def description(self):
-        """What a later run and the report must know of this one: a JSON-able dict."""
+        """JSON-able dict of what a later run and the report must know of this one."""
         return {
             "task": self.name,
             "kind": self.kind,
-            "labels": list(self.label_list),
+            "labels": list(self.labels),
             "main_metric": self.main_metric,
         }
 
     @property
     def feature_specs(self):
-        """The tuple of `FeatureSpec` of one example."""
+        """The tuple of `FeatureSpec` of one row."""
         raise NotImplementedError
+
+    @property
+    def signatures(self):
+        """Dict name -> tuple of the `FeatureSpec` of the inputs of an exported model.
+
+        The second takes the labels too and ignores them, for clients of models which
+        asked for them.
+        """
+        inputs = tuple(spec for spec in self.feature_specs if spec.is_input)
+        return {SERVING_DEFAULT: inputs, WITH_LABEL_IDS: self.feature_specs}
 
     def find_files(self, split):
         """Returns the list of files of a split (`TRAIN`, `DEV`, `TEST`), or none.
@@ -138,20 +154,16 @@ class Task:
         raise NotImplementedError
 
     def load_records(self, split, record_dir):
-        """Returns the records of a split, see `input_pipeline`, after checking them.
+        """Returns the records of a split after checking them, see `data.batches`.
 
         Args:
           split: one that has files.
-          record_dir: folder for what is to be made only once.
+          record_dir: folder for files that are to be made only once.
 
         Raises:
           InputError: naming what is wrong with a file.
         """
         raise NotImplementedError
-
-    def read_examples(self, split):
-        """Yields what the prediction files tell of each record, in their order."""
-        return iter(())
 
     def build(self, features, is_training):
         """Builds the model on one batch; returns `TaskOutputs`.
@@ -161,70 +173,21 @@ class Task:
             `is_real_example` (float32 `[batch_size]`) in training and evaluation,
             without it and without labels in an exported model.
           is_training: bool.
-
-        Raises:
-          InputError: if an option of the training loss does not suit the labels.
         """
         raise NotImplementedError
 
-    def scored(self, targets, predictions):
-        """Returns what is kept of a batch until `score`; as little as that needs.
-
-        Args:
-          targets, predictions: dicts name -> array `[num_rows, ...]`, of the names in
-            `scored_targets` and `scored_predictions`.
-
-        Returns:
-          two such dicts, whose arrays of all batches can be concatenated.
-        """
-        return targets, predictions
-
-    def score(self, targets, predictions):
+    def score(self, pairs):
         """Returns the metrics of a whole set as a dict name -> float.
 
         Args:
-          targets, predictions: what `scored` returned, of all batches.
+          pairs: iterable over (example, result) of all examples, see `postprocessor`.
         """
-        raise NotImplementedError
+        return {}
 
     @property
     def metric_names(self):
-        """The names that `score` gives, known before anything is evaluated."""
-        return set(self.score(*self.perfect_scored()))
-
-    def perfect_scored(self):
-        """Returns arguments for `score`: a small set in which all is right."""
-        raise NotImplementedError
-
-    @property
-    def prediction_headers(self):
-        """Dict file name -> first line as a list of cells.
-
-        None for a file of plain lines, whose cells are joined by tabs and not quoted.
-        """
-        raise NotImplementedError
-
-    def format_predictions(self, examples, rows):
-        """Yields dicts file name -> list of cells, one for each line to write.
-
-        For a task in which an example has several rows, or none, to override.
-
-        Args:
-          examples: iterator over `Example`.
-          rows: iterator over dicts prediction name -> array of one record.
-        """
-        for index, (example, row) in enumerate(zip(examples, rows)):
-            yield self.format_prediction(index, example, row)
-
-    def format_prediction(self, index, example, row):
-        """Returns a dict file name -> list of cells, one line for each file.
-
-        Args:
-          index: of the example, from 0.
-          example: `Example`.
-          row: dict prediction name -> array of one example.
-        """
-        raise NotImplementedError
+        """The tuple of names that `score` gives, known before anything is evaluated."""
+        return metrics_lib.names_of(self.metrics, self.labels)
 
 
 _tasks = {}

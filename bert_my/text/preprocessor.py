@@ -1,0 +1,234 @@
+"""Preprocessors: texts in, features of the model out.
+
+A preprocessor holds all that decides which ids a text becomes: vocabulary, case,
+lengths, one text or two. It is saved with the model, as `preprocessor.json` beside
+`vocab.txt`, so that whoever uses the model encodes texts as in training.
+"""
+
+import json
+import os
+from typing import Dict, List, NamedTuple, Optional, Union
+
+from bert_my.common import files
+from bert_my.common.errors import InputError
+from bert_my.text import vocabulary, windows
+from bert_my.text.examples import Example, Sentence
+from bert_my.text.packing import lengths_within
+
+SETTINGS = "preprocessor.json"
+VOCAB = "vocab.txt"
+
+
+class Encoded(NamedTuple):
+    """One row of features, not padded.
+
+    features: name -> int, float or list; sequences of a row have one length.
+    num_cut_tokens: tokens of the text that did not fit.
+    about: (optional) JSON-able dict that a postprocessor needs of the row.
+    """
+
+    features: Dict[str, Union[int, float, List[int], List[float]]]
+    num_cut_tokens: int = 0
+    about: Optional[dict] = None
+
+
+class Preprocessor:
+    """Base of the preprocessors.
+
+    kind: name of the class in `preprocessor.json`.
+    tokenizer: `tokenization.FullTokenizer`, which has [CLS], [SEP] and [UNK].
+    max_seq_length: longest row in tokens, with the special ones.
+    """
+
+    kind = None
+
+    def __init__(self, tokenizer, max_seq_length):
+        self.tokenizer = tokenizer
+        self.max_seq_length = max_seq_length
+        self._cls_id, self._sep_id, self._unk_id = tokenizer.convert_tokens_to_ids(
+            ["[CLS]", "[SEP]", "[UNK]"]
+        )
+
+    def example(self, text):
+        """Returns the example of a text as a user gives it.
+
+        Raises:
+          InputError: if this is no text of that kind.
+        """
+        raise NotImplementedError
+
+    def encode(self, examples):
+        """Returns for each example of a list the list of its rows, each `Encoded`."""
+        raise NotImplementedError
+
+    def __call__(self, text):
+        """Returns the list of the rows of features of a text, see `example`."""
+        (rows,) = self.encode([self.example(text)])
+        return [row.features for row in rows]
+
+    @property
+    def settings(self):
+        """JSON-able dict from which, with the vocabulary, `load` makes the same."""
+        return {
+            "kind": self.kind,
+            "do_lower_case": self.tokenizer.basic_tokenizer.do_lower_case,
+            "max_seq_length": self.max_seq_length,
+        }
+
+    def save(self, folder):
+        """Writes `preprocessor.json`; the vocabulary is to be put beside it."""
+        files.write_json(os.path.join(folder, SETTINGS), self.settings)
+
+
+class TextPreprocessor(Preprocessor):
+    """One text, or two, in one row: [CLS] a [SEP], or [CLS] a [SEP] b [SEP].
+
+    Too long pairs lose tokens at the end, see `packing.lengths_within`. Source: Devlin
+    et al. 2019, figure 2.
+    """
+
+    kind = "text"
+
+    def __init__(self, tokenizer, max_seq_length, has_pair=False):
+        super().__init__(tokenizer, max_seq_length)
+        self.has_pair = has_pair
+
+    @property
+    def settings(self):
+        return {**super().settings, "has_pair": self.has_pair}
+
+    def example(self, text):
+        """Returns the `Example` of a str, a pair of str, or a dict of `Example` fields.
+
+        Raises:
+          InputError: if there are more or fewer texts than the model has learnt from.
+        """
+        if isinstance(text, dict):
+            texts = [text.get("text_a", text.get("text")), text.get("text_b")]
+        else:
+            texts = [text] if isinstance(text, str) else list(text)
+        while texts and texts[-1] is None:
+            texts.pop()
+        wanted = 2 if self.has_pair else 1
+        if len(texts) != wanted or not all(isinstance(each, str) for each in texts):
+            expected = "a pair of texts" if self.has_pair else "one text"
+            raise InputError(f"the model takes {expected}, found {text!r}")
+        return Example(*texts)
+
+    def encode(self, examples):
+        encode = self.tokenizer.encode_ids
+        first = encode([each.text_a for each in examples])
+        second = [None] * len(first)
+        if self.has_pair:
+            second = encode([each.text_b or "" for each in examples])
+        return [[self._pack(*pair)] for pair in zip(first, second)]
+
+    def _pack(self, ids_a, ids_b):
+        has_pair = bool(ids_b)
+        room = self.max_seq_length - (3 if has_pair else 2)
+        num_tokens = len(ids_a) + (len(ids_b) if has_pair else 0)
+        if num_tokens > room:
+            length_a, length_b = lengths_within(
+                len(ids_a), num_tokens - len(ids_a), room
+            )
+            ids_a, ids_b = ids_a[:length_a], ids_b[:length_b] if has_pair else None
+        input_ids = [self._cls_id, *ids_a, self._sep_id]
+        segment_ids = [0] * len(input_ids)
+        if has_pair:
+            input_ids += [*ids_b, self._sep_id]
+            segment_ids += [1] * (len(ids_b) + 1)
+        return Encoded(
+            {
+                "input_ids": input_ids,
+                "input_mask": [1] * len(input_ids),
+                "segment_ids": segment_ids,
+            },
+            max(num_tokens - room, 0),
+        )
+
+
+class TokenPreprocessor(Preprocessor):
+    """A sentence of tokens that are tagged one by one, in as many rows as it needs.
+
+    Sentences longer than a row are cut into overlapping windows. Each token belongs to
+    one of them, and is context in the others. `token_mask` is 1 where a token begins;
+    `about["positions"]` are the places of the tokens that belong to the row.
+    """
+
+    kind = "tokens"
+
+    def example(self, text):
+        """Returns the `Sentence` of a list of tokens, a str, or a dict with "tokens".
+
+        A str is split into words as BERT does: at white space, at punctuation, and
+        into single Chinese characters.
+
+        Raises:
+          InputError: if that is no sentence.
+        """
+        if isinstance(text, dict):
+            text = text.get("tokens", text.get("text"))
+        if isinstance(text, str):
+            words = self.tokenizer.basic_tokenizer.words_with_spans(text)
+            text = [text[spans[0][0] : spans[-1][1]] for _, spans in words]
+        if not text or not all(isinstance(token, str) for token in text):
+            raise InputError(f"the model takes a sentence of tokens, found {text!r}")
+        return Sentence(tuple(text))
+
+    def encode(self, examples):
+        tokens = list(dict.fromkeys(t for each in examples for t in each.tokens))
+        room = self.max_seq_length - 2
+        # A blank or a control character has no pieces, yet it has a tag.
+        pieces = {
+            token: ids[:room] or [self._unk_id]
+            for token, ids in zip(tokens, self.tokenizer.encode_ids(tokens))
+        }
+        return [
+            [
+                self._row([pieces[token] for token in each.tokens], window)
+                for window in windows.cut(
+                    [len(pieces[token]) for token in each.tokens], room, room // 4
+                )
+            ]
+            for each in examples
+        ]
+
+    def _row(self, pieces, window):
+        input_ids, token_mask, positions = [self._cls_id], [0], []
+        for index in range(window.begin, window.end):
+            if window.first <= index < window.last:
+                positions.append(len(input_ids))
+            input_ids += pieces[index]
+            token_mask += [1, *[0] * (len(pieces[index]) - 1)]
+        input_ids.append(self._sep_id)
+        features = {
+            "input_ids": input_ids,
+            "input_mask": [1] * len(input_ids),
+            "segment_ids": [0] * len(input_ids),
+            "token_mask": [*token_mask, 0],
+        }
+        return Encoded(features, about={"positions": positions})
+
+
+_KINDS = {each.kind: each for each in (TextPreprocessor, TokenPreprocessor)}
+
+
+def load(folder):
+    """Returns the preprocessor that was saved in a folder, beside its vocabulary.
+
+    Raises:
+      InputError: if a file is missing or cannot be read.
+    """
+    path = os.path.join(folder, SETTINGS)
+    if not os.path.exists(path):
+        raise InputError(
+            f"{path}: there is no such file; models that were trained or exported "
+            "before it was written do not tell how texts are encoded"
+        )
+    with open(path, encoding="utf-8") as reader:
+        settings = json.load(reader)
+    kind, do_lower_case = settings.pop("kind"), settings.pop("do_lower_case")
+    if kind not in _KINDS:
+        raise InputError(f"{path}: there is no preprocessor of the kind {kind!r}")
+    tokenizer = vocabulary.read_tokenizer(os.path.join(folder, VOCAB), do_lower_case)
+    return _KINDS[kind](tokenizer, **settings)
