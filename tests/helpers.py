@@ -107,15 +107,18 @@ def write_rows(path, rows, delimiter="\t"):
     return path
 
 
-def make_task(model_dir, data_dir=None, name="info", max_seq_length=12, **more):
-    """Returns a `Task` with the tiny model; more arguments are those of `Task`."""
-    return base.get_task_class(name)(
+def make_task(
+    model_dir, data_dir=None, name="info", max_seq_length=12, options=None, **more
+):
+    """Returns a `Task` with the tiny model; more arguments are those of `Task.load`."""
+    return base.get_task_class(name).load(
         data_dir=str(data_dir) if data_dir else None,
         tokenizer=tokenization.FullTokenizer(str(model_dir / "vocab.txt")),
         bert_config=modeling.BertConfig.from_json_file(
             str(model_dir / "bert_config.json")
         ),
         max_seq_length=max_seq_length,
+        options=options or TaskOptions(),
         **more,
     )
 

@@ -56,7 +56,7 @@ def clear(output_dir, task):
       output_dir: folder.
       task: `Task`, for the names of its prediction files.
     """
-    paths = _paths_of_a_run(output_dir, task.prediction_headers)
+    paths = _paths_of_a_run(output_dir, task.writers)
     for path in paths:
         if os.path.isdir(path):
             shutil.rmtree(path)
@@ -128,6 +128,8 @@ def describe(task, config):
     if config.vocab_file:
         files.copy(config.vocab_file, path(run_names.VOCAB))
     files.write_json(path(run_names.LABEL_MAP), task.label_map)
+    if task.preprocessor:
+        task.preprocessor.save(config.output_dir)
     files.write_json(path(run_names.TASK), task.description)
     if config.do_train or not os.path.exists(path(run_names.SETTINGS)):
         files.write_json(path(run_names.SETTINGS), dataclasses.asdict(config))

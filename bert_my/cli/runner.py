@@ -16,6 +16,7 @@ from bert_my.engine import (
     dev_evaluation,
     devices,
     evaluation,
+    forward,
     hooks,
     train_plan,
     training,
@@ -217,7 +218,7 @@ def _choose_checkpoint(config):
 def _use(task, config, run_devices, splits, records):
     """Evaluates, predicts and exports, as far as asked for."""
     checkpoint = _choose_checkpoint(config)
-    settings = evaluation.EvalSettings(
+    settings = forward.EvalSettings(
         checkpoint, run_devices, config.eval_batch_size, config.precision
     )
     if config.do_eval:
@@ -225,7 +226,6 @@ def _use(task, config, run_devices, splits, records):
         scores = evaluation.evaluate(
             task,
             _evaluated(records[split], config, settings),
-            task.read_examples(split),
             settings,
             config.output_dir,
         )
@@ -236,7 +236,6 @@ def _use(task, config, run_devices, splits, records):
         paths = evaluation.predict(
             task,
             records[split],
-            task.read_examples(split),
             settings._replace(batch_size=config.predict_batch_size),
             config.output_dir,
         )
@@ -272,7 +271,7 @@ def _dev_evaluation(config, settings, run_devices, splits, records):
     """Returns what `training.train` needs to evaluate, or None."""
     if settings is None:
         return None
-    eval_settings = evaluation.EvalSettings(
+    eval_settings = forward.EvalSettings(
         None, run_devices, config.eval_batch_size, config.precision
     )
     found = _evaluated(records[splits["evaluates_in_training"]], config, eval_settings)
@@ -314,13 +313,14 @@ def load_task(config, bert_config=None):
             f"--recompute={config.recompute}: {config.bert_config_file} has only "
             f"{bert_config.num_hidden_layers} layers"
         )
-    return base.get_task_class(config.task_name)(
+    return base.get_task_class(config.task_name).load(
         data_dir=config.data_dir,
         tokenizer=_read_tokenizer(config, bert_config),
         bert_config=bert_config,
         max_seq_length=config.max_seq_length,
         options=config.select(TaskOptions),
         saved=run_folder.read_description(config),
+        is_trained=config.do_train,
     )
 
 

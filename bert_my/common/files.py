@@ -96,9 +96,7 @@ def digest(path):
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def read_lines(
-    path, max_length=-1, encoding="utf-8-sig"
-) -> Iterator[Tuple[int, str]]:
+def read_lines(path, max_length=-1, encoding="utf-8-sig") -> Iterator[Tuple[int, str]]:
     """Yields (line number, line without its end) of a UTF-8 text file, gzip or not.
 
     Lines end at "\\n" or "\\r\\n" only. A byte-order mark is left out.

@@ -5,6 +5,7 @@ from other data, another vocabulary or other lengths is never used.
 """
 
 import bisect
+import contextlib
 import functools
 import itertools
 import json
@@ -22,6 +23,7 @@ from bert_my.common.errors import InputError
 from bert_my.data import features as features_lib
 from bert_my.data import row_files, workers
 from bert_my.data.features import LENGTH_STEP
+from bert_my.text import examples
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +43,12 @@ class Records:
     lengths: the tokens that each has, int32 `[num_examples]`.
     """
 
-    def __init__(self, path, specs, seq_length, num_cut_examples=0):
-        """Opens the file of some records; see `row_files.RowFile`."""
+    def __init__(self, path, specs, seq_length, num_cut_examples=0, example_class=None):
+        """Opens the file of some records; see `row_files.RowFile`.
+
+        example_class: name of the class of the kept examples in `text.examples`.
+        """
+        self._example_class = example_class and getattr(examples, example_class)
         self._rows = row_files.RowFile(path, specs)
         self.path = path
         self.lengths = self._rows.lengths
@@ -50,6 +56,15 @@ class Records:
         self.num_cut_examples = num_cut_examples
         self.specs = specs
         self.seq_length = seq_length
+
+    def examples(self):
+        """Yields (example, list with `Encoded.about` of each of its records), in order.
+
+        For records whose source keeps examples.
+        """
+        for _, line in files.read_lines(_examples_path(self.path)):
+            example, about = json.loads(line)
+            yield self._example_class(*example), about
 
     def read(self, seed=None):
         """Returns the indices of the records in one epoch, see `input_pipeline`.
@@ -113,18 +128,21 @@ class Source(NamedTuple):
 
     name: of the split, for the file's name and the messages.
     read_examples: returns an iterator over `Example`, or another class of named tuples.
-    encode_batch: turns a list of examples into a list of `EncodedExample`.
+    encode: function from a list of examples to the list of rows of each, see
+      `preprocessor.Preprocessor`.
     specs, seq_length: of the features.
-    paths, settings: what the content depends on, see `features.fingerprint`.
+    paths, settings: all that the content depends on, see `features.fingerprint`.
+    keeps_examples: whether the examples are stored too, for `Records.examples`.
     """
 
     name: str
     read_examples: Callable
-    encode_batch: Callable
+    encode: Callable
     specs: Sequence[features_lib.FeatureSpec]
     seq_length: int
     paths: Sequence[str]
     settings: dict
+    keeps_examples: bool = False
 
 
 def load_or_convert(source, cache_dir, num_processes=None):
@@ -144,16 +162,15 @@ def load_or_convert(source, cache_dir, num_processes=None):
     )
     path = os.path.join(cache_dir, f"{source.name}-{key}.rows")
     about_path = path + ".json"
-    paths = (path, row_files.lengths_path(path), about_path)
+    paths = [path, row_files.lengths_path(path), about_path]
+    paths += [_examples_path(path)] * source.keeps_examples
     is_cached = all(map(os.path.exists, paths))
     if not is_cached:
         files.make_folder(cache_dir, "cache_dir")
-        num_cut_examples = _convert(source, path, num_processes or os.cpu_count() or 1)
-        try:
-            files.write_json(about_path, {"num_cut_examples": num_cut_examples})
-        except OSError as error:
-            raise InputError(f"{about_path}: cannot be written: {error}") from error
-    with open(about_path) as reader:
+        about = _convert(source, path, num_processes or os.cpu_count() or 1)
+        with _written(about_path):
+            files.write_json(about_path, about)
+    with open(about_path, encoding="utf-8") as reader:
         about = json.load(reader)
     records = Records(path, source.specs, source.seq_length, **about)
     if is_cached:
@@ -169,22 +186,54 @@ def load_or_convert(source, cache_dir, num_processes=None):
     return records
 
 
+def _examples_path(path):
+    return f"{path}.examples"
+
+
+@contextlib.contextmanager
+def _written(path):
+    """Turns an error while a file is written into an `InputError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error}") from error
+
+
 def _convert(source, path, num_processes):
-    """Writes the record file; returns how many examples were cut."""
-    num_examples = num_cut_examples = 0
+    """Writes the record file; returns the other arguments of `Records` as a dict."""
+    about = {"num_cut_examples": 0, "example_class": None}
+    num_records = 0
     progress = tqdm(
         desc=f"Encoding {source.name}", unit=" rows", disable=not sys.stderr.isatty()
     )
-    with progress, row_files.creating(path) as write:
-        for rows, lengths, num_cut in _encode(source, num_processes):
-            write(rows, lengths)
-            num_examples += len(lengths)
-            num_cut_examples += num_cut
-            progress.update(len(lengths))
-        if not num_examples:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(progress)
+        write = stack.enter_context(row_files.creating(path))
+        stream = None
+        if source.keeps_examples:
+            stack.enter_context(_written(_examples_path(path)))
+            stream = stack.enter_context(files.replacing(_examples_path(path)))
+        for class_name, chunk in _encode(source, num_processes):
+            about["example_class"] = class_name
+            about["num_cut_examples"] += chunk.num_cut
+            num_records += len(chunk.lengths)
+            write(chunk.rows, chunk.lengths)
+            if stream:
+                stream.writelines(chunk.examples)
+            progress.update(len(chunk.lengths))
+        if not num_records:
             raise InputError(f"{source.paths[0]}: the file has no rows")
-    logger.info("%s: %d rows encoded", source.name, num_examples)
-    return num_cut_examples
+    logger.info("%s: %d rows encoded", source.name, num_records)
+    return about
+
+
+class _Chunk(NamedTuple):
+    """Some encoded examples: bytes and lengths of their rows, and their lines."""
+
+    rows: bytes
+    lengths: np.ndarray
+    num_cut: int
+    examples: Sequence[str]
 
 
 def _encode(source, num_processes):
@@ -209,10 +258,18 @@ def _chunks(examples):
 
 
 def _encode_chunk(source, chunk):
-    """Returns (rows, lengths, number of cut examples) of a chunk."""
+    """Returns (name of the class of the examples, `_Chunk`)."""
     example_class, columns = chunk
-    encoded = source.encode_batch(list(map(example_class._make, zip(*columns))))
-    rows, lengths = row_files.encode([each.features for each in encoded], source.specs)
+    chunk_examples = list(map(example_class._make, zip(*columns)))
+    encoded = source.encode(chunk_examples)
+    flat = [row for rows in encoded for row in rows]
+    rows, lengths = row_files.encode([row.features for row in flat], source.specs)
     if lengths.max(initial=0) > source.seq_length:
         raise ValueError(f"{lengths.max()} tokens, but the most is {source.seq_length}")
-    return rows, lengths, sum(each.num_cut_tokens > 0 for each in encoded)
+    lines = []
+    if source.keeps_examples:
+        for example, its_rows in zip(chunk_examples, encoded):
+            about = [row.about for row in its_rows]
+            lines.append(json.dumps([example, about], ensure_ascii=False) + "\n")
+    num_cut = sum(row.num_cut_tokens > 0 for row in flat)
+    return example_class.__name__, _Chunk(rows, lengths, num_cut, lines)

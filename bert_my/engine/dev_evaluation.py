@@ -4,6 +4,7 @@ The dev set is run through the weights, or their averages, in the session that t
 nothing is written and read again for it.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -13,7 +14,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my import metrics
 from bert_my.common.errors import InputError
-from bert_my.engine import evaluation, history
+from bert_my.engine import evaluation, forward, history
 from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
@@ -72,11 +73,12 @@ class DevEvaluation:
           task: `Task`.
           records: those of the dev set, see `input_pipeline`.
           settings: `DevSettings`.
-          eval_settings: `evaluation.EvalSettings`; its checkpoint is not used.
+          eval_settings: `forward.EvalSettings`; its checkpoint is not used.
           averages: `averages.Averages` to evaluate, or None.
           first_step: steps done so far.
         """
         self._task = task
+        self._records = records
         self.settings = settings
         self.metric = settings.metric_of(task)
         self._entries = history.read_evaluations(settings.output_dir, first_step)
@@ -84,13 +86,8 @@ class DevEvaluation:
         scope = tf.get_variable_scope()
         getter = averages.getter if averages else None
         with tf.variable_scope(scope, reuse=True, custom_getter=getter):
-            self._pass = evaluation.build_pass(
-                task,
-                records,
-                eval_settings,
-                task.scored_targets,
-                task.scored_predictions,
-            )
+            outputs = evaluation.outputs_of(task)
+            self._pass = forward.build_pass(task, records, eval_settings, outputs)
         # Averages are saved under the names of their weights.
         saved = {v.op.name: averages.of(v) if averages else v for v in variables}
         saved[tf.GraphKeys.GLOBAL_STEP] = tf.train.get_global_step()
@@ -138,10 +135,8 @@ class DevEvaluation:
         Returns:
           whether training should stop.
         """
-        scorer = evaluation.Scorer(self._task)
-        for batch in self._pass.batches(session.run):
-            scorer.add(batch)
-        scores = scorer.scores()
+        with contextlib.closing(self._pass.batches(session.run)) as batches:
+            scores = evaluation.scores(self._task, self._records, batches)
         keep_best, value = self.settings.keep_best, scores[self.metric]
         best = self._kept if keep_best else self._find_best()[0]
         is_best = metrics.is_better(self.metric, value, best)

@@ -1,5 +1,6 @@
 """Exports a trained task as a SavedModel for TensorFlow Serving."""
 
+import itertools
 import os
 import shutil
 import time
@@ -11,16 +12,13 @@ from bert_my.common import files
 from bert_my.data import run_names
 from bert_my.model import checkpoints
 
-WITH_LABEL_IDS = "with_label_ids"
-
 
 def export(task, checkpoint, vocab_file, output_dir):
     """Writes `output_dir/<timestamp>/`, complete as soon as it has that name.
 
-    Signatures: `serving_default`, from the task's input features, which are free in
-    batch and length, to its predictions; and `with_label_ids`, which takes the labels
-    too and ignores them, for clients of models which asked for them. The vocabulary and
-    the label map lie in `assets.extra`.
+    The signatures are those of the task, from input features that are free in batch
+    and length to its predictions. Vocabulary, label map, `preprocessor.json` and
+    `postprocessor.json`, by which texts can be predicted, lie in `assets.extra`.
 
     Args:
       task: `Task`.
@@ -44,6 +42,8 @@ def export(task, checkpoint, vocab_file, output_dir):
         os.makedirs(extra)
         files.copy(vocab_file, os.path.join(extra, run_names.VOCAB))
         files.write_json(os.path.join(extra, run_names.LABEL_MAP), task.label_map)
+        task.preprocessor.save(extra)
+        task.postprocessor.save(extra)
         os.replace(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -53,12 +53,14 @@ def export(task, checkpoint, vocab_file, output_dir):
 def _write_saved_model(task, checkpoint, path):
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(0)  # without one a deterministic run is refused
-        inputs = {
-            spec.name: _placeholder(spec)
-            for spec in task.feature_specs
-            if spec.is_input
+        signatures = task.signatures
+        placeholders = {
+            spec.name: tf.placeholder(spec.dtype, [None, *spec.shape], name=spec.name)
+            for spec in dict.fromkeys(itertools.chain(*signatures.values()))
         }
-        label_spec = task.objective.label_spec
+        inputs = {
+            x.name: placeholders[x.name] for x in task.feature_specs if x.is_input
+        }
         predictions = task.build(inputs, is_training=False).predictions
         # Named after their keys, so that tools which show node names make sense.
         outputs = {
@@ -76,12 +78,10 @@ def _write_saved_model(task, checkpoint, path):
                 session,
                 [tf.saved_model.tag_constants.SERVING],
                 signature_def_map={
-                    tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: (
-                        tf.saved_model.predict_signature_def(inputs, outputs)
-                    ),
-                    WITH_LABEL_IDS: tf.saved_model.predict_signature_def(
-                        {**inputs, label_spec.name: _placeholder(label_spec)}, outputs
-                    ),
+                    name: tf.saved_model.predict_signature_def(
+                        {spec.name: placeholders[spec.name] for spec in specs}, outputs
+                    )
+                    for name, specs in signatures.items()
                 },
                 saver=saver,
                 # What only the newer TensorFlow writes, the older one cannot read.
@@ -101,7 +101,3 @@ def _remove_debug_names(path):
             node.attr.pop("debug_name", None)
     with open(path, "wb") as writer:
         writer.write(saved_model.SerializeToString())
-
-
-def _placeholder(spec):
-    return tf.placeholder(spec.dtype, [None, *spec.shape], name=spec.name)

@@ -1,13 +1,27 @@
-"""Scores features with an exported SavedModel; needs no training code."""
+"""Predicts texts with an exported SavedModel; needs nothing of the training run."""
 
 import json
 import os
 
+import numpy as np
 import tensorflow.compat.v1 as tf
+
+from bert_my.data import run_names
+from bert_my.text import postprocessor, preprocessor
+
+# Rows that the model is given at once.
+BATCH_SIZE = 32
 
 
 class Predictor:
-    """A SavedModel in a session of its own; closes with the `with` block."""
+    """A SavedModel in a session of its own; closes with the `with` block.
+
+    ```python
+    with Predictor("output/serving/1700000000") as model:
+        model.predict_texts(["a title", "another"])
+        # [{"label": "1", "probabilities": {"0": 0.2, "1": 0.8}}, ...]
+    ```
+    """
 
     def __init__(self, path, signature="serving_default", config=None):
         """Loads a SavedModel.
@@ -18,6 +32,8 @@ class Predictor:
           config: (optional) `tf.ConfigProto` of the session.
         """
         self.path = path
+        self._extra = os.path.join(path, "assets.extra")
+        self._texts = None
         self._session = tf.Session(graph=tf.Graph(), config=config)
         meta_graph = tf.saved_model.loader.load(
             self._session, [tf.saved_model.tag_constants.SERVING], path
@@ -35,7 +51,7 @@ class Predictor:
     @property
     def label_map(self):
         """Dict label -> id that was exported with the model."""
-        path = os.path.join(self.path, "assets.extra", "label_map.json")
+        path = os.path.join(self._extra, run_names.LABEL_MAP)
         with open(path, encoding="utf-8") as reader:
             return json.load(reader)
 
@@ -50,3 +66,51 @@ class Predictor:
         """
         feed = {self.inputs[name]: value for name, value in features.items()}
         return self._session.run(self.outputs, feed)
+
+    def predict_texts(self, texts):
+        """Returns the results of texts as a list of JSON-able dicts, in their order.
+
+        Args:
+          texts: list, each a str, a pair of str, a list of tokens or a dict, as the
+            task needs; see `Preprocessor.example`.
+
+        Raises:
+          InputError: if a text is not of the kind that the model takes, or the export
+            is older than `preprocessor.json`.
+        """
+        encoder, decoder = self._load_texts()
+        examples = [encoder.example(text) for text in texts]
+        encoded = encoder.encode(examples)
+        outputs = iter(self._run([row for rows in encoded for row in rows]))
+        results = []
+        for example, rows in zip(examples, encoded):
+            found = [{**next(outputs), **(row.about or {})} for row in rows]
+            results.append(decoder.as_json(decoder(example, found)))
+        return results
+
+    def _load_texts(self):
+        """Returns the preprocessor and the postprocessor of the model."""
+        if self._texts is None:
+            self._texts = (
+                preprocessor.load(self._extra),
+                postprocessor.load(self._extra),
+            )
+        return self._texts
+
+    def _run(self, rows):
+        """Yields a dict output name -> array for each `Encoded` row."""
+        for begin in range(0, len(rows), BATCH_SIZE):
+            batch = [row.features for row in rows[begin : begin + BATCH_SIZE]]
+            outputs = self.predict(
+                {name: _padded([row[name] for row in batch]) for name in self.inputs}
+            )
+            for values in zip(*outputs.values()):
+                yield dict(zip(outputs, values))
+
+
+def _padded(sequences):
+    """Returns int32 `[num_sequences, longest]`, padded with 0."""
+    padded = np.zeros((len(sequences), max(map(len, sequences))), np.int32)
+    for index, sequence in enumerate(sequences):
+        padded[index, : len(sequence)] = sequence
+    return padded

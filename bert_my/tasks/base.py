@@ -131,6 +131,11 @@ class Task:
         }
 
     @property
+    def writers(self):
+        """Dict file name -> `text.writers.Writer` of the prediction files."""
+        return {}
+
+    @property
     def feature_specs(self):
         """The tuple of `FeatureSpec` of one row."""
         raise NotImplementedError

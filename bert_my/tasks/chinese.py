@@ -1,10 +1,5 @@
 """The usual Chinese data sets, in the columns of their files."""
 
-import numpy as np
-
-from bert_my import metrics
-from bert_my.data import readers
-from bert_my.data.features import FeatureSpec
 from bert_my.tasks import base
 from bert_my.tasks.classification import ClassificationTask
 from bert_my.tasks.labeling import LabelingTask
@@ -82,15 +77,8 @@ class OcnliTask(ClassificationTask):
     column_names = _PAIR_NAMES
     layouts = _PAIR_LAYOUTS
     left_out_labels = ("-",)
-
-    def _find_file(self, split):
-        if split == base.TRAIN and self.data_dir and self.options.train_file is None:
-            # The official folder has the train set in all sizes; the first is whole.
-            for stem in self.files[split]:
-                path = readers.find_file(self.data_dir, (stem,))
-                if path:
-                    return path
-        return super()._find_file(split)
+    # The official folder has the train set in all sizes; the first is whole.
+    preferred_files = (base.TRAIN,)
 
 
 @base.register("xnli")
@@ -108,12 +96,7 @@ class XnliTask(OcnliTask):
     column_names = {**_PAIR_NAMES, "language": ("language",)}
     # The spelling of the translated train file.
     label_aliases = {"contradictory": "contradiction"}
-
-    def make_example(self, values):
-        values = dict(values)
-        if values.pop("language", "zh") != "zh":
-            return None
-        return super().make_example(values)
+    kept_rows = ("language", "zh")
 
 
 @base.register("dbqa")
@@ -133,41 +116,7 @@ class DbqaTask(ClassificationTask):
         "label": ("label",),
     }
     layouts = _PAIR_LAYOUTS
-    scored_targets = ("label_ids", "group_ids")
-    group_spec = FeatureSpec("group_ids", (), is_input=False)
-
-    @property
-    def feature_specs(self):
-        return (*super().feature_specs, self.group_spec)
-
-    def read_file(self, path, split, check_label=None):
-        """Yields the examples; those of a question have the same number as `group`."""
-        numbers = {}
-        for example in super().read_file(path, split, check_label):
-            question = example.group or example.text_a
-            number = numbers.setdefault(question, len(numbers))
-            yield example._replace(group=number)
-
-    def encode_batch(self, examples):
-        output = super().encode_batch(examples)
-        for example, encoded in zip(examples, output):
-            encoded.features["group_ids"] = example.group
-        return output
-
-    def score(self, targets, predictions):
-        scores = super().score(targets, predictions)
-        scores.update(
-            metrics.ranking(
-                targets["label_ids"],
-                predictions["probabilities"][:, 1],
-                targets["group_ids"],
-            )
-        )
-        return scores
-
-    def perfect_scored(self):
-        targets, predictions = super().perfect_scored()
-        return {**targets, "group_ids": np.zeros(2, np.int32)}, predictions
+    group_field = "group"
 
 
 @base.register("msra_ner")

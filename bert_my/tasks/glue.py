@@ -3,7 +3,7 @@
 Their test files have no labels. Quotes in them are characters.
 """
 
-from bert_my.data.readers import TABS
+from bert_my.data.tables import TABS
 from bert_my.tasks import base
 from bert_my.tasks.classification import ClassificationTask
 from bert_my.tasks.regression import RegressionTask

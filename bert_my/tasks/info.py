@@ -5,8 +5,9 @@ They need no header; with one, the columns may stand in any order. Two columns a
 and label. `test` may leave the label out: `id,title`, or `title` alone.
 """
 
-from bert_my.tasks import base, tables
+from bert_my.tasks import base
 from bert_my.tasks.classification import ClassificationTask
+from bert_my.tasks.text import SINGLE_TEXT_LAYOUTS
 
 
 @base.register("info")
@@ -21,4 +22,4 @@ class InfoTask(ClassificationTask):
         "text_a": ("title", "text", "text_a", "sentence", "content", "标题"),
         "label": ("label", "click", "clicked", "is_click", "标签"),
     }
-    layouts = tables.SINGLE_TEXT_LAYOUTS
+    layouts = SINGLE_TEXT_LAYOUTS

@@ -28,32 +28,37 @@ def check(options, objective_class, who):
             )
 
 
-def read(options, objective_class, labels, count_labels):
+def needs_counts(options):
+    """Returns whether the weights are to be those that balance the train set."""
+    return AUTO in (options.class_weights, options.pos_weight)
+
+
+def read(options, objective_class, labels, counts):
     """Returns the `LossSettings` for `TaskOptions`.
 
     Args:
       options: `TaskOptions`.
       objective_class: see `objectives`.
       labels: tuple of labels.
-      count_labels: function without arguments, see `Task.count_labels`.
+      counts: `schema.LabelCounts`; may be None if `needs_counts` is false.
 
     Raises:
       InputError: naming the flag whose value does not suit the labels.
     """
     class_weights, pos_weight = options.class_weights, options.pos_weight
     if class_weights is not None:
-        class_weights = _numbers("class_weights", class_weights, labels, count_labels)
+        class_weights = _numbers("class_weights", class_weights, labels, counts)
     if pos_weight is not None and "pos_weight" in objective_class.loss_options:
-        pos_weight = _numbers("pos_weight", pos_weight, labels, count_labels)
+        pos_weight = _numbers("pos_weight", pos_weight, labels, counts)
     elif pos_weight is not None:
-        class_weights = _with_second(pos_weight, class_weights, labels, count_labels)
+        class_weights = _with_second(pos_weight, class_weights, labels, counts)
         pos_weight = None
     return LossSettings(
         class_weights, pos_weight, options.focal_gamma, options.label_smoothing
     )
 
 
-def _with_second(pos_weight, class_weights, labels, count_labels):
+def _with_second(pos_weight, class_weights, labels, counts):
     """Returns the class weights of two labels, of which the second is the positive."""
     if class_weights is not None or len(labels) != 2:
         raise InputError(
@@ -61,7 +66,7 @@ def _with_second(pos_weight, class_weights, labels, count_labels):
             "--class_weights; it is for multi-label tasks, or alone for two labels"
         )
     # The second label's is the last, or the only one.
-    weights = _numbers("pos_weight", pos_weight, labels, count_labels)
+    weights = _numbers("pos_weight", pos_weight, labels, counts)
     if len(weights) == 2 and pos_weight != AUTO:
         raise InputError(
             f"--pos_weight={pos_weight}: it must be {AUTO} or one number, that of the "
@@ -70,10 +75,10 @@ def _with_second(pos_weight, class_weights, labels, count_labels):
     return (1.0, weights[-1])
 
 
-def _numbers(flag, value, labels, count_labels):
+def _numbers(flag, value, labels, counts):
     """Returns the tuple of weights that a flag stands for."""
     if value == AUTO:
-        return _balanced(flag, labels, *count_labels())
+        return _balanced(flag, labels, *counts)
     if os.path.isfile(value):
         return _from_file(flag, value, labels)
     weights = tuple(map(_positive, value.split(",")))

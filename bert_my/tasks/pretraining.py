@@ -42,27 +42,44 @@ class PretrainingTask(base.Task):
     meaningless_options = OF_TEXTS
     required_tokens = ("[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-    def __init__(self, *args, **kwargs):
-        """Builds the task; see `Task`."""
-        super().__init__(*args, **kwargs)
+    def __init__(self, tokenizer, bert_config, max_seq_length, options):
+        """Builds the task; see `Task`.
+
+        tokenizer: `tokenization.FullTokenizer`, or None.
+        """
+        super().__init__(bert_config, max_seq_length, options)
+        self._tokenizer = tokenizer
         known = pretraining_data.NEXT_SENTENCE
-        if self.options.next_sentence not in known:
+        if options.next_sentence not in known:
             raise InputError(
-                f"--next_sentence={self.options.next_sentence}: it must be one of "
+                f"--next_sentence={options.next_sentence}: it must be one of "
                 f"{', '.join(known)}"
             )
-        if not 0 <= self.options.process_index < self.options.num_processes:
+        if not 0 <= options.process_index < options.num_processes:
             raise InputError(
-                f"--process_index={self.options.process_index}: it must be from 0 to "
-                f"--num_processes - 1 = {self.options.num_processes - 1}"
+                f"--process_index={options.process_index}: it must be from 0 to "
+                f"--num_processes - 1 = {options.num_processes - 1}"
             )
-        if self.data_dir:
+        if options.input_file and options.input_dir:
+            raise InputError("--input_file and --input_dir contradict one another")
+
+    @classmethod
+    def load(
+        cls,
+        data_dir,
+        tokenizer,
+        bert_config,
+        max_seq_length,
+        options,
+        saved=None,
+        is_trained=True,
+    ):
+        if data_dir:
             raise InputError(
-                f"--data_dir={self.data_dir}: {self.who} has no use for it; a folder "
+                f"--data_dir={data_dir}: task {cls.name} has no use for it; a folder "
                 "of shards is --input_dir"
             )
-        if self.options.input_file and self.options.input_dir:
-            raise InputError("--input_file and --input_dir contradict one another")
+        return cls(tokenizer, bert_config, max_seq_length, options)
 
     @property
     def _sizes(self):
@@ -129,11 +146,13 @@ class PretrainingTask(base.Task):
 
         That is written when words were added to the one of the model.
         """
-        if not self.tokenizer:
+        if not self._tokenizer:
             return
         for folder in sorted({os.path.dirname(path) for path in paths}):
             path = os.path.join(folder, run_names.VOCAB)
-            if os.path.exists(path) and not vocabulary.is_that_of(path, self.tokenizer):
+            if os.path.exists(path) and not vocabulary.is_that_of(
+                path, self._tokenizer
+            ):
                 raise InputError(
                     f"{path}: the data beside it was built with another vocabulary; "
                     "give the same --vocab_file, --vocab_add and --do_lower_case"
@@ -178,19 +197,12 @@ class PretrainingTask(base.Task):
                 )
         return base.TaskOutputs(losses, {}, {**losses, **means})
 
-    def score(self, targets, predictions):
-        return {}
-
     @property
     def metric_names(self):
         names = ["masked_lm"]
         if self.options.next_sentence != "none":
             names.append("next_sentence")
         return {f"{name}_{what}" for name in names for what in ("loss", "accuracy")}
-
-    @property
-    def prediction_headers(self):
-        return {}
 
 
 def _masked_lm_logits(config, encoder, features):

@@ -1,64 +1,23 @@
 """The family of tasks that give one or two texts a number."""
 
-import math
-
-import numpy as np
-
 from bert_my import metrics
-from bert_my.tasks import base, tables
+from bert_my.data import labels
+from bert_my.tasks import base
+from bert_my.tasks.text import TextTask
+from bert_my.text import postprocessor
 
 
-class RegressionTask(tables.TableTask):
-    """Texts with a number each; the loss is the squared error.
-
-    metrics: functions `(numbers, predictions) -> dict`.
-    """
+class RegressionTask(TextTask):
+    """Texts with a number each; the loss is the squared error."""
 
     kind = "regression"
     objectives = ("mse",)
+    labels_class = labels.Number
+    postprocessor_class = postprocessor.Number
+    scored_output = "prediction"
     meaningless_options = ("labels", "num_labels")
     main_metric = "spearman"
     metrics = (metrics.correlations, metrics.errors)
-    label_hint = "a number"
-    scored_predictions = ("prediction",)
-
-    def check_label(self, label):
-        try:
-            is_finite = math.isfinite(float(label))
-        except ValueError:
-            is_finite = False
-        if not is_finite:
-            raise ValueError(f"label {label!r} is not a number")
-        return label
-
-    def label_value(self, label):
-        return float(label or 0)
-
-    def score(self, targets, predictions):
-        scores = {}
-        for metric in self.metrics:
-            scores.update(metric(targets["label_ids"], predictions["prediction"]))
-        return scores
-
-    def perfect_scored(self):
-        numbers = np.arange(3, dtype=np.float32)
-        return {"label_ids": numbers}, {"prediction": numbers}
-
-    @property
-    def prediction_headers(self):
-        return {
-            "predict.txt": None,
-            "test_results.tsv": None,
-            "predictions.tsv": [*self.known_header, "prediction"],
-        }
-
-    def format_prediction(self, index, example, row):
-        number = repr(float(row["prediction"]))
-        return {
-            "predict.txt": [number],
-            "test_results.tsv": [number],
-            "predictions.tsv": [*self.known_cells(index, example), number],
-        }
 
 
 @base.register("regression")

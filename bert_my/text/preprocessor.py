@@ -36,11 +36,13 @@ class Preprocessor:
     """Base of the preprocessors.
 
     kind: name of the class in `preprocessor.json`.
+    has_pair: whether an example has two texts.
     tokenizer: `tokenization.FullTokenizer`, which has [CLS], [SEP] and [UNK].
     max_seq_length: longest row in tokens, with the special ones.
     """
 
     kind = None
+    has_pair = False
 
     def __init__(self, tokenizer, max_seq_length):
         self.tokenizer = tokenizer
