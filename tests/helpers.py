@@ -110,17 +110,16 @@ def write_rows(path, rows, delimiter="\t"):
 def make_task(
     model_dir, data_dir=None, name="info", max_seq_length=12, options=None, **more
 ):
-    """Returns a `Task` with the tiny model; more arguments are those of `Task.load`."""
-    return base.get_task_class(name).load(
-        data_dir=str(data_dir) if data_dir else None,
-        tokenizer=tokenization.FullTokenizer(str(model_dir / "vocab.txt")),
-        bert_config=modeling.BertConfig.from_json_file(
-            str(model_dir / "bert_config.json")
-        ),
-        max_seq_length=max_seq_length,
-        options=options or TaskOptions(),
+    """Returns a `Task` with the tiny model; more arguments are those of `TaskInputs`."""
+    inputs = base.TaskInputs(
+        options or TaskOptions(),
+        modeling.BertConfig.from_json_file(str(model_dir / "bert_config.json")),
+        max_seq_length,
+        tokenization.FullTokenizer(str(model_dir / "vocab.txt")),
+        data_dir and str(data_dir),
         **more,
     )
+    return base.get_task_class(name).load(inputs)
 
 
 def make_records(task, split, cache_dir):

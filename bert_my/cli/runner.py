@@ -313,15 +313,16 @@ def load_task(config, bert_config=None):
             f"--recompute={config.recompute}: {config.bert_config_file} has only "
             f"{bert_config.num_hidden_layers} layers"
         )
-    return base.get_task_class(config.task_name).load(
-        data_dir=config.data_dir,
-        tokenizer=_read_tokenizer(config, bert_config),
-        bert_config=bert_config,
-        max_seq_length=config.max_seq_length,
-        options=config.select(TaskOptions),
-        saved=run_folder.read_description(config),
+    inputs = base.TaskInputs(
+        config.select(TaskOptions),
+        bert_config,
+        config.max_seq_length,
+        _read_tokenizer(config, bert_config),
+        config.data_dir,
+        run_folder.read_description(config) or {},
         is_trained=config.do_train,
     )
+    return base.get_task_class(config.task_name).load(inputs)
 
 
 def _choose_splits(task, config):

@@ -6,14 +6,16 @@ not change afterwards.
 
 import importlib
 import pkgutil
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from bert_my import metrics as metrics_lib
 from bert_my.common.errors import InputError
 from bert_my.data.splits import DEV, TEST, TRAIN  # noqa: F401 (for the tasks)
-from bert_my.tasks.options import check_meaning
+from bert_my.tasks.options import TaskOptions, check_meaning
+from modeling import BertConfig
+from tokenization import FullTokenizer
 
 # Signatures of an exported model.
 SERVING_DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -34,6 +36,28 @@ class TaskOutputs(NamedTuple):
     losses: Dict[str, Tuple[tf.Tensor, tf.Tensor]]
     predictions: Dict[str, tf.Tensor]
     means: Dict[str, Tuple[tf.Tensor, tf.Tensor]] = {}  # only read
+
+
+class TaskInputs(NamedTuple):
+    """All that a task is made from.
+
+    options: `TaskOptions`.
+    bert_config: `modeling.BertConfig`.
+    max_seq_length: longest sequence, with special tokens.
+    tokenizer: `tokenization.FullTokenizer`; None without a vocabulary.
+    data_dir: folder with the data set, or None.
+    saved: dict that `Task.description` gave when the model was trained; {} for a model
+      that is yet to be trained.
+    is_trained: whether the task will be trained, so that the options of its loss count.
+    """
+
+    options: TaskOptions
+    bert_config: BertConfig
+    max_seq_length: int
+    tokenizer: Optional[FullTokenizer] = None
+    data_dir: Optional[str] = None
+    saved: dict = {}  # only read
+    is_trained: bool = True
 
 
 class Task:
@@ -68,52 +92,21 @@ class Task:
     preprocessor = None
     postprocessor = None
 
-    def __init__(self, bert_config, max_seq_length, options):
-        """Builds a task.
-
-        Args:
-          bert_config: `modeling.BertConfig`.
-          max_seq_length: longest sequence, with special tokens.
-          options: `TaskOptions`.
-
-        Raises:
-          InputError: naming an option that does not suit the task.
-        """
-        self.bert_config = bert_config
-        self.max_seq_length = max_seq_length
-        self.options = options
-        check_meaning(options, self.meaningless_options, self.who)
+    def __init__(self, inputs):
+        """Builds a task of `TaskInputs`; subclasses take more, see `load`."""
+        self.options = inputs.options
+        self.bert_config = inputs.bert_config
+        self.max_seq_length = inputs.max_seq_length
 
     @classmethod
-    def load(
-        cls,
-        data_dir,
-        tokenizer,
-        bert_config,
-        max_seq_length,
-        options,
-        saved=None,
-        is_trained=True,
-    ):
-        """Returns the task for a data set, whose train file is inspected if need be.
-
-        Args:
-          data_dir: folder with the data set, or None.
-          tokenizer: `tokenization.FullTokenizer`; may be None without `needs_vocab`.
-          bert_config, max_seq_length, options: see `__init__`.
-          saved: dict that `description` gave when the model was trained, or None for a
-            model that is yet to be trained.
-          is_trained: whether the task will be trained, so that its loss counts.
+    def load(cls, inputs):
+        """Returns the task of `TaskInputs`, whose train file is inspected if need be.
 
         Raises:
           InputError: naming the file, row or flag that is wrong.
         """
-        raise NotImplementedError
-
-    @property
-    def who(self):
-        """The task's name, for errors."""
-        return f"task {self.name}"
+        check_meaning(inputs.options, cls.meaningless_options, f"task {cls.name}")
+        return cls(inputs)
 
     @property
     def label_map(self):

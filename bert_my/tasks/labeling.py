@@ -53,14 +53,13 @@ class LabelingTask(TextTask):
             )
 
     @classmethod
-    def inspect(cls, splits, options, saved, needs_counts):
-        who = f"task {cls.name}"
+    def inspect(cls, splits, options, saved, who, needs_counts):
         return TaggedSchema.inspect(
             splits, cls.labels, options, saved, who, needs_counts
         )
 
-    def make_preprocessor(self, tokenizer, max_seq_length):
-        return TokenPreprocessor(tokenizer, max_seq_length)
+    def make_preprocessor(self, inputs):
+        return TokenPreprocessor(inputs.tokenizer, inputs.max_seq_length)
 
     def encode(self, examples):
         encoded = self.preprocessor.encode(examples)

@@ -42,14 +42,11 @@ class PretrainingTask(base.Task):
     meaningless_options = OF_TEXTS
     required_tokens = ("[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-    def __init__(self, tokenizer, bert_config, max_seq_length, options):
-        """Builds the task; see `Task`.
-
-        tokenizer: `tokenization.FullTokenizer`, or None.
-        """
-        super().__init__(bert_config, max_seq_length, options)
-        self._tokenizer = tokenizer
-        known = pretraining_data.NEXT_SENTENCE
+    def __init__(self, inputs):
+        """Builds the task; see `Task`."""
+        super().__init__(inputs)
+        self._tokenizer = inputs.tokenizer
+        options, known = inputs.options, pretraining_data.NEXT_SENTENCE
         if options.next_sentence not in known:
             raise InputError(
                 f"--next_sentence={options.next_sentence}: it must be one of "
@@ -60,26 +57,13 @@ class PretrainingTask(base.Task):
                 f"--process_index={options.process_index}: it must be from 0 to "
                 f"--num_processes - 1 = {options.num_processes - 1}"
             )
+        if inputs.data_dir:
+            raise InputError(
+                f"--data_dir={inputs.data_dir}: task {self.name} has no use for it; a "
+                "folder of shards is --input_dir"
+            )
         if options.input_file and options.input_dir:
             raise InputError("--input_file and --input_dir contradict one another")
-
-    @classmethod
-    def load(
-        cls,
-        data_dir,
-        tokenizer,
-        bert_config,
-        max_seq_length,
-        options,
-        saved=None,
-        is_trained=True,
-    ):
-        if data_dir:
-            raise InputError(
-                f"--data_dir={data_dir}: task {cls.name} has no use for it; a folder "
-                "of shards is --input_dir"
-            )
-        return cls(tokenizer, bert_config, max_seq_length, options)
 
     @property
     def _sizes(self):

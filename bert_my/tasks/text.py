@@ -63,78 +63,47 @@ class TextTask(base.Task):
     leaves_out_broken_rows = False
     group_field = None
 
-    def __init__(
-        self,
-        schema,
-        splits,
-        tokenizer,
-        bert_config,
-        max_seq_length,
-        options,
-        chosen,
-        loss,
-    ):
+    def __init__(self, inputs, schema, splits, chosen, loss):
         """Builds a task.
 
         Args:
+          inputs: `TaskInputs`.
           schema: `TableSchema`.
           splits: `Splits`.
-          tokenizer: `tokenization.FullTokenizer`.
-          bert_config, max_seq_length, options: see `Task`.
           chosen: dict with the names of the `head` and the `objective`.
           loss: `objectives.LossSettings` of training.
         """
-        super().__init__(bert_config, max_seq_length, options)
+        super().__init__(inputs)
         self.schema = schema
         self.splits = splits
         self.labels = schema.labels.names
-        self.preprocessor = self.make_preprocessor(tokenizer, max_seq_length)
+        self.preprocessor = self.make_preprocessor(inputs)
         self.postprocessor = self.postprocessor_class(self.labels)
         self._chosen = chosen
         objective_class = OBJECTIVES[chosen["objective"]]
         self._represent = objective_class.representations[chosen["head"]]
         # Dropout of the head is the encoder's: 0.1 in published models, as upstream's.
-        self.objective = objective_class(
-            max(len(self.labels), 1), bert_config.hidden_dropout_prob, loss
-        )
+        dropout_prob = inputs.bert_config.hidden_dropout_prob
+        self.objective = objective_class(max(len(self.labels), 1), dropout_prob, loss)
 
     @classmethod
-    def load(
-        cls,
-        data_dir,
-        tokenizer,
-        bert_config,
-        max_seq_length,
-        options,
-        saved=None,
-        is_trained=True,
-    ):
-        saved, who = saved or {}, f"task {cls.name}"
+    def load(cls, inputs):
+        options, who = inputs.options, f"task {cls.name}"
         check_meaning(options, (*cls.meaningless_options, *OF_PRETRAINING), who)
-        chosen = cls._choose(options, saved)
+        chosen = cls._choose(options, inputs.saved)
         objective_class = OBJECTIVES[chosen["objective"]]
         loss_options.check(options, objective_class, who)
-        num_dev_examples = _setting(options, saved, "num_dev_examples") or 0
+        num_dev_examples = _setting(options, inputs.saved, "num_dev_examples") or 0
         splits = Splits(
-            data_dir, cls.files, options, num_dev_examples, cls.preferred_files
+            inputs.data_dir, cls.files, options, num_dev_examples, cls.preferred_files
         )
-        needs_counts = is_trained and loss_options.needs_counts(options)
-        schema = cls.inspect(splits, options, saved, needs_counts)
+        needs_counts = inputs.is_trained and loss_options.needs_counts(options)
+        schema = cls.inspect(splits, options, inputs.saved, who, needs_counts)
         loss = PLAIN_LOSS
-        if is_trained:
-            loss = loss_options.read(
-                options, objective_class, schema.labels.names, schema.counts
-            )
-        return cls(
-            schema,
-            splits,
-            tokenizer,
-            bert_config,
-            max_seq_length,
-            options,
-            chosen,
-            loss,
-        )
+        if inputs.is_trained:
+            names, counts = schema.labels.names, schema.counts
+            loss = loss_options.read(options, objective_class, names, counts)
+        return cls(inputs, schema, splits, chosen, loss)
 
     @classmethod
     def _choose(cls, options, saved):
@@ -147,7 +116,7 @@ class TextTask(base.Task):
         return {"objective": name, "head": head}
 
     @classmethod
-    def inspect(cls, splits, options, saved, needs_counts):
+    def inspect(cls, splits, options, saved, who, needs_counts):
         """Returns the schema of the files; see `TableSchema.inspect`."""
         # Rows are parsed before there is a task: what the class declares is known.
         declared = object.__new__(cls)
@@ -171,7 +140,7 @@ class TextTask(base.Task):
             cls.labels,
             options,
             saved,
-            f"task {cls.name}",
+            who,
             needs_counts,
         )
 
@@ -179,9 +148,11 @@ class TextTask(base.Task):
     # It sees what the class declares, for rows are parsed before there is a task.
     parse_row = None
 
-    def make_preprocessor(self, tokenizer, max_seq_length):
+    def make_preprocessor(self, inputs):
         """Returns the `Preprocessor` of the task's texts."""
-        return TextPreprocessor(tokenizer, max_seq_length, self.schema.has_pair)
+        return TextPreprocessor(
+            inputs.tokenizer, inputs.max_seq_length, self.schema.has_pair
+        )
 
     @property
     def description(self):
