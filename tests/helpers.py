@@ -110,7 +110,7 @@ def write_rows(path, rows, delimiter="\t"):
 def make_task(
     model_dir, data_dir=None, name="info", max_seq_length=12, options=None, **more
 ):
-    """Returns a `Task` with the tiny model; more arguments are those of `TaskInputs`."""
+    """Returns a `Task` with the tiny model; more are fields of `TaskInputs`."""
     inputs = base.TaskInputs(
         options or TaskOptions(),
         modeling.BertConfig.from_json_file(str(model_dir / "bert_config.json")),
