@@ -69,12 +69,12 @@ _BITS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
 class TableSpec(NamedTuple):
     """Declaration of the tables of a data set.
 
-    names: field ("text_a", "text_b", "label", "guid", ...) -> names that a header may
-      give its column. None: the columns are told by flags, names and contents.
+    column_names: field ("text_a", "text_b", "label", "guid", ...) -> names in a header.
+      None: the columns are told by flags, names and contents.
     layouts: fields in the order of the columns of tables without a header, one tuple
       for each number of columns; None for a column that is not read.
-    has_pair: whether there is a text_b; None if the columns tell.
-    dialect: of the files; None if their names and contents tell.
+    has_pairs: whether there is a text_b; None if the columns tell.
+    table_dialect: of the files; None if their names and contents tell.
     parse_row: (optional) function from a list of cells to an `Example`, instead of
       columns.
     has_header: whether the first row is left out, with `parse_row`.
@@ -88,10 +88,10 @@ class TableSpec(NamedTuple):
     group_field: (optional) field whose values, or else those of text_a, group the rows.
     """
 
-    names: Optional[Dict[str, Sequence[str]]] = None
+    column_names: Optional[Dict[str, Sequence[str]]] = None
     layouts: Sequence[Sequence[Optional[str]]] = ()
-    has_pair: Optional[bool] = False
-    dialect: Optional[Dialect] = None
+    has_pairs: Optional[bool] = False
+    table_dialect: Optional[Dialect] = None
     parse_row: Optional[Callable] = None
     has_header: bool = False
     label_aliases: Dict[str, str] = {}  # only read
@@ -192,7 +192,7 @@ def detect(first_row, spec, is_label, label_hint, needs_label, where):
     """
     cells = [cell.strip() for cell in first_row]
     has_label = is_label is not None and any(map(is_label, filter(None, cells)))
-    fields = [] if has_label else _from_header(first_row, spec.names)
+    fields = [] if has_label else _from_header(first_row, spec.column_names)
     has_header = any(fields)
     if not has_header:
         fields = _from_count(first_row, spec.layouts, is_label, needs_label)
@@ -200,13 +200,14 @@ def detect(first_row, spec, is_label, label_hint, needs_label, where):
     needed = {"text_a", "label"} if needs_label else {"text_a"}
     if not needed <= set(known) or len(set(known)) < len(known):
         choices = [
-            ",".join(spec.names[field][0] if field else "-" for field in fields)
+            ",".join(spec.column_names[field][0] if field else "-" for field in fields)
             for fields in spec.layouts
             if needed <= set(fields)
         ]
-        header = [n for n in spec.names if n in {"text_b", *needed}]
+        header = [n for n in spec.column_names if n in {"text_b", *needed}]
         choices.append(
-            "a header with " + ", ".join(spec.names[field][0] for field in header)
+            "a header with "
+            + ", ".join(spec.column_names[field][0] for field in header)
         )
         raise InputError(
             f"{where}: found {first_row}, but expected the columns "
@@ -256,8 +257,10 @@ def find_roles(rows, is_json, wanted, path, spec=TableSpec(), is_label=None):  #
       InputError: if a wanted column does not exist or one cannot be told.
     """
     # A row that could be a header or not is one if it has a declared name.
-    header_names = spec.names and {n for each in spec.names.values() for n in each}
-    has_pair = None if spec.names is None or any(wanted) else spec.has_pair
+    header_names = spec.column_names and {
+        n for each in spec.column_names.values() for n in each
+    }
+    has_pair = None if spec.column_names is None or any(wanted) else spec.has_pairs
     names, columns = [cell.strip() for cell in rows[0]], _columns_of(rows[1:])
     if len(names) == 1:
         raise InputError(
@@ -497,7 +500,7 @@ def find_label_columns(rows, labels, num_labels, text, spec, path):
     """
     names = [cell.strip() for cell in rows[0]]
     columns = [[cell or "" for cell in column] for column in zip(*rows[1:])]
-    declared = spec.names or {}
+    declared = spec.column_names or {}
     if not columns or {n.lower() for n in names} & set(declared.get("label", ())):
         return None
 

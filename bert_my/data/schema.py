@@ -113,7 +113,7 @@ class TableSchema(NamedTuple):
         """JSON-able dict of what was told; `inspect` takes it as `saved`."""
         if self.structure is not None:
             return {"structure": self.structure.as_dict()}
-        if self.spec.has_pair is None:
+        if self.spec.has_pairs is None:
             return {"has_text_b": self.has_pair}
         return {}
 
@@ -148,7 +148,7 @@ class TableSchema(NamedTuple):
             found = columns.columns_like(
                 first.cells, self.structure, self.wanted, needs_label, table.path
             )
-        elif self.spec.names is not None:
+        elif self.spec.column_names is not None:
             found = self._declared_columns(first, needs_label, table.path)
         if found is not None:
             self._check_text(found, first, table.path)
@@ -202,7 +202,7 @@ class TableSchema(NamedTuple):
 
     def _declared_columns(self, first, needs_label, path):
         """Returns the `Columns` of a table with as many texts as the train file."""
-        if self.spec.has_pair is not None:
+        if self.spec.has_pairs is not None:
             return self.detect(first, needs_label, path)
         layouts = [x for x in self.spec.layouts if ("text_b" in x) == self.has_pair]
         found = self.detect(first, needs_label, path, layouts)
@@ -297,9 +297,13 @@ class TableSchema(NamedTuple):
 
 def declared_dialect(table, spec):
     """Returns the `Dialect` of a table that is as declared."""
-    if spec.dialect:
-        return spec.dialect
-    return dialects.by_name(table) if spec.names is None else dialects.declared(table)
+    if spec.table_dialect:
+        return spec.table_dialect
+    return (
+        dialects.by_name(table)
+        if spec.column_names is None
+        else dialects.declared(table)
+    )
 
 
 def _checked(label, check_label, split, where):
@@ -340,7 +344,7 @@ class _Inspection:
         schema = TableSchema(
             self._spec,
             self._labels_class(names),
-            bool(self._spec.has_pair),
+            bool(self._spec.has_pairs),
             structure,
             self._wanted,
             self._who,
@@ -401,9 +405,9 @@ class _Inspection:
     def _find_structure(self, schema):
         """Returns the `Structure` of the tables, or None if they are as declared."""
         spec = self._spec
-        is_declared = spec.names is not None or spec.parse_row is not None
+        is_declared = spec.column_names is not None or spec.parse_row is not None
         if not any(self._wanted) and is_declared:
-            if spec.names is None or spec.dialect is not None:
+            if spec.column_names is None or spec.table_dialect is not None:
                 return None
             if "task" in self._saved and "structure" not in self._saved:
                 return None
@@ -444,7 +448,7 @@ class _Inspection:
         """Returns the `Structure` of a table, by flags, known names and contents."""
         first_error = None
         is_label = schema.is_label if schema.knows_labels else None
-        if self._spec.names is None:
+        if self._spec.column_names is None:
             is_label = None
         # Commas in the texts of a file can split it as evenly as its semicolons do.
         for dialect in dialects.likely(table):
@@ -467,8 +471,8 @@ class _Inspection:
         """Returns whether examples have two texts."""
         if schema.structure is not None:
             return schema.structure.roles.text_pair is not None
-        if self._spec.has_pair is not None:
-            return self._spec.has_pair
+        if self._spec.has_pairs is not None:
+            return self._spec.has_pairs
         if "has_text_b" in self._saved:
             return self._saved["has_text_b"]
         for split in (TRAIN, DEV, TEST):

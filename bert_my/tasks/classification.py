@@ -13,7 +13,6 @@ MAX_SCORED_LABELS = 50
 class ClassificationTask(TextTask):
     """Texts with one of several labels."""
 
-    kind = "classification"
     objectives = ("softmax",)
     labels_class = labels.OneLabel
     postprocessor_class = postprocessor.OneLabel

@@ -23,7 +23,6 @@ class LabelingTask(TextTask):
     pieces of a token, and tokens that belong to another window. Tag number n is n + 1.
     """
 
-    kind = "labeling"
     objectives = ("crf", "token")
     default_head = "sequence"
     postprocessor_class = postprocessor.Tags

@@ -14,7 +14,6 @@ from bert_my.text import postprocessor
 class MultiLabelTask(TextTask):
     """Texts with any number of labels; `metrics` are given zeros and ones."""
 
-    kind = "multilabel"
     objectives = ("sigmoid",)
     labels_class = labels.AnyLabels
     postprocessor_class = postprocessor.AnyLabels

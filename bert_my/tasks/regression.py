@@ -10,7 +10,6 @@ from bert_my.text import postprocessor
 class RegressionTask(TextTask):
     """Texts with a number each; the loss is the squared error."""
 
-    kind = "regression"
     objectives = ("mse",)
     labels_class = labels.Number
     postprocessor_class = postprocessor.Number

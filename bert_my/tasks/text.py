@@ -39,10 +39,9 @@ class TextTask(base.Task):
     labels_class: of `data.labels`.
     postprocessor_class: of `text.postprocessor`.
     scored_output: key of a result that the metrics are given.
-    has_pairs: whether there is a text_b; None if the columns tell.
-    column_names, layouts, has_header, table_dialect, label_aliases, left_out_labels,
-      kept_rows, leaves_out_broken_rows, group_field: see `columns.TableSpec`. Within
-      groups rows are ranked by the probability of label 1.
+
+    The other attributes, and the method `parse_row`, are those of `columns.TableSpec`.
+    Within the groups of `group_field` rows are ranked by the probability of label 1.
     """
 
     default_head = "cls"
@@ -52,11 +51,12 @@ class TextTask(base.Task):
     labels_class = None
     postprocessor_class = None
     scored_output = "probabilities"
-    has_pairs = False
     column_names = None
     layouts = ()
-    has_header = False
+    has_pairs = False
     table_dialect = None
+    parse_row = None
+    has_header = False
     label_aliases = {}
     left_out_labels = ()
     kept_rows = None
@@ -118,20 +118,10 @@ class TextTask(base.Task):
     @classmethod
     def inspect(cls, splits, options, saved, who, needs_counts):
         """Returns the schema of the files; see `TableSchema.inspect`."""
-        # Rows are parsed before there is a task: what the class declares is known.
+        # Rows are parsed before there is a task: `parse_row` sees the class attributes.
         declared = object.__new__(cls)
         spec = TableSpec(
-            names=cls.column_names,
-            layouts=cls.layouts,
-            has_pair=cls.has_pairs,
-            dialect=cls.table_dialect,
-            parse_row=declared.parse_row if cls.parse_row else None,
-            has_header=cls.has_header,
-            label_aliases=cls.label_aliases,
-            left_out_labels=cls.left_out_labels,
-            kept_rows=cls.kept_rows,
-            leaves_out_broken_rows=cls.leaves_out_broken_rows,
-            group_field=cls.group_field,
+            **{name: getattr(declared, name) for name in TableSpec._fields}
         )
         return TableSchema.inspect(
             splits,
@@ -144,15 +134,15 @@ class TextTask(base.Task):
             needs_counts,
         )
 
-    # A method from a list of cells to an `Example`, for tables without columns by name.
-    # It sees what the class declares, for rows are parsed before there is a task.
-    parse_row = None
-
     def make_preprocessor(self, inputs):
         """Returns the `Preprocessor` of the task's texts."""
         return TextPreprocessor(
             inputs.tokenizer, inputs.max_seq_length, self.schema.has_pair
         )
+
+    @property
+    def kind(self):
+        return self.postprocessor_class.kind
 
     @property
     def description(self):
