@@ -32,7 +32,7 @@ class TfRecords:
         """Returns instances as they stand in a file: a list of bytes.
 
         Args:
-          instances: see `pretraining_data.make_instances`.
+          instances: see `instances.make_instances`.
         """
         return [tfrecords.frame(row) for row in tfrecords.encode_rows(instances)]
 

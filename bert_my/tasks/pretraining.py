@@ -14,7 +14,7 @@ import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import run_names
-from bert_my.pretrain import pretraining_data, pretraining_shards, shard_checks
+from bert_my.pretrain import instances, pretraining_shards, shard_checks
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
 from bert_my.tasks.options import OF_TEXTS
@@ -45,7 +45,7 @@ class PretrainingTask(base.Task):
     def __init__(self, *args, **kwargs):
         """Builds the task; see `Task`."""
         super().__init__(*args, **kwargs)
-        known = pretraining_data.NEXT_SENTENCE
+        known = instances.NEXT_SENTENCE
         if self.options.next_sentence not in known:
             raise InputError(
                 f"--next_sentence={self.options.next_sentence}: it must be one of "

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.pretrain import shard_formats
 from bert_my.pretrain.corpus import Block
-from bert_my.pretrain.pretraining_data import InstanceSettings, Vocabulary
+from bert_my.pretrain.instances import InstanceSettings, Vocabulary
 from bert_my.pretrain.pretraining_shards import Sizes
 
 CLS, SEP, MASK, FIRST = 1, 2, 3, 5  # FIRST: id of the first token of text
