@@ -20,7 +20,6 @@ _POSITIVE = (
     "logging_steps",
     "adversarial_epsilon",
     "max_predictions_per_seq",
-    "num_processes",
 )
 _NOT_NEGATIVE = (
     "weight_decay",

@@ -60,35 +60,18 @@ class Shard(NamedTuple):
     is_hdf5: bool
 
 
-class Share(NamedTuple):
-    """Which of all rows a process reads: every `count`-th."""
-
-    index: int = 0
-    count: int = 1
-
-
 class Instances(NamedTuple):
     """The instances of some shards; records in the sense of `input_pipeline`."""
 
     shards: Tuple[Shard, ...]  # all of the same format
-    num_examples: int  # of this process
+    num_examples: int
     sizes: Sizes
-    share: Share
 
     @classmethod
-    def of(cls, shards, sizes, share):
-        """Returns a process's instances of a list of `Shard`s."""
-        if shards[0].is_hdf5:
-            rows = [
-                min(shard.num_examples - first, HDF5_ROWS)
-                for shard, first in _runs(shards)[share.index :: share.count]
-            ]
-        else:
-            rows = [
-                len(range(share.index, shard.num_examples, share.count))
-                for shard in shards
-            ]
-        return cls(tuple(shards), sum(rows), sizes, share)
+    def of(cls, shards, sizes):
+        """Returns the instances of a list of `Shard`s."""
+        num_examples = sum(shard.num_examples for shard in shards)
+        return cls(tuple(shards), num_examples, sizes)
 
     def read(self, seed=None):
         """Returns the rows of one epoch, see `input_pipeline`."""
@@ -141,16 +124,12 @@ def parse_examples(records, specs):
 
 
 def _read_tfrecords(instances, seed):
-    shards, share = instances.shards, instances.share
-
-    def read(path):
-        return tf.data.TFRecordDataset(path).shard(share.count, share.index)
-
+    shards = instances.shards
     paths = tf.data.Dataset.from_tensor_slices([shard.path for shard in shards])
     if seed is None:
-        return paths.flat_map(read)
+        return paths.flat_map(tf.data.TFRecordDataset)
     return paths.shuffle(len(shards), seed=seed).interleave(
-        read, cycle_length=min(len(shards), FILES_AT_ONCE)
+        tf.data.TFRecordDataset, cycle_length=min(len(shards), FILES_AT_ONCE)
     )
 
 
@@ -165,8 +144,8 @@ def _runs(shards):
 
 def _read_hdf5(instances, seed):
     """Returns the rows of HDF5 files; what is shuffled here are runs of rows."""
-    share, specs = instances.share, instances.sizes.specs
-    runs = _runs(instances.shards)[share.index :: share.count]
+    specs = instances.sizes.specs
+    runs = _runs(instances.shards)
     paths, firsts = zip(*[(shard.path, first) for shard, first in runs])
     dataset = tf.data.Dataset.from_tensor_slices((list(paths), list(firsts)))
     if seed is not None:

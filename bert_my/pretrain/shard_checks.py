@@ -51,14 +51,13 @@ _WIDTH_FLAGS = {
 }
 
 
-def load(paths, sizes, record_dir, share):
+def load(paths, sizes, record_dir):
     """Returns the `Instances` of files, after checking them.
 
     Args:
       paths: list of files.
       sizes: `pretraining_shards.Sizes`.
       record_dir: folder for what is found out.
-      share: `pretraining_shards.Share`: which rows this process reads.
 
     Raises:
       InputError: naming the file that cannot be read, is not whole, or does not fit.
@@ -83,13 +82,7 @@ def load(paths, sizes, record_dir, share):
                 f"{shards[0].path} and {shard.path}: one is HDF5 and the other is not; "
                 "all files of a run need the same format"
             )
-    instances = Instances.of(shards, sizes, share)
-    if not instances.num_examples:
-        raise InputError(
-            f"--num_processes={share.count}: there are not enough instances for "
-            f"--process_index={share.index}"
-        )
-    return instances
+    return Instances.of(shards, sizes)
 
 
 def _count(paths, is_hdf5, sizes, record_dir):

@@ -51,11 +51,6 @@ class PretrainingTask(base.Task):
                 f"--next_sentence={self.options.next_sentence}: it must be one of "
                 f"{', '.join(known)}"
             )
-        if not 0 <= self.options.process_index < self.options.num_processes:
-            raise InputError(
-                f"--process_index={self.options.process_index}: it must be from 0 to "
-                f"--num_processes - 1 = {self.options.num_processes - 1}"
-            )
         if self.data_dir:
             raise InputError(
                 f"--data_dir={self.data_dir}: {self.who} has no use for it; a folder "
@@ -114,15 +109,10 @@ class PretrainingTask(base.Task):
         return sorted(filter(os.path.isfile, found))
 
     def load_records(self, split, record_dir):
-        paths, options = self.find_files(split), self.options
+        paths = self.find_files(split)
         self._check_vocabulary(paths)
         logger.info("%s: %d file(s), %s, ...", split, len(paths), paths[0])
-        share = pretraining_shards.Share()
-        if split == base.TRAIN:
-            share = pretraining_shards.Share(
-                options.process_index, options.num_processes
-            )
-        return shard_checks.load(paths, self._sizes, record_dir, share)
+        return shard_checks.load(paths, self._sizes, record_dir)
 
     def _check_vocabulary(self, paths):
         """Raises an `InputError` if the shards lie beside another vocabulary.

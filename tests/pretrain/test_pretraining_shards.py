@@ -1,10 +1,9 @@
-"""Reading shards: each row once an epoch, in which order, by which process."""
+"""Reading shards: each row once an epoch, in which order."""
 
 import numpy as np
 import pytest
 
 from bert_my.pretrain import pretraining_shards, shard_checks
-from bert_my.pretrain.pretraining_shards import Share
 from tests.pretrain import made_instances
 from tests.pretrain.made_instances import (
     SIZES,
@@ -14,23 +13,22 @@ from tests.pretrain.made_instances import (
 )
 
 COUNTS = (7, 1, 12, 5)
-WHOLE = Share()
 
 
 @pytest.fixture(params=["tfrecord", "hdf5"])
 def load(request, tmp_path, monkeypatch):
-    """A function (counts=COUNTS, share=WHOLE) -> `Instances` of such shards."""
+    """A function (counts=COUNTS) -> `Instances` of such shards."""
     for module in (pretraining_shards, shard_checks):
         monkeypatch.setattr(module, "HDF5_ROWS", 2)
 
-    def load_shards(counts=COUNTS, share=WHOLE):
+    def load_shards(counts=COUNTS):
         first, paths = 0, []
         for index, count in enumerate(counts):
             rows = random_instances(count, first)
             path = tmp_path / f"{index}.shard"
             paths.append(made_instances.write_shard(path, rows, request.param))
             first += count
-        return shard_checks.load(paths, SIZES, str(tmp_path / "cache"), share)
+        return shard_checks.load(paths, SIZES, str(tmp_path / "cache"))
 
     return load_shards
 
@@ -85,17 +83,6 @@ def test_files_mix_where_the_buffer_is_small(load, monkeypatch):
     assert len(set((rows[:30] // 40).tolist())) == 3
 
 
-@pytest.mark.parametrize(("counts", "seed"), [(COUNTS, 3), ((9,), None)])
-def test_processes_share_the_rows(load, counts, seed):
-    found = []
-    for index in range(3):
-        records = load(counts, Share(index, 3))
-        rows = row_numbers(read_records(records, seed))
-        assert records.num_examples == len(rows)
-        found += rows
-    assert sorted(found) == list(range(sum(counts)))
-
-
 def test_only_common_padding_is_cut(load):
     for batch in read_records(load(), batch_size=1):
         length = int(batch["input_mask"].sum())
@@ -125,6 +112,6 @@ def test_an_instance_without_predictions_is_read(tmp_path):
     for name in ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights"):
         rows[name] = np.zeros_like(rows[name])
     path = made_instances.write_shard(tmp_path / "a", rows)
-    records = shard_checks.load([path], SIZES, str(tmp_path), WHOLE)
+    records = shard_checks.load([path], SIZES, str(tmp_path))
     (batch,) = read_records(records)
     assert batch["masked_lm_weights"].tolist() == [[0.0], [0.0]]

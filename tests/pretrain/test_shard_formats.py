@@ -21,8 +21,7 @@ def load(tmp_path):
     """A function (paths) -> `Instances`."""
 
     def load_shards(*paths):
-        share = pretraining_shards.Share()
-        return shard_checks.load(list(paths), SIZES, str(tmp_path / "cache"), share)
+        return shard_checks.load(list(paths), SIZES, str(tmp_path / "cache"))
 
     return load_shards
 
