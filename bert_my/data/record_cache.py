@@ -13,7 +13,6 @@ import os
 import sys
 from typing import Callable, NamedTuple, Sequence
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
@@ -51,27 +50,6 @@ class Records:
         self.specs = specs
         self.seq_length = seq_length
 
-    def read(self, seed=None):
-        """Returns the indices of the records in one epoch, see `input_pipeline`.
-
-        A buffer of `Dataset.shuffle` for all of them would take ten times the memory,
-        and a second to fill in every epoch.
-        """
-        if seed is None:
-            return tf.data.Dataset.range(self.num_examples)
-        # Numbers that are other ones in every epoch.
-        numbers = tf.data.Dataset.range(1 << 12).shuffle(1 << 12, seed=seed)
-
-        def shuffled(numbers):
-            return np.random.RandomState(numbers).permutation(self.num_examples)
-
-        def epoch(numbers):
-            indices = tf.numpy_function(shuffled, [numbers], tf.int64)
-            indices.set_shape([self.num_examples])
-            return tf.data.Dataset.from_tensor_slices(indices)
-
-        return numbers.batch(4).take(1).flat_map(epoch)
-
     def gather(self, indices, padded_lengths=None):
         """Returns records as a dict name -> array `[len(indices), ...]`.
 
@@ -95,7 +73,7 @@ class Records:
         return self._rows.gather(indices, padded_length)
 
     def parse(self, indices, padded_lengths=None):
-        """Returns `gather` as a dict name -> tensor; see `input_pipeline`."""
+        """Returns `gather` as a dict name -> tensor; see `batches`."""
 
         def gather(indices):
             rows = self.gather(indices, padded_lengths)

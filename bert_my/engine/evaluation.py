@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import sys
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 import computing
 from bert_my.common import files
-from bert_my.data import input_pipeline, length_buckets, run_names
+from bert_my.data import row_order, run_names
+from bert_my.data.batches import eval_batches, next_features
 from bert_my.engine import towers, weight_copies
 from bert_my.engine.devices import PRECISIONS, Devices, fuses_layer_norm
 from bert_my.model import checkpoints
@@ -64,8 +65,7 @@ class Pass(NamedTuple):
     fetches: Batch  # tensors, with the rows that fill a batch up
     initializer: tf.Operation  # puts the pass at the beginning of the set
     num_examples: int
-    windows: Sequence[Sequence[int]]  # see `length_buckets.PassOrder`
-    order: Optional[length_buckets.PassOrder]
+    order: row_order.PassOrder
 
     def batches(self, run):
         """Yields the rows of the whole set in their order, window by window.
@@ -81,13 +81,11 @@ class Pass(NamedTuple):
             leave=False,
             disable=not sys.stderr.isatty(),
         ) as progress:
-            for borders in self.windows:
+            for borders in self.order.windows:
                 begin = borders[0]
                 window = _Window(borders[-1] - begin)
                 for first, end in zip(borders, borders[1:]):
-                    rows = np.arange(first, end)
-                    if self.order:
-                        rows = self.order.rows[first:end]
+                    rows = self.order.rows(first, end)
                     window.add(run(self.fetches), rows - begin)
                     progress.update(len(rows))
                 yield window.batch
@@ -123,7 +121,7 @@ def build_pass(task, records, settings, targets=(), predictions=None):
 
     Args:
       task: `Task`.
-      records: those of the set, see `input_pipeline`.
+      records: those of the set, see `batches`.
       settings: `EvalSettings`.
       targets: names of features to return.
       predictions: names of predictions to return; None for all.
@@ -131,14 +129,12 @@ def build_pass(task, records, settings, targets=(), predictions=None):
     Returns:
       `Pass`.
     """
-    devices, batch_size = settings.devices.towers, settings.global_batch_size
-    order = length_buckets.PassOrder.of(
+    devices = settings.devices.towers
+    order = row_order.PassOrder.of(
         records, settings.batch_size, len(devices), settings.devices.has_gpus
     )
     with tf.device("/cpu:0"):
-        features, initializer = input_pipeline.next_features(
-            input_pipeline.eval_batches(records, batch_size, order)
-        )
+        features, initializer = next_features(eval_batches(records, order))
 
     outputs, refresh = _build_towers(task, features, settings)
     names = outputs[0].predictions if predictions is None else predictions
@@ -153,11 +149,7 @@ def build_pass(task, records, settings, targets=(), predictions=None):
             towers.add_up([tower.means for tower in outputs]),
         )
     begin = tf.group(initializer, *refresh)
-    num_rows, windows = records.num_examples, order and order.windows
-    if order is None:  # a window is a batch
-        firsts = range(0, num_rows, batch_size)
-        windows = [(first, min(first + batch_size, num_rows)) for first in firsts]
-    return Pass(fetches, begin, num_rows, windows, order)
+    return Pass(fetches, begin, records.num_examples, order)
 
 
 def _build_towers(task, features, settings):

@@ -61,11 +61,12 @@ class Shard(NamedTuple):
 
 
 class Instances(NamedTuple):
-    """The instances of some shards; records in the sense of `input_pipeline`."""
+    """The instances of some shards; records in the sense of `batches`."""
 
     shards: Tuple[Shard, ...]  # all of the same format
     num_examples: int
     sizes: Sizes
+    lengths = None  # rows are read with their padding
 
     @classmethod
     def of(cls, shards, sizes):
@@ -74,7 +75,7 @@ class Instances(NamedTuple):
         return cls(tuple(shards), num_examples, sizes)
 
     def read(self, seed=None):
-        """Returns the rows of one epoch, see `input_pipeline`."""
+        """Returns the rows of one epoch, see `batches`."""
         read = _read_hdf5 if self.shards[0].is_hdf5 else _read_tfrecords
         rows = read(self, seed)
         if seed is None:

@@ -138,7 +138,7 @@ class Task:
         raise NotImplementedError
 
     def load_records(self, split, record_dir):
-        """Returns the records of a split, see `input_pipeline`, after checking them.
+        """Returns the records of a split, see `batches`, after checking them.
 
         Args:
           split: one that has files.
