@@ -17,7 +17,7 @@ from bert_my.common.errors import InputError
 from bert_my.pretrain import build
 from bert_my.pretrain.instances import NEXT_SENTENCE, InstanceSettings
 from bert_my.pretrain.masking import RULES
-from bert_my.pretrain.shard_formats import FORMATS
+from bert_my.pretrain.shards import FORMATS
 from bert_my.text import vocabulary
 
 

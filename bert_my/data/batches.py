@@ -57,7 +57,7 @@ def train_batches(
         dataset = records.read(order).repeat().take(num_rows)
         rest = dataset.skip(first_row).batch(batch_size)
         again = dataset.batch(batch_size).repeat()
-        return _parsed(rest.concatenate(again), records.parse, batch_size)
+        return _parsed(rest.concatenate(again), records.parse_stream, batch_size)
 
     def batch(begin):
         return order.rows(begin, min(begin + batch_size, num_rows)), batch_size
@@ -78,10 +78,6 @@ def eval_batches(records, order):
     Returns:
       `tf.data.Dataset` of dicts name -> `[size, ...]`.
     """
-    if hasattr(records, "read"):
-        batch_size = order.sizes[0]
-        dataset = records.read().batch(batch_size)
-        return _parsed(dataset, records.parse, batch_size)
     begins = np.concatenate([window[:-1] for window in order.windows])
     ends = np.append(begins[1:], order.windows[-1][-1])
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import workers
-from bert_my.pretrain import corpus, shard_formats
+from bert_my.pretrain import corpus, shards
 from bert_my.pretrain.instances import InstanceSettings, Vocabulary, make_instances
 
 
@@ -31,7 +31,7 @@ class BuildSettings(NamedTuple):
     dev_share: float  # of the documents that are held back if there is `dev_outputs`
     line_documents: bool  # whether each line is a document
     instances: InstanceSettings
-    shard_format: str  # key of `shard_formats.FORMATS`
+    shard_format: str  # key of `shards.FORMATS`
     dupe_factor: int  # copies of the text, each with other masks
     seed: int
     num_workers: int
@@ -167,7 +167,7 @@ def _make(settings, tokenizer, split, blocks, outputs):
     """Writes the instances of a split; returns its `Statistics`."""
     num_copies = settings.dupe_factor if split == "train" else 1
     vocabulary = Vocabulary.of(tokenizer)
-    shard_format = shard_formats.FORMATS[settings.shard_format]
+    shard_format = shards.FORMATS[settings.shard_format]
 
     def make(job):
         copy, index, other = job
@@ -185,7 +185,7 @@ def _make(settings, tokenizer, split, blocks, outputs):
 
     total = _count_text(blocks)
     jobs = _jobs(settings, split, blocks, num_copies)
-    with shard_formats.open_shards(outputs, shard_format) as writer, _progress(
+    with shards.open_shards(outputs, shard_format) as writer, _progress(
         f"Writing {split}", total=num_copies * len(blocks), unit=" blocks"
     ) as progress:
         for encoded, counted in workers.ordered_map(make, jobs, settings.num_workers):

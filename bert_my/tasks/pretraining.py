@@ -14,7 +14,8 @@ import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import run_names
-from bert_my.pretrain import instances, pretraining_shards, shard_checks
+from bert_my.pretrain import instances, shard_checks
+from bert_my.pretrain.records import Sizes
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
 from bert_my.tasks.options import OF_TEXTS
@@ -61,7 +62,7 @@ class PretrainingTask(base.Task):
 
     @property
     def _sizes(self):
-        return pretraining_shards.Sizes(
+        return Sizes(
             self.max_seq_length,
             self.options.max_predictions_per_seq,
             self.bert_config.vocab_size,

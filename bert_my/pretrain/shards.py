@@ -1,18 +1,23 @@
-"""How pretraining instances are written: TFRecord files, or HDF5 files as NVIDIA's.
+"""Shards: files of pretraining instances, TFRecord or HDF5 as NVIDIA's.
 
-A format encodes instances, in any process, and opens files that take what it encoded.
+A format encodes instances in any process, opens files that take encoded instances, and
+reads a file block by block: runs of neighbouring instances.
 """
 
 import contextlib
+from typing import NamedTuple, Tuple
 
 import h5py
 import numpy as np
 
 from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.pretrain import tfrecords
 
-# Of the HDF5 files of NVIDIA's BERT. Weights are not stored: the position 0 is [CLS],
-# so it stands for a prediction that is not used.
+# Instances that are read at once.
+BLOCK_ROWS = 512
+# Features of NVIDIA's HDF5 files. Weights are not stored: position 0 is [CLS], so it
+# stands for a prediction that is not used.
 HDF5_DTYPES = {
     "input_ids": "i4",
     "input_mask": "i1",
@@ -36,18 +41,13 @@ class TfRecords:
         """
         return [tfrecords.frame(row) for row in tfrecords.encode_rows(instances)]
 
-    @staticmethod
-    def every(encoded, first, step):
-        """Returns every `step`-th of encoded instances."""
-        return encoded[first::step]
-
     def __init__(self, path):
         """Opens a file for writing."""
         self._stream = open(path, "wb")  # noqa: SIM115
 
-    def write(self, encoded):
-        """Writes encoded instances."""
-        self._stream.write(b"".join(encoded))
+    def write(self, encoded, first=0, step=1):
+        """Writes every `step`-th of encoded instances, from `first` on."""
+        self._stream.write(b"".join(encoded[first::step]))
 
     def close(self):
         """Closes the file."""
@@ -63,15 +63,12 @@ class Hdf5:
         instances = {**instances, "next_sentence_labels": labels}
         return {name: instances[name].astype(HDF5_DTYPES[name]) for name in HDF5_DTYPES}
 
-    @staticmethod
-    def every(encoded, first, step):
-        return {name: rows[first::step] for name, rows in encoded.items()}
-
     def __init__(self, path):
         self._file = h5py.File(path, "w")
 
-    def write(self, encoded):
-        for name, rows in encoded.items():
+    def write(self, encoded, first=0, step=1):
+        for name, values in encoded.items():
+            rows = values[first::step]
             if name not in self._file:
                 self._file.create_dataset(
                     name,
@@ -99,20 +96,18 @@ class ShardWriter:
 
     def __init__(self, paths, shard_format):
         self._files = [shard_format(path) for path in paths]
-        self._every = shard_format.every
         self._next = 0  # file of the next instance
 
     def write(self, encoded, num_instances):
         """Writes encoded instances.
 
         Args:
-          encoded: what `encode` of the format returned.
-          num_instances: how many these are.
+          encoded: return value of `encode` of the format.
+          num_instances: their number.
         """
         num_files = len(self._files)
         for index, file in enumerate(self._files):
-            first = (index - self._next) % num_files
-            file.write(self._every(encoded, first, num_files))
+            file.write(encoded, (index - self._next) % num_files, num_files)
         self._next = (self._next + num_instances) % num_files
 
     def close(self):
@@ -135,6 +130,62 @@ def open_shards(paths, shard_format):
             yield writer
 
 
-def weights_of(positions):
-    """Returns float32 `masked_lm_weights` of `masked_lm_positions`, see the top."""
-    return (np.asarray(positions) > 0).astype(np.float32)
+class Shard(NamedTuple):
+    """A checked file.
+
+    offsets: for each block the bytes that stand before it in a TFRecord file, or the
+      rows in an HDF5 file.
+    """
+
+    path: str
+    num_examples: int
+    is_hdf5: bool
+    offsets: Tuple[int, ...]
+
+    def read_block(self, index, specs):
+        """Returns a block of instances.
+
+        Args:
+          index: of the block, from 0.
+          specs: list of `FeatureSpec`.
+
+        Returns:
+          list of serialized `tf.train.Example`, or `read_hdf5` of an HDF5 file.
+
+        Raises:
+          InputError: if the file has changed since it was checked.
+        """
+        num_rows = min(BLOCK_ROWS, self.num_examples - index * BLOCK_ROWS)
+        try:
+            if self.is_hdf5:
+                return read_hdf5(self.path, self.offsets[index], specs)
+            with open(self.path, "rb") as stream:
+                stream.seek(self.offsets[index])
+                records = tfrecords.read(stream, num_rows)
+            if len(records) < num_rows:
+                raise ValueError("there are fewer instances")
+            return records
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{self.path}: has changed since it was checked: {error}"
+            ) from error
+
+
+def read_hdf5(path, first, specs):
+    """Returns a block of an HDF5 file: dict name -> array `[num_rows, ...]`.
+
+    Args:
+      path: of the file.
+      first: number of the first row.
+      specs: list of `FeatureSpec`.
+    """
+    rows = {}
+    with h5py.File(path, "r") as file:
+        for spec in specs:
+            if spec.name == "masked_lm_weights":
+                continue
+            values = file[spec.name][first : first + BLOCK_ROWS]
+            # Labels are stored as [num_rows] or [num_rows, 1].
+            rows[spec.name] = values.reshape(-1, *spec.shape)
+    rows["masked_lm_weights"] = (rows["masked_lm_positions"] > 0).astype(np.float32)
+    return rows
