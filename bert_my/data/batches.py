@@ -5,6 +5,7 @@ Records are any object with these attributes:
 - `num_examples`: the number of rows.
 - `lengths`: of the rows in tokens, int32 `[num_examples]`, or None if not known.
 - `seq_length`: the most tokens of a row, if `lengths` are known.
+- `block_starts`: see `row_order.BlockOrder`, if `lengths` are not known.
 - `parse(rows, padded_lengths=None)`: turns numbers of rows, int64 `[num_rows]`, into a
   dict name -> tensor `[num_rows, ...]`. Sequences are padded to the first of some
   lengths that holds all these rows.
@@ -42,8 +43,7 @@ def train_batches(
 
     Args:
       records: see the top of this file.
-      order: one of the orders for training in `row_order`, or the seed of records
-        that are a stream: their `read(seed)` returns a dataset of the rows of an epoch.
+      order: one of the orders for training in `row_order`.
       batch_size: rows of a batch, for all towers together.
       num_rows: of the whole run, > 0.
       first_row: place to begin at: the number of rows that a resumed run has consumed.
@@ -53,11 +53,6 @@ def train_batches(
       `tf.data.Dataset` of dicts name -> `[batch_size, ...]`.
     """
     first_row %= num_rows
-    if isinstance(order, int):
-        dataset = records.read(order).repeat().take(num_rows)
-        rest = dataset.skip(first_row).batch(batch_size)
-        again = dataset.batch(batch_size).repeat()
-        return _parsed(rest.concatenate(again), records.parse_stream, batch_size)
 
     def batch(begin):
         return order.rows(begin, min(begin + batch_size, num_rows)), batch_size
@@ -108,16 +103,10 @@ def _read(numbers, batch, parse_rows, batch_size=None):
         size.set_shape([])
         return rows, tf.cast(size, tf.int32)
 
-    # In the order of the numbers: orders keep the last epoch.
-    return _parsed(numbers.map(find_rows), parse_rows, batch_size)
-
-
-def _parsed(dataset, parse_rows, batch_size):
-    def parse(rows, size=None):
+    def parse(rows, size):
         features = parse_rows(rows)
-        num_rows = tf.shape(next(iter(features.values())))[0]
-        features["is_real_example"] = tf.ones([num_rows], tf.float32)
-        missing = (batch_size or size) - num_rows
+        features["is_real_example"] = tf.ones_like(rows, tf.float32)
+        missing = size - tf.size(rows)
         return {name: fill_up(value, missing) for name, value in features.items()}
 
     def fill_up(value, missing):
@@ -126,7 +115,9 @@ def _parsed(dataset, parse_rows, batch_size):
         value.set_shape([batch_size, *value.shape.as_list()[1:]])
         return value
 
-    return dataset.map(parse, num_parallel_calls=2).prefetch(2)
+    # Rows are found one batch after the other: an order keeps its last window.
+    dataset = numbers.map(find_rows).map(parse, num_parallel_calls=2)
+    return dataset.prefetch(2)
 
 
 def next_features(dataset):

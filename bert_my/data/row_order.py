@@ -1,4 +1,4 @@
-"""Orders in which rows are read: at random, by length, or as they stand in the file.
+"""Orders in which rows are read: at random, by length, by blocks, or as in the file.
 
 An order tells the numbers of the rows at some places of a run. A training run reads all
 rows, epoch after epoch: place p is in epoch `p // num_rows`. What stands at a place
@@ -17,6 +17,9 @@ MODES = (AUTO, OFF)  # of --length_buckets
 # Batches of a training run among which rows are sorted by length. More batches give
 # less padding, and fewer let rows meet others by chance.
 WINDOW_BATCHES = 100
+# Blocks of neighbouring rows whose rows are shuffled together: about 100,000 instances
+# of pretraining.
+WINDOW_BLOCKS = 200
 # Rows of a forward pass that are sorted by length, and whose results are kept until
 # they are in the file's order: at most so many rows with so many tokens, unless these
 # are only a few batches.
@@ -45,7 +48,8 @@ class RandomOrder:
         """
         self.num_rows = num_rows
         self._seed = seed
-        self._number, self._epoch = None, None
+        # The window of the last row: its epoch, its first place, and its rows.
+        self._epoch, self._first, self._window = None, 0, ()
 
     def rows(self, begin, end):
         """Returns the numbers of the rows at some places: int64 `[end - begin]`.
@@ -56,17 +60,27 @@ class RandomOrder:
         parts = []
         while begin < end:
             # Not NumPy's integers: their products overflow.
-            number, place = divmod(int(begin), self.num_rows)
-            if number != self._number:
-                self._number, self._epoch = number, self._shuffle(number)
-            parts.append(self._epoch[place : place + end - begin])
+            epoch, place = divmod(int(begin), self.num_rows)
+            index = place - self._first
+            if epoch != self._epoch or not 0 <= index < len(self._window):
+                self._first, self._window = self._shuffle(epoch, place)
+                self._epoch, index = epoch, place - self._first
+            parts.append(self._window[index : index + end - begin])
             begin += len(parts[-1])
         return np.concatenate(parts)
 
-    def _shuffle(self, number):
-        """Returns all rows in the order of an epoch, int64 `[num_rows]`."""
-        seeds = _tf_data_shuffle(self._seed, number)
-        return np.random.RandomState(seeds).permutation(self.num_rows)
+    def _shuffle(self, epoch, place):
+        """Returns a window of rows that are shuffled together.
+
+        Args:
+          epoch: number of the epoch, from 0.
+          place: a place of the epoch that the window is to hold.
+
+        Returns:
+          (first place of the window in the epoch, rows in their order: int64).
+        """
+        seeds = _tf_data_shuffle(self._seed, epoch)
+        return 0, np.random.RandomState(seeds).permutation(self.num_rows)
 
 
 class LengthOrder(RandomOrder):
@@ -95,12 +109,12 @@ class LengthOrder(RandomOrder):
         self._buckets = np.searchsorted(borders, lengths)
         self._batch_size = batch_size
 
-    def _shuffle(self, number):
-        random = np.random.RandomState([self._seed, number])
+    def _shuffle(self, epoch, place):
+        random = np.random.RandomState([self._seed, epoch])
         num_rows, batch_size = self.num_rows, self._batch_size
         rows = random.permutation(num_rows)
         # The first batch without rows of the epoch before.
-        begin = -number * num_rows % batch_size
+        begin = -epoch * num_rows % batch_size
         num_batches = max(num_rows - begin, 0) // batch_size
         # Windows of the same size: a small last one would be padded more.
         num_windows = max(-(-num_batches // WINDOW_BATCHES), 1)
@@ -111,7 +125,45 @@ class LengthOrder(RandomOrder):
             batches = random.permutation(by_length.reshape(size, batch_size))
             window[:] = batches.reshape(-1)
             begin += len(window)
-        return rows
+        return 0, rows
+
+
+class BlockOrder(RandomOrder):
+    """Rows near one another in the file in random order, for files read by blocks.
+
+    The blocks of an epoch are shuffled and cut into windows, and the rows of a window
+    are shuffled. So each block is read once an epoch, and the memory that it takes does
+    not grow with the file.
+    """
+
+    def __init__(self, block_starts, seed):
+        """Makes an order.
+
+        Args:
+          block_starts: number of the first row of each block, and the number of rows:
+            int `[num_blocks + 1]`.
+          seed: int; the same seed gives the same order.
+        """
+        super().__init__(int(block_starts[-1]), seed % (1 << 32))
+        self._starts = block_starts
+
+    def _shuffle(self, epoch, place):
+        random = np.random.RandomState([self._seed, epoch])
+        blocks = random.permutation(len(self._starts) - 1)
+        ends = np.cumsum(np.diff(self._starts)[blocks])
+        # Windows of about the same number of blocks.
+        num_windows = -(-len(blocks) // WINDOW_BLOCKS)
+        borders = np.arange(num_windows + 1) * len(blocks) // num_windows
+        window_ends = ends[borders[1:] - 1]
+        window = int(np.searchsorted(window_ends, place, side="right"))
+        rows = np.concatenate(
+            [
+                np.arange(self._starts[block], self._starts[block + 1])
+                for block in blocks[borders[window] : borders[window + 1]]
+            ]
+        )
+        random = np.random.RandomState([self._seed, epoch, window])
+        return int(window_ends[window]) - len(rows), random.permutation(rows)
 
 
 def _tf_data_shuffle(seed, epoch):
@@ -164,7 +216,7 @@ def for_training(records, batch_size, seed, mode):
       mode: one of `MODES`.
     """
     if records.lengths is None:
-        return seed
+        return BlockOrder(records.block_starts, seed)
     if mode == OFF:
         return RandomOrder(records.num_examples, seed)
     return LengthOrder(records.lengths, batch_size, seed)

@@ -175,7 +175,7 @@ def make_plan(records, settings):
     counters = checkpoints.Counters(0, 0, 0)
     if checkpoint:
         counters = checkpoints.read_counters(checkpoint)
-        _check_same_batches(counters, settings, padded_lengths is not None)
+        _check_same_batches(counters, settings, order, num_train_steps)
     return Plan(
         num_examples=records.num_examples,
         num_rows=num_rows,
@@ -191,13 +191,14 @@ def make_plan(records, settings):
     )
 
 
-def _check_same_batches(counters, settings, has_buckets):
+def _check_same_batches(counters, settings, order, num_train_steps):
     """Raises an `InputError` if the run in `output_dir` has other batches.
 
     Args:
       counters: `checkpoints.Counters` of its last checkpoint.
       settings: `TrainSettings`.
-      has_buckets: whether rows of like length will be in a batch.
+      order: of the rows, see `row_order.for_training`.
+      num_train_steps: of the run.
     """
     if counters.global_batch_size not in (0, settings.global_batch_size):
         raise InputError(
@@ -207,6 +208,16 @@ def _check_same_batches(counters, settings, has_buckets):
             "--train_batch_size, --n_gpus and --gradient_accumulation_steps whose "
             "product is the same"
         )
+    has_blocks = isinstance(order, row_order.BlockOrder)
+    is_left = counters.global_step < num_train_steps
+    if has_blocks and not counters.has_row_blocks and is_left:
+        raise InputError(
+            f"--output_dir={settings.output_dir}: its run was begun by an older "
+            "version, which read the shards in another order, so it cannot be resumed; "
+            "to go on from its weights, give its checkpoint as --init_checkpoint and "
+            "choose another folder"
+        )
+    has_buckets = isinstance(order, row_order.LengthOrder)
     if counters.global_batch_size and counters.has_length_buckets != has_buckets:
         known, other = row_order.MODES if has_buckets else row_order.MODES[::-1]
         raise InputError(

@@ -111,9 +111,7 @@ class Instances:
           padded_lengths: None; sequences are padded to a multiple of `LENGTH_STEP`.
         """
         read = self._read_hdf5 if self.shards[0].is_hdf5 else self._read_tfrecords
-        return self._cut(read(rows))
-
-    def _cut(self, features):
+        features = read(rows)
         length = _longest(features["input_mask"] > 0, LENGTH_STEP)
         num_predictions = _longest(features["masked_lm_weights"] > 0, 1)
         output = {}
@@ -127,41 +125,6 @@ class Instances:
         is_used = output["masked_lm_weights"] > 0
         output["masked_lm_positions"] *= tf.cast(is_used, tf.int32)
         return output
-
-    def parse_stream(self, rows):
-        """Returns the features of rows of `read`, see `parse`."""
-        if not self.shards[0].is_hdf5:
-            rows = parse_examples(rows, self.sizes.specs)
-        return self._cut(rows)
-
-    def read(self, seed):
-        """Returns the rows of one epoch as a stream, shuffled."""
-        if self.shards[0].is_hdf5:
-            rows = self._stream_hdf5(seed)
-        else:
-            paths = tf.data.Dataset.from_tensor_slices([s.path for s in self.shards])
-            rows = paths.shuffle(len(self.shards), seed=seed).interleave(
-                tf.data.TFRecordDataset, cycle_length=min(len(self.shards), 16)
-            )
-        return rows.shuffle(min(self.num_examples, 100000), seed=seed)
-
-    def _stream_hdf5(self, seed):
-        specs = self.sizes.specs
-        num_blocks = len(self.block_starts) - 1
-
-        def read(number):
-            block = self._read_block(int(number))
-            return [block[spec.name].astype(spec.dtype) for spec in specs]
-
-        def as_features(number):
-            dtypes = [tf.as_dtype(spec.dtype) for spec in specs]
-            values = tf.numpy_function(read, [number], dtypes)
-            for value, spec in zip(values, specs):
-                value.set_shape([None, *spec.shape])
-            return {spec.name: value for spec, value in zip(specs, values)}
-
-        numbers = tf.data.Dataset.range(num_blocks).shuffle(num_blocks, seed=seed)
-        return numbers.map(as_features, num_parallel_calls=2).unbatch()
 
     def _read_tfrecords(self, rows):
         def gather(rows):

@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
+from bert_my.data import row_order, run_names
 from bert_my.pretrain import instances, shard_checks
 from bert_my.pretrain.records import Sizes
 from bert_my.tasks import base
@@ -113,7 +113,9 @@ class PretrainingTask(base.Task):
         paths = self.find_files(split)
         self._check_vocabulary(paths)
         logger.info("%s: %d file(s), %s, ...", split, len(paths), paths[0])
-        return shard_checks.load(paths, self._sizes, record_dir)
+        # Those of a window, and some of the next one while a batch is of both.
+        num_held = row_order.WINDOW_BLOCKS + 50 if split == base.TRAIN else 2
+        return shard_checks.load(paths, self._sizes, record_dir, num_held)
 
     def _check_vocabulary(self, paths):
         """Raises an `InputError` if the shards lie beside another vocabulary.

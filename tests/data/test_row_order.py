@@ -78,6 +78,45 @@ def test_random_order_is_the_one_of_older_versions(seed):
     np.testing.assert_array_equal(found, np.concatenate(expected))
 
 
+BLOCKS = np.array([0, 5, 6, 11, 16, 18, 23, 28, 30])
+
+
+@pytest.mark.parametrize("window_blocks", [1, 3, 8, 100])
+def test_order_by_blocks_has_every_row_once_an_epoch(monkeypatch, window_blocks):
+    monkeypatch.setattr(row_order, "WINDOW_BLOCKS", window_blocks)
+    whole = row_order.BlockOrder(BLOCKS, 5).rows(0, 4 * 30)
+    assert whole.dtype == np.int64
+    for epoch in whole.reshape(4, 30):
+        assert sorted(epoch) == list(range(30))
+    assert len({tuple(epoch) for epoch in whole.reshape(4, 30)}) == 4
+    order = row_order.BlockOrder(BLOCKS, 5)
+    random = np.random.RandomState(2)
+    for _ in range(30):
+        begin, end = sorted(random.choice(4 * 30 + 1, 2, replace=False))
+        np.testing.assert_array_equal(order.rows(begin, end), whole[begin:end])
+    other = row_order.BlockOrder(BLOCKS, 6).rows(0, 4 * 30)
+    assert (other != whole).any()
+
+
+def test_order_by_blocks_reads_few_blocks_at_a_time(monkeypatch):
+    """And each of them once an epoch."""
+    monkeypatch.setattr(row_order, "WINDOW_BLOCKS", 4)
+    starts = np.arange(0, 41 * 8, 8)
+    rows = row_order.BlockOrder(starts, 3).rows(0, 320)
+    windows = [set(window // 8) for window in np.split(rows, 10)]
+    assert all(len(blocks) == 4 for blocks in windows)
+    assert set.union(*windows) == set(range(40))
+    # The blocks of a window come from anywhere, and its rows are mixed.
+    assert np.mean([max(blocks) - min(blocks) for blocks in windows]) > 15
+    assert np.mean(np.diff(rows) == 1) < 0.1
+
+
+def test_few_blocks_are_shuffled_as_a_whole():
+    rows = row_order.BlockOrder(np.array([0, 512, 1000]), 3).rows(0, 1000)
+    for tenth in np.split(rows, 10):
+        assert tenth.mean() == pytest.approx(500, abs=120)
+
+
 def batches_of_run(lengths, batch_size, num_rows):
     """Returns the rows of the batches of a run, `[num_batches, batch_size]`."""
     order = row_order.LengthOrder(lengths, batch_size, 3)

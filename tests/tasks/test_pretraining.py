@@ -190,6 +190,25 @@ def test_a_stopped_run_goes_on_as_if_it_was_not(build, pretrain, tmp_path):
     )
 
 
+def test_a_run_of_an_older_version_is_not_resumed(build, pretrain, tmp_path):
+    shards, _ = build()
+    folder = pretrain(shards, "do_train", num_train_steps=2)
+    values = helpers.read_checkpoint(folder)
+    del values["row_blocks"]
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name, value in values.items():
+            tf.get_variable(name, initializer=value)
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver(save_relative_paths=True).save(
+            session, str(folder / "model.ckpt-2"), write_meta_graph=False
+        )
+    with pytest.raises(InputError, match=r"--output_dir=.*--init_checkpoint"):
+        pretrain(shards, "do_train", num_train_steps=3)
+    # It is evaluated, though, and a run that has ended is not begun again.
+    pretrain(shards, "do_train", "do_eval", num_train_steps=2)
+    assert (folder / "eval_results.json").exists()
+
+
 def test_added_words_are_learnt(build, pretrain, tiny_model, text, tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("cats\nhouses\n", encoding="utf-8")
