@@ -14,10 +14,10 @@ from bert_my.cli import console, flag_sets
 from bert_my.cli.flag_sets import setting
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.pretrain import pretraining_build
+from bert_my.pretrain import build
+from bert_my.pretrain.instances import NEXT_SENTENCE, InstanceSettings
 from bert_my.pretrain.masking import RULES
-from bert_my.pretrain.pretraining_data import NEXT_SENTENCE, InstanceSettings
-from bert_my.pretrain.shard_formats import FORMATS
+from bert_my.pretrain.shards import FORMATS
 from bert_my.text import vocabulary
 
 
@@ -118,7 +118,7 @@ def parse(argv):
 
 
 def build_settings(config):
-    """Returns the `pretraining_build.BuildSettings` of a `DataConfig`.
+    """Returns the `build.BuildSettings` of a `DataConfig`.
 
     Raises:
       InputError: if flags do not fit one another, or no file matches.
@@ -143,7 +143,7 @@ def build_settings(config):
         raise InputError("--output_file is needed")
     read = [*inputs, config.vocab_file, *filter(None, [config.vocab_add])]
     _check_outputs([*outputs, *dev_outputs], read)
-    return pretraining_build.BuildSettings(
+    return build.BuildSettings(
         inputs=inputs,
         outputs=outputs,
         dev_outputs=dev_outputs,
@@ -200,7 +200,7 @@ def run(config):
     """
     settings = build_settings(config)
     folder = os.path.dirname(os.path.abspath(settings.outputs[0]))
-    statistics = pretraining_build.build(settings, load_tokenizer(config, folder))
+    statistics = build.build(settings, load_tokenizer(config, folder))
     outputs = {"train": settings.outputs, "dev": settings.dev_outputs}
     for split, counted in statistics.items():
         print(f"{', '.join(outputs[split])}:")

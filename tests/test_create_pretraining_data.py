@@ -356,7 +356,7 @@ def test_tensorflow_is_not_imported(text, tmp_path):
 PEAK = """
 import re
 import create_pretraining_data
-from bert_my.data import corpus
+from bert_my.pretrain import corpus
 corpus.BLOCK_CHARACTERS, corpus.PART_CHARACTERS = 80000, 20000
 create_pretraining_data.main()
 print("peak", re.search("VmHWM:.* ([0-9]+) kB", open("/proc/self/status").read())[1])

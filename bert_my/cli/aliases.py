@@ -10,6 +10,12 @@ ALIASES = {
     "num_train_steps": ("max_steps",),
     "num_warmup_steps": ("warmup_steps",),
 }
+# Flag that is gone -> the reason, for the error.
+REMOVED = dict.fromkeys(
+    ("num_processes", "process_index"),
+    "each process would train a model of its own, because gradients are not added up "
+    "over processes; leave the flag out, and use --n_gpus for several GPUs",
+)
 # Flag -> flags with another kind of value that set the same.
 OLDER_FORMS = {"precision": ("use_fp16",)}
 

@@ -4,7 +4,7 @@ import math
 
 from bert_my.cli import flag_sets
 from bert_my.common.errors import InputError
-from bert_my.data import length_buckets
+from bert_my.data import row_order
 from bert_my.engine import adversarial, dev_evaluation, train_graph
 
 _POSITIVE = (
@@ -20,7 +20,6 @@ _POSITIVE = (
     "logging_steps",
     "adversarial_epsilon",
     "max_predictions_per_seq",
-    "num_processes",
 )
 _NOT_NEGATIVE = (
     "weight_decay",
@@ -86,7 +85,7 @@ def check(config):
     for name, known in (
         ("adversarial", (None, *adversarial.METHODS)),
         ("optimizer", train_graph.OPTIMIZERS),
-        ("length_buckets", length_buckets.MODES),
+        ("length_buckets", row_order.MODES),
     ):
         if getattr(config, name) not in known:
             raise InputError(

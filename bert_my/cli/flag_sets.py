@@ -7,6 +7,7 @@ import dataclasses
 
 from absl import flags as absl_flags
 
+from bert_my.cli.aliases import REMOVED
 from bert_my.common.errors import InputError
 
 
@@ -54,10 +55,14 @@ def read(flag_values, argv):
     """Reads a command line, with the name of the program first, into a set of flags.
 
     Raises:
-      InputError: naming the flag that is unknown or wrong.
+      InputError: naming the flag that is unknown, removed or wrong.
     """
     try:
         rest = flag_values(argv)[1:]
+    except absl_flags.UnrecognizedFlagError as error:
+        reason = REMOVED.get(error.flagname)
+        problem = f"--{error.flagname}: {reason}" if reason else f"{error} (see --help)"
+        raise InputError(problem) from error
     except absl_flags.Error as error:
         raise InputError(f"{error} (see --help)") from error
     if rest:

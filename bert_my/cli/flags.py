@@ -111,10 +111,6 @@ class RunConfig:
         None,
         "File with words, one a line, that are added to vocabulary and embeddings.",
     )
-    num_processes: int = setting(
-        1, "Processes that share the data; each reads its own rows."
-    )
-    process_index: int = setting(0, "Which of these this one is, from 0.")
 
     # Training.
     train_batch_size: int = setting(32, "Rows that a tower computes at once.")

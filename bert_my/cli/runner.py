@@ -289,7 +289,7 @@ def _evaluated(records, config, settings):
         num_rows,
         records.num_examples,
     )
-    return records._replace(num_examples=num_rows)
+    return records.head(num_rows)
 
 
 def load_task(config, bert_config=None):

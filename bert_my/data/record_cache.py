@@ -66,27 +66,6 @@ class Records:
             example, about = json.loads(line)
             yield self._example_class(*example), about
 
-    def read(self, seed=None):
-        """Returns the indices of the records in one epoch, see `input_pipeline`.
-
-        A buffer of `Dataset.shuffle` for all of them would take ten times the memory,
-        and a second to fill in every epoch.
-        """
-        if seed is None:
-            return tf.data.Dataset.range(self.num_examples)
-        # Numbers that are other ones in every epoch.
-        numbers = tf.data.Dataset.range(1 << 12).shuffle(1 << 12, seed=seed)
-
-        def shuffled(numbers):
-            return np.random.RandomState(numbers).permutation(self.num_examples)
-
-        def epoch(numbers):
-            indices = tf.numpy_function(shuffled, [numbers], tf.int64)
-            indices.set_shape([self.num_examples])
-            return tf.data.Dataset.from_tensor_slices(indices)
-
-        return numbers.batch(4).take(1).flat_map(epoch)
-
     def gather(self, indices, padded_lengths=None):
         """Returns records as a dict name -> array `[len(indices), ...]`.
 
@@ -110,7 +89,7 @@ class Records:
         return self._rows.gather(indices, padded_length)
 
     def parse(self, indices, padded_lengths=None):
-        """Returns `gather` as a dict name -> tensor; see `input_pipeline`."""
+        """Returns `gather` as a dict name -> tensor; see `batches`."""
 
         def gather(indices):
             rows = self.gather(indices, padded_lengths)

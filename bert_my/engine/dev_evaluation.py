@@ -71,7 +71,7 @@ class DevEvaluation:
 
         Args:
           task: `Task`.
-          records: those of the dev set, see `input_pipeline`.
+          records: those of the dev set, see `batches`.
           settings: `DevSettings`.
           eval_settings: `forward.EvalSettings`; its checkpoint is not used.
           averages: `averages.Averages` to evaluate, or None.

@@ -5,14 +5,15 @@ Evaluation and prediction both use it; neither holds more of a set than it needs
 
 import contextlib
 import sys
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 import computing
-from bert_my.data import input_pipeline, length_buckets
+from bert_my.data import row_order
+from bert_my.data.batches import eval_batches, next_features
 from bert_my.engine import towers, weight_copies
 from bert_my.engine.devices import PRECISIONS, Devices, fuses_layer_norm
 from bert_my.model import checkpoints
@@ -65,8 +66,7 @@ class Pass(NamedTuple):
     fetches: tuple  # of dicts of tensors: predictions, losses and means of a batch
     initializer: tf.Operation  # puts the pass at the beginning of the set
     num_examples: int
-    windows: Sequence[Sequence[int]]  # see `length_buckets.PassOrder`
-    order: Optional[length_buckets.PassOrder]
+    order: row_order.PassOrder
 
     def batches(self, run):
         """Yields the rows of the whole set in their order, window by window.
@@ -82,13 +82,11 @@ class Pass(NamedTuple):
             leave=False,
             disable=not sys.stderr.isatty(),
         ) as progress:
-            for borders in self.windows:
+            for borders in self.order.windows:
                 begin = borders[0]
                 window = _Window(begin, borders[-1] - begin)
                 for first, end in zip(borders, borders[1:]):
-                    rows = np.arange(first, end)
-                    if self.order:
-                        rows = self.order.rows[first:end]
+                    rows = self.order.rows(first, end)
                     window.add(*run(self.fetches), rows - begin)
                     progress.update(len(rows))
                 yield window.batch
@@ -130,21 +128,19 @@ def build_pass(task, records, settings, outputs):
 
     Args:
       task: `Task`.
-      records: those of the set, see `input_pipeline`.
+      records: those of the set, see `batches`.
       settings: `EvalSettings`.
       outputs: names of the predictions to return.
 
     Returns:
       `Pass`.
     """
-    devices, batch_size = settings.devices.towers, settings.global_batch_size
-    order = length_buckets.PassOrder.of(
+    devices = settings.devices.towers
+    order = row_order.PassOrder.of(
         records, settings.batch_size, len(devices), settings.devices.has_gpus
     )
     with tf.device("/cpu:0"):
-        features, initializer = input_pipeline.next_features(
-            input_pipeline.eval_batches(records, batch_size, order)
-        )
+        features, initializer = next_features(eval_batches(records, order))
 
     by_tower, refresh = _build_towers(task, features, settings)
     with tf.device("/cpu:0"):
@@ -157,11 +153,7 @@ def build_pass(task, records, settings, outputs):
             towers.add_up([tower.means for tower in by_tower]),
         )
     begin = tf.group(initializer, *refresh)
-    num_rows, windows = records.num_examples, order and order.windows
-    if order is None:  # a window is a batch
-        firsts = range(0, num_rows, batch_size)
-        windows = [(first, min(first + batch_size, num_rows)) for first in firsts]
-    return Pass(fetches, begin, num_rows, windows, order)
+    return Pass(fetches, begin, records.num_examples, order)
 
 
 def _build_towers(task, features, settings):

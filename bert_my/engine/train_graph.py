@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 import computing
 import custom_optimization
 import optimization
+from bert_my.data import row_order
 from bert_my.engine import accumulation, adversarial, averages, flops, layers, towers
 from bert_my.engine.devices import PRECISIONS, compiles_functions
 from bert_my.model import checkpoints
@@ -261,9 +262,11 @@ def _describe_data(settings, plan):
       the variable that counts the rows that were consumed.
     """
     _counter(checkpoints.GLOBAL_BATCH_SIZE, settings.global_batch_size)
+    # Missing in other runs, as in those of versions without such an order.
     if plan.padded_lengths is not None:
-        # Without them it is missing, as in runs from before there were any.
         _counter(checkpoints.LENGTH_BUCKETS, 1)
+    if isinstance(plan.order, row_order.BlockOrder):
+        _counter(checkpoints.ROW_BLOCKS, 1)
     return _counter(checkpoints.DATA_POSITION, 0)
 
 

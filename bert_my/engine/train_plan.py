@@ -2,10 +2,10 @@
 
 import logging
 import math
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 from bert_my.common.errors import InputError
-from bert_my.data import input_pipeline, length_buckets
+from bert_my.data import batches, padding, row_order
 from bert_my.engine import devices, layers
 from bert_my.engine.devices import Devices
 from bert_my.model import checkpoints
@@ -22,7 +22,7 @@ class TrainSettings(NamedTuple):
     train_batch_size: int  # rows that a tower computes at once
     gradient_accumulation_steps: int  # how often it does so in a step
     learning_rate: float  # the highest
-    length_buckets: str  # one of `length_buckets.MODES`
+    length_buckets: str  # one of `row_order.MODES`
     optimizer: str  # key of `train_graph.OPTIMIZERS`
     adam_epsilon: float
     num_train_epochs: float
@@ -63,7 +63,8 @@ class Plan(NamedTuple):
     checkpoint: Optional[str]  # to resume from
     first_step: int
     first_row: int  # position in the data; skipped steps have moved it on too
-    padded_lengths: Optional[Tuple[int, ...]] = None  # see `length_buckets`
+    order: Any = None  # of the rows, see `row_order.for_training`
+    padded_lengths: Optional[Tuple[int, ...]] = None  # see `padding.choose_lengths`
     share_of_padding: Optional[float] = None  # in the first epoch, with those lengths
     mean_length: Optional[float] = None  # of a row, in tokens
 
@@ -100,7 +101,7 @@ class Plan(NamedTuple):
     def _describe_buckets(self):
         lengths = self.padded_lengths
         if lengths is None:
-            return length_buckets.OFF
+            return row_order.OFF
         known = f"{len(lengths)} lengths from {lengths[0]} to {lengths[-1]}"
         if len(lengths) == 1:
             known = f"one length of {lengths[0]}"
@@ -127,7 +128,7 @@ def _num_rows_and_steps(num_examples, settings):
     batch_size, num_steps = settings.global_batch_size, settings.num_train_steps
     if num_steps is not None:
         return num_steps * batch_size, num_steps
-    num_rows = input_pipeline.rows_of_epochs(num_examples, settings.num_train_epochs)
+    num_rows = batches.rows_of_epochs(num_examples, settings.num_train_epochs)
     return num_rows, math.ceil(num_rows / batch_size)
 
 
@@ -135,7 +136,7 @@ def make_plan(records, settings):
     """Returns the `Plan` of a run; it resumes from a checkpoint in `output_dir`.
 
     Args:
-      records: those of the train split, see `input_pipeline`.
+      records: those of the train split, see `batches`.
       settings: `TrainSettings`.
 
     Raises:
@@ -153,15 +154,28 @@ def make_plan(records, settings):
             settings.learning_rate,
             num_warmup_steps,
         )
-    lengths = length_buckets.lengths_of(records)
-    padded_lengths, share_of_padding = _choose_buckets(records, settings)
+    order = row_order.for_training(
+        records, settings.global_batch_size, settings.seed, settings.length_buckets
+    )
+    padded_lengths = share_of_padding = None
+    if isinstance(order, row_order.LengthOrder):
+        padded_lengths = padding.choose_lengths(
+            records.lengths,
+            step=padding.step_on(settings.devices.has_gpus),
+            max_length=records.seq_length,
+        )
+        first_epoch = records.lengths[order.rows(0, records.num_examples)]
+        share_of_padding = padding.share_of_padding(
+            first_epoch, settings.global_batch_size, padded_lengths
+        )
+    mean_length = None if records.lengths is None else float(records.lengths.mean())
     checkpoint = None
     if not settings.overwrite_output_dir:
         checkpoint = checkpoints.latest(settings.output_dir)
     counters = checkpoints.Counters(0, 0, 0)
     if checkpoint:
         counters = checkpoints.read_counters(checkpoint)
-        _check_same_batches(counters, settings, padded_lengths is not None)
+        _check_same_batches(counters, settings, order, num_train_steps)
     return Plan(
         num_examples=records.num_examples,
         num_rows=num_rows,
@@ -170,36 +184,21 @@ def make_plan(records, settings):
         checkpoint=checkpoint,
         first_step=counters.global_step,
         first_row=counters.data_position,
+        order=order,
         padded_lengths=padded_lengths,
         share_of_padding=share_of_padding,
-        mean_length=None if lengths is None else float(lengths.mean()),
+        mean_length=mean_length,
     )
 
 
-def _choose_buckets(records, settings):
-    """Returns (padded lengths, share of padding), or two times None without buckets."""
-    lengths = length_buckets.lengths_of(records)
-    if lengths is None or settings.length_buckets == length_buckets.OFF:
-        return None, None
-    padded_lengths = length_buckets.choose(
-        lengths,
-        step=length_buckets.step_on(settings.devices.has_gpus),
-        max_length=records.seq_length,
-    )
-    batch_size = settings.global_batch_size
-    order = length_buckets.TrainOrder(lengths, batch_size, settings.seed)
-    return padded_lengths, length_buckets.share_of_padding(
-        lengths[order.epoch(0)], batch_size, padded_lengths
-    )
-
-
-def _check_same_batches(counters, settings, has_buckets):
+def _check_same_batches(counters, settings, order, num_train_steps):
     """Raises an `InputError` if the run in `output_dir` has other batches.
 
     Args:
       counters: `checkpoints.Counters` of its last checkpoint.
       settings: `TrainSettings`.
-      has_buckets: whether rows of like length will be in a batch.
+      order: of the rows, see `row_order.for_training`.
+      num_train_steps: of the run.
     """
     if counters.global_batch_size not in (0, settings.global_batch_size):
         raise InputError(
@@ -209,9 +208,18 @@ def _check_same_batches(counters, settings, has_buckets):
             "--train_batch_size, --n_gpus and --gradient_accumulation_steps whose "
             "product is the same"
         )
+    has_blocks = isinstance(order, row_order.BlockOrder)
+    is_left = counters.global_step < num_train_steps
+    if has_blocks and not counters.has_row_blocks and is_left:
+        raise InputError(
+            f"--output_dir={settings.output_dir}: its run was begun by an older "
+            "version, which read the shards in another order, so it cannot be resumed; "
+            "to go on from its weights, give its checkpoint as --init_checkpoint and "
+            "choose another folder"
+        )
+    has_buckets = isinstance(order, row_order.LengthOrder)
     if counters.global_batch_size and counters.has_length_buckets != has_buckets:
-        known = length_buckets.AUTO if has_buckets else length_buckets.OFF
-        other = length_buckets.OFF if has_buckets else length_buckets.AUTO
+        known, other = row_order.MODES if has_buckets else row_order.MODES[::-1]
         raise InputError(
             f"--length_buckets={known}: the run in --output_dir={settings.output_dir} "
             f"has its rows in another order; to resume it, give "

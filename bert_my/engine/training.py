@@ -6,7 +6,7 @@ import logging
 import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
-from bert_my.data import input_pipeline
+from bert_my.data.batches import next_features, train_batches
 from bert_my.engine import (
     dev_evaluation,
     devices,
@@ -26,7 +26,7 @@ def train(task, records, settings, dev=None, start=None):
 
     Args:
       task: `Task`.
-      records: those of the train split, see `input_pipeline`.
+      records: those of the train split, see `batches`.
       settings: `TrainSettings`.
       dev: (optional) `(Records, DevSettings, EvalSettings)` for evaluations.
       start: (optional) function to call when all is checked, before the first step,
@@ -77,12 +77,12 @@ def with_xla_chosen(task, settings, plan):
 
 
 def batches(records, settings, plan):
-    """Returns the dataset of what a run has left to do, see `input_pipeline`."""
-    return input_pipeline.train_batches(
+    """Returns the dataset of what a run has left to do, see `batches`."""
+    return train_batches(
         records,
+        plan.order,
         settings.global_batch_size,
         plan.num_rows,
-        settings.seed,
         plan.first_row,
         plan.padded_lengths,
     )
@@ -95,7 +95,7 @@ def build(task, dataset, settings, plan):
       (dict name -> tensor of the step's features, `TrainGraph`).
     """
     with tf.device("/cpu:0"):
-        features, initializer = input_pipeline.next_features(dataset)
+        features, initializer = next_features(dataset)
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
     return features, train_graph.build_graph(task, features, settings, plan)
 

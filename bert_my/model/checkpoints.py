@@ -15,6 +15,7 @@ WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 DATA_POSITION = "data_position"
 GLOBAL_BATCH_SIZE = "global_batch_size"
 LENGTH_BUCKETS = "length_buckets"
+ROW_BLOCKS = "row_blocks"
 # Folder of the best checkpoint, in the output folder.
 BEST = "best"
 # How the names of what a run keeps beside each weight end.
@@ -28,6 +29,7 @@ class Counters(NamedTuple):
     data_position: int  # rows of training data consumed, also by skipped steps
     global_batch_size: int
     has_length_buckets: int = 0  # 1 if rows of like length are in a batch
+    has_row_blocks: int = 0  # 1 if blocks of neighbouring rows are shuffled
 
 
 def average_name(variable_name):
@@ -245,6 +247,7 @@ def read_counters(checkpoint):
         read(DATA_POSITION),
         read(GLOBAL_BATCH_SIZE),
         read(LENGTH_BUCKETS),
+        read(ROW_BLOCKS),
     )
 
 

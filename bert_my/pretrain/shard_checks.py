@@ -1,7 +1,7 @@
-"""Finds what is wrong with shards of pretraining instances before they are used.
+"""Checks of shards of pretraining instances before they are used.
 
-Every file is read once in full, as training will read it; what was found out is kept,
-for a later run with the same files.
+Every file is read once in full, as training reads it; the results are kept for later
+runs with the same files.
 """
 
 import hashlib
@@ -18,20 +18,13 @@ from tqdm import tqdm
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.pretrain import tfrecords
-from bert_my.pretrain.pretraining_shards import (
-    HDF5_ROWS,
-    Instances,
-    Shard,
-    hdf5_rows,
-    parse_examples,
-)
-from bert_my.pretrain.tfrecords import FRAME_SIZE
+from bert_my.pretrain.records import Instances, parse_examples
+from bert_my.pretrain.shards import BLOCK_ROWS, Shard, read_hdf5
 
 logger = logging.getLogger(__name__)
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_ROWS_AT_ONCE = 1024
-# What decides about a value, for the errors.
+# The source of the limit of a value, for the errors.
 _DECIDED_BY = {
     "input_ids": "vocab_size in --bert_config_file",
     "input_mask": "its meaning",
@@ -51,14 +44,14 @@ _WIDTH_FLAGS = {
 }
 
 
-def load(paths, sizes, record_dir, share):
+def load(paths, sizes, record_dir, num_held_blocks=2):
     """Returns the `Instances` of files, after checking them.
 
     Args:
       paths: list of files.
-      sizes: `pretraining_shards.Sizes`.
-      record_dir: folder for what is found out.
-      share: `pretraining_shards.Share`: which rows this process reads.
+      sizes: `records.Sizes`.
+      record_dir: folder for the results of the checks.
+      num_held_blocks: see `Instances`.
 
     Raises:
       InputError: naming the file that cannot be read, is not whole, or does not fit.
@@ -69,8 +62,11 @@ def load(paths, sizes, record_dir, share):
         raise InputError(
             f"{error.filename}: cannot be read: {error.strerror}"
         ) from error
-    counts = _count(paths, is_hdf5, sizes, record_dir)
-    shards = [Shard(*each) for each in zip(paths, counts, is_hdf5)]
+    found = _check_once(paths, is_hdf5, sizes, record_dir)
+    shards = [
+        Shard(path, num_examples, has_hdf5, tuple(offsets))
+        for path, has_hdf5, (num_examples, offsets) in zip(paths, is_hdf5, found)
+    ]
     for shard in shards:
         if not shard.num_examples:
             logger.warning("%s: there is no instance in this file", shard.path)
@@ -83,32 +79,7 @@ def load(paths, sizes, record_dir, share):
                 f"{shards[0].path} and {shard.path}: one is HDF5 and the other is not; "
                 "all files of a run need the same format"
             )
-    instances = Instances.of(shards, sizes, share)
-    if not instances.num_examples:
-        raise InputError(
-            f"--num_processes={share.count}: there are not enough instances for "
-            f"--process_index={share.index}"
-        )
-    return instances
-
-
-def _count(paths, is_hdf5, sizes, record_dir):
-    """Returns how many instances each file has, looking at them only once."""
-    stats = [os.stat(path) for path in paths]
-    about = [
-        [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]
-        for path, stat in zip(paths, stats)
-    ]
-    text = json.dumps([about, sizes])
-    key = hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()
-    cache = os.path.join(record_dir, f"shards-{key}.json")
-    if os.path.exists(cache):
-        with open(cache, encoding="utf-8") as reader:
-            return json.load(reader)
-    counts = _check_all(paths, is_hdf5, sizes)
-    files.make_folder(record_dir, "cache_dir")
-    files.write_json(cache, counts)
-    return counts
+    return Instances(shards, sizes, num_held_blocks)
 
 
 def _is_hdf5(path):
@@ -116,159 +87,127 @@ def _is_hdf5(path):
         return reader.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
 
 
+def _check_once(paths, is_hdf5, sizes, record_dir):
+    """Returns the results of `_check_all`, from an earlier run if there was one."""
+    stats = [os.stat(path) for path in paths]
+    about = [
+        [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]
+        for path, stat in zip(paths, stats)
+    ]
+    text = json.dumps([about, sizes, BLOCK_ROWS])
+    key = hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()
+    cache = os.path.join(record_dir, f"shards-{key}.json")
+    if os.path.exists(cache):
+        with open(cache, encoding="utf-8") as reader:
+            return json.load(reader)
+    found = _check_all(paths, is_hdf5, sizes)
+    files.make_folder(record_dir, "cache_dir")
+    files.write_json(cache, found)
+    return found
+
+
 def _check_all(paths, is_hdf5, sizes):
-    """Returns how many instances each file has."""
-    counts = []
-    with _TfRecordChecker(sizes) as checker, tqdm(
+    """Returns (number of instances, offsets of the blocks) of each file."""
+    graph = tf.Graph()
+    with graph.as_default():
+        records = tf.placeholder(tf.string, [None])
+        features = parse_examples(records, sizes.specs)
+    config = tf.ConfigProto(device_count={"GPU": 0})
+    found = []
+    with tf.Session(graph=graph, config=config) as session, tqdm(
         zip(paths, is_hdf5),
         desc="Checking",
         total=len(paths),
         unit=" files",
         disable=not sys.stderr.isatty(),
     ) as progress:
+        parse = session.make_callable(features, [records])
         for path, has_hdf5 in progress:
-            found = _Findings(path, sizes)
             if has_hdf5:
-                _check_hdf5(found)
+                blocks = _hdf5_blocks(path, sizes)
             else:
-                checker.check(found)
-            counts.append(found.finish())
-    return counts
+                blocks = _tfrecord_blocks(path, sizes, parse)
+            found.append(_check(path, sizes, blocks))
+    return found
 
 
-class _Findings:
-    """What is found out about the values of one file."""
+def _check(path, sizes, blocks):
+    """Returns (number of instances, offsets of the blocks) of a file.
 
-    def __init__(self, path, sizes):
-        self.path = path
-        self.sizes = sizes
-        self.num_rows = 0
-        self._has_second_segment = False
+    Args:
+      path: of the file.
+      sizes: `Sizes`.
+      blocks: iterator over (offset of a block, dict name -> array `[num_rows, ...]`).
 
-    def add(self, num_rows, num_hidden, largest, smallest):
-        """Adds some rows.
-
-        Args:
-          num_rows: int.
-          num_hidden: how many masked positions are in the padding.
-          largest, smallest: numbers in the order of `Sizes.limits`.
-
-        Raises:
-          InputError: if there are values that an instance cannot have.
-        """
-        self.num_rows += int(num_rows)
-        limits = self.sizes.limits
-        for (name, limit), top, bottom in zip(limits.items(), largest, smallest):
-            if not (bottom >= 0 and top < limit):  # NaN is neither
-                wrong = bottom if bottom < 0 else top
-                raise InputError(
-                    f"{self.path}: {name} holds {wrong:g}, and it must be from 0 to "
-                    f"{limit - 1} by {_DECIDED_BY[name]}"
-                )
-            if name == "segment_ids" and top > 0:
-                self._has_second_segment = True
-        if num_hidden:
-            raise InputError(f"{self.path}: masked_lm_positions point at padding")
-
-    def finish(self):
-        """Returns the number of rows."""
-        if self.sizes.has_pairs and self.num_rows and not self._has_second_segment:
-            raise InputError(
-                f"{self.path}: there are no second segments; data that was built with "
-                "--next_sentence=none is trained with it, too"
-            )
-        return self.num_rows
-
-
-class _TfRecordChecker:
-    """Counts the instances of TFRecord files and looks at all their values."""
-
-    def __init__(self, sizes):
-        self._session = tf.Session(
-            graph=tf.Graph(), config=tf.ConfigProto(device_count={"GPU": 0})
+    Raises:
+      InputError: if there are values that an instance cannot have.
+    """
+    num_rows, offsets, has_second_segment = 0, [], False
+    for offset, rows in blocks:
+        _check_values(path, sizes, rows)
+        num_rows += len(rows["input_ids"])
+        offsets.append(offset)
+        has_second_segment |= bool(rows["segment_ids"].any())
+    if sizes.has_pairs and num_rows and not has_second_segment:
+        raise InputError(
+            f"{path}: there are no second segments; data that was built with "
+            "--next_sentence=none is trained with it, too"
         )
-        names = list(sizes.limits)
+    return num_rows, offsets
 
-        def summarize(records):
-            features = parse_examples(records, sizes.specs)
-            values = [tf.cast(features[name], tf.float64) for name in names]
-            # TensorFlow 1.15 passes over NaN; -1 is no value of any feature either.
-            values = [
-                tf.where_v2(tf.math.is_nan(v), -tf.ones_like(v), v) for v in values
-            ]
-            position = features["masked_lm_positions"]
-            is_real = tf.gather(
-                features["input_mask"],
-                tf.clip_by_value(position, 0, sizes.max_seq_length - 1),
-                batch_dims=1,
-            )
-            is_hidden = (features["masked_lm_weights"] > 0) & tf.equal(is_real, 0)
-            return (
-                tf.reduce_sum(tf.strings.length(records) + FRAME_SIZE),
-                tf.size(records),
-                tf.math.count_nonzero(is_hidden),
-                tf.stack([tf.reduce_max(value) for value in values]),
-                tf.stack([tf.reduce_min(value) for value in values]),
-            )
 
-        with self._session.graph.as_default():
-            self._path = tf.placeholder(tf.string, [])
-            dataset = tf.data.TFRecordDataset(self._path).batch(_ROWS_AT_ONCE)
-            iterator = tf.data.make_initializable_iterator(
-                dataset.map(summarize, num_parallel_calls=2).prefetch(2)
-            )
-            self._initializer = iterator.initializer
-            self._next = iterator.get_next()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self._session.close()
-
-    def check(self, found):
-        """Looks at the file of `_Findings`."""
-        path = found.path
-        # Before TensorFlow parses it: to show a record that is no example crashes 1.15.
-        record = tfrecords.first_record(path)
-        problem = None if record is None else _problem_of(record, found.sizes)
-        if problem:
-            raise InputError(f"{path}: instance 1: {problem}")
-        self._session.run(self._initializer, {self._path: path})
-        total_bytes = 0
-        while True:
-            try:
-                num_bytes, *numbers = self._session.run(self._next)
-            except tf.errors.OutOfRangeError:
-                break
-            except tf.errors.DataLossError as error:
-                raise InputError(
-                    f"{path}: broken after {found.num_rows} instances or later; it is "
-                    f"not a TFRecord file, or not whole ({_first_line(error)})"
-                ) from error
-            except tf.errors.InvalidArgumentError as error:
-                problem = _misfit(path, found.sizes) or f"{path}: {error}"
-                raise InputError(problem) from error
-            found.add(*numbers)
-            total_bytes += int(num_bytes)
-        # TensorFlow takes less than the length of a record for the end of the file.
-        if total_bytes != os.path.getsize(path):
+def _check_values(path, sizes, rows):
+    for name, limit in sizes.limits.items():
+        bottom, top = rows[name].min(), rows[name].max()
+        if not (bottom >= 0 and top < limit):  # NaN is neither
+            wrong = bottom if bottom < 0 else top
             raise InputError(
-                f"{path}: broken after {found.num_rows} instances; it is not whole"
+                f"{path}: {name} holds {wrong:g}, and it must be from 0 to "
+                f"{limit - 1} by {_DECIDED_BY[name]}"
             )
+    is_real = np.take_along_axis(
+        rows["input_mask"], rows["masked_lm_positions"], axis=1
+    )
+    if ((rows["masked_lm_weights"] > 0) & (is_real == 0)).any():
+        raise InputError(f"{path}: masked_lm_positions point at padding")
 
 
-def _first_line(error):
-    return str(error).splitlines()[0]
+def _tfrecord_blocks(path, sizes, parse):
+    """Yields the blocks of a TFRecord file, see `_check`.
+
+    Args:
+      path, sizes: see `_check`.
+      parse: function from a list of serialized examples to a dict name -> array.
+    """
+    num_read = 0
+    with open(path, "rb") as stream:
+        while True:
+            offset = stream.tell()
+            try:
+                records = tfrecords.read(stream, BLOCK_ROWS)
+            except ValueError as error:
+                raise InputError(
+                    f"{path}: broken after {num_read} instances or later; it is not a "
+                    f"TFRecord file, or not whole ({error})"
+                ) from error
+            if not records:
+                return
+            # TensorFlow 1.15 crashes when its error shows a record that is no example.
+            _check_features(path, sizes, records[:1], num_read)
+            try:
+                yield offset, parse(records)
+            except tf.errors.InvalidArgumentError as error:
+                _check_features(path, sizes, records, num_read)
+                raise InputError(f"{path}: {error}") from error
+            num_read += len(records)
 
 
-def _misfit(path, sizes):
-    """Returns what is wrong with the first instance whose features do not fit."""
-    for index, record in enumerate(tf.io.tf_record_iterator(path), 1):
+def _check_features(path, sizes, records, num_before):
+    """Raises an `InputError` that names the first record whose features do not fit."""
+    for index, record in enumerate(records, num_before + 1):
         problem = _problem_of(record, sizes)
         if problem:
-            return f"{path}: instance {index}: {problem}"
-    return None
+            raise InputError(f"{path}: instance {index}: {problem}")
 
 
 def _problem_of(record, sizes):
@@ -300,27 +239,17 @@ def _width_problem(spec, width):
     )
 
 
-def _check_hdf5(found):
-    """Looks at the HDF5 file of `_Findings`."""
-    path, sizes = found.path, found.sizes
+def _hdf5_blocks(path, sizes):
+    """Yields the blocks of an HDF5 file, see `_check`."""
     try:
         with h5py.File(path, "r") as file:
             num_rows = _check_shapes(path, file, sizes)
-        for first in range(0, num_rows, HDF5_ROWS):
-            rows = hdf5_rows(path, first, sizes.specs)
-            position = rows["masked_lm_positions"].clip(0, sizes.max_seq_length - 1)
-            is_real = np.take_along_axis(rows["input_mask"], position, axis=1)
-            is_hidden = (rows["masked_lm_weights"] > 0) & (is_real == 0)
-            values = [rows[name] for name in sizes.limits]
-            found.add(
-                len(position),
-                is_hidden.sum(),
-                [value.max() for value in values],
-                [value.min() for value in values],
-            )
+        for first in range(0, num_rows, BLOCK_ROWS):
+            yield first, read_hdf5(path, first, sizes.specs)
     except (OSError, RuntimeError, KeyError) as error:
+        first_line = str(error).splitlines()[0]
         raise InputError(
-            f"{path}: it is not an HDF5 file, or not whole ({_first_line(error)})"
+            f"{path}: it is not an HDF5 file, or not whole ({first_line})"
         ) from error
 
 

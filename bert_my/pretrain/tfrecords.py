@@ -1,4 +1,4 @@
-"""Record files of `tf.train.Example` messages, written without TensorFlow.
+"""Record files of `tf.train.Example` messages, written and read without TensorFlow.
 
 For rows of arrays of one shape: all rows are encoded at once, many times as fast as one
 by one, and processes that only write records stay small.
@@ -13,7 +13,7 @@ import google_crc32c
 import numpy as np
 
 _INT64_LIST, _FLOAT_LIST = 3, 2  # numbers of the fields in `Feature`
-_HEADER_SIZE, FRAME_SIZE = 12, 16  # bytes before a record, and around it
+_HEADER_SIZE, _CHECKSUM_SIZE = 12, 4  # bytes before and after a record
 
 
 def encode_rows(arrays):
@@ -44,16 +44,30 @@ def frame(record):
     return b"".join((length, _checksum(length), record, _checksum(record)))
 
 
-def first_record(path):
-    """Returns the first record of a file, or None if there is none or it is broken."""
-    with open(path, "rb") as reader:
-        header = reader.read(_HEADER_SIZE)
+def read(stream, num_records):
+    """Returns the next records of an open file, a list of bytes.
+
+    Args:
+      stream: binary file.
+      num_records: the most records to read; there are fewer at the end of the file.
+
+    Raises:
+      ValueError: if a record is not whole or does not fit its checksums.
+    """
+    records = []
+    while len(records) < num_records:
+        header = stream.read(_HEADER_SIZE)
+        if not header:
+            break
         length, checksum = header[:8], header[8:]
-        if len(header) < _HEADER_SIZE or checksum != _checksum(length):
-            return None
+        if checksum != _checksum(length):
+            raise ValueError("corrupted record header")
         (num_bytes,) = struct.unpack("<Q", length)
-        record, checksum = reader.read(num_bytes), reader.read(4)
-    return record if checksum == _checksum(record) else None
+        record = stream.read(num_bytes)
+        if stream.read(_CHECKSUM_SIZE) != _checksum(record):
+            raise ValueError("corrupted record")
+        records.append(record)
+    return records
 
 
 def _checksum(data):

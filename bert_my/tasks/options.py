@@ -29,8 +29,6 @@ class TaskOptions(NamedTuple):
     max_predictions_per_seq: int = 20
     next_sentence: str = "nsp"
     max_eval_steps: int = 0
-    num_processes: int = 1
-    process_index: int = 0
 
 
 OF_PRETRAINING = (
@@ -39,8 +37,6 @@ OF_PRETRAINING = (
     "max_predictions_per_seq",
     "next_sentence",
     "max_eval_steps",
-    "num_processes",
-    "process_index",
 )
 # What is set for texts with labels.
 OF_TEXTS = tuple(

@@ -13,8 +13,9 @@ import tensorflow.compat.v1 as tf
 import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
-from bert_my.pretrain import pretraining_data, pretraining_shards, shard_checks
+from bert_my.data import row_order, run_names
+from bert_my.pretrain import instances, shard_checks
+from bert_my.pretrain.records import Sizes
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
 from bert_my.tasks.options import OF_TEXTS
@@ -46,16 +47,11 @@ class PretrainingTask(base.Task):
         """Builds the task; see `Task`."""
         super().__init__(inputs)
         self._tokenizer = inputs.tokenizer
-        options, known = inputs.options, pretraining_data.NEXT_SENTENCE
+        options, known = inputs.options, instances.NEXT_SENTENCE
         if options.next_sentence not in known:
             raise InputError(
                 f"--next_sentence={options.next_sentence}: it must be one of "
                 f"{', '.join(known)}"
-            )
-        if not 0 <= options.process_index < options.num_processes:
-            raise InputError(
-                f"--process_index={options.process_index}: it must be from 0 to "
-                f"--num_processes - 1 = {options.num_processes - 1}"
             )
         if inputs.data_dir:
             raise InputError(
@@ -67,7 +63,7 @@ class PretrainingTask(base.Task):
 
     @property
     def _sizes(self):
-        return pretraining_shards.Sizes(
+        return Sizes(
             self.max_seq_length,
             self.options.max_predictions_per_seq,
             self.bert_config.vocab_size,
@@ -115,15 +111,12 @@ class PretrainingTask(base.Task):
         return sorted(filter(os.path.isfile, found))
 
     def load_records(self, split, record_dir):
-        paths, options = self.find_files(split), self.options
+        paths = self.find_files(split)
         self._check_vocabulary(paths)
         logger.info("%s: %d file(s), %s, ...", split, len(paths), paths[0])
-        share = pretraining_shards.Share()
-        if split == base.TRAIN:
-            share = pretraining_shards.Share(
-                options.process_index, options.num_processes
-            )
-        return shard_checks.load(paths, self._sizes, record_dir, share)
+        # Those of a window, and some of the next one while a batch is of both.
+        num_held = row_order.WINDOW_BLOCKS + 50 if split == base.TRAIN else 2
+        return shard_checks.load(paths, self._sizes, record_dir, num_held)
 
     def _check_vocabulary(self, paths):
         """Raises an `InputError` if the shards lie beside another vocabulary.

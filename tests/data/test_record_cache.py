@@ -51,18 +51,6 @@ def read(records):
     return texts
 
 
-def run_all(dataset):
-    """Returns the elements of a dataset."""
-    get_next = tf.data.make_one_shot_iterator(dataset).get_next()
-    output = []
-    with tf.Session() as session:
-        while True:
-            try:
-                output.append(session.run(get_next))
-            except tf.errors.OutOfRangeError:
-                return output
-
-
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_keeps_every_row_in_order(tmp_path, monkeypatch, num_processes):
     monkeypatch.setattr(record_cache, "CHUNK_SIZE", 3)
@@ -142,18 +130,6 @@ def test_parse_gives_what_gather_does_with_static_ranks(tmp_path):
         found, found_padded = session.run([parsed["input_ids"], padded["input_ids"]])
     assert found.tolist() == records.gather([2, 0])["input_ids"].tolist()
     assert found_padded.tolist() == [[102, 0, 0, 0], [97, 98, 99, 0]]
-
-
-def test_an_epoch_holds_every_row_once_in_another_order(tmp_path):
-    records = load(tmp_path, [f"{index}" for index in range(57)])
-    assert run_all(records.read()) == list(range(57))
-    epochs = run_all(records.read(seed=3).repeat(3))
-    orders = [tuple(epochs[begin : begin + 57]) for begin in (0, 57, 114)]
-    assert all(sorted(order) == list(range(57)) for order in orders)
-    assert len({*orders, tuple(range(57))}) == 4
-    tf.reset_default_graph()
-    assert run_all(records.read(seed=3).repeat(3)) == epochs
-    assert run_all(records.read(seed=4)) != epochs[:57]
 
 
 @pytest.mark.parametrize("suffix", ["", ".npy"])

@@ -153,12 +153,12 @@ def test_a_task_without_predictions_is_evaluated(tmp_path, monkeypatch):
     task = toy_tasks.GuessTask()
     batch = toy_tasks.make_batches(1)[0]
 
-    def eval_batches(records, global_batch_size, order):
+    def eval_batches(records, order):
         return tf.data.Dataset.from_tensor_slices(batch).batch(
-            global_batch_size, drop_remainder=True
+            order.sizes[0], drop_remainder=True
         )
 
-    monkeypatch.setattr(evaluation.input_pipeline, "eval_batches", eval_batches)
+    monkeypatch.setattr(evaluation, "eval_batches", eval_batches)
     with tf.Graph().as_default(), tf.Session() as session:
         features = {name: tf.constant(value) for name, value in batch.items()}
         outputs = task.build(features, is_training=False)
@@ -166,7 +166,7 @@ def test_a_task_without_predictions_is_evaluated(tmp_path, monkeypatch):
         session.run(tf.global_variables_initializer())
         path = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
         pairs = session.run({**outputs.losses, **outputs.means})
-    records = collections.namedtuple("Records", ["num_examples"])(12)
+    records = collections.namedtuple("Records", ["num_examples", "lengths"])(12, None)
     output_dir = tmp_path / "out"
     output_dir.mkdir()
     scores = evaluation.evaluate(

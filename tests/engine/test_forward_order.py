@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import length_buckets, record_cache, row_files
+from bert_my.data import record_cache, row_files, row_order
 from bert_my.data.features import FeatureSpec
 from bert_my.engine import devices, evaluation, weight_copies
 from bert_my.tasks import base
@@ -68,8 +68,19 @@ def run(records, batch_size, num_towers=1):
 @pytest.fixture
 def small_windows(monkeypatch):
     """Windows of at most 12 rows, or of 2 batches."""
-    monkeypatch.setattr(length_buckets, "PASS_ROWS", 12)
-    monkeypatch.setattr(length_buckets, "PASS_BATCHES", 2)
+    monkeypatch.setattr(row_order, "PASS_ROWS", 12)
+    monkeypatch.setattr(row_order, "PASS_BATCHES", 2)
+
+
+def read_in_file_order(monkeypatch):
+    """Makes forward passes as if the lengths of rows were not known."""
+
+    def in_file_order(records, batch_size, num_towers, has_gpus):
+        return row_order.PassOrder.in_file_order(
+            records.num_examples, batch_size * num_towers
+        )
+
+    monkeypatch.setattr(row_order.PassOrder, "of", in_file_order)
 
 
 def check(output, rows):
@@ -139,7 +150,9 @@ def test_records_without_lengths_are_read_in_their_order(tmp_path):
     """As those of pretraining: a window is a batch."""
     records, rows = make_records(tmp_path, 11)
     plain = types.SimpleNamespace(
-        num_examples=11, read=records.read, parse=lambda rows: records.parse(rows)
+        num_examples=11,
+        lengths=None,
+        parse=records.parse,
     )
     output, widths = run(plain, 4)
     assert [len(batch.targets["input_ids"]) for batch in output] == [4, 4, 3]
@@ -182,7 +195,7 @@ def test_a_fast_pass_is_the_plain_one(
         return np.concatenate([each.predictions["probabilities"] for each in batches])
 
     fast = probabilities(precision)
-    monkeypatch.setattr(length_buckets.PassOrder, "of", lambda *args: None)
+    read_in_file_order(monkeypatch)
     monkeypatch.setattr(evaluation, "fuses_layer_norm", lambda *args: False)
     monkeypatch.setattr(
         weight_copies.WeightCopies,
@@ -214,7 +227,7 @@ def test_scores_and_predictions_are_those_without_buckets(
     outputs = []
     for is_sorted in (True, False):
         if not is_sorted:
-            monkeypatch.setattr(length_buckets.PassOrder, "of", lambda *args: None)
+            read_in_file_order(monkeypatch)
         helpers.run([*argv, *more, "--do_train=false", "--do_eval", "--do_predict"])
         outputs.append(
             (

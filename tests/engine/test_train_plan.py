@@ -10,7 +10,9 @@ from bert_my.engine import devices, train_plan
 from tests import helpers
 
 GPU = devices.Devices(("/gpu:0",), num_cpus=1, has_gpus=True)
-RECORDS = types.SimpleNamespace(num_examples=26)
+RECORDS = types.SimpleNamespace(
+    num_examples=26, lengths=None, block_starts=np.array([0, 26])
+)
 
 
 def make_plan(records=RECORDS, num_towers=2, train_batch_size=3, **settings):

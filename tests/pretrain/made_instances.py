@@ -5,10 +5,10 @@ import collections
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.pretrain import shard_formats
+from bert_my.pretrain import shards
 from bert_my.pretrain.corpus import Block
-from bert_my.pretrain.pretraining_data import InstanceSettings, Vocabulary
-from bert_my.pretrain.pretraining_shards import Sizes
+from bert_my.pretrain.instances import InstanceSettings, Vocabulary
+from bert_my.pretrain.records import Sizes
 
 CLS, SEP, MASK, FIRST = 1, 2, 3, 5  # FIRST: id of the first token of text
 SIZES = Sizes(
@@ -95,8 +95,8 @@ def random_instances(num_rows, first_row=0, sizes=SIZES):
 
 def write_shard(path, instances, name="tfrecord"):
     """Writes instances with our writer; returns the path as str."""
-    shard_format = shard_formats.FORMATS[name]
-    with shard_formats.open_shards([str(path)], shard_format) as writer:
+    shard_format = shards.FORMATS[name]
+    with shards.open_shards([str(path)], shard_format) as writer:
         writer.write(shard_format.encode(instances), len(instances["input_ids"]))
     return str(path)
 
@@ -131,9 +131,16 @@ def rows_of(dataset):
                 return elements
 
 
-def read_records(records, seed=None, num_epochs=1, batch_size=4):
-    """Returns the parsed batches of `Instances`, a list of dicts."""
-    dataset = records.read(seed).repeat(num_epochs).batch(batch_size)
+def read_records(records, rows=None, batch_size=4):
+    """Returns the parsed batches of some rows of `Instances`, a list of dicts.
+
+    Args:
+      records: `Instances`.
+      rows: numbers of rows; default: all.
+      batch_size: int.
+    """
+    numbers = np.arange(records.num_examples) if rows is None else rows
+    dataset = tf.data.Dataset.from_tensor_slices(numbers).batch(batch_size)
     return rows_of(dataset.map(records.parse))
 
 

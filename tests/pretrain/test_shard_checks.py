@@ -10,18 +10,16 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.pretrain import shard_checks, tfrecords
-from bert_my.pretrain.pretraining_shards import Share
 from tests.pretrain import made_instances
 from tests.pretrain.made_instances import SIZES, random_instances, write_shard
 
 
 @pytest.fixture
 def load(tmp_path):
-    """A function (paths, sizes=SIZES, share=Share()) -> `Instances`."""
+    """A function (paths, sizes=SIZES) -> `Instances`."""
 
-    def load_shards(*paths, sizes=SIZES, share=None):
-        cache = str(tmp_path / "cache")
-        return shard_checks.load(list(paths), sizes, cache, share or Share())
+    def load_shards(*paths, sizes=SIZES):
+        return shard_checks.load(list(paths), sizes, str(tmp_path / "cache"))
 
     return load_shards
 
@@ -215,17 +213,10 @@ def test_two_formats(load, tmp_path):
         load(first, second)
 
 
-def test_more_processes_than_instances(load, shard):
-    load(shard, share=Share(0, 9))
-    with pytest.raises(InputError, match=r"--num_processes=9: .* --process_index=7"):
-        load(shard, share=Share(7, 9))
-
-
 def test_a_second_load_does_not_check_again(load, shard, monkeypatch):
     first = load(shard)
     monkeypatch.setattr(shard_checks, "_check_all", None)
-    assert load(shard) == first
-    assert load(shard, share=Share(0, 2)).shards == first.shards
+    assert load(shard).shards == first.shards
 
 
 def test_a_file_that_changed_is_checked_again(load, shard):

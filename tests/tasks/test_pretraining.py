@@ -190,6 +190,25 @@ def test_a_stopped_run_goes_on_as_if_it_was_not(build, pretrain, tmp_path):
     )
 
 
+def test_a_run_of_an_older_version_is_not_resumed(build, pretrain, tmp_path):
+    shards, _ = build()
+    folder = pretrain(shards, "do_train", num_train_steps=2)
+    values = helpers.read_checkpoint(folder)
+    del values["row_blocks"]
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name, value in values.items():
+            tf.get_variable(name, initializer=value)
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver(save_relative_paths=True).save(
+            session, str(folder / "model.ckpt-2"), write_meta_graph=False
+        )
+    with pytest.raises(InputError, match=r"--output_dir=.*--init_checkpoint"):
+        pretrain(shards, "do_train", num_train_steps=3)
+    # It is evaluated, though, and a run that has ended is not begun again.
+    pretrain(shards, "do_train", "do_eval", num_train_steps=2)
+    assert (folder / "eval_results.json").exists()
+
+
 def test_added_words_are_learnt(build, pretrain, tiny_model, text, tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("cats\nhouses\n", encoding="utf-8")
@@ -307,7 +326,8 @@ def test_data_of_another_vocabulary_is_refused(build, pretrain, tiny_model, tmp_
         ),
         ({"next_sentence": "maybe"}, "--next_sentence=maybe: it must be one of nsp"),
         ({"labels": "a,b"}, "--labels=a,b: task pretraining has no use"),
-        ({"num_processes": 2, "process_index": 2}, "--process_index=2"),
+        ({"num_processes": 2}, "--num_processes: .*a model of its own"),
+        ({"process_index": 0}, "--process_index: .*a model of its own"),
         ({"data_dir": "x"}, "--data_dir=x: task pretraining has no use"),
         ({"input_dir": "x"}, "--input_file and --input_dir contradict"),
     ],

@@ -10,7 +10,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
-from bert_my.data import input_pipeline
+from bert_my.data import batches
 from bert_my.engine import flops
 from bert_my.tools.benchmark import measure, settings, steps, workload
 
@@ -40,7 +40,7 @@ def run(request, folder):
     num_warmup = own.warmup_steps or steps.WARMUP_STEPS
     with tf.Graph().as_default():
         tf.set_random_seed(setup.config.seed)
-        features, initializer = input_pipeline.next_features(_batches(records, own))
+        features, initializer = batches.next_features(_batches(records, own))
         fetch = _build(own.upstream_dir, bert_config, features, is_training)
         mask = features["input_mask"]
         recorder = steps.Recorder(ceiling.measure)
@@ -60,8 +60,9 @@ def _batches(records, own):
     def parse(rows):
         return records.parse(rows, padded_lengths=(own.seq_length,))
 
-    rows = records.read().batch(own.batch_size, drop_remainder=True)
-    return rows.map(parse).repeat().prefetch(2)
+    rows = tf.data.Dataset.range(records.num_examples)
+    batches_of_rows = rows.batch(own.batch_size, drop_remainder=True)
+    return batches_of_rows.map(parse).repeat().prefetch(2)
 
 
 def _build(folder, bert_config, features, is_training):

@@ -13,7 +13,7 @@ from bert_my.common.errors import InputError
 from bert_my.data import record_cache
 from bert_my.data.features import EncodedExample, FeatureSpec
 from bert_my.model import pretrained
-from bert_my.pretrain import shard_formats
+from bert_my.pretrain import shards
 from bert_my.tasks import base
 
 MODELS = {
@@ -173,8 +173,8 @@ def write_instances(path, num_rows, seq_length, config):
         "masked_lm_weights": np.ones((num_rows, width), np.float32),
         "next_sentence_labels": random.randint(0, 2, (num_rows, 1)),
     }
-    tfrecord = shard_formats.FORMATS["tfrecord"]
-    with shard_formats.open_shards([path], tfrecord) as writer:
+    tfrecord = shards.FORMATS["tfrecord"]
+    with shards.open_shards([path], tfrecord) as writer:
         writer.write(tfrecord.encode(instances), num_rows)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bert_my.pretrain import masking
-from bert_my.pretrain.pretraining_data import Vocabulary, make_instances
+from bert_my.pretrain.instances import Vocabulary, make_instances
 from tests import helpers
 from tests.pretrain import made_instances
 from tests.pretrain.made_instances import CLS, MASK, SEP

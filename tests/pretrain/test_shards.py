@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.pretrain import pretraining_shards, shard_checks, shard_formats
-from bert_my.pretrain.shard_formats import FORMATS
+from bert_my.pretrain import shard_checks, shards
+from bert_my.pretrain.shards import FORMATS
 from tests.pretrain import made_instances
 from tests.pretrain.made_instances import SIZES
 
@@ -21,20 +21,22 @@ def load(tmp_path):
     """A function (paths) -> `Instances`."""
 
     def load_shards(*paths):
-        share = pretraining_shards.Share()
-        return shard_checks.load(list(paths), SIZES, str(tmp_path / "cache"), share)
+        return shard_checks.load(list(paths), SIZES, str(tmp_path / "cache"))
 
     return load_shards
 
 
 def read_back(records):
-    """Returns all features of all rows as they stand in the files, in their order."""
-    dataset = records.read().batch(3)
-    if not records.shards[0].is_hdf5:
-        specs = records.sizes.specs
-        dataset = dataset.map(lambda r: pretraining_shards.parse_examples(r, specs))
-    batches = made_instances.rows_of(dataset)
-    return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
+    """Returns all features of all rows, in their order, with the padding cut off."""
+    (batch,) = made_instances.read_records(records, batch_size=records.num_examples)
+    return {
+        spec.name: np.pad(
+            batch[spec.name],
+            [(0, 0), (0, spec.shape[0] - batch[spec.name].shape[1])],
+            mode="constant",
+        )
+        for spec in records.sizes.specs
+    }
 
 
 def assert_same(found, expected):
@@ -53,7 +55,7 @@ def test_round_trip(tmp_path, load, format_name):
 def test_several_writes_follow_one_another(tmp_path, load, format_name):
     shard_format = FORMATS[format_name]
     path = str(tmp_path / "a")
-    with shard_formats.open_shards([path], shard_format) as writer:
+    with shards.open_shards([path], shard_format) as writer:
         for first, count in ((0, 3), (3, 0), (3, 300), (303, 1)):
             rows = made_instances.random_instances(count, first)
             writer.write(shard_format.encode(rows), count)
@@ -125,7 +127,7 @@ def test_records_as_upstream_writes_them_are_read(tmp_path, load):
 def test_instances_are_spread_evenly_over_files(tmp_path, load, format_name):
     shard_format = FORMATS[format_name]
     paths = [str(tmp_path / str(index)) for index in range(3)]
-    with shard_formats.open_shards(paths, shard_format) as writer:
+    with shards.open_shards(paths, shard_format) as writer:
         first = 0
         for count in (1, 4, 2, 1, 3):
             rows = made_instances.random_instances(count, first)
@@ -145,7 +147,7 @@ def test_files_take_their_names_only_when_all_went_well(tmp_path, format_name):
 
     def fail():
         paths = [str(tmp_path / name) for name in ("a", "b")]
-        with shard_formats.open_shards(paths, shard_format) as writer:
+        with shards.open_shards(paths, shard_format) as writer:
             rows = made_instances.random_instances(5)
             writer.write(shard_format.encode(rows), 5)
             raise KeyError("broken")

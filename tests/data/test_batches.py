@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import (
-    features,
-    input_pipeline,
-    length_buckets,
-    record_cache,
-    row_files,
-)
+from bert_my.data import batches, features, record_cache, row_files, row_order
 
 SPECS = (
     features.FeatureSpec("input_ids", (None,)),
@@ -35,9 +29,9 @@ def records(tmp_path):
     return record_cache.Records(path, SPECS, seq_length=6)
 
 
-def batches(dataset, limit=100):
+def run(dataset, limit=100):
     output = []
-    tensors, initializer = input_pipeline.next_features(dataset)
+    tensors, initializer = batches.next_features(dataset)
     with tf.Session() as session:
         session.run(initializer)
         for _ in range(limit):
@@ -73,14 +67,6 @@ def assert_padded(output, padded_lengths):
             assert width == min(p for p in padded_lengths if p >= longest)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
-def test_eval_keeps_every_row_in_order(records, batch_size):
-    output = batches(input_pipeline.eval_batches(records, batch_size))
-    assert all_labels(output) == list(range(1, 12))
-    for batch in output:
-        assert batch["input_ids"].shape == (batch_size, 6)
-
-
 @pytest.mark.parametrize(
     ("batch_size", "num_towers", "sizes"),
     [
@@ -91,18 +77,38 @@ def test_eval_keeps_every_row_in_order(records, batch_size):
         (1, 3, [3, 6, 3]),
     ],
 )
-def test_eval_in_another_order(records, batch_size, num_towers, sizes):
+def test_a_pass_by_length(records, batch_size, num_towers, sizes):
     """The longest rows first, and padded no further; rows of 6 tokens fit a batch.
 
     Batches are filled up to a multiple of the number of towers, or so that few sizes
     come about.
     """
-    order = length_buckets.PassOrder.of(records, batch_size, num_towers, False)
-    output = batches(input_pipeline.eval_batches(records, batch_size, order))
+    order = row_order.PassOrder.of(records, batch_size, num_towers, False)
+    output = run(batches.eval_batches(records, order))
     expected = sorted(range(1, 12), key=lambda label: -((label - 1) % 4))
     assert all_labels(output) == expected
     assert [len(batch["label_ids"]) for batch in output] == sizes
     assert_padded(output, (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
+def test_a_pass_in_the_order_of_the_file(records, batch_size):
+    order = row_order.PassOrder.in_file_order(NUM_EXAMPLES, batch_size)
+    output = run(batches.eval_batches(records, order))
+    assert all_labels(output) == list(range(1, 12))
+    for batch in output:
+        assert batch["input_ids"].shape == (batch_size, 6)
+
+
+def train(records, batch_size, num_rows, padded_lengths, first_row=0, seed=3, limit=9):
+    """Returns the first batches of a run, by length if there are `padded_lengths`."""
+    tf.reset_default_graph()
+    mode = row_order.OFF if padded_lengths is None else row_order.AUTO
+    order = row_order.for_training(records, batch_size, seed, mode)
+    dataset = batches.train_batches(
+        records, order, batch_size, num_rows, first_row, padded_lengths
+    )
+    return run(dataset, limit)
 
 
 @both_orders
@@ -113,12 +119,9 @@ def test_eval_in_another_order(records, batch_size, num_towers, sizes):
 def test_train_sees_every_row_as_often_as_asked(
     records, batch_size, num_epochs, rows, padded_lengths
 ):
-    assert input_pipeline.rows_of_epochs(NUM_EXAMPLES, num_epochs) == rows
+    assert batches.rows_of_epochs(NUM_EXAMPLES, num_epochs) == rows
     num_steps = -(-rows // batch_size)
-    dataset = input_pipeline.train_batches(
-        records, batch_size, rows, seed=3, padded_lengths=padded_lengths
-    )
-    output = batches(dataset, num_steps)
+    output = train(records, batch_size, rows, padded_lengths, limit=num_steps)
     assert_padded(output, padded_lengths)
     for epoch in range(int(num_epochs)):
         seen = all_labels(output)[epoch * NUM_EXAMPLES : (epoch + 1) * NUM_EXAMPLES]
@@ -131,55 +134,34 @@ def test_train_sees_every_row_as_often_as_asked(
 
 
 @both_orders
-def test_epochs_are_shuffled_differently_and_repeatably(records, padded_lengths):
-    def run(seed):
-        tf.reset_default_graph()
-        dataset = input_pipeline.train_batches(
-            records, NUM_EXAMPLES, 22, seed, padded_lengths=padded_lengths
-        )
-        return [labels(batch) for batch in batches(dataset, 2)]
+def test_a_run_is_resumed_at_any_row(records, padded_lengths):
+    def resume(first_row, limit):
+        output = train(records, 4, 31, padded_lengths, first_row, limit=limit)
+        return [labels(batch) for batch in output]
 
-    first, second = run(5)
-    assert sorted(first) == sorted(second) == list(range(1, 12))
-    assert first != second
-    assert run(5) == [first, second]
-    assert run(6) != [first, second]
-
-
-def test_resuming_continues_where_it_stopped(records):
-    def run(batch_size, first_row, limit):
-        tf.reset_default_graph()
-        dataset = input_pipeline.train_batches(records, batch_size, 33, 7, first_row)
-        return [labels(batch) for batch in batches(dataset, limit)]
-
-    whole = run(4, 0, 9)
-    assert run(4, 5 * 4, 4) == whole[5:]
-    # Without buckets another batch size or number of towers changes nothing.
-    assert [label for batch in run(2, 5 * 4, 7) for label in batch] == [
-        label for batch in whole[5:] for label in batch
-    ]
-
-
-def test_with_buckets_a_run_is_resumed_at_any_row(records):
-    def run(first_row, limit):
-        tf.reset_default_graph()
-        dataset = input_pipeline.train_batches(records, 4, 31, 7, first_row, (2, 4))
-        return [labels(batch) for batch in batches(dataset, limit)]
-
-    whole = run(0, 8)
+    whole = resume(0, 8)
     rows = [label for batch in whole for label in batch]
     assert len(rows) == 31
     for first_row in range(31):
         num_steps = -(-(31 - first_row) // 4)
-        rest = run(first_row, num_steps)
+        rest = resume(first_row, num_steps)
         assert [label for batch in rest for label in batch] == rows[first_row:]
         if first_row % 4 == 0:
             assert rest == whole[first_row // 4 :]
     # A run in which all rows were seen, and then some more for skipped steps.
-    assert run(31 + 8, 6) == whole[2:]
+    assert resume(31 + 8, 6) == whole[2:]
 
 
-def test_what_is_skipped_is_not_read(records, monkeypatch):
+def test_without_buckets_the_batch_size_does_not_change_the_order(records):
+    by_four, by_two = (
+        all_labels(train(records, size, 33, None, first_row=20, limit=limit))
+        for size, limit in ((4, 4), (2, 7))
+    )
+    assert by_four == by_two
+
+
+@both_orders
+def test_skipped_rows_are_not_read(records, monkeypatch, padded_lengths):
     read = []
     gather = records.gather
 
@@ -189,24 +171,18 @@ def test_what_is_skipped_is_not_read(records, monkeypatch):
 
     monkeypatch.setattr(records, "gather", counted)
     num_rows = 10**9
-    dataset = input_pipeline.train_batches(
-        records, 4, num_rows, 7, num_rows - 10, (2, 4)
-    )
-    output = batches(dataset, 3)
+    output = train(records, 4, num_rows, padded_lengths, num_rows - 10, limit=3)
     assert len(all_labels(output)) == 10
     assert len(read) < 40
 
 
 @both_orders
-def test_a_run_with_skipped_steps_finds_more_batches(records, padded_lengths):
-    dataset = input_pipeline.train_batches(
-        records, 4, 11, seed=3, padded_lengths=padded_lengths
-    )
-    output = batches(dataset, 5)  # the plan is 3 steps
+def test_a_run_with_skipped_steps_begins_again(records, padded_lengths):
+    output = train(records, 4, 11, padded_lengths, limit=6)  # the plan is 3 steps
     assert sorted(all_labels(output[:3])) == list(range(1, 12))
-    assert len(labels(output[3])) == 4
+    assert all_labels(output[3:]) == all_labels(output[:3])
 
 
 def test_number_of_rows_is_not_fooled_by_rounding():
-    assert input_pipeline.rows_of_epochs(30, 0.1) == 3
-    assert input_pipeline.rows_of_epochs(10, 0.7) == 7
+    assert batches.rows_of_epochs(30, 0.1) == 3
+    assert batches.rows_of_epochs(10, 0.7) == 7

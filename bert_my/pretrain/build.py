@@ -18,7 +18,8 @@ from tqdm import tqdm
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import workers
-from bert_my.pretrain import corpus, pretraining_data, shard_formats
+from bert_my.pretrain import corpus, shards
+from bert_my.pretrain.instances import InstanceSettings, Vocabulary, make_instances
 
 
 class BuildSettings(NamedTuple):
@@ -29,8 +30,8 @@ class BuildSettings(NamedTuple):
     dev_outputs: List[str]  # the same for held-back documents; may be empty
     dev_share: float  # of the documents that are held back if there is `dev_outputs`
     line_documents: bool  # whether each line is a document
-    instances: pretraining_data.InstanceSettings
-    shard_format: str  # key of `shard_formats.FORMATS`
+    instances: InstanceSettings
+    shard_format: str  # key of `shards.FORMATS`
     dupe_factor: int  # copies of the text, each with other masks
     seed: int
     num_workers: int
@@ -51,7 +52,7 @@ class Statistics(collections.Counter):
         """Returns the lines of a table.
 
         Args:
-          next_sentence: one of `pretraining_data.NEXT_SENTENCE`.
+          next_sentence: one of `instances.NEXT_SENTENCE`.
         """
         num_tokens, instances = self["tokens of instances"], self["instances"]
         facts = [
@@ -165,13 +166,13 @@ def _check_enough(settings, stored):
 def _make(settings, tokenizer, split, blocks, outputs):
     """Writes the instances of a split; returns its `Statistics`."""
     num_copies = settings.dupe_factor if split == "train" else 1
-    vocabulary = pretraining_data.Vocabulary.of(tokenizer)
-    shard_format = shard_formats.FORMATS[settings.shard_format]
+    vocabulary = Vocabulary.of(tokenizer)
+    shard_format = shards.FORMATS[settings.shard_format]
 
     def make(job):
         copy, index, other = job
         block = blocks[index].read()
-        instances = pretraining_data.make_instances(
+        instances = make_instances(
             block,
             block if other == index else blocks[other].read(),
             settings.instances,
@@ -184,7 +185,7 @@ def _make(settings, tokenizer, split, blocks, outputs):
 
     total = _count_text(blocks)
     jobs = _jobs(settings, split, blocks, num_copies)
-    with shard_formats.open_shards(outputs, shard_format) as writer, _progress(
+    with shards.open_shards(outputs, shard_format) as writer, _progress(
         f"Writing {split}", total=num_copies * len(blocks), unit=" blocks"
     ) as progress:
         for encoded, counted in workers.ordered_map(make, jobs, settings.num_workers):
