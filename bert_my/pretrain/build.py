@@ -185,11 +185,11 @@ def _make(settings, tokenizer, split, blocks, outputs):
 
     total = _count_text(blocks)
     jobs = _jobs(settings, split, blocks, num_copies)
-    with shards.open_shards(outputs, shard_format) as writer, _progress(
+    with shards.open_shards(outputs, shard_format) as write, _progress(
         f"Writing {split}", total=num_copies * len(blocks), unit=" blocks"
     ) as progress:
         for encoded, counted in workers.ordered_map(make, jobs, settings.num_workers):
-            writer.write(encoded, counted["instances"])
+            write(encoded, counted["instances"])
             total.update(counted)
             progress.update()
         if not total["instances"]:
