@@ -1,4 +1,4 @@
-"""What is written is what others read, and what others write is read."""
+"""Others read the shards that we write, and we read theirs."""
 
 import h5py
 import numpy as np
