@@ -1,8 +1,8 @@
 """Builds data for masked-LM pretraining from text; all flags: `--help`.
 
-The text has one sentence a line and a blank line between documents. Upstream's flags
-and format, any amount of text in bounded memory, and with any number of processes the
-same instances.
+The text has one sentence a line and a blank line between documents. Flags and format
+are upstream's. Memory does not grow with the text, and any number of processes gives
+the same instances.
 """
 
 import dataclasses
@@ -63,8 +63,8 @@ class DataConfig:
         "(one segment).",
     )
     dupe_factor: int = setting(10, "Copies of the text, each with other masks.")
-    random_seed: int = setting(12345, "Seed; the same one gives the same instances.")
-    num_workers: int = setting(1, "Processes; they do not change the instances.")
+    random_seed: int = setting(12345, "The same seed gives the same instances.")
+    num_workers: int = setting(1, "Processes; the instances do not depend on it.")
     format: str = setting("tfrecord", "tfrecord, or hdf5 as NVIDIA's scripts read.")
 
 
@@ -90,7 +90,7 @@ _RULES = (
 
 
 def parse(argv):
-    """Returns the `DataConfig` of a command line, or None if it asks for help.
+    """Returns the `DataConfig` of a command line, or None after printing the help.
 
     Raises:
       InputError: naming the flag that is unknown, wrong or contradicts another.
@@ -125,7 +125,7 @@ def build_settings(config):
     """
     fields = InstanceSettings._fields
     instances = InstanceSettings(**{name: getattr(config, name) for name in fields})
-    # Of two segments one has at least a token.
+    # Each of two segments has at least one token.
     longest_segment = instances.max_tokens - (config.next_sentence != "none")
     longest_half = (longest_segment + 1) // 2
     if config.masking == "span" and config.max_predictions_per_seq < longest_half:
@@ -158,7 +158,7 @@ def build_settings(config):
 
 
 def _check_outputs(outputs, inputs):
-    """Raises an `InputError` for a file that cannot be written, or would be lost."""
+    """Raises an `InputError` if an output is an input, a folder or named twice."""
     written = [os.path.realpath(path) for path in outputs]
     for path in written:
         if written.count(path) > 1:
@@ -193,10 +193,10 @@ def load_tokenizer(config, folder):
 
 
 def run(config):
-    """Builds the data of a `DataConfig` and prints the table of it.
+    """Builds the data of a `DataConfig` and prints its table of counts.
 
     Raises:
-      InputError: if something that the user gave is wrong.
+      InputError: if a flag or an input file is wrong.
     """
     settings = build_settings(config)
     folder = os.path.dirname(os.path.abspath(settings.outputs[0]))
@@ -208,7 +208,7 @@ def run(config):
 
 
 def main(argv=None):
-    """Runs a command line; ends the program with one line for input that is wrong."""
+    """Runs a command line; wrong input ends the program with one line."""
     console.log_to_stderr()
     try:
         config = parse(argv or sys.argv)

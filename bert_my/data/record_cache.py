@@ -35,12 +35,12 @@ MIN_PARALLEL_CHUNKS = 20
 class Records:
     """The records of one split.
 
-    path: of their file.
-    num_examples: how many there are.
-    num_cut_examples: how many were longer than `seq_length`.
+    path: of the file.
+    num_examples: number of records.
+    num_cut_examples: number of examples that were longer than `seq_length`.
     specs: of the features.
-    seq_length: the most tokens that a record may have.
-    lengths: the tokens that each has, int32 `[num_examples]`.
+    seq_length: the most tokens of a record.
+    lengths: of the records in tokens, int32 `[num_examples]`.
     """
 
     def __init__(self, path, specs, seq_length, num_cut_examples=0, example_class=None):
@@ -69,14 +69,13 @@ class Records:
     def gather(self, indices, padded_lengths=None):
         """Returns records as a dict name -> array `[len(indices), ...]`.
 
-        Padding changes no result and costs as much time as text, so sequences are
-        padded to the longest of these records. That is rounded up so that there are few
-        different lengths.
+        Sequences are padded to the longest of these records, rounded up: padding costs
+        as much time as text, and few different lengths are compiled sooner.
 
         Args:
           indices: int `[num_indices]`.
-          padded_lengths: (optional) ascending ints, of which the first that is long
-            enough is taken; by default it is a multiple of `LENGTH_STEP`.
+          padded_lengths: (optional) ascending ints; sequences are padded to the first
+            one that is long enough. Default: to a multiple of `LENGTH_STEP`.
 
         Raises:
           InputError: if the file has been cut.

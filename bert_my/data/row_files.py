@@ -2,8 +2,8 @@
 
 A row is one little-endian word of 32 bits after the other: its sequences, which have
 one length, then its other features, each in the order of the specs. The lengths stand
-in a second file. Rows are read, not mapped: what has been looked at of a mapped file
-counts as memory of the process.
+in a second file. Rows are read, not mapped: the pages of a mapped file that were read
+count as memory of the process.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from bert_my.common.errors import InputError
 
 _WORD = np.dtype("<i4")
 _WORDS_OF = {"int32": _WORD, "float32": np.dtype("<f4")}
-# Rows whose beginnings are found by adding up lengths.
+# Rows of a block. The beginnings of blocks are kept; lengths give those of rows.
 _BLOCK_ROWS = 64
 
 
@@ -37,7 +37,7 @@ def encode(examples, specs):
     row_words = len(sequences) * lengths + _width(others)
     ends = np.cumsum(row_words)
     words = np.empty(row_words.sum(), _WORD)
-    # Where each token of a row's first sequence stands; those of the next follow.
+    # Places of the tokens of a row's first sequence; the next sequence follows.
     places = _ranges(ends - row_words, lengths)
     steps = np.repeat(lengths, lengths)
     for spec in sequences:
@@ -68,7 +68,7 @@ def _split(specs):
 
 
 def _width(others):
-    """Returns how many words of a row features hold that are no sequences."""
+    """Returns the number of words of a row in features that are no sequences."""
     return sum(int(np.prod(spec.shape)) for spec in others)
 
 
@@ -89,7 +89,7 @@ def _common_lengths(examples, sequences):
 
 
 def _ranges(starts, lengths):
-    """Returns the numbers from each start on, as many as its length, in one array."""
+    """Returns the concatenated ranges of some starts and lengths."""
     firsts = starts - (np.cumsum(lengths) - lengths)
     return np.repeat(firsts, lengths) + np.arange(lengths.sum())
 
@@ -101,10 +101,12 @@ def lengths_path(path):
 
 @contextlib.contextmanager
 def creating(path):
-    """Gives a function that writes what `encode` returns; at the end the file is there.
+    """Gives a function that writes the return values of `encode`.
+
+    The file takes its name when all went well.
 
     Raises:
-      InputError: if there is no room for it.
+      InputError: if the disk is full.
     """
     all_lengths = [np.zeros(0, np.int32)]
 
@@ -156,8 +158,8 @@ class RowFile:
                 "it is made again"
             ) from error
         self._sequences, self._others = _split(specs)
-        # Where each block of rows begins, in words. That of each row would be twice as
-        # much as the lengths are.
+        # Beginnings of the blocks of rows, in words. Those of all rows would take twice
+        # the memory of the lengths.
         block_firsts = np.arange(0, len(self.lengths), _BLOCK_ROWS)
         sizes = np.add.reduceat(self.lengths, block_firsts, dtype=np.int64)
         num_words = len(self._sequences) * sizes
@@ -178,7 +180,7 @@ class RowFile:
 
         Args:
           indices: of rows, int `[num_indices]`.
-          padded_length: what sequences are padded to, with 0; none of them is longer.
+          padded_length: length to which sequences are padded with 0; none is longer.
 
         Raises:
           InputError: if the file has been cut.
@@ -206,12 +208,12 @@ class RowFile:
         return output
 
     def _num_words(self, indices):
-        """Returns how many words rows have, int64 `[len(indices)]`."""
+        """Returns the numbers of words of rows, int64 `[len(indices)]`."""
         lengths = self.lengths[indices].astype(np.int64)
         return len(self._sequences) * lengths + _width(self._others)
 
     def _begins(self, indices):
-        """Returns where rows begin, in words: int64 `[len(indices)]`."""
+        """Returns the places of rows in the file, in words: int64 `[len(indices)]`."""
         blocks, places = np.divmod(indices, _BLOCK_ROWS)
         in_block = np.arange(_BLOCK_ROWS)
         rows = blocks[:, None] * _BLOCK_ROWS + in_block
@@ -220,7 +222,7 @@ class RowFile:
         return self._block_begins[blocks] + sizes.sum(axis=1)
 
     def _read(self, indices):
-        """Returns the words of rows; those that stand together are read at once."""
+        """Returns the words of rows; neighbouring rows are read at once."""
         is_break = np.diff(indices) != 1
         firsts = indices[np.concatenate([[True], is_break])]
         lasts = indices[np.concatenate([is_break, [True]])]

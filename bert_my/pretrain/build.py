@@ -1,7 +1,7 @@
-"""Builds pretraining data from text: any amount of it, with any number of processes.
+"""Builds pretraining data from any amount of text, with any number of processes.
 
 First all text becomes blocks of ids on disk, then instances are made of one block after
-the other, once for each copy. Each piece of work gets its seed from its place, so the
+the other, once for each copy. The seed of each block follows from its number, so the
 number of processes changes nothing.
 """
 
@@ -23,13 +23,13 @@ from bert_my.pretrain.instances import InstanceSettings, Vocabulary, make_instan
 
 
 class BuildSettings(NamedTuple):
-    """What is built from what."""
+    """Inputs, outputs and settings of a build."""
 
     inputs: List[str]  # text files
-    outputs: List[str]  # files that the instances are spread over
+    outputs: List[str]  # files over which the instances are spread
     dev_outputs: List[str]  # the same for held-back documents; may be empty
-    dev_share: float  # of the documents that are held back if there is `dev_outputs`
-    line_documents: bool  # whether each line is a document
+    dev_share: float  # share of the documents held back for `dev_outputs`
+    line_documents: bool  # True if each line is a document
     instances: InstanceSettings
     shard_format: str  # key of `shards.FORMATS`
     dupe_factor: int  # copies of the text, each with other masks
@@ -38,7 +38,7 @@ class BuildSettings(NamedTuple):
 
 
 class Statistics(collections.Counter):
-    """Numbers that are added up over all blocks, and the table of them."""
+    """Counts that are added up over all blocks, and their table."""
 
     def count_instances(self, instances):
         """Adds the numbers of some instances."""
@@ -103,7 +103,11 @@ def build(settings, tokenizer):
 
 
 def _store_blocks(settings, tokenizer, folder):
-    """Returns a dict split -> list of `StoredBlock`; checks that there is enough."""
+    """Returns a dict split -> list of `StoredBlock`.
+
+    Raises:
+      InputError: if a split has too few documents.
+    """
     encoder = corpus.Encoder(
         tokenizer, find_words=settings.instances.masking in ("whole_word", "ngram")
     )
@@ -185,11 +189,11 @@ def _make(settings, tokenizer, split, blocks, outputs):
 
     total = _count_text(blocks)
     jobs = _jobs(settings, split, blocks, num_copies)
-    with shards.open_shards(outputs, shard_format) as writer, _progress(
+    with shards.open_shards(outputs, shard_format) as write, _progress(
         f"Writing {split}", total=num_copies * len(blocks), unit=" blocks"
     ) as progress:
         for encoded, counted in workers.ordered_map(make, jobs, settings.num_workers):
-            writer.write(encoded, counted["instances"])
+            write(encoded, counted["instances"])
             total.update(counted)
             progress.update()
         if not total["instances"]:
@@ -233,7 +237,7 @@ def _jobs(settings, split, blocks, num_copies):
 
 
 def _has_other_documents(other, block):
-    """Whether a block has, for each document of another one, a different document."""
+    """Returns True if `other` has a different document for each document of `block`."""
     if other.first_document != other.last_document:
         return True
     return not block.first_document <= other.first_document <= block.last_document

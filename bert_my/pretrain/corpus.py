@@ -1,9 +1,9 @@
 """Text for pretraining: files to documents to blocks of token ids on disk.
 
 A file has one sentence a line and a blank line between documents. The text is read
-once, line by line, and cut into blocks of a few thousand sentences. What a block holds
-depends on the text only, so that whoever works on blocks gives the same results with
-any number of processes, and needs memory for a few blocks only.
+once, line by line, and cut into blocks of a few thousand sentences. The content of a
+block depends on the text only, so work on blocks gives the same results with any number
+of processes, in the memory of a few blocks.
 """
 
 import functools
@@ -15,11 +15,11 @@ import numpy as np
 from bert_my.common import files
 
 BLOCK_CHARACTERS = 1000000
-# A longer document is read in parts, each of which is a document but for its number.
+# A longer document is read in parts: documents with the same number.
 PART_CHARACTERS = BLOCK_CHARACTERS // 4
 # A longer line, as in a file without line ends, is read in pieces.
 LINE_CHARACTERS = BLOCK_CHARACTERS
-LINES_PER_CALL = 1000  # of the tokenizer: what it returns is large
+LINES_PER_CALL = 1000  # of the tokenizer, whose results are large
 
 _HAS_CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0002ffff]")
 
@@ -40,7 +40,7 @@ class Block(NamedTuple):
       `tokens[sentences[i] : sentences[i + 1]]`, and never empty.
     documents: int64 `[num_parts + 1]`; part i has the sentences from `documents[i]`
       to `documents[i + 1]`, at least one.
-    numbers: int64 `[num_parts]`, the document that each part is of.
+    numbers: int64 `[num_parts]`, the number of the document of each part.
     """
 
     tokens: np.ndarray
@@ -56,7 +56,7 @@ class Block(NamedTuple):
             return self
         num_pieces = -(-lengths // max_length)
         first_piece = np.concatenate([[0], np.cumsum(num_pieces)])
-        # The sentence of each piece, and which of its pieces it is.
+        # The sentence of each piece, and the number of the piece within it.
         sentence = np.repeat(np.arange(len(lengths)), num_pieces)
         index = np.arange(len(sentence)) - first_piece[sentence]
         starts = self.sentences[sentence] + index * max_length
@@ -67,12 +67,12 @@ class Block(NamedTuple):
 
 
 class StoredBlock(NamedTuple):
-    """A block on disk, and what must be known of it without reading it."""
+    """A block on disk, with the numbers that are needed without reading it."""
 
     path: str
     first_document: int
     last_document: int
-    num_documents: int  # with text in this block
+    num_documents: int  # number of documents with text in this block
     num_tokens: int
     num_unknown: int  # tokens that are [UNK]
 
@@ -87,8 +87,8 @@ def read_parts(paths, line_documents, on_read=None):
 
     Args:
       paths: list of files, gzip or not.
-      line_documents: whether each line is a document, as in a file of titles.
-      on_read: (optional) function that is told the number of characters read.
+      line_documents: True if each line is a document, as in a file of titles.
+      on_read: (optional) function that is called with the number of characters read.
 
     Raises:
       InputError: naming file and line, if a file cannot be read or is not UTF-8.
@@ -117,10 +117,10 @@ def read_parts(paths, line_documents, on_read=None):
 
 
 class Grouper:
-    """Puts parts together to what makes a block."""
+    """Collects the parts of a block."""
 
     def __init__(self):
-        self.parts = []  # those of the next block
+        self.parts = []  # of the next block
         self._size = 0
 
     def add(self, part):
@@ -141,8 +141,8 @@ class Encoder:
 
         Args:
           tokenizer: `tokenization.FullTokenizer`.
-          find_words: whether tokens are put together to words, Chinese characters by
-            a segmenter; if not, each token is a word.
+          find_words: True to join tokens to words, Chinese characters by a segmenter;
+            else each token is a word.
         """
         self._tokenizer = tokenizer
         self._unknown = tokenizer.vocab[tokenizer.wordpiece_tokenizer.unk_token]
@@ -186,7 +186,7 @@ class Encoder:
                 yield ids, is_start
 
     def store(self, path, parts):
-        """Writes the block of some parts; returns its `StoredBlock`, or None."""
+        """Writes the block of a list of `Part`s; returns its `StoredBlock`, or None."""
         block = self.encode(parts)
         if block is None:
             return None
@@ -225,7 +225,7 @@ def _inside_chinese_words(line, offsets):
 
 @functools.lru_cache(maxsize=1)
 def _segmenter():
-    # Loading its dictionary takes a second, so only those who need it do.
+    # Loading the dictionary takes a second, so it is done only where it is needed.
     import logging
 
     import jieba

@@ -1,4 +1,4 @@
-"""Blocks of documents to pretraining instances: pairs of segments with masked tokens.
+"""Turns blocks of documents into instances: pairs of segments with masked tokens.
 
 Source: Devlin et al. 2019, A.2 for pairs and masks.
 """
@@ -15,12 +15,12 @@ NEXT_SENTENCE = ("nsp", "sop", "none")
 
 
 class InstanceSettings(NamedTuple):
-    """How instances are made. Without units: tokens."""
+    """Settings of instances; lengths are in tokens."""
 
     max_seq_length: int
     max_predictions_per_seq: int
     masked_lm_prob: float  # share of the tokens of a sequence that are predicted
-    short_seq_prob: float  # share of the sequences that are made shorter
+    short_seq_prob: float  # share of the sequences that are shortened
     masking: str  # key of `masking.RULES`
     next_sentence: str  # one of `NEXT_SENTENCE`
 
@@ -31,16 +31,16 @@ class InstanceSettings(NamedTuple):
 
 
 class Vocabulary(NamedTuple):
-    """Ids that are needed to make instances."""
+    """Ids of the special tokens, and of tokens that may replace a masked one."""
 
     cls: int
     sep: int
     mask: int
-    ordinary: np.ndarray  # those that may take a masked token's place at random
+    ordinary: np.ndarray  # candidates for a random replacement
 
     @classmethod
     def of(cls, tokenizer):
-        """Returns that of a `tokenization.FullTokenizer`.
+        """Returns the `Vocabulary` of a `tokenization.FullTokenizer`.
 
         Tokens in brackets, such as [PAD] and [unused1], never stand in text.
         """
@@ -56,10 +56,10 @@ class Vocabulary(NamedTuple):
 
 
 class Segments(NamedTuple):
-    """Where the text of one instance stands.
+    """Places of the text of one instance.
 
     a, b: (start, end) in the tokens of a block; b is (0, 0) without a second segment.
-    is_foreign: whether b is from the other block.
+    is_foreign: True if b is from the other block.
     label: `next_sentence_labels`.
     """
 
@@ -75,10 +75,10 @@ def make_instances(block, other, settings, vocabulary, seed):
     Args:
       block: `Block`.
       other: `Block` from which random next segments are taken; may be the same. For
-        "nsp" it must have another document than each one of `block`.
+        "nsp" it must have a different document for each document of `block`.
       settings: `InstanceSettings`.
       vocabulary: `Vocabulary`.
-      seed: str; the same one gives the same instances.
+      seed: str; the same seed gives the same instances.
 
     Returns:
       dict name -> array `[num_instances, ...]`, with the features' names of upstream:
@@ -100,7 +100,7 @@ def make_instances(block, other, settings, vocabulary, seed):
     plan = list(planner.plan())
     rng.shuffle(plan)
     packed = _pack(plan, block, other, settings, vocabulary)
-    # From a string of any length; `random.Random` hashes it the same way everywhere.
+    # `random.Random` hashes a string in the same way on every machine.
     np_rng = np.random.default_rng(rng.getrandbits(128))
     labels = np.array([segments.label for segments in plan], np.int32)
     return {
@@ -110,7 +110,7 @@ def make_instances(block, other, settings, vocabulary, seed):
 
 
 class _Planner:
-    """Cuts documents into segments. Base class: one segment, for "none"."""
+    """Cuts documents into segments. The base class gives one segment, for "none"."""
 
     def __init__(self, block, other, settings, rng):
         self._sentences = block.sentences.tolist()
@@ -138,7 +138,7 @@ class _Planner:
         return longest
 
     def _plan_document(self, first, end, number):
-        """Fills one sequence after the other with the text; all of it is used once."""
+        """Yields `Segments` that hold all text of a document once, in its order."""
         start, stop = self._sentences[first], self._sentences[end]
         while start < stop:
             last = min(start + self._target_length(), stop)
@@ -147,25 +147,25 @@ class _Planner:
 
 
 class _Chunk(NamedTuple):
-    """Text in a row that makes an instance, and where it may be split in two.
+    """Consecutive text of an instance, and the place where it is split in two.
 
-    A place is (token, sentence): of a sentence that was split the token is within it.
+    A place is (token, sentence); the token is within the sentence if that was split.
     """
 
     start: Tuple[int, int]
     split: Tuple[int, int]
     end: Tuple[int, int]
     target: int  # tokens that the sequence should have
-    is_of_one_sentence: bool  # whether its document has no other
+    is_of_one_sentence: bool  # True if its document has one sentence
 
     @property
     def splits_sentence(self):
-        """Whether the split is within a sentence."""
+        """True if the split is within a sentence."""
         return self.split[1] == self.start[1]
 
 
 class _PairPlanner(_Planner):
-    """Pairs of segments. Sentences are put together until there are enough tokens."""
+    """Cuts documents into pairs of segments of whole sentences."""
 
     def _plan_document(self, first, end, number):
         place = self._sentences[first], first
@@ -190,7 +190,7 @@ class _PairPlanner(_Planner):
             middle = rng.randint(first + 1, last - 1)
             split = sentences[middle], middle
         else:
-            # A single sentence is split within, so that it can have a next one too.
+            # A single sentence is split, so that it has a next segment too.
             length = sentences[last] - token
             split = token + rng.randint(1, max(length - 1, 1)), first
         stop = sentences[last], last
@@ -219,26 +219,26 @@ class _PairPlanner(_Planner):
 
 
 class _NextSentencePlanner(_PairPlanner):
-    """Half of the second segments follow the first, half are of another document."""
+    """Half of the second segments follow the first, half are from another document."""
 
     def _pair(self, chunk, number):
         (start, _), (split, _), (end, _) = chunk[:3]
         is_single_token = split == end
         if is_single_token and start > self._sentences[chunk.start[1]]:
-            # The last token of a sentence that was split has no next one: to make it an
-            # instance would make more than half of them random.
+            # The last token of a sentence that was split has no next segment. As an
+            # instance it would make more than half of the second segments random.
             return None, chunk.end
         if not is_single_token and self._rng.random() < 0.5:
             return Segments((start, split), (split, end), False, 0), chunk.end
-        # What is behind the first segment is not used now: it comes again.
+        # The text behind the first segment is used by the next instance.
         place = chunk.end if is_single_token else chunk.split
         wanted = max(chunk.target - (split - start), 1)
         if chunk.is_of_one_sentence:
-            # With documents of one sentence the length would tell what is random.
+            # With documents of one sentence the length would give random segments away.
             wanted = max(end - split, 1)
         first, last = self._random_span(wanted, number)
         if chunk.splits_sentence:
-            # Nor may it tell that the part behind the split begins within a sentence.
+            # A true next segment begins within a sentence here; so does a random one.
             first = max(first, last - wanted)
         return Segments((start, split), (first, last), True, 1), place
 
@@ -265,8 +265,7 @@ class _NextSentencePlanner(_PairPlanner):
 class _SentenceOrderPlanner(_PairPlanner):
     """Two segments in a row, half of them swapped. Source: Lan et al. 2020, 3.1.
 
-    A document of one token, or whose last token is left alone, has no order: that token
-    is not used.
+    A single token that is left at the end of a document has no order and is not used.
     """
 
     def _pair(self, chunk, number):
@@ -303,7 +302,7 @@ def _pack(plan, block, other, settings, vocabulary):
             input_ids[row, text] = source.tokens[start:end]
             is_text[row, text] = True
             is_start[row, text] = source.is_word_start[start:end]
-            # What is left of a word that was cut is a word; so is each special token.
+            # The rest of a word that was cut is a word, and so is each special token.
             is_start[row, [text.start, text.stop]] = True
             input_ids[row, text.stop] = vocabulary.sep
             segment_ids[row, text.start : text.stop + 1] = segment

@@ -1,7 +1,7 @@
-"""Which tokens of pretraining sequences are predicted, and what stands in their place.
+"""Masking of pretraining sequences: the tokens that are predicted, and their inputs.
 
-All rules work on many sequences at once. A rule gets the words of each sequence and
-returns the chosen tokens; `replace` puts [MASK] or other tokens there.
+All rules work on many sequences at once. A rule chooses tokens by the words of each
+sequence; `replace` puts [MASK] or other tokens in their place.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 
 MAX_NGRAM = 3  # words
 KEEP_RATE, RANDOM_RATE = 0.1, 0.1  # of the chosen tokens; the others become [MASK]
-_TRIES = 20  # of a place for an n-gram, before a shorter one is tried
+_TRIES = 20  # of places for an n-gram, before a shorter one is tried
 
 
 class Sequences(NamedTuple):
@@ -21,7 +21,7 @@ class Sequences(NamedTuple):
       sequence, which goes up by 1 from word to word. Special tokens are words too.
     is_text: bool `[num_rows, seq_length]`, False for special tokens and padding.
     input_mask, segment_ids: int32 `[num_rows, seq_length]`.
-    num_wanted: int64 `[num_rows]`: how many tokens to choose in a row.
+    num_wanted: int64 `[num_rows]`: number of tokens to choose in a row.
     max_predictions: int, the most tokens to choose in a row.
     """
 
@@ -37,8 +37,8 @@ class Sequences(NamedTuple):
 def whole_words(sequences, rng):
     """Chooses words at random until there are enough tokens.
 
-    As upstream does it: a word that would be too much is passed over. With a word for
-    each token these are single wordpieces.
+    A word that has more tokens than are still wanted is passed over, as upstream does.
+    Where each token is a word these are single wordpieces.
 
     Args:
       sequences: `Sequences`.
@@ -65,12 +65,12 @@ def whole_words(sequences, rng):
 
 
 def ngrams(sequences, rng):
-    """Chooses runs of 1 to 3 words, with a word that stays between any two of them.
+    """Chooses runs of 1 to 3 words, with at least one word between any two runs.
 
-    A run of n words is drawn with a probability that goes with 1/n. Source: Lan et al.
-    2020, "ALBERT", section 4.2. A last run that goes past the wanted number is taken
-    with the probability that keeps the expected number right; if it was cut instead,
-    short runs would come too often.
+    A run of n words is drawn with a probability proportional to 1/n. Source: Lan et al.
+    2020, "ALBERT", section 4.2. A last run that exceeds the wanted number is taken with
+    the probability that keeps the expected number right; cutting it would make short
+    runs too frequent.
 
     Args and returns: see `whole_words`.
     """
@@ -82,7 +82,7 @@ def ngrams(sequences, rng):
     totals = np.cumsum(np.pad(sizes, [(0, 0), (1, MAX_NGRAM)]), axis=1)
     last = num_words - np.argmax((sizes > 0)[:, ::-1], axis=1)
     num_chosen = np.zeros(num_rows, np.int64)
-    # A row in which only two tokens are wanted gets no longer run.
+    # A run has at most as many words as tokens are wanted in its row.
     longest = np.minimum(sequences.num_wanted, MAX_NGRAM)
     length = _draw_lengths(longest, rng)
     num_tries = np.zeros(num_rows, np.int64)
@@ -113,7 +113,7 @@ def ngrams(sequences, rng):
 
 
 def _is_free(is_taken, rows, start, end):
-    """Returns bool `[num_rows]`: whether a row's words from start to end are free."""
+    """Returns bool `[num_rows]`: True where all words from start to end are free."""
     is_free = np.ones(len(rows), bool)
     for word in (start + step for step in range(MAX_NGRAM)):
         is_free &= ~is_taken[rows, word] | (word >= end)
@@ -121,7 +121,7 @@ def _is_free(is_taken, rows, start, end):
 
 
 def _take(is_taken, is_chosen, rows, start, end):
-    """Marks a run of words in each row, and the words beside it as not free."""
+    """Marks a run of words in each row as chosen; it and its neighbours are taken."""
     for step in range(MAX_NGRAM):
         word = np.minimum(start + step, end - 1)
         is_taken[rows, word] = is_chosen[rows, word] = True
@@ -155,7 +155,7 @@ def half_span(sequences, rng):
 
 
 def _word_sizes(sequences):
-    """Returns int64 `[num_rows, num_words]`: tokens, 0 for what is no text."""
+    """Returns int64 `[num_rows, num_words]`: tokens of each word, 0 for no text."""
     num_rows = len(sequences.word_ids)
     num_words = int(sequences.word_ids.max(initial=0)) + 1
     flat = sequences.word_ids + np.arange(num_rows)[:, None] * num_words
@@ -172,14 +172,14 @@ def _tokens_of(is_chosen, sequences):
 def replace(sequences, is_chosen, mask_id, ordinary_ids, rng):
     """Returns int32 `[num_rows, seq_length]`, the ids with chosen tokens replaced.
 
-    80 % become [MASK], 10 % a random token, 10 % stay; what happens is drawn for a word
-    as a whole. Source: Devlin et al. 2019, A.1.
+    80 % become [MASK], 10 % a random token, 10 % stay; drawn once for each word.
+    Source: Devlin et al. 2019, A.1.
 
     Args:
       sequences: `Sequences`.
       is_chosen: bool `[num_rows, seq_length]`.
       mask_id: of [MASK].
-      ordinary_ids: int array, the ids that may take a token's place at random.
+      ordinary_ids: int array, candidates for a random token.
       rng: `numpy.random.Generator`.
     """
     rows, columns = np.nonzero(is_chosen)
@@ -200,7 +200,7 @@ def positions_of(is_chosen, max_predictions):
 
     Args:
       is_chosen: bool `[num_rows, seq_length]`.
-      max_predictions: int, at least the most that are chosen in a row.
+      max_predictions: int; no row has more chosen tokens.
     """
     rows, columns = np.nonzero(is_chosen)
     counts = is_chosen.sum(axis=1)

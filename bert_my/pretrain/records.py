@@ -10,9 +10,21 @@ import tensorflow.compat.v1 as tf
 from bert_my.data.features import LENGTH_STEP, FeatureSpec
 from bert_my.pretrain.shards import BLOCK_ROWS
 
+# Feature -> its width and the limit below which its values must be: each a number or a
+# field of `Sizes`.
+FEATURES = {
+    "input_ids": ("max_seq_length", "vocab_size"),
+    "input_mask": ("max_seq_length", 2),
+    "segment_ids": ("max_seq_length", "type_vocab_size"),
+    "masked_lm_positions": ("max_predictions_per_seq", "max_seq_length"),
+    "masked_lm_ids": ("max_predictions_per_seq", "vocab_size"),
+    "masked_lm_weights": ("max_predictions_per_seq", 2),
+    "next_sentence_labels": (1, 2),
+}
+
 
 class Sizes(NamedTuple):
-    """Sizes that the values of instances have to fit."""
+    """Sizes that the features of instances have to fit."""
 
     max_seq_length: int
     max_predictions_per_seq: int
@@ -23,31 +35,23 @@ class Sizes(NamedTuple):
     @property
     def specs(self):
         """The tuple of `FeatureSpec` of the features that are read."""
-        sequence, predictions = (self.max_seq_length,), (self.max_predictions_per_seq,)
-        labels = (FeatureSpec("next_sentence_labels", (1,)),) if self.has_pairs else ()
-        return (
-            FeatureSpec("input_ids", sequence),
-            FeatureSpec("input_mask", sequence),
-            FeatureSpec("segment_ids", sequence),
-            FeatureSpec("masked_lm_positions", predictions),
-            FeatureSpec("masked_lm_ids", predictions),
-            FeatureSpec("masked_lm_weights", predictions, "float32"),
-            *labels,
+        return tuple(
+            FeatureSpec(
+                name,
+                (self._number(width),),
+                "float32" if name == "masked_lm_weights" else "int32",
+            )
+            for name, (width, _) in FEATURES.items()
+            if self.has_pairs or name != "next_sentence_labels"
         )
 
     @property
     def limits(self):
         """Dict name -> the number below which all values of a feature must be."""
-        limits = {
-            "input_ids": self.vocab_size,
-            "input_mask": 2,
-            "segment_ids": self.type_vocab_size,
-            "masked_lm_positions": self.max_seq_length,
-            "masked_lm_ids": self.vocab_size,
-            "masked_lm_weights": 2,
-            "next_sentence_labels": 2,
-        }
-        return {spec.name: limits[spec.name] for spec in self.specs}
+        return {spec.name: self._number(FEATURES[spec.name][1]) for spec in self.specs}
+
+    def _number(self, size):
+        return getattr(self, size) if isinstance(size, str) else size
 
 
 class Instances:

@@ -18,29 +18,18 @@ from tqdm import tqdm
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.pretrain import tfrecords
-from bert_my.pretrain.records import Instances, parse_examples
+from bert_my.pretrain.records import FEATURES, Instances, parse_examples
 from bert_my.pretrain.shards import BLOCK_ROWS, Shard, read_hdf5
 
 logger = logging.getLogger(__name__)
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# The source of the limit of a value, for the errors.
-_DECIDED_BY = {
-    "input_ids": "vocab_size in --bert_config_file",
-    "input_mask": "its meaning",
-    "segment_ids": "type_vocab_size in --bert_config_file",
-    "masked_lm_positions": "--max_seq_length",
-    "masked_lm_ids": "vocab_size in --bert_config_file",
-    "masked_lm_weights": "their meaning",
-    "next_sentence_labels": "their meaning",
-}
-_WIDTH_FLAGS = {
-    "input_ids": "--max_seq_length",
-    "input_mask": "--max_seq_length",
-    "segment_ids": "--max_seq_length",
-    "masked_lm_positions": "--max_predictions_per_seq",
-    "masked_lm_ids": "--max_predictions_per_seq",
-    "masked_lm_weights": "--max_predictions_per_seq",
+# Limit in `FEATURES` -> where it comes from, for the errors.
+_LIMIT_SOURCES = {
+    "vocab_size": "vocab_size in --bert_config_file",
+    "type_vocab_size": "type_vocab_size in --bert_config_file",
+    "max_seq_length": "--max_seq_length",
+    2: "definition",
 }
 
 
@@ -163,7 +152,7 @@ def _check_values(path, sizes, rows):
             wrong = bottom if bottom < 0 else top
             raise InputError(
                 f"{path}: {name} holds {wrong:g}, and it must be from 0 to "
-                f"{limit - 1} by {_DECIDED_BY[name]}"
+                f"{limit - 1} by {_LIMIT_SOURCES[FEATURES[name][1]]}"
             )
     is_real = np.take_along_axis(
         rows["input_mask"], rows["masked_lm_positions"], axis=1
@@ -233,9 +222,11 @@ def _width_problem(spec, width):
         return None
     if not width:
         return f"there is no {spec.name}; is it a file of pretraining instances?"
-    flag = _WIDTH_FLAGS.get(spec.name)
+    flag, _ = FEATURES[spec.name]
     return f"{spec.name} has {width} values" + (
-        f", and {flag} is {expected}" if flag else f" instead of {expected}"
+        f", and --{flag} is {expected}"
+        if flag != expected
+        else f" instead of {expected}"
     )
 
 

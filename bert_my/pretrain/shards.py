@@ -91,43 +91,32 @@ class Hdf5:
 FORMATS = {"tfrecord": TfRecords, "hdf5": Hdf5}
 
 
-class ShardWriter:
-    """Spreads instances evenly over files."""
-
-    def __init__(self, paths, shard_format):
-        self._files = [shard_format(path) for path in paths]
-        self._next = 0  # file of the next instance
-
-    def write(self, encoded, num_instances):
-        """Writes encoded instances.
-
-        Args:
-          encoded: return value of `encode` of the format.
-          num_instances: their number.
-        """
-        num_files = len(self._files)
-        for index, file in enumerate(self._files):
-            file.write(encoded, (index - self._next) % num_files, num_files)
-        self._next = (self._next + num_instances) % num_files
-
-    def close(self):
-        """Closes all files."""
-        for file in self._files:
-            file.close()
-
-
 @contextlib.contextmanager
 def open_shards(paths, shard_format):
-    """Gives a `ShardWriter`; the files take their names when all went well.
+    """Gives a function that spreads instances evenly over files.
+
+    Its arguments are the return value of `encode` of the format, and the number of
+    instances. The files take their names when all went well.
 
     Args:
       paths: list of files.
       shard_format: one of `FORMATS`.
     """
+    next_file = 0
+
+    def write(encoded, num_instances):
+        nonlocal next_file
+        for index, file in enumerate(opened):
+            file.write(encoded, (index - next_file) % len(opened), len(opened))
+        next_file = (next_file + num_instances) % len(opened)
+
     with contextlib.ExitStack() as stack:
         temporary = [stack.enter_context(files.replacing_path(path)) for path in paths]
-        with contextlib.closing(ShardWriter(temporary, shard_format)) as writer:
-            yield writer
+        opened = [
+            stack.enter_context(contextlib.closing(shard_format(path)))
+            for path in temporary
+        ]
+        yield write
 
 
 class Shard(NamedTuple):

@@ -1,7 +1,7 @@
 """Record files of `tf.train.Example` messages, written and read without TensorFlow.
 
-For rows of arrays of one shape: all rows are encoded at once, many times as fast as one
-by one, and processes that only write records stay small.
+All rows of arrays are encoded at once, many times as fast as one by one, and processes
+that only write records need no memory for TensorFlow.
 
 Source: "Encoding" in the documentation of protocol buffers, `example.proto` and
 `record_writer.h` of TensorFlow.
@@ -100,7 +100,7 @@ def _varint_rows(rows):
     if num_bytes == 1:
         return [row.tobytes() for row in rows.astype(np.uint8)]
     shifted = rows[..., None] >> (7 * np.arange(num_bytes))
-    # The first byte is always there, the others if something is left for them.
+    # The first byte is always used, the others if bits are left for them.
     is_used = shifted > 0
     is_used[..., 0] = True
     has_more = np.zeros_like(is_used)

@@ -1,7 +1,7 @@
-"""Pretraining: masked tokens, and whether or in which order two segments follow.
+"""Pretraining: masked LM, and next sentence or sentence order.
 
 Source: Devlin et al. 2019, section 3.1. The variables are those of published
-checkpoints, so such a checkpoint can be trained on, and its product fine-tuned.
+checkpoints, so training goes on from one, and its result is fine-tuned.
 """
 
 import glob
@@ -76,9 +76,10 @@ class PretrainingTask(base.Task):
         return self._sizes.specs
 
     def find_files(self, split):
-        """Returns the shards of a split; without `--dev_file` they serve for both.
+        """Returns the shards of a split; without `--dev_file` both splits share them.
 
-        That is what upstream's script does. What `--dev_file` names is not trained on.
+        Upstream's script evaluates the train shards too. Files that `--dev_file` names
+        are not trained on.
         """
         dev_file = self.options.dev_file
         held_back = files.find(dev_file, "dev_file") if dev_file else []
@@ -102,7 +103,7 @@ class PretrainingTask(base.Task):
             raise InputError("--input_file or --input_dir is needed")
         patterns = [os.path.join(glob.escape(folder), name) for name in SHARD_PATTERNS]
         found = {path for pattern in patterns for path in glob.glob(pattern)}
-        # What a build that was killed has left is not whole.
+        # A build that was killed leaves files that are not whole.
         found = [path for path in found if not path.endswith(".tmp")]
         if not found:
             raise InputError(
@@ -114,14 +115,14 @@ class PretrainingTask(base.Task):
         paths = self.find_files(split)
         self._check_vocabulary(paths)
         logger.info("%s: %d file(s), %s, ...", split, len(paths), paths[0])
-        # Those of a window, and some of the next one while a batch is of both.
+        # The blocks of a window, and of the next one while a batch has rows of both.
         num_held = row_order.WINDOW_BLOCKS + 50 if split == base.TRAIN else 2
         return shard_checks.load(paths, self._sizes, record_dir, num_held)
 
     def _check_vocabulary(self, paths):
         """Raises an `InputError` if the shards lie beside another vocabulary.
 
-        That is written when words were added to the one of the model.
+        `create_pretraining_data.py` writes it there when it adds words.
         """
         if not self._tokenizer:
             return

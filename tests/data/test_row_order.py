@@ -24,7 +24,7 @@ def make_records(lengths, seq_length=100):
 
 
 def padded(lengths, padded_lengths):
-    """What each row is padded to, one by one."""
+    """Returns the length that each row is padded to, one by one."""
     return [min(p for p in padded_lengths if p >= length) for length in lengths]
 
 
@@ -271,7 +271,7 @@ def test_no_batch_has_fewer_rows_than_asked_for():
 
 
 def test_windows_of_long_rows_are_smaller():
-    """What is kept until it is in order grows with tokens."""
+    """Results that are kept until they are in order grow with tokens."""
     lengths = np.full(10000, 512, np.int32)
     records = make_records(lengths, seq_length=512)
 

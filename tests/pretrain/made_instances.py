@@ -96,8 +96,8 @@ def random_instances(num_rows, first_row=0, sizes=SIZES):
 def write_shard(path, instances, name="tfrecord"):
     """Writes instances with our writer; returns the path as str."""
     shard_format = shards.FORMATS[name]
-    with shards.open_shards([str(path)], shard_format) as writer:
-        writer.write(shard_format.encode(instances), len(instances["input_ids"]))
+    with shards.open_shards([str(path)], shard_format) as write:
+        write(shard_format.encode(instances), len(instances["input_ids"]))
     return str(path)
 
 

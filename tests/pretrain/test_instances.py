@@ -34,7 +34,7 @@ def document_of(block, tokens):
 
 
 def is_run(tokens):
-    """Whether tokens follow one another in the text."""
+    """Returns True if tokens follow one another in the text."""
     return list(tokens) == list(range(tokens[0], tokens[0] + len(tokens)))
 
 
@@ -146,7 +146,7 @@ def test_nsp_pairs_that_were_cut_are_still_in_order():
         assert is_run(a) and is_run(b)
         is_same = document_of(block, a) == document_of(block, b)
         assert is_same == (label == 0)
-        # What is cut off is no more than a sentence.
+        # At most a sentence is cut off.
         assert label or 0 < b[0] - a[-1] <= 30
 
 

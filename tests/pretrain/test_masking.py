@@ -1,4 +1,4 @@
-"""Which tokens are masked: how many, which ones together, and what takes their place.
+"""Masked tokens: their number, the runs that they form, and their replacements.
 
 Shares are compared within five standard errors of the sample.
 """

@@ -1,4 +1,4 @@
-"""What is written is what others read, and what others write is read."""
+"""Others read the shards that we write, and we read theirs."""
 
 import h5py
 import numpy as np
@@ -55,10 +55,10 @@ def test_round_trip(tmp_path, load, format_name):
 def test_several_writes_follow_one_another(tmp_path, load, format_name):
     shard_format = FORMATS[format_name]
     path = str(tmp_path / "a")
-    with shards.open_shards([path], shard_format) as writer:
+    with shards.open_shards([path], shard_format) as write:
         for first, count in ((0, 3), (3, 0), (3, 300), (303, 1)):
             rows = made_instances.random_instances(count, first)
-            writer.write(shard_format.encode(rows), count)
+            write(shard_format.encode(rows), count)
     found = read_back(load(path))["input_ids"][:, 1] - made_instances.FIRST
     assert found.tolist() == list(range(304))
 
@@ -127,11 +127,11 @@ def test_records_as_upstream_writes_them_are_read(tmp_path, load):
 def test_instances_are_spread_evenly_over_files(tmp_path, load, format_name):
     shard_format = FORMATS[format_name]
     paths = [str(tmp_path / str(index)) for index in range(3)]
-    with shards.open_shards(paths, shard_format) as writer:
+    with shards.open_shards(paths, shard_format) as write:
         first = 0
         for count in (1, 4, 2, 1, 3):
             rows = made_instances.random_instances(count, first)
-            writer.write(shard_format.encode(rows), count)
+            write(shard_format.encode(rows), count)
             first += count
     rows = [made_instances.read_records(load(path)) for path in paths]
     assert [made_instances.row_numbers(batches) for batches in rows] == [
@@ -147,9 +147,9 @@ def test_files_take_their_names_only_when_all_went_well(tmp_path, format_name):
 
     def fail():
         paths = [str(tmp_path / name) for name in ("a", "b")]
-        with shards.open_shards(paths, shard_format) as writer:
+        with shards.open_shards(paths, shard_format) as write:
             rows = made_instances.random_instances(5)
-            writer.write(shard_format.encode(rows), 5)
+            write(shard_format.encode(rows), 5)
             raise KeyError("broken")
 
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""What pretraining learns, against the definition in numpy."""
+"""Losses of pretraining, against the definition in NumPy."""
 
 import numpy as np
 import tensorflow.compat.v1 as tf

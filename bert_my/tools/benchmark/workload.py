@@ -174,8 +174,8 @@ def write_instances(path, num_rows, seq_length, config):
         "next_sentence_labels": random.randint(0, 2, (num_rows, 1)),
     }
     tfrecord = shards.FORMATS["tfrecord"]
-    with shards.open_shards([path], tfrecord) as writer:
-        writer.write(tfrecord.encode(instances), num_rows)
+    with shards.open_shards([path], tfrecord) as write:
+        write(tfrecord.encode(instances), num_rows)
 
 
 def pretraining_records(task, num_rows, folder):
