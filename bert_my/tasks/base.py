@@ -153,7 +153,7 @@ class Task:
         """Yields what the prediction files tell of each record, in their order."""
         return iter(())
 
-    def build(self, features, is_training):
+    def build(self, features, is_training, ops=None):
         """Builds the model on one batch; returns `TaskOutputs`.
 
         Args:
@@ -161,6 +161,8 @@ class Task:
             `is_real_example` (float32 `[batch_size]`) in training and evaluation,
             without it and without labels in an exported model.
           is_training: bool.
+          ops: (optional) how the tower computes its encoder, see `modeling.BertModel`
+            and the presets in `bert_my.model.ops`.
 
         Raises:
           InputError: if an option of the training loss does not suit the labels.

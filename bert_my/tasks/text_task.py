@@ -186,12 +186,17 @@ class TextTask(base.Task):
     def load_records(self, split, record_dir):
         return record_cache.load_or_convert(self.record_source(split), record_dir)
 
-    def build(self, features, is_training):
+    def build(self, features, is_training, ops=None):
         if is_training and self._loss_settings is None:
             self._loss_settings = loss_options.read(
                 self.options, self.objective_class, self.label_list, self.count_labels
             )
         losses, predictions = heads.build(
-            self.bert_config, features, is_training, self.represent, self.objective
+            self.bert_config,
+            features,
+            is_training,
+            self.represent,
+            self.objective,
+            ops,
         )
         return base.TaskOutputs(losses, predictions)
