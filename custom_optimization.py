@@ -1,24 +1,27 @@
-"""The step that all towers share: an optimizer of `optimization`, made safe for fp16.
+"""A training step with loss scaling and skipped steps, for fp16.
 
-The loss is multiplied by a scale, so that small fp16 gradients do not become 0; the sum
-of the gradients is divided by it again. A step with a gradient that is not finite
-changes neither weights nor slots nor the global step; it is counted, and the scale is
-halved. Source: Micikevicius et al. 2018, "Mixed precision training".
+The loss is multiplied by a scale, so that small fp16 gradients do not underflow to 0;
+the sum of the gradients is divided by the scale again. A step with a gradient that is
+not finite changes neither weights nor slots nor the global step; it is counted, and the
+scale is halved. Source: Micikevicius et al. 2018, "Mixed precision training".
 """
 
 import collections
 
 import tensorflow.compat.v1 as tf
 
-import optimization
+if __package__:  # copied into a package
+    from . import optimization
+else:
+    import optimization
 
 INITIAL_LOSS_SCALE = 2.0**15
 GOOD_STEPS_TO_DOUBLE = 2000
 MIN_LOSS_SCALE = 1.0
 
-# What a step did. `op` runs it. `is_finite`: bool, False for a skipped step.
-# `gradient_norm`: float32, unscaled, before clipping. `loss_scale`: float32, before the
-# step. `num_skipped_steps`: int64, in all so far.
+# `op` runs the step. `is_finite`: bool, False for a skipped step. `gradient_norm`:
+# float32, unscaled, before clipping. `loss_scale`: float32, before the step.
+# `num_skipped_steps`: int64, in all so far.
 TrainStep = collections.namedtuple(
     "TrainStep",
     ["op", "is_finite", "gradient_norm", "loss_scale", "num_skipped_steps"],
@@ -29,7 +32,7 @@ class LossScale:
     """Factor of the loss, adapted to the range of fp16; saved with the checkpoint."""
 
     def __init__(self, is_dynamic):
-        """Makes the variables; with `is_dynamic` False the scale in use is 1."""
+        """Creates the variables; with `is_dynamic` False the scale in use is 1."""
         self._is_dynamic = is_dynamic
 
         def variable(name, initial, dtype):
@@ -86,15 +89,15 @@ def apply_if_finite(
     """Creates a step: unscale, clip by the global norm, apply and count, or skip.
 
     Args:
-      optimizer: one of those of `optimization`.
+      optimizer: an optimizer of `optimization`.
       grads_and_vars: gradients of the scaled loss, summed over all towers.
       global_step: integer variable; advanced by 1 by a finite step.
       loss_scale: `LossScale`.
       clip_norm: largest norm of all gradients together.
-      after_update: (optional) function that returns an op to run in a finite step when
-        the weights have changed, before the step is counted.
-      gradient_norm: (optional) norm of all gradients together, not finite if one of
-        them is not; default: that of `tf.linalg.global_norm`.
+      after_update: (optional) function that returns an op to run in a finite step after
+        the weights have changed and before the step is counted.
+      gradient_norm: (optional) norm of all gradients together, not finite if a gradient
+        is not; default: `tf.linalg.global_norm`.
 
     Returns:
       `TrainStep`.

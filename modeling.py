@@ -3,20 +3,20 @@
 Source: Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers
 for Language Understanding".
 
-How it is computed can be set from outside, see `computing.computing`; by default it is
-as upstream's.
+The file needs nothing but TensorFlow. Tensors that other programs look up have
+upstream's names: each layer's output, the pooled output, the embeddings. Optimised
+kernels are opt-in: `BertModel(..., ops=...)` takes an object with the interface of
+`ReferenceOps`.
 """
 
 import collections
 import copy
-import functools
 import json
 import math
 
 import tensorflow.compat.v1 as tf
 
-import lean_ops
-from computing import current
+LAYER_NORM_EPSILON = 1e-12
 
 
 class BertConfig:
@@ -86,6 +86,111 @@ class BertConfig:
         return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
 
 
+class ReferenceOps:
+    """The operations of the encoder that may be replaced, in plain TensorFlow.
+
+    A subclass overrides those that it computes in another way, and is passed as `ops`.
+
+    dtype: of the encoder's activations. Variables, the statistics of LayerNorm, softmax
+      and all outputs of `BertModel` are float32 with any dtype.
+    """
+
+    dtype = tf.float32
+
+    def read(self, weight, dtype):
+        """Returns the value of a float32 weight, cast to the dtype of activations."""
+        return tf.cast(weight, dtype)
+
+    def dense(self, x, kernel, bias, activation=None):
+        """Fully connected layer: `activation(x kernel + bias)`, in the dtype of `x`.
+
+        Args:
+          x: float `[rows, width]`.
+          kernel: float32 `[width, units]`.
+          bias: float32 `[units]`.
+          activation: (optional) function.
+
+        Returns:
+          float `[rows, units]`.
+        """
+        output = tf.matmul(x, self.read(kernel, x.dtype))
+        output = tf.nn.bias_add(output, self.read(bias, x.dtype))
+        return output if activation is None else self.activate(output, activation)
+
+    def activate(self, x, activation):
+        """Applies an activation function, as `gelu`."""
+        return activation(x)
+
+    def dropout(self, x, rate):
+        """Sets elements to 0 with probability `rate` > 0 and scales the others."""
+        return tf.nn.dropout(x, rate=rate)
+
+    def layer_norm(self, x, gamma, beta):
+        """Normalizes the last axis, in float32; epsilon 1e-12.
+
+        Args:
+          x: float `[..., width]`.
+          gamma, beta: float32 `[width]`.
+
+        Returns:
+          tensor of the shape and dtype of `x`.
+        """
+        # The output is called "LayerNorm/batchnorm/add_1", as in `tf.contrib.layers`.
+        with tf.name_scope("LayerNorm/batchnorm"):
+            wide = tf.cast(x, tf.float32)
+            centered = wide - tf.reduce_mean(wide, axis=-1, keepdims=True)
+            variance = tf.reduce_mean(tf.square(centered), axis=-1, keepdims=True)
+            normalized = centered * tf.math.rsqrt(variance + LAYER_NORM_EPSILON)
+            return tf.cast(normalized * gamma + beta, x.dtype)
+
+    def residual_layer_norm(self, x, residual, gamma, beta, rate):
+        """Layer normalization of `dropout(x) + residual`.
+
+        Args:
+          x, residual: float `[rows, width]`.
+          gamma, beta: float32 `[width]`.
+          rate: probability of dropping; 0 for no dropout.
+
+        Returns:
+          float `[rows, width]`.
+        """
+        dropped = self.dropout(x, rate) if rate else x
+        return self.layer_norm(dropped + residual, gamma, beta)
+
+    def attention(self, query, key, value, addend, rate):
+        """Scaled dot-product attention, with dropout on the probabilities.
+
+        Args:
+          query: `[batch_size, num_attention_heads, from_seq_length, size_per_head]`,
+            scaled.
+          key, value: `[batch_size, num_attention_heads, to_seq_length, size_per_head]`.
+          addend: float32, added to the scores; its shape broadcasts to theirs.
+          rate: probability of dropping; 0 for no dropout.
+
+        Returns:
+          `[batch_size, num_attention_heads, from_seq_length, size_per_head]`.
+        """
+        scores = tf.matmul(query, key, transpose_b=True)
+        probs = tf.nn.softmax(tf.cast(scores, tf.float32) + addend)
+        probs = tf.cast(probs, query.dtype)
+        # Whole tokens to attend to are dropped, as in the original Transformer paper.
+        return tf.matmul(self.dropout(probs, rate) if rate else probs, value)
+
+    def run_layer(self, index, build_layer, layer_input):
+        """Builds an encoder layer; a subclass may recompute it for its gradient.
+
+        Args:
+          index: int, from 0.
+          build_layer: function from the layer's input to its output. It may be called
+            again, in the same variable scope.
+          layer_input: float `[batch_size * seq_length, hidden_size]`.
+        """
+        return build_layer(layer_input)
+
+
+REFERENCE_OPS = ReferenceOps()
+
+
 class BertModel:
     """BERT encoder with embeddings and pooler, of ids of word pieces.
 
@@ -113,6 +218,7 @@ class BertModel:
         scope=None,
         *,
         first_token_only=False,
+        ops=None,
     ):
         """Builds the model.
 
@@ -126,6 +232,7 @@ class BertModel:
           scope: (optional) variable scope, default "bert".
           first_token_only: compute of the last layer what `get_pooled_output` needs;
             its `seq_length` is 1 then.
+          ops: (optional) `ReferenceOps` or a subclass, which computes the encoder.
 
         Raises:
           ValueError: if the config is invalid or a shape does not fit.
@@ -140,24 +247,58 @@ class BertModel:
         if token_type_ids is None:
             token_type_ids = tf.zeros([batch_size, seq_length], dtype=tf.int32)
 
+        ops = ops or REFERENCE_OPS
         with tf.variable_scope(scope, default_name="bert"):
             with tf.variable_scope("embeddings"):
-                self.embedding_output, self.embedding_table = _embed(
-                    config, input_ids, token_type_ids, use_one_hot_embeddings
+                words, self.embedding_table = embedding_lookup(
+                    input_ids=input_ids,
+                    vocab_size=config.vocab_size,
+                    embedding_size=config.hidden_size,
+                    initializer_range=config.initializer_range,
+                    word_embedding_name="word_embeddings",
+                    use_one_hot_embeddings=use_one_hot_embeddings,
+                )
+                self.embedding_output = embedding_postprocessor(
+                    input_tensor=words,
+                    use_token_type=True,
+                    token_type_ids=token_type_ids,
+                    token_type_vocab_size=config.type_vocab_size,
+                    token_type_embedding_name="token_type_embeddings",
+                    use_position_embeddings=True,
+                    position_embedding_name="position_embeddings",
+                    initializer_range=config.initializer_range,
+                    max_position_embeddings=config.max_position_embeddings,
+                    dropout_prob=config.hidden_dropout_prob,
+                    ops=ops,
                 )
             with tf.variable_scope("encoder"):
-                self.all_encoder_layers = _encode(
-                    config, self.embedding_output, input_mask, first_token_only
+                layers = transformer_model(
+                    input_tensor=tf.cast(self.embedding_output, ops.dtype),
+                    # The mask is the same for every from-position.
+                    attention_mask=tf.reshape(input_mask, [batch_size, 1, seq_length]),
+                    hidden_size=config.hidden_size,
+                    num_hidden_layers=config.num_hidden_layers,
+                    num_attention_heads=config.num_attention_heads,
+                    intermediate_size=config.intermediate_size,
+                    intermediate_act_fn=get_activation(config.hidden_act),
+                    hidden_dropout_prob=config.hidden_dropout_prob,
+                    attention_probs_dropout_prob=config.attention_probs_dropout_prob,
+                    initializer_range=config.initializer_range,
+                    do_return_all_layers=True,
+                    first_token_only=first_token_only,
+                    ops=ops,
                 )
+                self.all_encoder_layers = [tf.cast(x, tf.float32) for x in layers]
             self.sequence_output = self.all_encoder_layers[-1]
-            # The vector of the first token ([CLS]) stands for the whole sequence.
-            # This assumes that the pooler was pretrained.
+            # The vector of the first token ([CLS]) stands for the whole sequence, which
+            # assumes that the pooler was pretrained.
             with tf.variable_scope("pooler"):
                 self.pooled_output = _dense(
-                    self.sequence_output[:, 0, :],
+                    tf.squeeze(self.sequence_output[:, 0:1, :], axis=1),
                     config.hidden_size,
                     config.initializer_range,
                     activation=tf.tanh,
+                    ops=ops,
                 )
 
     def get_pooled_output(self):
@@ -185,61 +326,16 @@ class BertModel:
         return self.embedding_table
 
 
-def _embed(config, input_ids, token_type_ids, use_one_hot_embeddings):
-    """Returns (embeddings `[batch_size, seq_length, hidden_size]`, word table)."""
-    words, table = embedding_lookup(
-        input_ids=input_ids,
-        vocab_size=config.vocab_size,
-        embedding_size=config.hidden_size,
-        initializer_range=config.initializer_range,
-        word_embedding_name="word_embeddings",
-        use_one_hot_embeddings=use_one_hot_embeddings,
-    )
-    output = embedding_postprocessor(
-        input_tensor=words,
-        use_token_type=True,
-        token_type_ids=token_type_ids,
-        token_type_vocab_size=config.type_vocab_size,
-        token_type_embedding_name="token_type_embeddings",
-        use_position_embeddings=True,
-        position_embedding_name="position_embeddings",
-        initializer_range=config.initializer_range,
-        max_position_embeddings=config.max_position_embeddings,
-        dropout_prob=config.hidden_dropout_prob,
-    )
-    return output, table
-
-
-def _encode(config, embedding_output, input_mask, first_token_only):
-    """Returns the list of all layers, float32 like `embedding_output`."""
-    layers = transformer_model(
-        input_tensor=tf.cast(embedding_output, current().dtype),
-        # [batch_size, 1, seq_length]: the same for every from-position.
-        attention_mask=tf.expand_dims(input_mask, 1),
-        hidden_size=config.hidden_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        intermediate_size=config.intermediate_size,
-        intermediate_act_fn=get_activation(config.hidden_act),
-        hidden_dropout_prob=config.hidden_dropout_prob,
-        attention_probs_dropout_prob=config.attention_probs_dropout_prob,
-        initializer_range=config.initializer_range,
-        do_return_all_layers=True,
-        first_token_only=first_token_only,
-    )
-    return [tf.cast(layer, tf.float32) for layer in layers]
-
-
 def gelu(x):
     """Gaussian error linear unit, tanh form: what published BERT weights expect.
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
-    if current().is_lean:
-        return lean_ops.gelu(x)
-    # Without pow, which is slow and imprecise in fp16. In this order oneDNN does it
-    # together with the matrix product before it.
-    inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * tf.square(x)))
+    # Without pow, which is slow and imprecise in fp16. In this order of operations
+    # oneDNN fuses the activation with the matrix product before it. The product with a
+    # name of its own lets the result be "mul_3", as upstream's.
+    cube = tf.multiply(x, tf.square(x), name="cube")
+    inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * cube)
     return (0.5 * x) * (1.0 + tf.tanh(inner))
 
 
@@ -303,54 +399,46 @@ def get_assignment_map_from_checkpoint(tvars, init_checkpoint):
     return assignment_map, initialized_variable_names
 
 
-def dropout(input_tensor, dropout_prob):
+def dropout(input_tensor, dropout_prob, *, ops=None):
     """Sets elements to 0 with probability `dropout_prob` and scales the others.
 
     Args:
       input_tensor: float tensor of any shape.
       dropout_prob: probability of *dropping*, 0 <= p < 1 (unlike TF 1's `keep_prob`).
+      ops: (optional) see `BertModel`.
     """
     if dropout_prob is None or dropout_prob == 0.0:
         return input_tensor
-    if current().dropout_source is None:
-        return tf.nn.dropout(input_tensor, rate=dropout_prob)
-    return lean_ops.dropout(input_tensor, dropout_prob)
+    return (ops or REFERENCE_OPS).dropout(input_tensor, dropout_prob)
 
 
-def layer_norm(input_tensor, name=None):
+def layer_norm(input_tensor, name=None, *, ops=None):
     """Normalizes the last axis, in float32; epsilon 1e-12.
 
     Source: Ba et al. 2016, arXiv:1607.06450.
     """
-    gamma, beta = _layer_norm_weights(input_tensor, name)
-    if current().fuses_layer_norm:
-        return lean_ops.fused_layer_norm(input_tensor, gamma, beta)
-    normalized, _ = lean_ops.normalize(tf.cast(input_tensor, tf.float32))
-    return tf.cast(normalized * gamma + beta, input_tensor.dtype)
+    weights = _layer_norm_weights(input_tensor, name)
+    return (ops or REFERENCE_OPS).layer_norm(input_tensor, *weights)
 
 
 def _layer_norm_weights(input_tensor, name=None):
     """Returns the variables gamma and beta, float32 `[width]`."""
     width = input_tensor.shape.as_list()[-1]
-    with tf.variable_scope(name, default_name="LayerNorm"):
-        beta = tf.get_variable("beta", [width], initializer=tf.zeros_initializer())
-        gamma = tf.get_variable("gamma", [width], initializer=tf.ones_initializer())
+    # In the collections that `tf.contrib.layers.layer_norm` puts them in.
+    keys = [tf.GraphKeys.GLOBAL_VARIABLES, tf.GraphKeys.MODEL_VARIABLES]
+    with tf.variable_scope(name, default_name="LayerNorm", auxiliary_name_scope=False):
+        beta = tf.get_variable(
+            "beta", [width], initializer=tf.zeros_initializer(), collections=keys
+        )
+        gamma = tf.get_variable(
+            "gamma", [width], initializer=tf.ones_initializer(), collections=keys
+        )
     return gamma, beta
 
 
-def _dropout_add_layer_norm(input_tensor, residual, dropout_prob):
-    """Layer normalization of the sum of a tensor, after dropout, and another."""
-    if not current().is_lean:
-        return layer_norm(dropout(input_tensor, dropout_prob) + residual)
-    weights = _layer_norm_weights(input_tensor)
-    return lean_ops.dropout_add_layer_norm(
-        input_tensor, residual, *weights, rate=dropout_prob
-    )
-
-
-def layer_norm_and_dropout(input_tensor, dropout_prob, name=None):
+def layer_norm_and_dropout(input_tensor, dropout_prob, name=None, *, ops=None):
     """Applies layer normalization followed by dropout."""
-    return dropout(layer_norm(input_tensor, name), dropout_prob)
+    return dropout(layer_norm(input_tensor, name, ops=ops), dropout_prob, ops=ops)
 
 
 def create_initializer(initializer_range=0.02):
@@ -358,7 +446,9 @@ def create_initializer(initializer_range=0.02):
     return tf.truncated_normal_initializer(stddev=initializer_range)
 
 
-def _dense(input_tensor, units, initializer_range, activation=None, name="dense"):
+def _dense(
+    input_tensor, units, initializer_range, activation=None, name="dense", *, ops
+):
     """Fully connected layer, computed in the dtype of its input.
 
     Args:
@@ -368,16 +458,20 @@ def _dense(input_tensor, units, initializer_range, activation=None, name="dense"
       float `[rows, units]`.
     """
     width = input_tensor.shape.as_list()[-1]
-    dtype = input_tensor.dtype
     with tf.variable_scope(name):
         kernel = tf.get_variable(
             "kernel", [width, units], initializer=create_initializer(initializer_range)
         )
         bias = tf.get_variable("bias", [units], initializer=tf.zeros_initializer())
-        cast = current().cast_weight
-        output = tf.matmul(input_tensor, cast(kernel, dtype))
-        output = tf.nn.bias_add(output, cast(bias, dtype))
-        return output if activation is None else activation(output)
+        return ops.dense(input_tensor, kernel, bias, activation)
+
+
+def _dense_add_norm(input_tensor, residual, initializer_range, dropout_prob, *, ops):
+    """Projects to the width of `residual`; dropout, sum and layer normalization."""
+    width = residual.shape.as_list()[-1]
+    output = _dense(input_tensor, width, initializer_range, ops=ops)
+    weights = _layer_norm_weights(output)
+    return ops.residual_layer_norm(output, residual, *weights, rate=dropout_prob)
 
 
 def embedding_lookup(
@@ -432,6 +526,8 @@ def embedding_postprocessor(
     initializer_range=0.02,
     max_position_embeddings=512,
     dropout_prob=0.1,
+    *,
+    ops=None,
 ):
     """Adds segment and position embeddings, then normalizes and drops out.
 
@@ -446,6 +542,7 @@ def embedding_postprocessor(
       initializer_range: standard deviation of both tables at the start.
       max_position_embeddings: rows of the position table; may exceed `seq_length`.
       dropout_prob: dropout on the result.
+      ops: (optional) see `BertModel`.
 
     Returns:
       float tensor shaped like `input_tensor`.
@@ -475,7 +572,7 @@ def embedding_postprocessor(
         with tf.control_dependencies([is_short]):
             # [1, seq_length, width]: positions do not depend on the row.
             output += tf.expand_dims(tf.slice(table, [0, 0], [seq_length, -1]), 0)
-    return layer_norm_and_dropout(output, dropout_prob)
+    return layer_norm_and_dropout(output, dropout_prob, ops=ops)
 
 
 def create_attention_mask_from_input_mask(from_tensor, to_mask):
@@ -494,36 +591,6 @@ def create_attention_mask_from_input_mask(from_tensor, to_mask):
     return tf.ones([batch_size, from_seq_length, 1], dtype=tf.float32) * to_mask
 
 
-def _attention(query, key, value, attention_mask, dropout_prob):
-    """Scaled dot-product attention.
-
-    Args:
-      query: `[batch_size, num_attention_heads, from_seq_length, size_per_head]`.
-      key, value: `[batch_size, num_attention_heads, to_seq_length, size_per_head]`.
-      attention_mask: `[batch_size, from_seq_length or 1, to_seq_length]`, or None. A
-        row with nothing to attend to is treated as if nothing were masked.
-
-    Returns:
-      `[batch_size, num_attention_heads, from_seq_length, size_per_head]`.
-    """
-    size_per_head = query.shape.as_list()[-1]
-    # The query is scaled, not the scores: fewer elements, and no overflow in fp16.
-    query *= 1.0 / math.sqrt(float(size_per_head))
-    scores = tf.matmul(query, key, transpose_b=True)
-    if attention_mask is None:
-        addend = tf.zeros([])
-    else:
-        # [batch_size, 1, from_seq_length or 1, to_seq_length]: the same for all heads.
-        mask = tf.cast(tf.expand_dims(attention_mask, axis=1), tf.float32)
-        addend = (1.0 - mask) * -10000.0
-    if current().is_lean:
-        return lean_ops.attend(scores, addend, value, dropout_prob)
-    probs = tf.nn.softmax(tf.cast(scores, tf.float32) + addend)
-    probs = tf.cast(probs, query.dtype)
-    # Whole tokens to attend to are dropped, as in the original Transformer paper.
-    return tf.matmul(dropout(probs, dropout_prob), value)
-
-
 def attention_layer(
     from_tensor,
     to_tensor,
@@ -539,14 +606,17 @@ def attention_layer(
     batch_size=None,
     from_seq_length=None,
     to_seq_length=None,
+    *,
+    ops=None,
 ):
     """Multi-headed attention (Vaswani et al. 2017, "Attention is all you need").
 
     Args:
       from_tensor: float `[batch_size, from_seq_length, from_width]`, or 2D.
       to_tensor: float `[batch_size, to_seq_length, to_width]`, or 2D.
-      attention_mask: (optional) `[batch_size, from_seq_length, to_seq_length]`, with
-        1 for positions that may be attended to and 0 for those that may not.
+      attention_mask: (optional) `[batch_size, from_seq_length or 1, to_seq_length]`,
+        with 1 for positions that may be attended to and 0 for those that may not. A
+        row with nothing to attend to is treated as if nothing were masked.
       num_attention_heads: int.
       size_per_head: int.
       query_act, key_act, value_act: (optional) activation of the projections.
@@ -554,6 +624,7 @@ def attention_layer(
       initializer_range: standard deviation of the kernels at the start.
       do_return_2d_tensor: whether to return a matrix.
       batch_size, from_seq_length, to_seq_length: int, needed for 2D inputs.
+      ops: (optional) see `BertModel`.
 
     Returns:
       float `[batch_size, from_seq_length, num_attention_heads * size_per_head]`, or
@@ -565,25 +636,30 @@ def attention_layer(
     batch_size, from_seq_length, to_seq_length = _attention_shape(
         from_tensor, to_tensor, batch_size, from_seq_length, to_seq_length
     )
+    ops = ops or REFERENCE_OPS
     width = num_attention_heads * size_per_head
 
     def project(tensor, seq_length, activation, name):
-        output = _dense(
-            reshape_to_matrix(tensor), width, initializer_range, activation, name
-        )
+        matrix = reshape_to_matrix(tensor)
+        output = _dense(matrix, width, initializer_range, activation, name, ops=ops)
         output = tf.reshape(
             output, [batch_size, seq_length, num_attention_heads, size_per_head]
         )
         # [batch_size, num_attention_heads, seq_length, size_per_head]
         return tf.transpose(output, [0, 2, 1, 3])
 
-    context = _attention(
-        project(from_tensor, from_seq_length, query_act, "query"),
-        project(to_tensor, to_seq_length, key_act, "key"),
-        project(to_tensor, to_seq_length, value_act, "value"),
-        attention_mask,
-        attention_probs_dropout_prob,
-    )
+    query = project(from_tensor, from_seq_length, query_act, "query")
+    key = project(to_tensor, to_seq_length, key_act, "key")
+    value = project(to_tensor, to_seq_length, value_act, "value")
+    # The query is scaled, not the scores: fewer elements, and no overflow in fp16.
+    query *= 1.0 / math.sqrt(float(size_per_head))
+    if attention_mask is None:
+        addend = tf.zeros([])
+    else:
+        # [batch_size, 1, from_seq_length or 1, to_seq_length]: the same for all heads.
+        mask = tf.cast(tf.expand_dims(attention_mask, axis=1), tf.float32)
+        addend = (1.0 - mask) * -10000.0
+    context = ops.attention(query, key, value, addend, attention_probs_dropout_prob)
     # [batch_size, from_seq_length, num_attention_heads, size_per_head]
     context = tf.transpose(context, [0, 2, 1, 3])
     if do_return_2d_tensor:
@@ -621,6 +697,7 @@ def transformer_model(
     do_return_all_layers=False,
     *,
     first_token_only=False,
+    ops=None,
 ):
     """Transformer encoder (Vaswani et al. 2017), post-normalized.
 
@@ -639,6 +716,7 @@ def transformer_model(
       do_return_all_layers: whether to return a list of all layers.
       first_token_only: compute the last layer for the first token of each row alone,
         which attends to all; its `seq_length` is 1 then.
+      ops: (optional) see `BertModel`.
 
     Returns:
       float `[batch_size, seq_length, hidden_size]`, or the list of all layers'.
@@ -651,94 +729,74 @@ def transformer_model(
             f"hidden size {hidden_size} is no multiple of {num_attention_heads} heads"
         )
     shape = get_shape_list(input_tensor, expected_rank=3)
-    if shape[2] != hidden_size:
+    batch_size, seq_length, width = shape
+    if width != hidden_size:
         raise ValueError(
-            f"an input of width {shape[2]} cannot be added to one of {hidden_size}"
+            f"an input of width {width} cannot be added to one of {hidden_size}"
         )
+    ops = ops or REFERENCE_OPS
 
-    attend = functools.partial(
-        attention_layer,
-        attention_mask=attention_mask,
-        num_attention_heads=num_attention_heads,
-        size_per_head=hidden_size // num_attention_heads,
-        attention_probs_dropout_prob=attention_probs_dropout_prob,
-        initializer_range=initializer_range,
-        do_return_2d_tensor=True,
-        batch_size=shape[0],
-        from_seq_length=shape[1],
-        to_seq_length=shape[1],
-    )
-    dense = functools.partial(_dense, initializer_range=initializer_range)
-    build_layer = functools.partial(
-        _transformer_layer,
-        attend=attend,
-        expand=functools.partial(
-            dense, units=intermediate_size, activation=intermediate_act_fn
-        ),
-        dense=dense,
-        hidden_dropout_prob=hidden_dropout_prob,
-    )
-    builders, shapes = [build_layer] * num_hidden_layers, [shape] * num_hidden_layers
-    if first_token_only:
-        builders[-1] = _of_first_token(build_layer, attend, attention_mask, shape)
-        shapes[-1] = [shape[0], 1, hidden_size]
-    # A matrix throughout: reshapes cost little on a GPU but not nothing elsewhere.
-    all_layers = _transformer_layers(reshape_to_matrix(input_tensor), builders)
-    outputs = list(map(reshape_from_matrix, all_layers, shapes))
-    return outputs if do_return_all_layers else outputs[-1]
-
-
-def _of_first_token(build_layer, attend, attention_mask, shape):
-    """Returns what builds a layer for the first token of each row."""
-    mask = None if attention_mask is None else attention_mask[:, :1]
-    return functools.partial(
-        build_layer,
-        attend=functools.partial(attend, attention_mask=mask, from_seq_length=1),
-        select=lambda matrix: reshape_from_matrix(matrix, shape)[:, 0],
-    )
-
-
-def _transformer_layers(layer, builders):
-    """Returns the list of the outputs of all layers, one on the other."""
-    all_layers = []
-    for index, build_layer in enumerate(builders):
-        with tf.variable_scope(f"layer_{index}"):
-            if index < current().num_recomputed_layers:
-                layer = lean_ops.recomputed(build_layer, layer)
-            else:
-                layer = build_layer(layer)
-        all_layers.append(layer)
-    return all_layers
-
-
-def _transformer_layer(
-    layer_input, attend, expand, dense, hidden_dropout_prob, select=None
-):
-    """One layer: attention and feed-forward, each with residual and LayerNorm.
-
-    Args:
-      layer_input: float `[batch_size * seq_length, hidden_size]`.
-      attend: function `(from_tensor, to_tensor)`, to one of the shape of the first.
-      expand: function of such a tensor, to one of the intermediate width.
-      dense: function `(tensor, units=...)`.
-      hidden_dropout_prob: dropout before each residual is added.
-      select: (optional) function of the input that returns the tokens to compute.
-    """
-    tokens = layer_input if select is None else select(layer_input)
-
-    def project_and_add(tensor, residual):
-        output = dense(tensor, units=residual.shape.as_list()[-1])
-        return _dropout_add_layer_norm(output, residual, hidden_dropout_prob)
-
-    with tf.variable_scope("attention"):
-        with tf.variable_scope("self"):
-            context = attend(tokens, layer_input)
+    def build_for_tokens(tokens, layer_input, mask, from_seq_length):
+        with tf.variable_scope("attention"):
+            with tf.variable_scope("self"):
+                context = attention_layer(
+                    from_tensor=tokens,
+                    to_tensor=layer_input,
+                    attention_mask=mask,
+                    num_attention_heads=num_attention_heads,
+                    size_per_head=hidden_size // num_attention_heads,
+                    attention_probs_dropout_prob=attention_probs_dropout_prob,
+                    initializer_range=initializer_range,
+                    do_return_2d_tensor=True,
+                    batch_size=batch_size,
+                    from_seq_length=from_seq_length,
+                    to_seq_length=seq_length,
+                    ops=ops,
+                )
+            with tf.variable_scope("output"):
+                attention_output = _dense_add_norm(
+                    context, tokens, initializer_range, hidden_dropout_prob, ops=ops
+                )
+        with tf.variable_scope("intermediate"):
+            intermediate_output = _dense(
+                attention_output,
+                intermediate_size,
+                initializer_range,
+                activation=intermediate_act_fn,
+                ops=ops,
+            )
         with tf.variable_scope("output"):
-            attention_output = project_and_add(context, tokens)
-    with tf.variable_scope("intermediate"):
-        intermediate_output = expand(attention_output)
-    with tf.variable_scope("output"):
-        return project_and_add(intermediate_output, attention_output)
+            return _dense_add_norm(
+                intermediate_output,
+                attention_output,
+                initializer_range,
+                hidden_dropout_prob,
+                ops=ops,
+            )
+
+    def build_layer(layer_input):
+        return build_for_tokens(layer_input, layer_input, attention_mask, seq_length)
+
+    def build_last_layer(layer_input):
+        tokens = reshape_from_matrix(layer_input, shape)[:, 0]
+        mask = None if attention_mask is None else attention_mask[:, :1]
+        return build_for_tokens(tokens, layer_input, mask, from_seq_length=1)
+
+    # Layers work on matrices: reshapes cost little on a GPU but not nothing elsewhere.
+    layer_output = reshape_to_matrix(input_tensor)
+    all_layers = []
+    for index in range(num_hidden_layers):
+        is_last = index == num_hidden_layers - 1
+        build = build_last_layer if is_last and first_token_only else build_layer
+        with tf.variable_scope(f"layer_{index}"):
+            layer_output = ops.run_layer(index, build, layer_output)
+        all_layers.append(layer_output)
+    shapes = [shape] * num_hidden_layers
+    if first_token_only:
+        shapes[-1] = [batch_size, 1, hidden_size]
+    if not do_return_all_layers:
+        return reshape_from_matrix(layer_output, shapes[-1])
+    return list(map(reshape_from_matrix, all_layers, shapes))
 
 
 def get_shape_list(tensor, expected_rank=None, name=None):

@@ -1,5 +1,7 @@
 """AdamW, LAMB and their learning-rate schedule: a drop-in `optimization`.
 
+The file needs nothing but TensorFlow.
+
 Source: Devlin et al. 2019, A.2; Loshchilov and Hutter 2019 for the decoupled decay; You
 et al. 2020, "Large Batch Optimization for Deep Learning", for LAMB.
 """
@@ -7,8 +9,6 @@ et al. 2020, "Large Batch Optimization for Deep Learning", for LAMB.
 import re
 
 import tensorflow.compat.v1 as tf
-
-from computing import compiled
 
 CLIP_NORM = 1.0
 WEIGHT_DECAY_RATE = 0.01
@@ -71,7 +71,7 @@ def create_adamw(
     weight_decay_rate=WEIGHT_DECAY_RATE,
     rate_multiplier=None,
     epsilon=EPSILON,
-    use_xla=False,
+    jit=None,
 ):
     """Returns the optimizer with which BERT was pretrained.
 
@@ -84,7 +84,7 @@ def create_adamw(
         epsilon=epsilon,
         exclude_from_weight_decay=NOT_DECAYED,
         rate_multiplier=rate_multiplier,
-        use_xla=use_xla,
+        jit=jit,
     )
 
 
@@ -111,7 +111,7 @@ def create_lamb(
 
 
 class _MomentsOptimizer(tf.train.Optimizer):
-    """What Adam and its relatives share: two slots, decoupled decay and its exceptions.
+    """Base of Adam and LAMB: two slots, decoupled decay and its exceptions.
 
     A subclass has `_update(gradient, scale, variable, adam_m, adam_v)`.
     """
@@ -155,7 +155,7 @@ class _MomentsOptimizer(tf.train.Optimizer):
         Args:
           grads_and_vars: (gradient, variable) pairs; those without gradient are left
             out. A gradient may be `tf.IndexedSlices`.
-          global_step: ignored, as upstream does: whoever calls this counts the steps.
+          global_step: ignored, as upstream does: the caller counts the steps.
           name: name of the op.
           scale: (optional) float32 scalar by which the gradients are multiplied.
         """
@@ -171,10 +171,10 @@ class _MomentsOptimizer(tf.train.Optimizer):
             return tf.group(*updates, name=name)
 
     def create_slots(self, variables):
-        """Returns the (adam_m, adam_v) of each variable, made where they are missing.
+        """Returns the (adam_m, adam_v) of each variable; creates those missing.
 
-        To be called before `apply_gradients` where that is built inside a `tf.cond`,
-        in which no variable can be made.
+        To be called before an `apply_gradients` inside a `tf.cond`, where no variable
+        can be created.
         """
         with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
             return [self._slots_of(variable) for variable in variables]
@@ -200,11 +200,11 @@ class _MomentsOptimizer(tf.train.Optimizer):
         return self.learning_rate * self._rate_multiplier(name)
 
     def _do_use_weight_decay(self, param_name):
-        """Whether the weights of `param_name` decay."""
+        """Returns whether the weights of `param_name` decay."""
         return bool(self.weight_decay_rate) and not self._is_excluded(param_name)
 
     def _is_excluded(self, param_name):
-        """Whether `param_name` is one of the exceptions."""
+        """Returns whether `param_name` is one of the exceptions."""
         patterns = self.exclude_from_weight_decay or []
         return any(re.search(pattern, param_name) for pattern in patterns)
 
@@ -217,24 +217,26 @@ class _MomentsOptimizer(tf.train.Optimizer):
 class AdamWeightDecayOptimizer(_MomentsOptimizer):
     """Adam without bias correction and with decoupled weight decay."""
 
-    def __init__(self, *args, use_xla=False, **kwargs):
+    def __init__(self, *args, jit=None, **kwargs):
         """Builds the optimizer.
 
         Args:
-          use_xla: update each variable in one compiled pass over the memory.
+          jit: (optional) function that compiles another one, as `tf.function` with XLA;
+            each resource variable is then updated in one pass over memory. Default:
+            TensorFlow's Adam kernel.
           *args, **kwargs: see `_MomentsOptimizer`.
         """
         super().__init__(*args, **kwargs)
-        self._use_xla = use_xla
+        self._jit = jit
 
     def _update(self, gradient, scale, variable, adam_m, adam_v):
-        """Updates one variable: decay, then one pass of the fused Adam kernel.
+        """Updates one variable: decay, then TensorFlow's Adam kernel.
 
         Upstream subtracts `learning_rate * (adam + decay * weight)` at once. Decaying
         first is the same up to rounding, as Adam's part does not read the weight.
         """
-        if self._use_xla and _is_resource(variable):
-            return self._update_compiled(gradient, scale, variable, adam_m, adam_v)
+        if self._jit and _is_resource(variable):
+            return self._update_in_one_pass(gradient, scale, variable, adam_m, adam_v)
         gradient = _scaled(gradient, scale)
         name = self._get_variable_name(variable.name)
         learning_rate = self._rate_of(name)
@@ -245,7 +247,7 @@ class AdamWeightDecayOptimizer(_MomentsOptimizer):
         if _is_resource(variable):
             apply_adam = tf.raw_ops.ResourceApplyAdam
             var, m, v = variable.handle, adam_m.handle, adam_v.handle
-        else:  # what code that did not enable resource variables has
+        else:  # where the caller has not enabled resource variables
             apply_adam = tf.raw_ops.ApplyAdam
             var, m, v = variable, adam_m, adam_v
         with tf.control_dependencies(decay), tf.device(variable.device):
@@ -263,13 +265,13 @@ class AdamWeightDecayOptimizer(_MomentsOptimizer):
                 grad=gradient,
             )
 
-    def _update_compiled(self, gradient, scale, variable, adam_m, adam_v):
-        """As `_update`, in one pass over the memory."""
+    def _update_in_one_pass(self, gradient, scale, variable, adam_m, adam_v):
+        """Updates one variable as `_update` does, by a function that is compiled."""
         name = self._get_variable_name(variable.name)
         learning_rate = self._rate_of(name)
         decay = self.weight_decay_rate if self._do_use_weight_decay(name) else 0.0
         with tf.device(variable.device):
-            return compiled(_adamw)(
+            return self._jit(_adamw)(
                 variable.handle,
                 adam_m.handle,
                 adam_v.handle,
@@ -287,15 +289,15 @@ class LAMBOptimizer(_MomentsOptimizer):
     """Adam whose updates are as long as the weights of a variable, times the rate.
 
     Source: You et al. 2020, algorithm 2, with the identity as phi. As in the authors'
-    code, variables that do not decay have no such ratio either.
+    code, the ratio is 1 for variables that do not decay.
     """
 
     def __init__(self, *args, global_step, **kwargs):
         """Builds the optimizer.
 
         Args:
-          global_step: integer scalar, updates done so far, for the bias correction; a
-            step that was skipped is none.
+          global_step: integer scalar, updates done so far, for the bias correction;
+            skipped steps do not count.
           *args, **kwargs: see `_MomentsOptimizer`.
         """
         super().__init__(*args, **kwargs)
@@ -344,11 +346,11 @@ def _adamw(var, m, v, gradient, scale, rate, decay, beta_1, beta_2, epsilon):
 
     Args:
       gradient: of any float dtype, multiplied by `scale`.
-      rate, decay: by which Adam's part, and the weight itself, are multiplied.
+      rate, decay: factors of Adam's update and of the weight that is subtracted.
       others: see `_MomentsOptimizer`.
 
     Returns:
-      float32 scalar, so that there is something to wait for.
+      float32 scalar, to be used as a control dependency.
     """
     weight, mean, square = (
         tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)

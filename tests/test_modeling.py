@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-import computing
 import modeling
+from bert_my.model.ops import InferenceOps, StatelessDropout, TrainingOps
 from tests import helpers, reference
 
 BATCH_SIZE, SEQ_LENGTH, VOCAB_SIZE, NUM_HEADS, NUM_SEGMENTS = 13, 7, 99, 4, 3
@@ -120,15 +120,21 @@ def test_free_batch_and_length():
             session.run(model.sequence_output, {ids: np.ones((1, 12), int)})
 
 
-@pytest.mark.parametrize("is_lean", [False, True])
-@pytest.mark.parametrize("num_recomputed_layers", [0, 3])
-def test_first_token_only_changes_no_result(is_lean, num_recomputed_layers):
+def training_ops(seed=3, tower=0, step=5, **fields):
+    source = StatelessDropout(seed, tower, tf.convert_to_tensor(step))
+    return TrainingOps(dropout_source=source, **fields)
+
+
+@pytest.mark.parametrize("num_recomputed_layers", [None, 0, 3])
+def test_first_token_only_changes_no_result(num_recomputed_layers):
     tf.set_random_seed(1)
-    setting = {"is_lean": is_lean, "num_recomputed_layers": num_recomputed_layers}
     results = []
     for reuse, first_token_only in ((False, False), (True, True)):
-        with computing.computing(**setting), tf.variable_scope("", reuse=reuse):
-            model = build(scope="bert", first_token_only=first_token_only)
+        ops = None
+        if num_recomputed_layers is not None:
+            ops = training_ops(num_recomputed_layers=num_recomputed_layers)
+        with tf.variable_scope("", reuse=reuse):
+            model = build(scope="bert", first_token_only=first_token_only, ops=ops)
         pooled = model.get_pooled_output()
         gradients = tf.gradients(pooled * pooled, tf.trainable_variables())
         layers = model.get_all_encoder_layers()
@@ -137,6 +143,63 @@ def test_first_token_only_changes_no_result(is_lean, num_recomputed_layers):
     assert layers[-1].shape.as_list() == [BATCH_SIZE, 1, 32]
     for expected, values in zip(*run(results)):
         np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_layers", [2, 12])
+@pytest.mark.parametrize("shape", [(5, 7), (None, None)])
+def test_tensors_have_upstreams_names(num_layers, shape):
+    """Other programs look the tensors up, in frozen graphs for example."""
+    ids = tf.placeholder(tf.int32, shape)
+    config = make_config(num_hidden_layers=num_layers)
+    model = modeling.BertModel(config, False, ids)
+    names = {
+        "bert/embeddings/LayerNorm/batchnorm/add_1": model.get_embedding_output(),
+        "bert/pooler/dense/Tanh": model.get_pooled_output(),
+        # The mask and the input of the first layer are reshaped before.
+        f"bert/encoder/Reshape_{num_layers + 1}": model.get_sequence_output(),
+    }
+    for index, layer in enumerate(model.get_all_encoder_layers()):
+        names[f"bert/encoder/Reshape_{index + 2}"] = layer
+    graph = tf.get_default_graph()
+    for name, tensor in names.items():
+        assert graph.get_tensor_by_name(f"{name}:0") is tensor, name
+    others = ["bert/pooler/Squeeze"]
+    for index in range(num_layers):
+        scope = f"bert/encoder/layer_{index}"
+        others += [
+            f"{scope}/attention/self/Softmax",
+            f"{scope}/attention/output/add",
+            f"{scope}/attention/output/LayerNorm/batchnorm/add_1",
+            f"{scope}/output/LayerNorm/batchnorm/add_1",
+        ]
+    others = [graph.get_tensor_by_name(f"{name}:0") for name in others]
+    inner = graph.get_tensor_by_name("bert/encoder/layer_1/intermediate/dense/mul_3:0")
+    assert inner.shape.as_list()[1] == 37
+    values, first, last, inner = run(
+        [others, model.get_sequence_output()[:, 0], layer, inner],
+        {ids: np.ones([5, 7])},
+    )
+    np.testing.assert_array_equal(values[0], first)
+    np.testing.assert_array_equal(values[-1], last.reshape(-1, 32))
+    # GELU is never below -0.17, unlike the products within it.
+    assert inner.min() > -0.18
+
+
+def test_embeddings_in_training_come_from_the_named_layer_norm():
+    embedding = build(is_training=True).get_embedding_output()
+    assert embedding.op.name.startswith("bert/embeddings/dropout/")
+    name = "bert/embeddings/LayerNorm/batchnorm/add_1:0"
+    tf.get_default_graph().get_tensor_by_name(name)
+
+
+def test_layer_norms_are_model_variables():
+    """As `tf.contrib.layers.layer_norm` has it."""
+    build()
+    kept = {v.op.name for v in tf.model_variables()}
+    names = {v.op.name for v in tf.global_variables()}
+    assert kept == {name for name in names if "/LayerNorm/" in name}
+    assert len(kept) == 2 * (1 + 2 * 3)
+    assert {v.op.name for v in tf.trainable_variables()} == names
 
 
 def test_all_ops_are_reachable_from_the_outputs():
@@ -169,11 +232,8 @@ def test_dropout_only_in_training(is_training):
 
 
 def test_dropout_keeps_the_mean_and_drops_the_share():
-    source = computing.StatelessDropout(seed=3, tower=0, global_step=tf.constant(5))
-    ones = tf.ones([200, 211])
-    with computing.computing(dropout_source=source):
-        dropped = [modeling.dropout(ones, 0.2), modeling.dropout(ones, 0.2)]
-    first, second = run(dropped)
+    ops, ones = training_ops(), tf.ones([200, 211])
+    first, second = run([modeling.dropout(ones, 0.2, ops=ops) for _ in range(2)])
     assert set(np.unique(first)) == {0.0, np.float32(1.25)}
     assert abs(np.mean(first == 0) - 0.2) < 0.01
     assert np.mean(first == second) < 0.7  # places draw independently
@@ -183,9 +243,8 @@ def test_stateless_dropout_depends_on_seed_tower_step_and_place():
     step = tf.placeholder(tf.int64, [])
 
     def draw(seed, tower):
-        source = computing.StatelessDropout(seed, tower, step)
-        with computing.computing(dropout_source=source):
-            return modeling.dropout(tf.ones([50]), 0.5)
+        ops = training_ops(seed, tower, step)
+        return modeling.dropout(tf.ones([50]), 0.5, ops=ops)
 
     tensors = [draw(1, 0), draw(1, 0), draw(1, 1), draw(2, 0)]
     with tf.Session() as session:
@@ -202,8 +261,8 @@ def test_stateless_dropout_depends_on_seed_tower_step_and_place():
 def test_low_precision_keeps_variables_and_outputs_in_float32(dtype):
     tf.set_random_seed(1)
     exact = build()
-    with tf.variable_scope("", reuse=True), computing.computing(dtype=dtype):
-        model = build(scope="bert")
+    with tf.variable_scope("", reuse=True):
+        model = build(scope="bert", ops=InferenceOps(dtype))
     assert {variable.dtype.base_dtype for variable in tf.global_variables()} == {
         tf.float32
     }

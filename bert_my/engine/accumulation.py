@@ -1,8 +1,8 @@
-"""Gradients of a batch that is too large to be computed at once.
+"""Gradient accumulation: a batch that is too large for memory, in parts.
 
-Each tower takes its rows in parts, one after the other, in a loop. That holds the
-activations of one part, and one sum for each gradient. The loss of a part is divided by
-the weight of the whole batch, so the sums are the gradients of that batch.
+Each tower runs its parts one after the other in a loop, which holds the activations of
+one part and one sum for each gradient. The loss of a part is divided by the weight of
+the whole batch, so the sums are the gradients of the whole batch.
 """
 
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -11,15 +11,16 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.engine import towers
+from bert_my.model.weights import HoistedWeights
 
 
 class TowerSums(NamedTuple):
-    """What a tower adds up over its parts, or what one part adds.
+    """Sums of a tower over its parts, or the values of one part.
 
     losses, means: see `TaskOutputs`.
     gradients: of each variable, dense; None for one that the tower does not use.
-    squares: for a variable of which rows are looked up, the squares of their gradients
-      as they come, added up; None for the others.
+    squares: for a variable with looked-up rows, the sum of the squares of their
+      gradients, each occurrence of a row by itself; None for the others.
     """
 
     losses: Dict[str, Tuple[tf.Tensor, tf.Tensor]]
@@ -32,12 +33,12 @@ def accumulate(build, outputs, features, num_parts, scale, variables, devices):
     """Computes the losses of all towers and their gradients.
 
     Args:
-      build: function `(tower_index, part_index, features, cast_weight)` that builds the
-        model and returns `TaskOutputs`; `part_index` is an int64 scalar tensor; for
-        `cast_weight` see `computing`.
+      build: function `(tower_index, part_index, features, weights)` that builds the
+        model and returns `TaskOutputs`; `part_index` is an int64 scalar tensor,
+        `weights` a `HoistedWeights`.
       outputs: for each tower the `TaskOutputs` of all its rows at once. Only the
-        weights of the losses are used. They depend on labels alone, so nothing else of
-        that model is ever computed.
+        weights of the losses are used. They depend on labels alone, so the rest of that
+        model is never computed.
       features: dict name -> tensor `[batch_size, ...]`, see `towers.build`.
       num_parts: int, which divides the rows of a tower.
       scale: factor of the losses whose gradients are taken.
@@ -52,12 +53,12 @@ def accumulate(build, outputs, features, num_parts, scale, variables, devices):
 
     def tower_fn(index, tower_features):
         def compute(part_index, part):
-            inside = _WeightsInside()
+            hoisted = HoistedWeights()
             scope = tf.get_variable_scope()
-            with tf.variable_scope(scope, custom_getter=inside.get):
-                part_outputs = build(index, part_index, part, inside.cast)
+            with tf.variable_scope(scope, custom_getter=hoisted.getter):
+                part_outputs = build(index, part_index, part, hoisted)
             loss = towers.normalized_loss(part_outputs.losses, weights)
-            return _part_sums(part_outputs, inside.gradients(loss * scale, variables))
+            return _part_sums(part_outputs, hoisted.gradients(loss * scale, variables))
 
         return _run(compute, outputs[index], tower_features, num_parts, variables)
 
@@ -65,51 +66,6 @@ def accumulate(build, outputs, features, num_parts, scale, variables, devices):
         sums = towers.build(tower_fn, features, devices)
     grads_and_vars = towers.reduce([each.gradients for each in sums], variables)
     return sums, grads_and_vars, _global_norm(grads_and_vars, sums)
-
-
-class _WeightsInside:
-    """Gives a loop's body the weights as tensors inside of it.
-
-    Gradients can be taken of nothing else there. A weight comes to the tower's device,
-    and is cast, once, before the loop, and not for every part. Layers that are computed
-    once more see other tensors, and cast them themselves.
-    """
-
-    def __init__(self):
-        self._outside = {}  # name of the variable -> tensor
-        self._inside = {}
-        self._cast = {}
-
-    def get(self, getter, name, *args, **kwargs):
-        """A `custom_getter` for variable scopes."""
-        if name not in self._inside:
-            with tf.control_dependencies(None):  # outside of the loop
-                self._outside[name] = tf.identity(getter(name, *args, **kwargs))
-            self._inside[name] = tf.identity(self._outside[name])
-        return self._inside[name]
-
-    def cast(self, weight, dtype):
-        """Returns what `get` returned, in a dtype; see `computing`."""
-        names = [name for name, each in self._inside.items() if each is weight]
-        if not names or weight.dtype == dtype:
-            return tf.cast(weight, dtype)
-        if names[0] not in self._cast:
-            with tf.control_dependencies(None):
-                value = tf.cast(self._outside[names[0]], dtype)
-            self._cast[names[0]] = tf.identity(value)
-        return tf.cast(self._cast[names[0]], dtype)
-
-    def gradients(self, loss, variables):
-        """Returns the gradient of a loss for each variable, None where it has none."""
-        names = [variable.op.name for variable in variables]
-        cast = {name: self._cast[name] for name in names if name in self._cast}
-        tensors = [self._inside[name] for name in names]
-        found = tf.gradients(loss, [*tensors, *cast.values()])
-        for name, gradient in zip(cast, found[len(names) :]):
-            if gradient is not None:
-                index, wide = names.index(name), tf.cast(gradient, tf.float32)
-                found[index] = wide if found[index] is None else wide + found[index]
-        return found[: len(names)]
 
 
 def _part_sums(outputs, gradients):
@@ -176,23 +132,23 @@ def _split(value, num_parts):
 
 
 def _add_to(total, added):
-    """Returns a sum of the shape of the total; nothing is added if that is None."""
+    """Returns the sum, in the shape of the total; `added` may be None."""
     if added is None:
         return total
-    # Of a table's gradient the number of rows is not known while the graph is built.
+    # The static shape of a table's gradient lacks the number of rows.
     added.set_shape(total.shape)
     return total + added
 
 
 def _without_missing(sums, parts):
-    """Returns the sums, but None for those to which nothing was ever added."""
+    """Returns the sums, with None for those whose parts are None."""
     return [None if part is None else each for each, part in zip(sums, parts)]
 
 
 def _global_norm(grads_and_vars, sums):
     """Returns the norm of all gradients, as clipping counts it.
 
-    That is, each row that was looked up by itself, as if they were still slices.
+    Each looked-up row counts by itself, as if gradients were `tf.IndexedSlices`.
     """
     norms = []
     for (gradient, _), *squares in zip(

@@ -9,9 +9,10 @@ from typing import NamedTuple, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-import computing
 import modeling
 from bert_my.common.errors import InputError
+from bert_my.model import fused
+from bert_my.model.ops import InferenceOps
 
 logger = logging.getLogger(__name__)
 
@@ -94,23 +95,27 @@ def supports(dtype, devices):
 
 
 @functools.lru_cache(maxsize=None)
-def fuses_layer_norm(dtype, devices):
-    """Whether forward passes in that dtype can use `lean_ops.fused_layer_norm`."""
+def supports_fused_layer_norm(dtype, devices):
+    """Returns whether forward passes can use `fused.onednn_layer_norm` in a dtype."""
     if devices.has_gpus:
         return False
-    outputs, config = [], devices.session_config()
-    with tf.Graph().as_default(), tf.Session(config=config) as session:
+    with tf.Graph().as_default(), tf.Session(
+        config=devices.session_config()
+    ) as session:
         x = tf.cast(tf.reshape(tf.range(64.0), [2, 32]), dtype)
+        presets = [
+            InferenceOps(dtype, fuses_layer_norm=fuses) for fuses in (False, True)
+        ]
         try:
-            for fuses in (False, True):
-                with computing.computing(fuses_layer_norm=fuses):
-                    outputs.append(tf.cast(modeling.layer_norm(x), tf.float32))
+            outputs = [modeling.layer_norm(x, ops=preset) for preset in presets]
             session.run(tf.global_variables_initializer())
-            plain, fused = session.run(outputs)
-        # A TensorFlow that has never heard of it does not name its errors alike.
+            plain, fused_output = session.run(
+                [tf.cast(output, tf.float32) for output in outputs]
+            )
+        # A TensorFlow without the kernel raises one error or another.
         except (tf.errors.OpError, RuntimeError, ValueError):
             return False
-    return bool(np.allclose(fused, plain, atol=0.02))
+    return bool(np.allclose(fused_output, plain, atol=0.02))
 
 
 def choose_precision(name, devices):
@@ -175,13 +180,8 @@ def _compute_capability():
     return None if None in found else min(found)
 
 
-def compiles_functions():
-    """Whether this TensorFlow compiles a function; 1.15 takes them to pieces again."""
-    return hasattr(tf.raw_ops, "StatelessRandomUniformV2")  # which came with it
-
-
 def choose_xla(asked, devices, num_flops):
-    """Returns whether the parts of a training step are compiled.
+    """Returns whether XLA compiles the parts of a training step.
 
     Args:
       asked: True, False, or None: where it was measured to help.
@@ -190,7 +190,7 @@ def choose_xla(asked, devices, num_flops):
     """
     if devices.has_gpus:
         return bool(asked)  # by itself not before it has been measured
-    if not compiles_functions():
+    if not fused.supports_jit():
         if asked:
             logger.warning(
                 "--use_xla=true: TensorFlow %s compiles nothing on a CPU",
@@ -221,7 +221,7 @@ def keep_freed_memory():
     Returns:
       whether it will be kept.
     """
-    if compiles_functions() or os.name != "posix":
+    if fused.supports_jit() or os.name != "posix":
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(mallopt(*each) for each in _KEEP_FREED)

@@ -11,12 +11,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-import computing
 from bert_my.data import row_order
 from bert_my.data.batches import eval_batches, next_features
-from bert_my.engine import towers, weight_copies
-from bert_my.engine.devices import PRECISIONS, Devices, fuses_layer_norm
+from bert_my.engine import towers
+from bert_my.engine.devices import PRECISIONS, Devices, supports_fused_layer_norm
 from bert_my.model import checkpoints
+from bert_my.model.ops import InferenceOps
+from bert_my.model.weights import HoistedWeights
 
 
 class EvalSettings(NamedTuple):
@@ -159,18 +160,15 @@ def build_pass(task, records, settings, outputs):
 def _build_towers(task, features, settings):
     """Returns the `TaskOutputs` of each tower, and the ops that cast weights anew."""
     devices, dtype = settings.devices, PRECISIONS[settings.precision]
-    copies = [weight_copies.WeightCopies(device) for device in devices.towers]
+    weights = [HoistedWeights(copy_device=device) for device in devices.towers]
+    fuses_layer_norm = supports_fused_layer_norm(dtype, devices)
 
     def tower_fn(index, tower_features):
-        with computing.computing(
-            dtype=dtype,
-            cast_weight=copies[index].cast,
-            fuses_layer_norm=fuses_layer_norm(dtype, devices),
-        ):
-            return task.build(tower_features, is_training=False)
+        ops = InferenceOps(dtype, weights[index], fuses_layer_norm)
+        return task.build(tower_features, is_training=False, ops=ops)
 
     outputs = towers.build(tower_fn, features, devices.towers)
-    return outputs, [op for each in copies for op in each.refresh]
+    return outputs, [op for each in weights for op in each.refresh]
 
 
 @contextlib.contextmanager

@@ -9,13 +9,13 @@ from typing import Dict, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
-import computing
 import custom_optimization
 import optimization
 from bert_my.data import row_order
 from bert_my.engine import accumulation, adversarial, averages, flops, layers, towers
-from bert_my.engine.devices import PRECISIONS, compiles_functions
-from bert_my.model import checkpoints
+from bert_my.engine.devices import PRECISIONS
+from bert_my.model import checkpoints, fused
+from bert_my.model.ops import StatelessDropout, TrainingOps
 
 OPTIMIZERS = ("adamw", "lamb")
 
@@ -26,8 +26,8 @@ class TrainGraph(NamedTuple):
     step: custom_optimization.TrainStep
     train_op: tf.Operation  # does the step and counts the rows of the data
     loss: tf.Tensor  # float32, of the global batch
-    monitored: Dict[str, tf.Tensor]  # more of it: float32 scalars, for some steps
-    work: Dict[str, tf.Tensor]  # what the step computes, by unit, see `_work`
+    monitored: Dict[str, tf.Tensor]  # float32 scalars that some steps report
+    work: Dict[str, tf.Tensor]  # tokens and FLOPs of the step, see `_work`
     learning_rate: tf.Tensor
     global_step: tf.Variable
     trained: list  # of the variables that train
@@ -58,7 +58,7 @@ def build_graph(task, features, settings, plan):
     trained = layers.freeze(
         tf.trainable_variables(), settings.freeze, task.bert_config.num_hidden_layers
     )
-    computed = _compute(model, outputs, trained, settings)
+    found = _gradients(model, outputs, trained, settings)
     with tf.device(devices[0]):
         averaged, after_update = None, None
         if settings.ema_decay:
@@ -66,11 +66,11 @@ def build_graph(task, features, settings, plan):
             after_update = functools.partial(averaged.update, global_step)
         step = custom_optimization.apply_if_finite(
             optimizer,
-            computed.grads_and_vars,
+            found.grads_and_vars,
             global_step,
             loss_scale,
             after_update=after_update,
-            gradient_norm=computed.norm,
+            gradient_norm=found.norm,
         )
         with tf.control_dependencies([step.op]):
             num_rows = tf.cast(tf.reduce_sum(features["is_real_example"]), tf.int64)
@@ -78,8 +78,8 @@ def build_graph(task, features, settings, plan):
         return TrainGraph(
             step=step,
             train_op=train_op,
-            loss=tf.add_n(computed.losses),
-            monitored=_monitored(computed.outputs),
+            loss=tf.add_n(found.losses),
+            monitored=_monitored(found.outputs),
             work=_work(task, features, settings),
             learning_rate=optimizer.learning_rate,
             global_step=global_step,
@@ -88,20 +88,20 @@ def build_graph(task, features, settings, plan):
         )
 
 
-class _Computed(NamedTuple):
-    """What a step computes before any weight changes."""
+class _Gradients(NamedTuple):
+    """Losses and gradients of a step, before any weight changes."""
 
     outputs: list  # for each tower an object with `losses` and `means`
     losses: list  # each tower's share of the loss
     grads_and_vars: list  # (gradient of the scaled loss of all towers, variable)
-    norm: Optional[tf.Tensor]  # of the gradients, if it is not that of these tensors
+    norm: Optional[tf.Tensor]  # of the gradients; None: that of `grads_and_vars`
 
 
 class _Model:
     """The model on all towers, in training."""
 
     def __init__(self, task, features, settings, global_step, loss_scale):
-        """Takes what `build_graph` has; builds nothing yet."""
+        """Builds nothing yet; see `build_graph` for the arguments."""
         self._task = task
         self._features = features
         self._settings = settings
@@ -121,42 +121,40 @@ class _Model:
 
         return towers.build(tower_fn, self._features, self._devices)
 
-    def _build_tower(self, seed, index, step, features, cast_weight=tf.cast):
+    def _build_tower(self, seed, index, step, features, weights=None):
         settings = self._settings
-        with computing.computing(
+        ops = TrainingOps(
             dtype=PRECISIONS[settings.precision],
-            dropout_source=computing.StatelessDropout(seed, index, step),
-            cast_weight=cast_weight,
-            is_lean=True,
-            # A loop of TensorFlow 1's kind, as that over the parts of a batch, cannot
-            # hold compiled functions.
-            use_xla=_compiles(settings) and settings.gradient_accumulation_steps == 1,
+            weights=weights,
+            dropout_source=StatelessDropout(seed, index, step),
+            # Loops of control flow v1, as that over parts, cannot hold functions.
+            use_xla=_uses_xla(settings) and settings.gradient_accumulation_steps == 1,
             num_recomputed_layers=settings.recompute,
-            # On a CPU time is dearer than memory, unless that is asked for.
-            shares_forward=not settings.devices.has_gpus and not settings.recompute,
-        ):
-            return self._task.build(features, is_training=True)
+            # On a CPU time is dearer than memory, unless --recompute asks for memory.
+            reuses_forward=not settings.devices.has_gpus and not settings.recompute,
+        )
+        return self._task.build(features, is_training=True, ops=ops)
 
-    def compute(self, outputs, seed, variables):
-        """Returns what a step computes, as `_Computed`.
+    def gradients(self, outputs, seed, variables):
+        """Returns the `_Gradients` of a step.
 
         Args:
-          outputs: what `build` returned.
-          seed: that of `outputs`.
-          variables: list of those whose gradients are needed.
+          outputs: result of `build`.
+          seed: seed of `outputs`.
+          variables: list of the variables to differentiate for.
         """
         num_parts = self._settings.gradient_accumulation_steps
         if num_parts == 1:
             losses = towers.normalized_losses([each.losses for each in outputs])
             scaled = [loss * self._loss_scale.value for loss in losses]
             grads_and_vars = towers.gradients(scaled, variables, self._devices)
-            return _Computed(outputs, losses, grads_and_vars, None)
-        # Every part of every step has dropout of its own.
+            return _Gradients(outputs, losses, grads_and_vars, None)
+        # Each part of each step draws its own dropout.
         first = tf.cast(self._global_step, tf.int64) * num_parts
 
-        def build(index, part_index, features, cast_weight):
+        def build(index, part_index, features, weights):
             step = first + part_index
-            return self._build_tower(seed, index, step, features, cast_weight)
+            return self._build_tower(seed, index, step, features, weights)
 
         sums, grads_and_vars, norm = accumulation.accumulate(
             build,
@@ -168,13 +166,13 @@ class _Model:
             self._devices,
         )
         losses = towers.normalized_losses([each.losses for each in sums])
-        return _Computed(sums, losses, grads_and_vars, norm)
+        return _Gradients(sums, losses, grads_and_vars, norm)
 
 
-def _compute(model, outputs, trained, settings):
-    """Returns what a step computes, with adversarial training if that is asked for."""
+def _gradients(model, outputs, trained, settings):
+    """Returns the `_Gradients` of a step, with adversarial training if it is set."""
     if not settings.adversarial:
-        return model.compute(outputs, settings.seed, trained)
+        return model.gradients(outputs, settings.seed, trained)
     (table,) = [
         v for v in tf.trainable_variables() if v.op.name == checkpoints.WORD_EMBEDDINGS
     ]
@@ -183,16 +181,16 @@ def _compute(model, outputs, trained, settings):
 
     def perturbed_gradients():
         seed = f"{settings.seed}/adversarial"
-        return model.compute(model.build(seed), seed, variables).grads_and_vars
+        return model.gradients(model.build(seed), seed, variables).grads_and_vars
 
-    computed = model.compute(outputs, settings.seed, variables)
+    found = model.gradients(outputs, settings.seed, variables)
     grads_and_vars = adversarial.add_fgm(
-        computed.grads_and_vars,
+        found.grads_and_vars,
         table,
         settings.adversarial_epsilon,
         perturbed_gradients,
     )
-    return computed._replace(grads_and_vars=grads_and_vars[: len(trained)], norm=None)
+    return found._replace(grads_and_vars=grads_and_vars[: len(trained)], norm=None)
 
 
 def _create_optimizer(task, global_step, settings, plan):
@@ -211,7 +209,8 @@ def _create_optimizer(task, global_step, settings, plan):
         plan.num_train_steps,
         plan.num_warmup_steps,
     )
-    create = functools.partial(optimization.create_adamw, use_xla=_compiles(settings))
+    jit = fused.jit if _uses_xla(settings) else None
+    create = functools.partial(optimization.create_adamw, jit=jit)
     if settings.optimizer == "lamb":
         create = functools.partial(optimization.create_lamb, global_step=global_step)
     return create(
@@ -222,8 +221,9 @@ def _create_optimizer(task, global_step, settings, plan):
     )
 
 
-def _compiles(settings):
-    return bool(settings.use_xla) and compiles_functions()
+def _uses_xla(settings):
+    """Returns whether XLA compiles the fused kernels and the update."""
+    return bool(settings.use_xla) and fused.supports_jit()
 
 
 def _monitored(outputs):
@@ -250,16 +250,16 @@ def _work(task, features, settings):
             lengths=tf.cast(tf.reduce_sum(mask, axis=1), tf.float32),
             num_masked=tf.reduce_sum(tf.cast(masked > 0.0, tf.float32)),
         )
-        # The perturbed words go through the model as well.
+        # A second pass runs on the perturbed words.
         work["flops"] = step_flops * (2.0 if settings.adversarial else 1.0)
     return work
 
 
 def _describe_data(settings, plan):
-    """Notes in the checkpoint what the order of the rows depends on.
+    """Creates the variables by which a resumed run checks its order of rows.
 
     Returns:
-      the variable that counts the rows that were consumed.
+      the variable that counts consumed rows.
     """
     _counter(checkpoints.GLOBAL_BATCH_SIZE, settings.global_batch_size)
     # Missing in other runs, as in those of versions without such an order.

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 from bert_my.common.errors import InputError
 from bert_my.data import batches, padding, row_order
-from bert_my.engine import devices, layers
+from bert_my.engine import layers
 from bert_my.engine.devices import Devices
-from bert_my.model import checkpoints
+from bert_my.model import checkpoints, fused
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _describe_xla(settings):
     """Tells which parts of a step are compiled, see `train_graph`."""
     if not settings.use_xla:
         return "no"
-    if settings.devices.has_gpus or not devices.compiles_functions():
+    if settings.devices.has_gpus or not fused.supports_jit():
         return "what TensorFlow chooses"
     is_whole = settings.gradient_accumulation_steps == 1
     parts = ["element-wise operations"] * is_whole

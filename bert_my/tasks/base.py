@@ -163,7 +163,7 @@ class Task:
         """
         raise NotImplementedError
 
-    def build(self, features, is_training):
+    def build(self, features, is_training, ops=None):
         """Builds the model on one batch; returns `TaskOutputs`.
 
         Args:
@@ -171,6 +171,8 @@ class Task:
             `is_real_example` (float32 `[batch_size]`) in training and evaluation,
             without it and without labels in an exported model.
           is_training: bool.
+          ops: (optional) operations of the encoder and state of the tower, see
+            `modeling.BertModel` and the presets in `bert_my.model.ops`.
         """
         raise NotImplementedError
 

@@ -126,7 +126,7 @@ TOKEN_REPRESENTATIONS = {"sequence": sequence, "lstm": lstm, "last4": last_layer
 _OF_FIRST_TOKEN = (cls, last_layers_of_cls)
 
 
-def build(bert_config, features, is_training, represent, objective):
+def build(bert_config, features, is_training, represent, objective, ops=None):
     """Builds an encoder with a head on it.
 
     Args:
@@ -136,6 +136,7 @@ def build(bert_config, features, is_training, represent, objective):
       is_training: bool; False switches all dropout off.
       represent: a representation, see the top of this file.
       objective: one of `objectives.OBJECTIVES`, with the rank of that representation.
+      ops: (optional) see `modeling.BertModel`.
 
     Returns:
       `(losses, predictions)`, see `base.TaskOutputs`.
@@ -147,9 +148,10 @@ def build(bert_config, features, is_training, represent, objective):
         input_mask=features["input_mask"],
         token_type_ids=features["segment_ids"],
         first_token_only=represent in _OF_FIRST_TOKEN,
+        ops=ops,
     )
     representation = represent(encoder, features)
-    return objective.build(representation, features, is_training)
+    return objective.build(representation, features, is_training, ops)
 
 
 def _real_tokens(features):

@@ -34,7 +34,7 @@ class LossSettings(NamedTuple):
 PLAIN_LOSS = LossSettings()
 
 
-def project(representation, num_outputs, dropout_prob):
+def project(representation, num_outputs, dropout_prob, ops=None):
     """Linear layer with upstream's variables `output_weights` and `output_bias`.
 
     Args:
@@ -42,6 +42,7 @@ def project(representation, num_outputs, dropout_prob):
         `[batch_size, seq_length, width]`.
       num_outputs: int.
       dropout_prob: dropout of the representation; 0 outside of training.
+      ops: (optional) see `modeling.BertModel`.
 
     Returns:
       float32 `[batch_size, num_outputs]` or `[batch_size, seq_length, num_outputs]`.
@@ -55,7 +56,7 @@ def project(representation, num_outputs, dropout_prob):
     bias = tf.get_variable(
         "output_bias", [num_outputs], initializer=tf.zeros_initializer()
     )
-    representation = modeling.dropout(representation, dropout_prob)
+    representation = modeling.dropout(representation, dropout_prob, ops=ops)
     matrix = modeling.reshape_to_matrix(representation)
     outputs = tf.nn.bias_add(tf.matmul(matrix, weights, transpose_b=True), bias)
     return modeling.reshape_from_matrix(
@@ -89,7 +90,7 @@ class Objective:
         self.dropout_prob = dropout_prob
         self.loss = loss
 
-    def build(self, representation, features, is_training):
+    def build(self, representation, features, is_training, ops=None):
         """Builds the layers on top of a representation.
 
         Args:
@@ -98,6 +99,7 @@ class Objective:
           features: dict with those of `input_specs`; and, if there is a loss to build,
             `label_ids` (see `label_spec`) and `is_real_example` float32 `[batch_size]`.
           is_training: bool; False switches dropout and the loss's options off.
+          ops: (optional) see `modeling.BertModel`.
 
         Returns:
           `(losses, predictions)`, see `base.TaskOutputs`; the predictions are those of
@@ -105,9 +107,9 @@ class Objective:
         """
         raise NotImplementedError
 
-    def _project(self, representation, num_outputs, is_training):
+    def _project(self, representation, num_outputs, is_training, ops):
         dropout_prob = self.dropout_prob if is_training else 0.0
-        return project(representation, num_outputs, dropout_prob)
+        return project(representation, num_outputs, dropout_prob, ops)
 
     def _losses(self, features, is_training, score):
         """Returns dict name -> (weighted sum, weight); empty without labels.
@@ -137,8 +139,8 @@ class Softmax(Objective):
     loss_options = ("class_weights", "focal_gamma", "label_smoothing")
     label_spec = FeatureSpec(_LABELS, (), is_input=False)
 
-    def build(self, representation, features, is_training):
-        logits = self._project(representation, self.num_labels, is_training)
+    def build(self, representation, features, is_training, ops=None):
+        logits = self._project(representation, self.num_labels, is_training, ops)
 
         def score(labels, loss):
             return _cross_entropy(logits, labels, loss)
@@ -161,8 +163,8 @@ class Sigmoid(Objective):
     def label_spec(self):
         return FeatureSpec(_LABELS, (self.num_labels,), is_input=False)
 
-    def build(self, representation, features, is_training):
-        logits = self._project(representation, self.num_labels, is_training)
+    def build(self, representation, features, is_training, ops=None):
+        logits = self._project(representation, self.num_labels, is_training, ops)
 
         def score(labels, loss):
             losses = tf.reduce_mean(_binary_cross_entropy(logits, labels, loss), axis=1)
@@ -186,8 +188,8 @@ class Mse(Objective):
 
     label_spec = FeatureSpec(_LABELS, (), "float32", is_input=False)
 
-    def build(self, representation, features, is_training):
-        logits = self._project(representation, 1, is_training)
+    def build(self, representation, features, is_training, ops=None):
+        logits = self._project(representation, 1, is_training, ops)
         prediction = tf.squeeze(logits, axis=1)
 
         def score(labels, loss):
@@ -211,8 +213,8 @@ class Token(Objective):
     label_spec = FeatureSpec(_LABELS, (None,), is_input=False)
     input_specs = (TOKEN_MASK,)
 
-    def build(self, representation, features, is_training):
-        logits = self._project(representation, self.num_labels, is_training)
+    def build(self, representation, features, is_training, ops=None):
+        logits = self._project(representation, self.num_labels, is_training, ops)
 
         def score(labels, loss):
             is_scored = tf.cast(labels > 0, tf.float32)
@@ -243,8 +245,8 @@ class Crf(Objective):
     label_spec = Token.label_spec
     input_specs = Token.input_specs
 
-    def build(self, representation, features, is_training):
-        logits = self._project(representation, self.num_labels, is_training)
+    def build(self, representation, features, is_training, ops=None):
+        logits = self._project(representation, self.num_labels, is_training, ops)
         with tf.variable_scope("crf"):
             variable = tf.get_variable(
                 "transitions",

@@ -136,13 +136,14 @@ class PretrainingTask(base.Task):
                     "give the same --vocab_file, --vocab_add and --do_lower_case"
                 )
 
-    def build(self, features, is_training):
+    def build(self, features, is_training, ops=None):
         encoder = modeling.BertModel(
             config=self.bert_config,
             is_training=is_training,
             input_ids=features["input_ids"],
             input_mask=features["input_mask"],
             token_type_ids=features["segment_ids"],
+            ops=ops,
         )
         losses, means = {}, {}
 
@@ -161,7 +162,7 @@ class PretrainingTask(base.Task):
         with tf.variable_scope("cls/predictions"):
             add(
                 "masked_lm",
-                _masked_lm_logits(self.bert_config, encoder, features),
+                _masked_lm_logits(self.bert_config, encoder, features, ops),
                 tf.reshape(features["masked_lm_ids"], [-1]),
                 tf.reshape(features["masked_lm_weights"], [-1]),
             )
@@ -183,7 +184,7 @@ class PretrainingTask(base.Task):
         return {f"{name}_{what}" for name in names for what in ("loss", "accuracy")}
 
 
-def _masked_lm_logits(config, encoder, features):
+def _masked_lm_logits(config, encoder, features, ops):
     """Returns float32 `[batch_size * num_predictions, vocab_size]`.
 
     The decoder is the table of word embeddings.
@@ -201,8 +202,9 @@ def _masked_lm_logits(config, encoder, features):
             bias = tf.get_variable("bias", [width], initializer=tf.zeros_initializer())
         vectors = tf.nn.bias_add(tf.matmul(vectors, kernel), bias)
         activation = modeling.get_activation(config.hidden_act)
-        vectors = activation(vectors) if activation else vectors
-        vectors = modeling.layer_norm(vectors)
+        if activation:
+            vectors = (ops or modeling.REFERENCE_OPS).activate(vectors, activation)
+        vectors = modeling.layer_norm(vectors, ops=ops)
     bias = tf.get_variable(
         "output_bias", [config.vocab_size], initializer=tf.zeros_initializer()
     )

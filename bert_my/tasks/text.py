@@ -204,9 +204,14 @@ class TextTask(base.Task):
     def load_records(self, split, record_dir):
         return record_cache.load_or_convert(self.record_source(split), record_dir)
 
-    def build(self, features, is_training):
+    def build(self, features, is_training, ops=None):
         losses, predictions = heads.build(
-            self.bert_config, features, is_training, self._represent, self.objective
+            self.bert_config,
+            features,
+            is_training,
+            self._represent,
+            self.objective,
+            ops,
         )
         return base.TaskOutputs(losses, predictions)
 

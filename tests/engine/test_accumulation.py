@@ -179,12 +179,12 @@ def test_each_part_and_step_has_dropout_of_its_own():
     class KeptTask:
         bert_config = modeling.BertConfig(1, num_hidden_layers=1)
 
-        def build(self, features, is_training):
+        def build(self, features, is_training, ops):
             weights = tf.get_variable(
                 "w", [k, size], initializer=tf.zeros_initializer()
             )
             rows = tf.gather(weights, features["row"])
-            kept = tf.reduce_sum(modeling.dropout(rows + 1.0, 0.5))
+            kept = tf.reduce_sum(modeling.dropout(rows + 1.0, 0.5, ops=ops))
             return toy_tasks.Outputs({"loss": (kept, tf.ones([]))}, {}, {})
 
     batch = {

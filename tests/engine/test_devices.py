@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.engine import devices
+from bert_my.model import fused
 from tests import helpers
 
 # Frees blocks, and tells the page faults of doing it again.
@@ -143,21 +144,21 @@ def test_auto_precision_needs_kernels(monkeypatch, caplog):
     ],
 )
 def test_when_to_compile(monkeypatch, asked, compiles, has_gpus, num_flops, expected):
-    monkeypatch.setattr(devices, "compiles_functions", lambda: compiles)
+    monkeypatch.setattr(fused, "supports_jit", lambda: compiles)
     chosen = devices.Devices(("/cpu:0",), num_cpus=1, has_gpus=has_gpus)
     assert devices.choose_xla(asked, chosen, num_flops) is expected
 
 
 def test_what_cannot_be_compiled_is_said(monkeypatch, caplog):
-    monkeypatch.setattr(devices, "compiles_functions", lambda: False)
+    monkeypatch.setattr(fused, "supports_jit", lambda: False)
     chosen = devices.Devices(("/cpu:0",), num_cpus=1, has_gpus=False)
     with caplog.at_level(logging.WARNING, logger="bert_my"):
         assert devices.choose_xla(True, chosen, 1e15) is False
     assert "--use_xla=true" in caplog.text
 
 
-def test_compiles_functions_where_they_are_compiled():
-    """What is told by the names of its ops is so."""
+def test_jit_is_supported_where_functions_are_not_inlined():
+    """The names of TensorFlow's ops tell which TensorFlow it is."""
     with tf.Graph().as_default(), tf.Session() as session:
         double = tf.function(
             lambda x: x + x, autograph=False, experimental_compile=True
@@ -173,7 +174,7 @@ def test_compiles_functions_where_they_are_compiled():
         for node in each.node_stats
     ]
     is_kept_whole = any("PartitionedCall(" in label for label in labels)
-    assert is_kept_whole == devices.compiles_functions()
+    assert is_kept_whole == fused.supports_jit()
 
 
 def test_threads_are_those_asked_for():
@@ -212,7 +213,7 @@ def test_freed_memory_is_kept():
         check=True,
     )
     kept, before, after = found.stdout.decode().split()
-    assert kept == str(not devices.compiles_functions())
+    assert kept == str(not fused.supports_jit())
     if kept == "False":
         pytest.skip("this TensorFlow keeps its memory by itself")
     # 64 MiB are 16,384 pages.

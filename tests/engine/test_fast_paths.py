@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-import computing
 import modeling
 from bert_my.engine import devices, evaluation
+from bert_my.model import fused
+from bert_my.model.ops import InferenceOps
 from tests import helpers
 from tests.engine import step_runs, test_towers
 
 NUM_STEPS = 3
 needs_compiler = pytest.mark.skipif(
-    not devices.compiles_functions(), reason="this TensorFlow does not compile"
+    not fused.supports_jit(), reason="this TensorFlow does not compile"
 )
 
 
@@ -132,7 +133,7 @@ def executed(fetch):
 )
 def test_fused_layer_norm_is_the_plain_one(dtype, atol):
     """Of a deviation around a mean ten times as large too, and of a row of zeros."""
-    if not devices.fuses_layer_norm(dtype, helpers.cpu_devices(1)):
+    if not devices.supports_fused_layer_norm(dtype, helpers.cpu_devices(1)):
         pytest.skip("this TensorFlow has no such kernel")
     random = np.random.RandomState(4)
     rows = random.randn(3, 5, 64) + np.array([0.0, 0.0, 10.0])[:, None, None]
@@ -143,9 +144,9 @@ def test_fused_layer_norm_is_the_plain_one(dtype, atol):
         tf.get_variable("beta", initializer=tf.random.normal([64], seed=2))
     results = []
     for fuses in (True, False):
-        scope = tf.variable_scope("", reuse=True)
-        with scope, computing.computing(fuses_layer_norm=fuses):
-            results.append(modeling.layer_norm(x, name="LayerNorm"))
+        ops = InferenceOps(dtype, fuses_layer_norm=fuses)
+        with tf.variable_scope("", reuse=True):
+            results.append(modeling.layer_norm(x, name="LayerNorm", ops=ops))
         assert results[-1].dtype == dtype
         assert results[-1].shape.as_list() == [3, 5, 64]
     assert "_MklLayerNorm" in executed(results[0])
@@ -158,13 +159,13 @@ def test_fused_layer_norm_is_the_plain_one(dtype, atol):
 
 def test_layer_norm_is_not_fused_on_a_gpu():
     gpu = devices.Devices(("/gpu:0",), num_cpus=1, has_gpus=True)
-    assert not devices.fuses_layer_norm(tf.float32, gpu)
+    assert not devices.supports_fused_layer_norm(tf.float32, gpu)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_forward_passes_fuse_layer_norm(model_dir, tmp_path, precision):
     dtype = devices.PRECISIONS[precision]
-    if not devices.fuses_layer_norm(dtype, helpers.cpu_devices(1)):
+    if not devices.supports_fused_layer_norm(dtype, helpers.cpu_devices(1)):
         pytest.skip("this TensorFlow has no such kernel")
     helpers.write_titles(tmp_path)
     task = helpers.make_task(model_dir, tmp_path)

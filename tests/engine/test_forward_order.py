@@ -8,7 +8,8 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.data import record_cache, row_files, row_order
 from bert_my.data.features import FeatureSpec
-from bert_my.engine import devices, evaluation, weight_copies
+from bert_my.engine import devices, evaluation
+from bert_my.model import weights
 from bert_my.tasks import base
 from tests import helpers
 from tests.engine import test_towers
@@ -23,7 +24,7 @@ SEQ_LENGTH = 12
 class EchoTask:
     """Predicts what it is given, so that every row can be told from the others."""
 
-    def build(self, features, is_training):
+    def build(self, features, is_training, ops):
         ids, number = features["input_ids"], features["number"]
         is_real = features["is_real_example"]
         # Not 0 at padding: what other rows of a batch are padded to must not matter.
@@ -196,11 +197,11 @@ def test_a_fast_pass_is_the_plain_one(
 
     fast = probabilities(precision)
     read_in_file_order(monkeypatch)
-    monkeypatch.setattr(evaluation, "fuses_layer_norm", lambda *args: False)
+    monkeypatch.setattr(evaluation, "supports_fused_layer_norm", lambda *args: False)
     monkeypatch.setattr(
-        weight_copies.WeightCopies,
-        "cast",
-        lambda copies, weight, dtype: tf.cast(weight, dtype),
+        weights.HoistedWeights,
+        "read",
+        lambda hoisted, weight, dtype: tf.cast(weight, dtype),
     )
     assert len(fast) == 29
     assert np.ptp(fast[:, 0]) > 0.1

@@ -219,8 +219,8 @@ def test_non_finite_gradients(
     """A few bad steps are skipped and trained again; too many end the run."""
     task_build = task.build
 
-    def build(features, is_training):
-        outputs = task_build(features, is_training)
+    def build(features, is_training, ops):
+        outputs = task_build(features, is_training, ops)
         position = helpers.variable("data_position")
         bad = tf.where_v2(position < num_bad_steps * 6, np.float32(np.inf), 1.0)
         weighted_sum, weight = outputs.losses["loss"]

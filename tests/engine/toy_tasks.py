@@ -26,10 +26,10 @@ class GuessTask:
             attention_probs_dropout_prob=dropout_prob,
         )
 
-    def build(self, features, is_training):
+    def build(self, features, is_training, ops=None):
         ids = features["input_ids"]
         encoder = modeling.BertModel(
-            self.bert_config, is_training, ids, features["input_mask"]
+            self.bert_config, is_training, ids, features["input_mask"], ops=ops
         )
         logits = tf.matmul(
             modeling.reshape_to_matrix(encoder.get_sequence_output()),

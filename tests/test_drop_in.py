@@ -1,0 +1,98 @@
+"""The drop-in modules alone: copied into another program, they import and train there.
+
+Each test runs in a Python that knows the installed packages but not this project.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from tests import helpers
+
+MODULES = ("modeling", "tokenization", "optimization", "custom_optimization")
+TRAIN = """
+import importlib.util
+import site
+import sys
+
+site.getusersitepackages()  # TensorFlow 1.15 reads the result
+package, *paths = sys.argv[1:]
+sys.path[:0] = paths
+for name in ("bert_my", "create_pretraining_data"):
+    assert importlib.util.find_spec(name) is None, name
+
+import tensorflow.compat.v1 as tf
+
+if package:
+    exec(f"from {package} import modeling, tokenization, optimization")
+    exec(f"from {package} import custom_optimization")
+else:
+    import custom_optimization, modeling, optimization, tokenization
+
+def train(create_optimizer):
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(1)
+        config = modeling.BertConfig(
+            20,
+            hidden_size=8,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=12,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+        ids = tf.constant([[2, 5, 3], [2, 7, 3]])
+        model = modeling.BertModel(config, True, ids)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=[0, 1], logits=model.get_pooled_output()
+        )
+        loss = tf.reduce_mean(losses)
+        train_op = create_optimizer(loss, 0.01, 20, 0, False)
+        session.run(tf.global_variables_initializer())
+        before = session.run(loss)
+        for _ in range(10):
+            session.run(train_op)
+        assert session.run(tf.train.get_global_step()) == 10
+        assert session.run(loss) < 0.5 * before
+
+tf.disable_v2_behavior()
+train(optimization.create_optimizer)
+train(custom_optimization.create_optimizer)
+tf.enable_resource_variables()
+train(custom_optimization.create_optimizer)
+assert tokenization.BasicTokenizer().tokenize("a b") == ["a", "b"]
+print("trained")
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "has_init"),
+    [("", False), ("bert", False), ("bert_base.bert", True), ("bert_base.bert", False)],
+)
+def test_copies_train_in_another_program(tmp_path, package, has_init):
+    root = tmp_path / "x"
+    folder = root.joinpath(*(package or "bert").split("."))
+    folder.mkdir(parents=True)
+    for name in MODULES:
+        shutil.copy(str(helpers.ROOT / f"{name}.py"), str(folder))
+    if has_init:
+        for each in (folder, folder.parent):
+            (each / "__init__.py").touch()
+    # -S: the links to this project in site-packages are not followed.
+    site_packages = {
+        os.path.dirname(os.path.dirname(module.__file__))
+        for module in (np, sys.modules[tf.__name__.split(".")[0]])
+    }
+    path = str(root if package else folder)
+    found = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", TRAIN, package, path, *site_packages],
+        cwd=str(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout == "trained\n", found.stderr
