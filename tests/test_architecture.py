@@ -30,6 +30,7 @@ ALLOWED = {
         "bert_my.text",
         "bert_my.common",
         "modeling",
+        "tokenization",
     ),
     "bert_my.engine": (
         "bert_my.model",
