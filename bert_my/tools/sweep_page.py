@@ -183,7 +183,7 @@ def _picture(runs, parameter, metric):
 
 
 def _write_pictures(folder, pictures):
-    """Writes the pictures as PNG; deletes those of metrics no longer shown."""
+    """Writes the pictures as PNG; deletes pictures of metrics no longer shown."""
     written = set()
     for picture in pictures:
         path = os.path.join(folder, f"{picture.name}.png")

@@ -44,7 +44,7 @@ class Plan(NamedTuple):
 
 
 def parse_seeds(text):
-    """Returns the list of seeds: 1 to N for "N", those listed for "3,17" or "3,"."""
+    """Returns the list of seeds: 1 to N for "N", the listed ones for "3,17" or "3,"."""
     parts = [part.strip() for part in text.rstrip(",").split(",")]
     if not all(re.fullmatch("[0-9]+", part) for part in parts):
         raise InputError(f"--seeds={text}: it must be a number or a list such as 3,17")

@@ -61,7 +61,7 @@ def write_files(settings, folder):
 def encode(settings, folder, begin_phase):
     """Measures the encoding of titles into records, and a second start that finds them.
 
-    The arguments are those of `measure.train`; returns a JSON-able dict.
+    Takes the arguments of `measure.train`; returns a JSON-able dict.
     """
     begin_phase("writing titles")
     argv, num_rows = write_files(settings, folder)

@@ -36,7 +36,7 @@ from bert_my.tools.benchmark.workload import (
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
-# Load of the machine from which numbers depend on what else is running.
+# Load of the machine above which other programs disturb the numbers.
 _BUSY = 0.5
 # Flags of the engine, which are flags here too, by the modes that use them.
 _OF_COMPUTING = (
@@ -248,7 +248,7 @@ def _check(settings):
 def heartbeat(seconds=HEARTBEAT_SECONDS):
     """Logs the present phase of the benchmark every few seconds, with its duration.
 
-    A thread does so, which sleeps in between and does not slow down what is measured.
+    The lines come from a thread, which sleeps in between and does not disturb timings.
 
     Gives a function that begins a phase; its argument names the phase in a few words.
     """

@@ -17,9 +17,9 @@ from bert_my.tasks import base
 from bert_my.tools.benchmark import results, workload
 from bert_my.tools.benchmark.workload import FULL, PRETRAIN, SYNTHETIC
 
-# Of the learning rate schedule, whose end is never reached.
+# Of the learning rate schedule; its end is never reached.
 PLANNED_STEPS = 1000000
-# Where all steps have one shape; else every shape has to be seen before.
+# If all steps have one shape; otherwise every shape has to be seen before the timing.
 WARMUP_STEPS = 5
 
 
@@ -156,7 +156,7 @@ class Recorder:
 
     @property
     def is_done(self):
-        """Whether there are enough timed steps."""
+        """True once enough steps are timed."""
         return len(self.timed) >= self._num_steps
 
 

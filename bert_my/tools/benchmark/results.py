@@ -52,7 +52,7 @@ class Step(NamedTuple):
 
     seconds: float
     shape: Tuple[int, ...]  # [rows, tokens] of the batch, with padding
-    num_rows: int  # without those that fill up the batch
+    num_rows: int  # without the rows that fill up the batch
     num_tokens: int  # without padding
     num_flops: float
     is_new_shape: bool

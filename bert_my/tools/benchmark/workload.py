@@ -58,7 +58,7 @@ _FIRST_ID = 5  # after the special tokens
 _ROWS_AT_ONCE = 1000
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _MARKS = (",", ":", " -", "?", "!", ".")
-_PIECES_PER_WORD = 1.3  # about, with those of the marks
+_PIECES_PER_WORD = 1.3  # about; punctuation counts for its word
 # Shares of the words of a title with each of these.
 _WITH_END, _WITH_MARK, _CAPITAL, _NUMBER = 0.15, 0.1, 0.3, 0.03
 

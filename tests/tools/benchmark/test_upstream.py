@@ -1,4 +1,4 @@
-"""Upstream's modules in the benchmark; ours stand for them, with the same interface."""
+"""Upstream's modules in the benchmark, represented by ours with the same interface."""
 
 import pytest
 
