@@ -1,9 +1,9 @@
-r"""Measures how fast training, prediction, pretraining or encoding is.
+r"""Measures the speed and memory of training, prediction, pretraining or encoding.
 
 python scripts/benchmark.py --mode=train --model=base --precision=bf16 --json=FILE
 
-Prints a table and JSON; `--help` lists the flags, docs/performance.md tells how to read
-the numbers.
+Prints a table and JSON; `--help` lists the flags, docs/performance.md explains the
+numbers.
 """
 
 from bert_my.tools.benchmark import main

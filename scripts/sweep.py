@@ -1,13 +1,14 @@
-r"""Runs a task's command for every seed and every value of some flags; makes a table.
+r"""Runs a command for every seed and every value of some flags, and makes a table.
 
 python scripts/sweep.py --seeds=5 --grid "weight_decay=0,0.1,0.01" -- \
     python run_classifier_mgpu.py --task_name=sst2 --do_train --do_eval \
     --data_dir=DATA --output_dir=OUT ...
 
-Every run is the command with the grid's flags, --seed and --output_dir (a folder inside
-OUT: SETTING/seed-S) in place of its own; log.txt there holds its output. Started again,
-a sweep repeats no finished run. OUT gets sweep.txt and sweep.csv (mean, best, standard
-deviation over the seeds), sweep_runs.csv (every run), report/index.html (with plots).
+Every run is the command with the flags of the grid, --seed and --output_dir (a folder
+inside OUT: SETTING/seed-S) in place of its own; its output is in log.txt there. A sweep
+started again repeats no finished run. OUT gets sweep.txt and sweep.csv (mean, best,
+standard deviation over the seeds), sweep_runs.csv (every run) and report/index.html
+(with plots).
 """
 
 import argparse
@@ -18,7 +19,7 @@ from bert_my.tools import sweep, sweep_plan
 
 
 def make_parser():
-    """Returns the parser of what stands before the `--`."""
+    """Returns the parser of the flags before the `--`."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         usage="%(prog)s [flag ...] -- command ...",
@@ -29,8 +30,8 @@ def make_parser():
     add(
         "--seeds",
         default="1",
-        help="a number N: seeds 1 to N; a list such as 3,17,42: those seeds; with a "
-        "comma at the end, 17, : the seed 17 alone (default: 1)",
+        help="a number N: seeds 1 to N; a list such as 3,17,42: these seeds; a number "
+        "and a comma, 17, : the seed 17 alone (default: 1)",
     )
     add(
         "--grid",
@@ -47,15 +48,15 @@ def make_parser():
         action="append",
         default=[],
         metavar="NAME,NAME...",
-        help="metrics to show, the one that decides first (default: the task's main "
-        "metric and eval_loss)",
+        help="metrics to show; the first decides which setting is best (default: the "
+        "task's main metric and eval_loss)",
     )
     _add_run_flags(add)
     return parser
 
 
 def _add_run_flags(add):
-    """Adds the flags that change how it runs, and not what."""
+    """Adds the flags that change no command."""
     add(
         "--max_parallel",
         type=int,

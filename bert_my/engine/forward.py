@@ -64,6 +64,7 @@ class Batch(NamedTuple):
 class Pass(NamedTuple):
     """A forward pass over a set, in a graph."""
 
+    features: Dict[str, tf.Tensor]  # of a batch
     fetches: tuple  # of dicts of tensors: predictions, losses and means of a batch
     initializer: tf.Operation  # puts the pass at the beginning of the set
     num_examples: int
@@ -154,7 +155,7 @@ def build_pass(task, records, settings, outputs):
             towers.add_up([tower.means for tower in by_tower]),
         )
     begin = tf.group(initializer, *refresh)
-    return Pass(fetches, begin, records.num_examples, order)
+    return Pass(features, fetches, begin, records.num_examples, order)
 
 
 def _build_towers(task, features, settings):

@@ -1,1 +1,1 @@
-"""Programs on top of runs: sweeps and the benchmark; nothing below knows them."""
+"""Tools on top of runs: sweeps and the benchmark; no other part imports them."""

@@ -1,22 +1,30 @@
-"""Plans a sweep: the runs that a grid, some seeds and a command make."""
+"""The plan of a sweep: one run for every setting of a grid and every seed."""
 
 import hashlib
 import itertools
 import os
 import re
 import shutil
-from typing import List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from bert_my.cli import aliases
 from bert_my.common.errors import InputError
 
-MAX_SEEDS = 100  # a single number over that is a seed, not how many there are
+MAX_SEEDS = 100  # a single number above is a seed, not a number of seeds
+NOT_RUN = "not run yet"
 
 
 class Run(NamedTuple):
-    """One planned run: its (flag, value) pairs, seed, folder and whole command.
+    """One run of a sweep.
 
-    name is its folder inside that of the sweep.
+    name: folder of the run, relative to the folder of the sweep.
+    setting: (flag, value as typed) pairs from the grid, the same flags for all runs.
+    seed: value of --seed.
+    folder: output folder of the run.
+    command: command line, as a list of words.
+    state: in a word or two, see `sweep.read_run`.
+    scores: metric -> float, None for an undefined metric; None if the run is not
+      finished.
     """
 
     name: str
@@ -24,6 +32,8 @@ class Run(NamedTuple):
     seed: int
     folder: str
     command: List[str]
+    state: str = NOT_RUN
+    scores: Optional[Dict[str, Optional[float]]] = None
 
 
 class Plan(NamedTuple):
@@ -34,20 +44,19 @@ class Plan(NamedTuple):
 
 
 def parse_seeds(text):
-    """Returns the list of seeds: 1 to N for "N", those listed for "3,17" or "3,"."""
-    is_list = "," in text
+    """Returns the list of seeds: 1 to N for "N", the listed ones for "3,17" or "3,"."""
     parts = [part.strip() for part in text.rstrip(",").split(",")]
     if not all(re.fullmatch("[0-9]+", part) for part in parts):
         raise InputError(f"--seeds={text}: it must be a number or a list such as 3,17")
     numbers = [int(part) for part in parts]
     if len(set(numbers)) < len(numbers):
-        raise InputError(f"--seeds={text}: a seed stands there twice")
-    if is_list:
+        raise InputError(f"--seeds={text}: a seed is listed twice")
+    if "," in text:
         return numbers
     if not 1 <= numbers[0] <= MAX_SEEDS:
         raise InputError(
-            f"--seeds={text}: a single number is how many seeds, 1 to {MAX_SEEDS}; for "
-            f"the seed {text} alone write --seeds={text},"
+            f"--seeds={text}: a single number is the number of seeds, 1 to {MAX_SEEDS};"
+            f" for the seed {text} alone write --seeds={text},"
         )
     return list(range(1, numbers[0] + 1))
 
@@ -70,43 +79,40 @@ def parse_grid(text):
     if not all(values):
         raise InputError(f"{where}: a value is empty")
     if len(set(values)) < len(values):
-        raise InputError(f"{where}: a value stands there twice")
+        raise InputError(f"{where}: a value is listed twice")
     return flag, values
 
 
-def without_flags(command, flags):
-    """Returns a command without some flags, in all forms in which they can be given."""
-    name = "|".join(map(re.escape, flags))
-    kept, is_value = [], False
+def split_command(command, flags):
+    """Splits some flags off a command line.
+
+    `--flag=value`, `--flag value`, `--flag` and `--noflag` are recognized, with one
+    dash or two.
+
+    Args:
+      command: list of words.
+      flags: names of the flags.
+
+    Returns:
+      (list of the remaining words, dict flag -> its last value, None without a value).
+    """
+    names = "|".join(map(re.escape, flags))
+    pattern = re.compile(f"--?(?:({names})(?:=(.*))?|no({names}))", re.DOTALL)
+    kept, values, awaiting = [], {}, None
     for word in command:
-        if is_value and (not word.startswith("-") or _is_number(word)):
-            is_value = False
+        # A dash and a digit begin a negative number, not a flag.
+        if awaiting and not re.match("-[^0-9.]", word):
+            values[awaiting], awaiting = word, None
             continue
-        is_value = bool(re.fullmatch(f"--?({name})", word))
-        if not is_value and not re.fullmatch(
-            f"--?(({name})=.*|no({name}))", word, re.S
-        ):
+        found = pattern.fullmatch(word)
+        if found:
+            flag, value, negated = found.groups()
+            values[flag or negated] = value
+            awaiting = flag if value is None else None
+        else:
             kept.append(word)
-    return kept
-
-
-def _is_number(word):
-    """Whether a word that begins with a dash is a negative number, not a flag."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def find_value(command, flag):
-    """Returns the last value of a flag in a command; None without it."""
-    value = None
-    for word, following in itertools.zip_longest(command, command[1:]):
-        given, equals, text = word.lstrip("-").partition("=")
-        if word.startswith("-") and given == flag:
-            value = text if equals else following
-    return value
+            awaiting = None
+    return kept, values
 
 
 def make_plan(command, grids, seeds, output_dir=None):
@@ -116,7 +122,7 @@ def make_plan(command, grids, seeds, output_dir=None):
       command: list of words, the program first.
       grids: list of strings, see `parse_grid`.
       seeds: string, see `parse_seeds`.
-      output_dir: folder of the sweep; default: the command's own.
+      output_dir: folder of the sweep; default: --output_dir of the command.
 
     Raises:
       InputError: naming the flag that is wrong.
@@ -126,31 +132,26 @@ def make_plan(command, grids, seeds, output_dir=None):
     if shutil.which(command[0]) is None:
         raise InputError(f"{command[0]}: there is no such program")
     values_of = _values_by_flag(grids)
-    folder = output_dir or find_value(command, "output_dir")
+    # Aliases of a flag in the command would contradict the grid.
+    replaced = [name for flag in values_of for name in aliases.same_setting(flag)]
+    base, given = split_command(command, ["seed", "output_dir", *replaced])
+    folder = output_dir or given.get("output_dir")
     if not folder:
         raise InputError("--output_dir is needed, of the sweep or in its command")
-    # The command's other names of a setting would contradict the grid.
-    replaced = [name for flag in values_of for name in aliases.same_setting(flag)]
-    base = without_flags(command, ["seed", "output_dir", *replaced])
-    if find_value(command, "cache_dir") is None and "cache_dir" not in values_of:
-        # Records are named by their content: runs can share them.
+    has_cache = "cache_dir" in split_command(command, ["cache_dir"])[1]
+    if not has_cache and "cache_dir" not in values_of:
+        # Records are named by their content, so all runs can share them.
         base.append(f"--cache_dir={os.path.join(folder, 'cache')}")
     settings = [
         tuple(zip(values_of, values))
         for values in itertools.product(*values_of.values())
     ]
-    numbers = parse_seeds(seeds)
-    return Plan(
-        folder,
-        [
-            _make_run(base, folder, *each)
-            for each in itertools.product(settings, numbers)
-        ],
-    )
+    pairs = itertools.product(settings, parse_seeds(seeds))
+    return Plan(folder, [_make_run(base, folder, *pair) for pair in pairs])
 
 
 def _values_by_flag(grids):
-    """Returns flag -> values; raises an `InputError` if two set the same."""
+    """Returns flag -> values; raises an `InputError` if two flags are one setting."""
     values_of, known = {}, {}
     for grid in grids:
         flag, values = parse_grid(grid)
@@ -163,18 +164,19 @@ def _values_by_flag(grids):
 
 
 def _make_run(base, folder, setting, seed):
-    """Returns a `Run`, whose flags follow those of the command `base`."""
+    """Returns a `Run`; its flags follow those of the command `base`."""
     name = os.path.join(*filter(None, [_folder_name(setting), f"seed-{seed}"]))
-    flags = [*setting, ("seed", seed), ("output_dir", os.path.join(folder, name))]
+    path = os.path.join(folder, name)
+    flags = [*setting, ("seed", seed), ("output_dir", path)]
     command = [*base, *(f"--{flag}={value}" for flag, value in flags)]
-    return Run(name, setting, seed, os.path.join(folder, name), command)
+    return Run(name, setting, seed, path, command)
 
 
 def _folder_name(setting):
-    """Returns a setting as the name of a folder; what is safe in one stays as typed."""
+    """Returns the folder name of a setting; unsafe characters are replaced."""
     text = ",".join(f"{flag}={value}" for flag, value in setting)
     safe = re.sub(r"[^\w.,+=-]", "_", text)[:120]
     if safe == text:
         return text
-    # Two settings that differ only in what was replaced must not share a folder.
+    # The hash tells apart settings that differ in replaced characters only.
     return f"{safe}-{hashlib.sha1(text.encode('utf-8')).hexdigest()[:8]}"

@@ -1,6 +1,7 @@
-"""Sweeps of a small program that takes the place of a task's command."""
+"""Sweeps of a small program in place of a task's command, and failures of runs."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -64,9 +65,9 @@ def make_plan(command, *more, grids=(), seeds="3"):
     return sweep_plan.make_plan([*command, *more], grids, seeds)
 
 
-def starts(tmp_path, setting=""):
+def starts(tmp_path):
     """Returns the seeds in the order in which their runs were started."""
-    return (tmp_path / "out" / setting / "starts.txt").read_text().split()
+    return (tmp_path / "out" / "starts.txt").read_text().split()
 
 
 def lines_of(path):
@@ -94,6 +95,26 @@ def test_table_has_mean_best_and_std_of_each_setting(command, tmp_path):
     assert (tmp_path / "out" / "report" / "weight_decay-eval_loss.png").exists()
     text = (tmp_path / "out" / "sweep.txt").read_text(encoding="utf-8")
     assert "6 of 6 planned runs are in the table." in text
+
+
+def test_scores_are_the_numbers_of_the_results(tmp_path):
+    results = {
+        **{"eval_accuracy": 0.75, "auc": None, "f1": 1, "mcc": float("nan")},
+        **{"global_step": 9, "loss": 0.5, "name": "x", "is_good": True},
+    }
+    (tmp_path / "eval_results.json").write_text(json.dumps(results))
+    assert sweep.read_scores(str(tmp_path)) == {
+        **{"eval_accuracy": 0.75, "auc": None, "f1": 1.0, "mcc": None},
+    }
+
+
+@pytest.mark.parametrize("text", [None, "", "[1]", '{"f1": 0.'])
+def test_broken_files_hold_nothing(tmp_path, text):
+    if text is not None:
+        (tmp_path / "eval_results.json").write_text(text)
+        (tmp_path / "task.json").write_text(text)
+    assert sweep.read_scores(str(tmp_path)) is None
+    assert sweep.read_main_metric(str(tmp_path)) is None
 
 
 def test_finished_runs_are_not_repeated(command, tmp_path):
@@ -127,7 +148,7 @@ def test_results_of_an_earlier_start_do_not_count(command, tmp_path):
     assert not (tmp_path / "out" / "seed-2" / "eval_results.json").exists()
 
 
-def test_what_many_runs_fail_of_is_shown_once(command, tmp_path, capsys):
+def test_the_same_failure_is_shown_once(command, tmp_path, capsys):
     assert sweep.run(make_plan(command, "--at=reject:all")) == 1
     shown = capsys.readouterr().out
     assert shown.count("error: no file in ") == 1
@@ -149,13 +170,13 @@ def test_an_earlier_start_is_not_why_a_run_failed(command, tmp_path, capsys):
 def test_a_run_without_results_has_failed(command, capsys):
     assert sweep.run(make_plan(command, "--at=silent:1", seeds="1")) == 1
     shown = capsys.readouterr().out
-    assert "It left no eval_results.json: is --do_eval missing?" in shown
+    assert "eval_results.json" in shown and "--do_eval" in shown
     assert "0 of 1 planned runs are in the table; failed: seed-1." in shown
 
 
 def test_another_command_in_a_folder_is_refused(command, tmp_path):
     sweep.run(make_plan(command, seeds="1"))
-    with pytest.raises(InputError, match=r"out/seed-1: .* differs in --x=5; .*--resta"):
+    with pytest.raises(InputError, match=r"out/seed-1: .*--x=5; .*--restart"):
         sweep.run(make_plan(command, "--x=5"))
     assert starts(tmp_path) == ["1"]
 
@@ -171,10 +192,10 @@ def test_restart_runs_changed_commands_anew_and_no_others(command, tmp_path):
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_what_is_not_of_a_sweep_is_left_alone(command, tmp_path, restart):
+def test_folders_of_others_are_left_alone(command, tmp_path, restart):
     mine = tmp_path / "out" / "seed-1" / "mine"
     mine.mkdir(parents=True)
-    with pytest.raises(InputError, match="seed-1: holds files, but no sweep_run"):
+    with pytest.raises(InputError, match=r"seed-1: .*sweep_run\.json"):
         sweep.run(make_plan(command), restart=restart)
     assert mine.exists()
 
@@ -182,7 +203,7 @@ def test_what_is_not_of_a_sweep_is_left_alone(command, tmp_path, restart):
 def test_a_broken_record_is_named(command, tmp_path):
     sweep.run(make_plan(command, seeds="1"))
     (tmp_path / "out" / "seed-1" / "sweep_run.json").write_text("{")
-    with pytest.raises(InputError, match=r"sweep_run\.json: not the record of a run"):
+    with pytest.raises(InputError, match=r"seed-1/sweep_run\.json: "):
         sweep.run(make_plan(command))
 
 
@@ -240,7 +261,7 @@ def test_a_run_left_behind_keeps_others_out(command, tmp_path):
         assert time.time() < deadline
         time.sleep(0.02)
     try:
-        with pytest.raises(InputError, match="another sweep, or a run that one left"):
+        with pytest.raises(InputError, match=f"{tmp_path / 'out'}: "):
             sweep.run(make_plan(words))
     finally:
         os.kill(int(log.read_text().split()[-1]), signal.SIGKILL)
@@ -297,10 +318,10 @@ def test_dry_run_tells_what_is_finished(command):
 @pytest.mark.parametrize(
     "words, status, message",
     [
-        (["--seeds=2", "python3"], 2, "command is missing: put it after --"),
-        (["--sed=2", "--", "python3"], 2, "unknown: --sed=2 (flags of the task"),
-        (["--max_parallel=0", "--", "python3"], 2, "--max_parallel=0: it must be 1"),
-        (["--grid", "x", "--", "python3"], 1, 'error: --grid "x": it must be like'),
+        (["--seeds=2", "python3"], 2, "--"),
+        (["--sed=2", "--", "python3"], 2, "--sed=2"),
+        (["--max_parallel=0", "--", "python3"], 2, "--max_parallel=0"),
+        (["--grid", "x", "--", "python3"], 1, 'error: --grid "x"'),
     ],
 )
 def test_a_wrong_command_line_is_one_error(words, status, message):
@@ -312,8 +333,86 @@ def test_a_wrong_command_line_is_one_error(words, status, message):
 
 def test_the_script_starts_without_heavy_imports():
     code = (
-        "import sys; from bert_my.cli import sweep; "
+        "import sys; from bert_my.tools import sweep; "
         "print({'tensorflow', 'sklearn', 'matplotlib', 'numpy'} & set(sys.modules))"
     )
     output = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert output.strip() == "set()"
+
+
+CHATTER = [
+    "2024-01-31 10:20:30.123456: I tensorflow/core/platform/cpu_feature_guard.cc:210]",
+    "2024-01-31 10:20:30.123457: W external/local_tsl/tsl/framework/allocator.cc:83]",
+    "WARNING:tensorflow:From /x.py:7: f is deprecated",
+]
+TRACEBACK = [
+    "Traceback (most recent call last):",
+    '  File "x.py", line 7, in <module>',
+    "    raise ValueError(1)",
+]
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["error: no file", *CHATTER], "error: no file"),
+        ([*TRACEBACK, "ValueError: 1", "error: no file"], "error: no file"),
+        ([*TRACEBACK, "ValueError: 1", "more of it"], "ValueError: 1"),
+        ([*TRACEBACK, "", "A: 1", "During ...", *TRACEBACK, "B: 2"], "B: 2"),
+        ([*TRACEBACK, "A: 1", "Exception ignored in: x", *TRACEBACK, "B: 2"], "A: 1"),
+        (["2 errors", "Killed"], None),
+        (TRACEBACK, None),
+        ([], None),
+    ],
+)
+def test_the_reason_of_a_failure(lines, reason):
+    assert sweep.find_reason(lines) == reason
+
+
+def make_run(name):
+    return sweep_plan.Run(name, (), 1, f"out/{name}", [])
+
+
+def describe(failures, name, lines, exit_code=1):
+    return sweep.describe_failure(make_run(name), exit_code, lines, failures)
+
+
+def test_an_exception_comes_before_the_log_without_chatter():
+    lines = [*CHATTER, "step 1", *TRACEBACK, "ValueError: 1"]
+    assert describe({}, "a", lines) == [
+        "ValueError: 1",
+        "Exit code 1; the end of out/a/log.txt:",
+        *(f"| {line}" for line in lines[3:]),
+    ]
+
+
+def test_wrong_input_needs_no_log():
+    said = describe({}, "a", [*CHATTER, "error: no file"])
+    assert said == ["error: no file", "Exit code 1; its log: out/a/log.txt"]
+
+
+def test_runs_that_differ_in_their_folder_failed_alike():
+    failures = {}
+    describe(failures, "a", ["error: no out/a/x"])
+    said = describe(failures, "b", ["error: no out/b/x"])
+    assert said == ["Exit code 1, like a; its log: out/b/log.txt"]
+
+
+def test_runs_with_other_reasons_are_told_apart():
+    failures = {}
+    describe(failures, "a", ["error: no file"])
+    assert describe(failures, "b", ["error: no room"])[0] == "error: no room"
+
+
+def test_without_a_reason_each_log_is_shown():
+    failures = {}
+    for name in ("a", "b"):
+        assert describe(failures, name, ["Killed"], -9) == [
+            f"Exit code -9; the end of out/{name}/log.txt:",
+            "| Killed",
+        ]
+
+
+def test_of_a_long_log_the_end_is_shown():
+    said = describe({}, "a", [str(k) for k in range(99)])
+    assert len(said) == 13 and said[-1] == "| 98"

@@ -1,1 +1,1 @@
-"""How fast it is, and with how much memory: work, measuring, comparison."""
+"""Benchmark: speed and memory of training, prediction and encoding; comparisons."""

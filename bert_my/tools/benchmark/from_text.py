@@ -4,125 +4,124 @@ import os
 import subprocess
 import sys
 import time
-from typing import Dict, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
 from bert_my.cli import flags, runner
 from bert_my.common.errors import InputError
-from bert_my.engine import devices, evaluation
+from bert_my.data import run_names
+from bert_my.engine import devices
 from bert_my.tasks import base
 from bert_my.text import vocabulary
-from bert_my.tools.benchmark import machine, settings, texts, workload
+from bert_my.text.postprocessor import PREDICTIONS
+from bert_my.tools.benchmark import results, workload
 
 _REQUIRED = ("[UNK]", "[CLS]", "[SEP]")
-# What users run; then it tells how much memory it took.
+# A user's run, which then prints its peak memory.
 _PROGRAM = """
 from bert_my.cli import runner
 runner.main()
-from bert_my.benchmarks import machine
-print(machine.peak_memory(), flush=True)
+from bert_my.tools.benchmark import results
+print(results.peak_memory(), flush=True)
 """
-_ENCODED = " rows encoded"  # in a line that a run logs
+_ENCODED = " rows encoded"  # in a line of the log of a run
 
 
-class _Files(NamedTuple):
-    """What a user has."""
+def write_files(settings, folder):
+    """Writes titles, and vocabulary and config of a model.
 
-    values: Dict[str, object]  # flags of the run
-    num_rows: int
-    num_bytes: int  # of the text
-
-    @property
-    def task(self):
-        """The `Task` that reads the text."""
-        return runner.load_task(flags.parse(settings.as_argv(self.values), {}))
-
-
-def _write(request, folder):
-    """Writes titles, and vocabulary and config of a model; returns `_Files`."""
-    own = request.own
-    vocab_file, vocab_size = own.vocab_file, None
+    Returns:
+      (command line of a run that predicts the titles, number of titles).
+    """
+    num_rows = settings.steps * settings.batch_size * settings.towers
+    vocab_file, vocab_size = settings.vocab_file, None
     if vocab_file:
         known = vocabulary.read_tokenizer(vocab_file, True, required_tokens=_REQUIRED)
         vocab_size = max(known.inv_vocab) + 1
-    bert_config = workload.bert_config(own.model, own.seq_length, vocab_size)
+    bert_config = workload.bert_config(settings.model, settings.seq_length, vocab_size)
     if not vocab_file:
-        vocab_file = os.path.join(folder, "vocab.txt")
-        texts.write_vocabulary(vocab_file, bert_config.vocab_size)
-    values = settings.engine_settings(
-        request,
+        vocab_file = os.path.join(folder, run_names.VOCAB)
+        workload.write_vocabulary(vocab_file, bert_config.vocab_size)
+    bert_config_file = os.path.join(folder, "bert_config.json")
+    with open(bert_config_file, "w", encoding="utf-8") as writer:
+        writer.write(bert_config.to_json_string())
+    titles = os.path.join(folder, "titles.csv")
+    kind, seq_length = settings.lengths, settings.seq_length
+    workload.write_titles(titles, vocab_file, num_rows, kind, seq_length)
+    argv = settings.run_argv(
         os.path.join(folder, "output"),
         task_name="info",
         do_predict=True,
-        test_file=os.path.join(folder, "titles.csv"),
-        bert_config_file=os.path.join(folder, "bert_config.json"),
+        test_file=titles,
+        bert_config_file=bert_config_file,
         vocab_file=vocab_file,
     )
-    with open(values["bert_config_file"], "w", encoding="utf-8") as writer:
-        writer.write(bert_config.to_json_string())
-    path, num_rows = values["test_file"], own.steps * own.batch_size * own.towers
-    texts.write_titles(path, vocab_file, num_rows, own.lengths, own.seq_length)
-    return _Files(values, num_rows, os.path.getsize(path))
+    return argv, num_rows
 
 
-def encode(request, folder):
-    """Measures how long titles take to become records, and how long to find them."""
-    written = _write(request, folder)
-    task, cache = written.task, os.path.join(folder, "cache")
-    seconds = []
-    for _ in range(2):
+def encode(settings, folder, begin_phase):
+    """Measures the encoding of titles into records, and a second start that finds them.
+
+    Takes the arguments of `measure.train`; returns a JSON-able dict.
+    """
+    begin_phase("writing titles")
+    argv, num_rows = write_files(settings, folder)
+    config = flags.parse(argv, {})
+    task, seconds = runner.load_task(config), []
+    for phase in ("encoding titles", "finding the cached records"):
+        begin_phase(phase)
         began = time.perf_counter()
-        records = task.load_records(base.TEST, cache)
+        records = task.load_records(base.TEST, config.record_dir)
         seconds.append(time.perf_counter() - began)
     num_tokens = int(records.lengths.sum())
     return {
-        "rows": written.num_rows,
+        "rows": num_rows,
         "seconds": seconds[0],
         "cached_seconds": seconds[1],
         "tokens": num_tokens,
-        "examples_per_second": written.num_rows / seconds[0],
+        "examples_per_second": num_rows / seconds[0],
         "tokens_per_second": num_tokens / seconds[0],
-        "megabytes_per_second": written.num_bytes / seconds[0] / 1e6,
+        "megabytes_per_second": os.path.getsize(config.test_file) / seconds[0] / 1e6,
         "num_cut_examples": records.num_cut_examples,
-        "peak_memory_bytes": machine.peak_memory(),
-        **machine.facts(),
+        "peak_memory_bytes": results.peak_memory(),
+        **results.machine_facts(),
     }
 
 
-def end_to_end(request, folder):
+def end_to_end(settings, folder, begin_phase):
     """Measures a run from a text file to the prediction files, with its start.
 
-    It is a process of its own, as a user's.
+    The run is a process of its own, as a user's; see `measure.train`.
     """
-    written = _write(request, folder)
-    checkpoint = os.path.join(folder, "bert_model.ckpt")
-    write_random_checkpoint(written.task, checkpoint)
-    argv = settings.as_argv({**written.values, "init_checkpoint": checkpoint})
-    began = time.perf_counter()
-    encoded, peak_memory = _run([sys.executable, "-c", _PROGRAM, *argv[1:]])
-    ended = time.perf_counter()
-    output_dir = written.values["output_dir"]
-    with open(os.path.join(output_dir, evaluation.PREDICTIONS)) as lines:
-        num_predictions = sum(1 for _ in lines) - 1
-    if num_predictions != written.num_rows:
-        raise ValueError(f"{num_predictions} predictions of {written.num_rows} rows")
+    begin_phase("writing titles and a checkpoint")
+    argv, num_rows = write_files(settings, folder)
     config = flags.parse(argv, {})
+    checkpoint = os.path.join(folder, "bert_model.ckpt")
+    write_random_checkpoint(runner.load_task(config), checkpoint)
+    begin_phase("a run from text to predictions")
+    program = [sys.executable, "-c", _PROGRAM, f"--init_checkpoint={checkpoint}"]
+    began = time.perf_counter()
+    encoded, peak_memory = _run([*program, *argv[1:]])
+    ended = time.perf_counter()
+    with open(os.path.join(config.output_dir, PREDICTIONS)) as lines:
+        num_predictions = sum(1 for _ in lines) - 1
+    if num_predictions != num_rows:
+        raise ValueError(f"{num_predictions} predictions of {num_rows} rows")
     run_devices = runner.choose_devices(config)
     return {
-        "rows": written.num_rows,
+        "rows": num_predictions,
         "seconds": ended - began,
         "encoding_seconds": encoded - began,
         "prediction_seconds": ended - encoded,
-        "examples_per_second": written.num_rows / (ended - began),
+        "examples_per_second": num_predictions / (ended - began),
         "precision": devices.choose_precision(config.precision, run_devices),
         "peak_memory_bytes": peak_memory,
-        **machine.facts(run_devices),
+        **results.machine_facts(run_devices),
     }
 
 
 def _run(argv):
-    """Runs the program; returns when the text was encoded, and the peak memory.
+    """Runs `_PROGRAM`; returns the time at which texts were encoded, and peak memory.
 
     Raises:
       InputError: if it fails.

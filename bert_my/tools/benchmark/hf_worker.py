@@ -1,16 +1,17 @@
-"""The other side of a comparison: transformers on PyTorch, as fast as they are known.
+"""The other side of a comparison: transformers on PyTorch, with its fastest settings.
 
 A program of its own, for a Python that has torch, transformers and numpy: it reads its
 work from standard input and writes its numbers to standard output, both JSON.
 
 The work: `mode` (train or predict), `config` (fields of `transformers.BertConfig`),
 `lengths` of the rows, `batch_size` (of a step), `batch_tokens` (batches of short rows
-may have as many more of them; 0 for none), `num_parts` (into which a step is cut),
-`precision` (fp32, fp16 or bf16), `num_warmup` (steps; all rows where it is null),
-`compile` (bool or null), `seed`.
+may have more rows, up to this number of tokens; 0: they may not), `num_parts` (of a
+step, for gradient accumulation), `precision` (fp32, fp16 or bf16), `num_warmup` (steps;
+null: as many as all rows give), `compile` (bool or null), `seed`, `use_gpu` (bool or
+null).
 
-Batches are made before the time is taken, and copied without waiting, so their input
-costs nothing.
+Batches are made before the timing begins and copied asynchronously, so input costs
+nothing.
 """
 
 import contextlib
@@ -22,8 +23,8 @@ import numpy as np
 import torch
 import transformers
 
-# Batches of the rows that are sorted by length, as `group_by_length` of transformers'
-# Trainer has it.
+# Batches whose rows are sorted by length together, as by `group_by_length` of the
+# Trainer of transformers.
 GROUP_BATCHES = 50
 TRIED_STEPS = 3
 NUM_LABELS = 2
@@ -35,7 +36,8 @@ def make_batches(work, device, batch_tokens):
     Args:
       work: see the top.
       device: `torch.device`.
-      batch_tokens: a batch has `batch_size` rows, or as many as have so many tokens.
+      batch_tokens: a batch of short rows may have more than `batch_size` rows, up to
+        this number of tokens.
     """
     random = np.random.RandomState(work["seed"])
     lengths = np.array(work["lengths"])
@@ -58,10 +60,10 @@ def make_batches(work, device, batch_tokens):
 
 
 def make_batch(lengths, config, random, device):
-    """Returns a dict name -> tensor of rows of these lengths."""
+    """Returns a dict name -> tensor of rows with the given lengths."""
     longest = lengths.max()
     if device.type == "cuda":
-        longest = -(-longest // 8) * 8  # as matrix units want it
+        longest = -(-longest // 8) * 8  # for the tensor cores
     mask = (np.arange(longest) < lengths[:, None]).astype(np.int64)
     batch = {
         "input_ids": random.randint(5, config["vocab_size"], mask.shape) * mask,
@@ -73,7 +75,7 @@ def make_batch(lengths, config, random, device):
 
 
 class Variant:
-    """A way to compute, of which the fastest is taken."""
+    """A model in one precision; the fastest variant is measured."""
 
     def __init__(self, work, device, dtype, is_whole):
         """Builds a model.
@@ -81,8 +83,8 @@ class Variant:
         Args:
           work: see the top.
           device: `torch.device`.
-          dtype: of the products.
-          is_whole: whether the weights are of that dtype too, instead of autocast.
+          dtype: of the matrix products.
+          is_whole: whether the weights have that dtype too, instead of autocast.
         """
         torch.manual_seed(work["seed"])
         kind = "weights" if is_whole else "autocast"
@@ -112,7 +114,7 @@ class Variant:
             self.name += " compiled"
 
     def step(self, batch):
-        """Does a step."""
+        """Runs one training step or one forward pass."""
         batch = {
             name: value.to(self._device, non_blocking=True)
             for name, value in batch.items()
@@ -135,7 +137,7 @@ class Variant:
         return None
 
     def least_seconds(self, batch):
-        """Returns the time of the fastest of a few steps: the least disturbed one."""
+        """Returns the time of the fastest of a few steps, the least disturbed one."""
         seconds = []
         for _ in range(TRIED_STEPS):
             began = time.perf_counter()
@@ -143,7 +145,7 @@ class Variant:
         return min(seconds)
 
     def run(self, batches):
-        """Does a step for each batch; returns when each ended, in seconds."""
+        """Runs a step on each batch; returns the time in seconds at the end of each."""
         ends = []
         for batch in batches:
             self.step(batch)
@@ -155,7 +157,7 @@ class Variant:
 
 
 def variants(work, device):
-    """Yields functions that build a `Variant` each, of all that may be the fastest."""
+    """Yields (dtype, is_whole) of each `Variant` that may be the fastest."""
     dtypes = {"fp16": torch.float16, "bf16": torch.bfloat16}
     dtype = dtypes.get(work["precision"])
     yield torch.float32, False
@@ -171,7 +173,7 @@ def choose(work, device, batches):
     choices = list(variants(work, device))
     if len(choices) == 1:
         return Variant(work, device, *choices[0]), tried
-    # Of like shapes, so that nothing is prepared while the time is taken.
+    # One batch for all, so that each shape is prepared before the timing.
     batch = batches[len(batches) // 2]
     for choice in choices:
         variant = Variant(work, device, *choice)
@@ -183,7 +185,7 @@ def choose(work, device, batches):
 
 
 def choose_cut(variant, cuts, num_warmup):
-    """Warms up; returns the batches that take the least time of several lists."""
+    """Warms up; returns the fastest of several lists of batches of the same rows."""
     seconds = []
     for batches in cuts:
         variant.run(batches[:num_warmup])
@@ -194,7 +196,7 @@ def choose_cut(variant, cuts, num_warmup):
 
 
 def measure_ceiling(device, dtype):
-    """Returns the FLOPs per second in matrix products, as our side measures them."""
+    """Returns the FLOPs per second of matrix products, as `flops.measure_peak`."""
     size = 8192 if device.type == "cuda" else 1024
     matrix = torch.randn(size, size, device=device).to(dtype) * size**-0.5
     seconds = []
@@ -209,7 +211,7 @@ def measure_ceiling(device, dtype):
 
 
 def peak_memory():
-    """Returns the most bytes that this process has held; None if nobody tells."""
+    """Returns the peak memory of this process in bytes; None if it is unknown."""
     with contextlib.suppress(OSError), open("/proc/self/status") as lines:
         found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
         return int(found[0]) * 1024
@@ -217,16 +219,16 @@ def peak_memory():
 
 
 def run(work):
-    """Returns the numbers of some work."""
+    """Does some work; returns its numbers as a JSON-able dict."""
     use_gpu = work["use_gpu"] is not False and torch.cuda.is_available()
     device = torch.device("cuda" if use_gpu else "cpu")
     if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # as TensorFlow
+        torch.set_float32_matmul_precision("high")  # as TensorFlow does
     cuts = [make_batches(work, device, n) for n in sorted({0, work["batch_tokens"]})]
     chosen, tried = choose(work, device, cuts[0])
     ceilings = [measure_ceiling(device, chosen.dtype)]
     batches = choose_cut(chosen, cuts, work["num_warmup"])
-    # As in training, in another order every time.
+    # In training, batches come in a random order too.
     order = np.random.RandomState(work["seed"]).permutation(len(batches))
     began = time.perf_counter()
     ends = chosen.run([batches[i] for i in order])
@@ -243,7 +245,7 @@ def run(work):
         "examples_per_second": len(work["lengths"]) / seconds,
         "tokens_per_second": num_tokens / seconds,
         "ceiling_gflops_per_second": max(ceilings) / 1e9,
-        # On a GPU only when a step was begun is known.
+        # On a GPU a step returns before it has ended.
         "step_seconds": None if is_gpu else np.diff([began, *ends]).tolist(),
         "padding_share": 1.0 - num_tokens / num_slots,
         "peak_memory_bytes": peak_memory(),
@@ -259,4 +261,4 @@ def run(work):
 
 if __name__ == "__main__":
     transformers.logging.set_verbosity_error()
-    json.dump(run(json.load(sys.stdin)), sys.stdout)
+    print(json.dumps(run(json.load(sys.stdin))))

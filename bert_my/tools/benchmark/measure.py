@@ -1,197 +1,268 @@
-"""Runs the work of a benchmark through the engine, and returns its numbers."""
+"""Times the engine's steps of training and of prediction, in this process."""
 
 import collections
 import contextlib
 import dataclasses
 import os
-from typing import NamedTuple
+import time
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.cli import compat, flags, runner
-from bert_my.engine import devices, evaluation, flops, train_plan, training
+from bert_my.engine import devices, flops, forward, train_plan, training
 from bert_my.engine.devices import Devices
 from bert_my.tasks import base
-from bert_my.tools.benchmark import machine, settings, steps, workload
+from bert_my.tools.benchmark import results, workload
+from bert_my.tools.benchmark.workload import FULL, PRETRAIN, SYNTHETIC
 
-# Of the learning rate's plan; a benchmark never gets to its end.
+# Of the learning rate schedule; its end is never reached.
 PLANNED_STEPS = 1000000
+# If all steps have one shape; otherwise every shape has to be seen before the timing.
+WARMUP_STEPS = 5
 
 
 class Setup(NamedTuple):
-    """What is measured, ready to be built."""
+    """A benchmark, ready to be built."""
 
-    own: settings.Benchmark
+    settings: Any  # `main.Settings`
     config: flags.RunConfig
     task: base.Task
     devices: Devices
-    global_batch_size: int
     folder: str
 
     @property
     def num_warmup(self):
-        """Steps that do not count; without a flag enough to have seen each shape."""
-        own = self.own
-        if own.warmup_steps:
-            return own.warmup_steps
-        return steps.WARMUP_STEPS if own.lengths == workload.FULL else own.steps
+        """Warm-up steps; by default enough to see every shape."""
+        own = self.settings
+        is_one_shape = own.lengths == FULL or own.upstream_dir
+        return own.warmup_steps or (WARMUP_STEPS if is_one_shape else own.steps)
 
     @property
     def num_rows(self):
         """Rows of all timed steps, which are one epoch."""
-        return self.own.steps * self.global_batch_size
+        own, num_parts = self.settings, self.config.gradient_accumulation_steps
+        return own.steps * own.batch_size * own.towers * num_parts
 
-    def result(self, recorder, num_warmup, ceiling):
-        """Returns numbers and facts, as a JSON-able dict."""
-        return {
-            **steps.numbers(recorder, num_warmup, ceiling),
-            "precision": self.config.precision,
-            "peak_memory_bytes": machine.peak_memory(),
-            "peak_gpu_memory_bytes": machine.peak_gpu_memory(self.devices),
-            **machine.facts(self.devices),
+    def records(self):
+        """Returns the records of the rows, which are written here."""
+        own, task = self.settings, self.task
+        if own.mode == PRETRAIN:
+            return workload.pretraining_records(task, self.num_rows, self.folder)
+        lengths = workload.row_lengths(own.lengths, self.num_rows, own.seq_length)
+        return workload.random_records(task, lengths, self.folder)
+
+
+def set_up(settings, folder):
+    """Returns the `Setup` of `main.Settings`, with a folder for all files."""
+    values = {"task_name": "info"}
+    if settings.mode == PRETRAIN:
+        values = {
+            "task_name": "pretraining",
+            "input_file": os.path.join(folder, "random.tfrecord"),
+            "max_predictions_per_seq": workload.num_masked(settings.seq_length),
         }
-
-
-def set_up(request, folder):
-    """Returns the `Setup` of a `Request`, with a folder for all that is written."""
-    own = request.own
-    bert_config = workload.bert_config(own.model, own.seq_length)
-    is_pretraining = own.mode == settings.PRETRAIN
-    changes = {"task_name": "pretraining" if is_pretraining else "info"}
-    if is_pretraining:
-        changes["input_file"] = os.path.join(folder, "random.tfrecord")
-        changes["max_predictions_per_seq"] = workload.num_masked(own.seq_length)
-    values = settings.engine_settings(
-        request,
+    argv = settings.run_argv(
         folder,
         do_train=True,
         num_train_steps=PLANNED_STEPS,
-        bert_config_file=own.model,
+        bert_config_file=settings.model,
         report_mfu=True,
-        **changes,
+        **values,
     )
-    config = flags.parse(settings.as_argv(values), {})
+    config = flags.parse(argv, {})
     if config.deterministic:
         compat.make_deterministic()
     devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
     run_devices = runner.choose_devices(config)
-    if not run_devices.has_gpus and not own.upstream_dir:  # upstream does not do it
+    if not run_devices.has_gpus and not settings.upstream_dir:  # upstream does not
         devices.keep_freed_memory()
     precision = devices.choose_precision(config.precision, run_devices)
     config = dataclasses.replace(config, precision=precision)
+    bert_config = workload.bert_config(settings.model, settings.seq_length)
     task = runner.load_task(config, bert_config)
-    num_parts = 1
-    if own.mode != settings.PREDICT:
-        num_parts = config.gradient_accumulation_steps
-    return Setup(
-        own, config, task, run_devices, own.batch_size * own.towers * num_parts, folder
-    )
+    return Setup(settings, config, task, run_devices, folder)
 
 
-def train(setup):
-    """Measures steps of training; see `settings`."""
-    own, task = setup.own, setup.task
-    if own.mode == settings.PRETRAIN:
-        records = workload.pretraining_records(task, setup.num_rows, setup.folder)
-    else:
-        lengths = workload.row_lengths(own.lengths, setup.num_rows, own.seq_length)
-        records = workload.title_records(task, lengths, setup.folder)
-    config = setup.config
+class Recorder:
+    """Times steps.
+
+    A step lasts from the end of the step before to its own end, so waiting for input
+    counts. After the first step, and at the end, the FLOPs per second that matrix
+    products reach are measured.
+    """
+
+    def __init__(self, num_steps, num_warmup, measure_ceiling, begin_phase):
+        """Begins.
+
+        Args:
+          num_steps: timed steps.
+          num_warmup: steps before.
+          measure_ceiling: function that returns FLOPs per second.
+          begin_phase: function that is called with the name of each phase.
+        """
+        self.steps, self.ceilings = [], []
+        self.num_warmup = num_warmup
+        self.seconds_to_first_step = None
+        self._num_steps = num_steps
+        self._measure_ceiling = measure_ceiling
+        self.begin_phase = begin_phase
+        self.begin()
+
+    def begin(self):
+        """Begins a step; the time since the last one does not count."""
+        self._began = time.perf_counter()
+
+    def add(self, shape, num_rows, num_tokens, num_flops):
+        """Records a step that has just ended; see `results.Step`."""
+        seconds = time.perf_counter() - self._began
+        shape = tuple(map(int, shape))
+        is_new = all(step.shape != shape for step in self.steps)
+        counts = int(num_rows), int(num_tokens), float(num_flops)
+        self.steps.append(results.Step(seconds, shape, *counts, is_new))
+        if len(self.steps) == 1:
+            self.seconds_to_first_step = results.seconds_since_start()
+            self.measure_ceiling()
+            self.begin_phase("warm-up steps")
+        if len(self.steps) == self.num_warmup:
+            self.begin_phase("timed steps")
+        self.begin()
+
+    def add_rows(self, mask, bert_config, per_weight):
+        """Records a step on a batch.
+
+        Args:
+          mask: int `[num_rows, seq_length]`, 1 for tokens; rows of zeros do not count.
+          bert_config, per_weight: see `flops.of_tokens`.
+        """
+        lengths = mask.sum(axis=1, dtype="int64")
+        num_tokens, num_pairs = lengths.sum(), (lengths**2).sum()
+        num_flops = flops.of_tokens(bert_config, num_tokens, num_pairs, 0, per_weight)
+        self.add(mask.shape, np.count_nonzero(lengths), num_tokens, num_flops)
+
+    def measure_ceiling(self):
+        """Measures matrix products twice; the highest of all times counts."""
+        self.begin_phase("matrix products")
+        self.ceilings += [self._measure_ceiling() for _ in range(2)]
+
+    @property
+    def timed(self):
+        """The steps after the warm-up, without the first one of each shape.
+
+        TensorFlow prepares something for each shape when it sees the first one.
+        """
+        return [step for step in self.steps[self.num_warmup :] if not step.is_new_shape]
+
+    @property
+    def is_done(self):
+        """True once enough steps are timed."""
+        return len(self.timed) >= self._num_steps
+
+
+def recorder_of(setup, begin_phase):
+    """Returns the `Recorder` of a `Setup`, before its graph is built."""
+
+    def measure_ceiling():
+        return flops.measure_peak(setup.devices, setup.config.precision)
+
+    begin_phase("building the graph")
+    num_steps = setup.settings.steps
+    return Recorder(num_steps, setup.num_warmup, measure_ceiling, begin_phase)
+
+
+@contextlib.contextmanager
+def session_of(setup, recorder, use_xla=False):
+    """Gives a session with initial weights, in which the first step begins."""
+    config = setup.devices.session_config(use_xla)
+    recorder.begin_phase("initial weights and first step")
+    with tf.Session(config=config) as session:
+        session.run([tf.global_variables_initializer(), tf.tables_initializer()])
+        recorder.begin()
+        yield session
+
+
+def result_of(setup, recorder):
+    """Returns the numbers of all steps and the facts of the machine, JSON-able."""
+    recorder.measure_ceiling()
+    return {
+        **results.numbers(recorder),
+        "precision": setup.config.precision,
+        "peak_memory_bytes": results.peak_memory(),
+        "peak_gpu_memory_bytes": results.peak_gpu_memory(setup.devices),
+        **results.machine_facts(setup.devices),
+    }
+
+
+def train(settings, folder, begin_phase):
+    """Measures steps of training or pretraining.
+
+    Args:
+      settings: `main.Settings`.
+      folder: for files.
+      begin_phase: function that is called with the name of each phase.
+
+    Returns:
+      JSON-able dict, see `results.numbers`.
+    """
+    setup = set_up(settings, folder)
+    begin_phase("writing records")
+    records, config = setup.records(), setup.config
     train_settings = config.select(train_plan.TrainSettings, devices=setup.devices)
     plan = train_plan.make_plan(records, train_settings)
-    train_settings = training.with_xla_chosen(task, train_settings, plan)
-    ceiling = steps.Ceiling(setup.devices, config.precision)
+    train_settings = training.with_xla_chosen(setup.task, train_settings, plan)
+    use_xla = train_settings.use_xla
+    recorder = recorder_of(setup, begin_phase)
     with tf.Graph().as_default():
         tf.set_random_seed(config.seed)
         batches = training.batches(records, train_settings, plan)
-        if own.input == settings.SYNTHETIC:
-            # They are in memory when the warm-up ends.
-            num_kept = min(own.steps, setup.num_warmup)
+        if settings.input == SYNTHETIC:
+            # All are in memory when the warm-up ends.
+            num_kept = min(settings.steps, setup.num_warmup)
             batches = batches.take(num_kept).cache().repeat()
-        features, graph = training.build(task, batches, train_settings, plan)
+        features, graph = training.build(setup.task, batches, train_settings, plan)
         fetches = [graph.train_op, graph.work, tf.shape(features["input_mask"])]
-        recorder = steps.Recorder(ceiling.measure)
-        session_config = setup.devices.session_config(train_settings.use_xla)
-        with tf.Session(config=session_config) as session:
-            session.run([tf.global_variables_initializer(), tf.tables_initializer()])
-            recorder.begin()
-            num_steps = setup.num_warmup + own.steps
-            # Steps whose shape is new do not count; others take their place.
-            while (
-                len(recorder.steps) < num_steps
-                or len(recorder.timed(setup.num_warmup)) < own.steps
-            ):
+        with session_of(setup, recorder, use_xla) as session:
+            while not recorder.is_done:
                 _, work, shape = session.run(fetches)
                 recorder.add(shape, shape[0], work["tokens"], work["flops"])
-    ceiling.measure()
-    result = setup.result(recorder, setup.num_warmup, ceiling)
-    return {**result, "use_xla": train_settings.use_xla}
+    return {**result_of(setup, recorder), "use_xla": use_xla}
 
 
-def predict(setup):
-    """Measures the batches of a forward pass that yields all predictions."""
-    own, task = setup.own, setup.task
-    lengths = workload.row_lengths(own.lengths, setup.num_rows, own.seq_length)
-    records = workload.title_records(task, lengths, setup.folder)
+def predict(settings, folder, begin_phase):
+    """Measures a forward pass that returns all predictions; see `train`."""
+    setup = set_up(settings, folder)
+    begin_phase("writing records")
+    records, task = setup.records(), setup.task
     eval_settings = setup.config.select(
-        evaluation.EvalSettings,
+        forward.EvalSettings,
         checkpoint=None,
         devices=setup.devices,
-        batch_size=own.batch_size,
+        batch_size=settings.batch_size,
     )
-    ceiling = steps.Ceiling(setup.devices, setup.config.precision)
+    recorder = recorder_of(setup, begin_phase)
     with tf.Graph().as_default():
         tf.set_random_seed(setup.config.seed)
-        forward_pass = evaluation.build_pass(
-            task, records, eval_settings, targets=("input_mask",)
-        )
-        recorder = steps.Recorder(ceiling.measure)
-        with tf.Session(config=setup.devices.session_config()) as session:
-            session.run([tf.global_variables_initializer(), tf.tables_initializer()])
-            run = _recording(session.run, recorder, task.bert_config)
+        outputs = task.postprocessor.outputs
+        forward_pass = forward.build_pass(task, records, eval_settings, outputs)
+        input_mask = forward_pass.features["input_mask"]
+        with session_of(setup, recorder) as session:
 
-            def warm_up(fetches):
-                if len(recorder.steps) == setup.num_warmup:
-                    raise _WarmedUp
-                return run(fetches)
+            def run(fetches):
+                if fetches is not forward_pass.fetches:  # goes to the first batch
+                    session.run(fetches)
+                    recorder.begin()
+                    return None
+                values, mask = session.run([fetches, input_mask])
+                recorder.add_rows(mask, task.bert_config, flops.FORWARD)
+                return values
 
-            with contextlib.suppress(_WarmedUp):
-                collections.deque(forward_pass.batches(warm_up), maxlen=0)
-            num_warmup = len(recorder.steps)
+            num_batches = sum(
+                len(borders) - 1 for borders in forward_pass.order.windows
+            )
+            recorder.num_warmup = min(setup.num_warmup, num_batches)
+            run(forward_pass.initializer)
+            for _ in range(recorder.num_warmup):
+                run(forward_pass.fetches)
             collections.deque(forward_pass.batches(run), maxlen=0)
-    ceiling.measure()
-    return setup.result(recorder, num_warmup, ceiling)
-
-
-def add_batch(recorder, mask, bert_config, per_weight):
-    """Takes down a step on a batch.
-
-    Args:
-      recorder: `steps.Recorder`.
-      mask: int `[num_rows, seq_length]`, 1 for tokens; rows of zeros do not count.
-      bert_config, per_weight: see `flops.of_tokens`.
-    """
-    lengths = mask.sum(axis=1, dtype="int64")
-    num_tokens, num_pairs = lengths.sum(), (lengths**2).sum()
-    num_flops = flops.of_tokens(bert_config, num_tokens, num_pairs, 0, per_weight)
-    recorder.add(mask.shape, np.count_nonzero(lengths), num_tokens, num_flops)
-
-
-class _WarmedUp(Exception):
-    """Ends a pass that is not for the time."""
-
-
-def _recording(run, recorder, bert_config):
-    """Returns a function that runs batches and takes down how long each took."""
-
-    def run_and_record(fetches):
-        values = run(fetches)
-        if isinstance(values, evaluation.Batch):
-            mask = values.targets["input_mask"]
-            add_batch(recorder, mask, bert_config, flops.FORWARD)
-        else:
-            recorder.begin()
-        return values
-
-    return run_and_record
+    return result_of(setup, recorder)

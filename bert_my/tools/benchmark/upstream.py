@@ -1,7 +1,8 @@
 """Measures upstream's own modules in place of ours: the same rows, all padded.
 
-What upstream's `run_classifier.py` builds: its model, a layer on the pooled output, its
-optimizer; but its variables are resources, as ours. They need TensorFlow 1.15.
+The graph is that of upstream's `run_classifier.py`: its model, a layer on the pooled
+output, its optimizer; but its variables are resources, as ours. The modules need
+TensorFlow 1.15.
 """
 
 import importlib.util
@@ -12,61 +13,50 @@ import tensorflow.compat.v1 as tf
 from bert_my.common.errors import InputError
 from bert_my.data import batches
 from bert_my.engine import flops
-from bert_my.tools.benchmark import measure, settings, steps, workload
+from bert_my.tools.benchmark import measure, workload
 
 _LEARNING_RATE, _NUM_WARMUP_STEPS = 2e-5, 100000
 
 
-def run(request, folder):
-    """Measures training steps or forward passes.
-
-    Args:
-      request: `settings.Request` with `upstream_dir`.
-      folder: for files.
-
-    Returns:
-      JSON-able dict, as `measure.train`.
+def run(settings, folder, begin_phase):
+    """Measures training steps or forward passes; see `measure.train`.
 
     Raises:
       InputError: if a module is missing, or does not run on this TensorFlow.
     """
-    setup = measure.set_up(request, folder)
-    own, bert_config = setup.own, setup.task.bert_config
-    is_training = own.mode == settings.TRAIN
+    setup = measure.set_up(settings, folder)
+    bert_config = setup.task.bert_config
+    is_training = settings.mode == workload.TRAIN
     per_weight = flops.TRAINING if is_training else flops.FORWARD
-    lengths = workload.row_lengths(own.lengths, setup.num_rows, own.seq_length)
-    records = workload.title_records(setup.task, lengths, setup.folder)
-    ceiling = steps.Ceiling(setup.devices, setup.config.precision)
-    num_warmup = own.warmup_steps or steps.WARMUP_STEPS
+    begin_phase("writing records")
+    records = setup.records()
+    recorder = measure.recorder_of(setup, begin_phase)
     with tf.Graph().as_default():
         tf.set_random_seed(setup.config.seed)
-        features, initializer = batches.next_features(_batches(records, own))
-        fetch = _build(own.upstream_dir, bert_config, features, is_training)
-        mask = features["input_mask"]
-        recorder = steps.Recorder(ceiling.measure)
-        with tf.Session(config=setup.devices.session_config()) as session:
-            session.run([tf.global_variables_initializer(), initializer])
-            recorder.begin()
-            for _ in range(num_warmup + own.steps):
-                _, values = session.run([fetch, mask])
-                measure.add_batch(recorder, values, bert_config, per_weight)
-    ceiling.measure()
-    return setup.result(recorder, num_warmup, ceiling)
+        dataset = _padded_batches(records, settings.batch_size, settings.seq_length)
+        features, initializer = batches.next_features(dataset)
+        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
+        fetch = _build(settings.upstream_dir, bert_config, features, is_training)
+        with measure.session_of(setup, recorder) as session:
+            while not recorder.is_done:
+                _, mask = session.run([fetch, features["input_mask"]])
+                recorder.add_rows(mask, bert_config, per_weight)
+    return measure.result_of(setup, recorder)
 
 
-def _batches(records, own):
-    """Returns a dataset of batches in the order of the rows, again and again."""
+def _padded_batches(records, batch_size, seq_length):
+    """Returns a dataset of batches in the order of the rows, repeated without end."""
 
     def parse(rows):
-        return records.parse(rows, padded_lengths=(own.seq_length,))
+        return records.parse(rows, padded_lengths=(seq_length,))
 
     rows = tf.data.Dataset.range(records.num_examples)
-    batches_of_rows = rows.batch(own.batch_size, drop_remainder=True)
+    batches_of_rows = rows.batch(batch_size, drop_remainder=True)
     return batches_of_rows.map(parse).repeat().prefetch(2)
 
 
 def _build(folder, bert_config, features, is_training):
-    """Builds upstream's graph; returns what a step fetches."""
+    """Builds upstream's graph; returns the tensor or operation that a step runs."""
     try:
         modeling = _load(folder, "modeling")
         model = modeling.BertModel(
@@ -104,7 +94,7 @@ def _classify(pooled, is_training):
 
 
 def _load(folder, name):
-    """Imports a module of a folder, without a place among those of this project."""
+    """Imports a module from a folder, under a name that no module of ours has."""
     path = os.path.join(folder, f"{name}.py")
     if not os.path.isfile(path):
         raise InputError(f"--upstream_dir={folder}: there is no {name}.py")

@@ -1,20 +1,28 @@
-"""The work that is measured: models, lengths of rows, records of random tokens.
+"""The work that is measured: models, lengths of rows, random tokens and random titles.
 
-All of it is the same every time: the seeds are fixed.
+All of it is the same every time, as the seeds are fixed.
 """
 
+import csv
+import itertools
 import os
-from typing import NamedTuple, Sequence
+import string
 
 import numpy as np
 
 import modeling
+import tokenization
+from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import record_cache
-from bert_my.data.features import EncodedExample, FeatureSpec
+from bert_my.data import record_cache, row_files
 from bert_my.model import pretrained
 from bert_my.pretrain import shards
 from bert_my.tasks import base
+from bert_my.text import vocabulary
+
+TRAIN, PREDICT, PRETRAIN, ENCODE = "train", "predict", "pretrain", "encode"
+MODES = (TRAIN, PREDICT, PRETRAIN, ENCODE)
+REAL, SYNTHETIC = "real", "synthetic"  # input
 
 MODELS = {
     # The size of MiniLM-L6-H384 (Wang et al. 2020).
@@ -44,9 +52,15 @@ LENGTHS = (TITLES, FULL)
 SHORTEST = 5  # tokens of a row
 MASKED_SHARE = 0.15
 _MEAN_LENGTH = 20
-_SIGMA = 0.4  # of the logarithm
-_SEED = 2019
-_FIRST_ID = 5  # those before are special tokens
+_SIGMA = 0.4  # of the logarithm of a length
+_SEED, _SEED_OF_TEXTS = 2019, 1907
+_FIRST_ID = 5  # after the special tokens
+_ROWS_AT_ONCE = 1000
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_MARKS = (",", ":", " -", "?", "!", ".")
+_PIECES_PER_WORD = 1.3  # about; punctuation counts for its word
+# Shares of the words of a title with each of these.
+_WITH_END, _WITH_MARK, _CAPITAL, _NUMBER = 0.15, 0.1, 0.3, 0.03
 
 
 def bert_config(model, seq_length, vocab_size=None):
@@ -54,11 +68,11 @@ def bert_config(model, seq_length, vocab_size=None):
 
     Args:
       model: key of `MODELS`, or the path of a `bert_config.json`.
-      seq_length: what it must hold.
+      seq_length: the longest sequence, in tokens.
       vocab_size: (optional) instead of the model's own.
 
     Raises:
-      InputError: if it is too short, or the file is not right.
+      InputError: if the model's positions are too few, or the file is wrong.
     """
     if model in MODELS:
         config = modeling.BertConfig(
@@ -76,7 +90,7 @@ def bert_config(model, seq_length, vocab_size=None):
 
 
 def row_lengths(kind, num_rows, seq_length):
-    """Returns how many tokens each row has, int32 `[num_rows]`.
+    """Returns the number of tokens of each row, int32 `[num_rows]`.
 
     Titles have log-normal lengths: rounded, from `SHORTEST` to `seq_length`, with a
     mean of about 20 and a standard deviation of about 8; one of 32 has about 40.
@@ -84,7 +98,7 @@ def row_lengths(kind, num_rows, seq_length):
     Args:
       kind: one of `LENGTHS`.
       num_rows: int.
-      seq_length: the most tokens.
+      seq_length: maximum length in tokens.
     """
     if kind == FULL:
         return np.full(num_rows, seq_length, np.int32)
@@ -94,59 +108,40 @@ def row_lengths(kind, num_rows, seq_length):
     return np.clip(lengths, SHORTEST, seq_length).astype(np.int32)
 
 
-class _Row(NamedTuple):
-    """A row of random tokens."""
-
-    number: int  # its seed
-    length: int
-
-
-class _Encoder(NamedTuple):
-    """Makes features of `_Row`s; can be sent to another process."""
-
-    specs: Sequence[FeatureSpec]
-    vocab_size: int
-
-    def __call__(self, rows):
-        return [EncodedExample(self._features(row), 0) for row in rows]
-
-    def _features(self, row):
-        random = np.random.RandomState(row.number)
-        ids = random.randint(_FIRST_ID, self.vocab_size, row.length)
-        features = {
-            "input_ids": ids.tolist(),
-            "input_mask": [1] * row.length,
-            "segment_ids": [0] * row.length,
-        }
-        for spec in self.specs:
-            if spec.name not in features:
-                features[spec.name] = random.randint(0, 2, spec.shape or None)
-        return features
-
-
-def title_records(task, lengths, folder):
-    """Returns the records of random rows for a task on texts.
+def random_records(task, lengths, folder):
+    """Returns the records of rows of random tokens, for a task on texts.
 
     Args:
       task: `Task`.
-      lengths: of the rows, int `[num_rows]`.
+      lengths: of the rows in tokens, int `[num_rows]`.
       folder: for their file.
     """
-    config = task.bert_config
-    source = record_cache.Source(
-        name="random",
-        read_examples=lambda: map(_Row, range(len(lengths)), lengths.tolist()),
-        encode_batch=_Encoder(task.feature_specs, config.vocab_size),
-        specs=task.feature_specs,
-        seq_length=task.max_seq_length,
-        paths=(),
-        settings={"lengths": lengths.tolist(), "vocab_size": config.vocab_size},
-    )
-    return record_cache.load_or_convert(source, folder, num_processes=1)
+    path, specs = os.path.join(folder, "random.rows"), task.feature_specs
+    vocab_size = task.bert_config.vocab_size
+    with row_files.creating(path) as write:
+        for first in range(0, len(lengths), _ROWS_AT_ONCE):
+            chunk = enumerate(lengths[first : first + _ROWS_AT_ONCE].tolist(), first)
+            rows = [_random_row(*row, specs, vocab_size) for row in chunk]
+            write(*row_files.encode(rows, specs))
+    return record_cache.Records(path, specs, task.max_seq_length)
+
+
+def _random_row(seed, length, specs, vocab_size):
+    """Returns the features of a row of random tokens, as a dict name -> value."""
+    random = np.random.RandomState(seed)
+    features = {
+        "input_ids": random.randint(_FIRST_ID, vocab_size, length).tolist(),
+        "input_mask": [1] * length,
+        "segment_ids": [0] * length,
+    }
+    for spec in specs:
+        if spec.name not in features:
+            features[spec.name] = random.randint(0, 2, spec.shape or None)
+    return features
 
 
 def num_masked(seq_length):
-    """Returns how many tokens of a row of pretraining are masked."""
+    """Returns the number of masked tokens of a row of pretraining."""
     return max(round(MASKED_SHARE * seq_length), 1)
 
 
@@ -160,7 +155,7 @@ def write_instances(path, num_rows, seq_length, config):
     """
     random = np.random.RandomState(_SEED)
     shape, width = (num_rows, seq_length), num_masked(seq_length)
-    # Positions without repetition, and none of the first token.
+    # Distinct positions, without that of the first token.
     places = random.rand(num_rows, seq_length - 1).argsort(axis=1)[:, :width] + 1
     instances = {
         "input_ids": random.randint(_FIRST_ID, config.vocab_size, shape),
@@ -184,8 +179,87 @@ def pretraining_records(task, num_rows, folder):
     Args:
       task: `Task`, whose `input_file` is written here.
       num_rows: int.
-      folder: for what is found out about it.
+      folder: for the cache of its checks.
     """
     path = task.options.input_file
     write_instances(path, num_rows, task.max_seq_length, task.bert_config)
     return task.load_records(base.TRAIN, os.path.join(folder, "cache"))
+
+
+def write_vocabulary(path, num_lines):
+    """Writes a vocabulary: special tokens, characters, random words and word ends.
+
+    Args:
+      path: to write.
+      num_lines: int.
+    """
+    random = np.random.RandomState(_SEED_OF_TEXTS)
+    characters = [*string.ascii_lowercase, *string.digits, *string.punctuation]
+    lines = dict.fromkeys([*_SPECIAL, *characters, *(f"##{x}" for x in characters)])
+    letters = list(string.ascii_lowercase)
+    while len(lines) < num_lines:
+        word = "".join(random.choice(letters, random.randint(2, 10)))
+        # As in published vocabularies, one of five is a continuation.
+        lines[f"##{word}" if random.rand() < 0.2 else word] = None
+    vocabulary.write(path, list(itertools.islice(lines, num_lines)))
+
+
+def make_titles(vocab, num_titles, kind, seq_length):
+    """Yields titles of words of a vocabulary.
+
+    A few words are frequent and most are rare, as in real text. A vocabulary with more
+    Chinese characters than words gives characters without spaces.
+
+    Args:
+      vocab: dict token -> id.
+      num_titles: int.
+      kind: one of `LENGTHS`.
+      seq_length: maximum length in tokens.
+    """
+    random = np.random.RandomState(_SEED_OF_TEXTS)
+    words = [x for x in vocab if x.isalpha() and len(x) > 1] or ["a"]
+    ends = [x[2:] for x in vocab if x.startswith("##") and x[2:].isalpha()] or ["s"]
+    chinese = [x for x in vocab if len(x) == 1 and "\u4e00" <= x <= "\u9fff"]
+    is_chinese = len(chinese) > len(words)
+    words = chinese if is_chinese else words
+    shares = 1.0 / (np.arange(len(words)) + 10.0)
+    cumulative = np.cumsum(random.permutation(shares) / shares.sum())
+    lengths = row_lengths(kind, num_titles, seq_length)
+    pieces = 1.0 if is_chinese else _PIECES_PER_WORD
+    for length in lengths.tolist():
+        num_words = max(round((length - 2) / pieces), 1)
+        chosen = [words[i] for i in _draw(cumulative, num_words, random)]
+        if is_chinese:
+            yield "".join(chosen)
+        else:
+            yield " ".join(_decorate(chosen, ends, random))
+
+
+def _draw(cumulative, number, random):
+    """Returns random indices, int `[number]`, by the cumulative shares of the words."""
+    drawn = np.searchsorted(cumulative, random.rand(number))
+    return np.minimum(drawn, len(cumulative) - 1)  # the last sum is rounded
+
+
+def _decorate(words, ends, random):
+    """Yields words with capitals, punctuation and numbers, as titles have them."""
+    for word, share in zip(words, random.rand(len(words), 4)):
+        if share[0] < _WITH_END:
+            word += ends[random.randint(len(ends))]
+        if share[1] < _NUMBER:
+            word = str(random.randint(3000))
+        if share[2] < _CAPITAL:
+            word = word.capitalize()
+        if share[3] < _WITH_MARK:
+            word += _MARKS[random.randint(len(_MARKS))]
+        yield word
+
+
+def write_titles(path, vocab_file, num_titles, kind, seq_length):
+    """Writes rows `id,title,label`; see `make_titles`."""
+    vocab = tokenization.load_vocab(vocab_file)
+    with files.replacing(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        titles = make_titles(vocab, num_titles, kind, seq_length)
+        for number, title in enumerate(titles):
+            writer.writerow([number, title, number % 2])

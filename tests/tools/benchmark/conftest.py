@@ -4,19 +4,19 @@ import pytest
 
 import modeling
 from bert_my.engine import flops
-from bert_my.tools.benchmark import settings
+from bert_my.tools.benchmark import main
 from tests import helpers
 
 
 @pytest.fixture
-def request_of(tmp_path, monkeypatch):
-    """Returns a function from flags to the `Request` of a tiny benchmark."""
+def settings_of(tmp_path, monkeypatch):
+    """Returns a function from flags to the `Settings` of a tiny benchmark."""
     monkeypatch.setattr(flops, "_SIZES", {False: 64})
     path = tmp_path / "tiny.json"
     path.write_text(modeling.BertConfig(300, **helpers.CONFIG).to_json_string())
 
     def parse(*argv):
         sizes = [f"--model={path}", "--seq_length=24", "--batch_size=3", "--steps=4"]
-        return settings.parse(["program", *sizes, *argv])
+        return main.parse(["program", *sizes, *argv])
 
     return parse

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.tools.benchmark import huggingface, tables, workload
+from bert_my.tools.benchmark import huggingface, results, workload
 
 has_torch = not subprocess.run(
     [sys.executable, "-c", "import torch, transformers"], stderr=subprocess.DEVNULL
@@ -21,11 +21,11 @@ def result_of(speed, **more):
     return found
 
 
-def test_the_same_work(request_of):
-    request = request_of(
+def test_the_same_work(settings_of):
+    settings = settings_of(
         "--towers=2", "--gradient_accumulation_steps=3", "--mode=train", "--seed=5"
     )
-    work = huggingface.work_of(request, "bf16")
+    work = huggingface.work_of(settings, "bf16")
     assert work["batch_size"] == 3 * 2 * 3
     assert (work["num_parts"], work["precision"], work["seed"]) == (3, "bf16", 5)
     expected = workload.row_lengths("titles", 4 * 18, 24)
@@ -38,12 +38,12 @@ def test_the_same_work(request_of):
 @pytest.mark.parametrize(
     ("activation", "error", "message"),
     [
-        ("relu", InputError, r"--model=.* has the activation relu, and the other side"),
+        ("relu", InputError, r"--model=.* relu"),
         ("gelu_erf", InterruptedError, "our side runs"),
     ],
 )
 def test_only_models_with_gelu_are_compared(
-    request_of, tiny_model, tmp_path, monkeypatch, activation, error, message
+    settings_of, tiny_model, tmp_path, monkeypatch, activation, error, message
 ):
     """Before anything runs."""
 
@@ -55,19 +55,19 @@ def test_only_models_with_gelu_are_compared(
     config = json.loads((tiny_model / "bert_config.json").read_text())
     path = tmp_path / "model.json"
     path.write_text(json.dumps({**config, "hidden_act": activation}))
-    request = request_of(f"--model={path}", "--compare=huggingface")
+    settings = settings_of(f"--model={path}", "--compare=huggingface")
     with pytest.raises(error, match=message):
-        huggingface.compare(request, str(tmp_path))
+        huggingface.compare(settings, str(tmp_path), print)
 
 
-def test_sides_take_turns(request_of, tmp_path, monkeypatch):
+def test_sides_take_turns(settings_of, tmp_path, monkeypatch):
     calls = []
 
-    def ours(request, folder):
+    def ours(settings):
         calls.append("ours")
         return result_of({1: 6.0, 4: 2.0, 6: 4.0}[len(calls)])
 
-    def theirs(request, python, last, wait_policy):
+    def theirs(settings, python, last, wait_policy):
         calls.append(wait_policy)
         assert python == "other"
         speed = {None: 0.5, "PASSIVE": 3.0}[wait_policy] / len(calls)
@@ -76,49 +76,52 @@ def test_sides_take_turns(request_of, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface, "check", lambda python: None)
     monkeypatch.setattr(huggingface, "_run_ours", ours)
     monkeypatch.setattr(huggingface, "_run_theirs", theirs)
-    request = request_of("--compare=huggingface", "--hf_python=other")
-    lines = []
-    found = huggingface.compare(request, str(tmp_path), lines.append)
+    settings = settings_of("--compare=huggingface", "--hf_python=other")
+    phases = []
+    found = huggingface.compare(settings, str(tmp_path), phases.append)
     # The slower way of waiting is tried once.
     assert calls == ["ours", None, "PASSIVE", "ours", "PASSIVE", "ours", "PASSIVE"]
     # Theirs: 3 / 3, 3 / 5 and 3 / 7.
     assert found["ratio"] == 4.0 / 0.6
     assert found["ratio_of_best"] == 6.0 / 1.0
-    assert lines[0] == "round 1: ours 6 examples/s, transformers 1"
-    (line,) = [x for x in tables.of_comparison(found) if x.startswith("examples/s  ")]
+    assert phases[:2] == ["round 1, our side", "round 1, transformers"]
+    (line,) = [x for x in results.table(found) if x.startswith("examples/s  ")]
     assert line.split() == ["examples/s", "4", "0.6", "6.667"]
 
 
-def test_our_side_runs_without_the_comparison(request_of, tmp_path, monkeypatch):
-    def run(argv):
-        with open(argv[-1].split("=")[1], "w") as writer:
-            writer.write("[1]")
-        assert argv[1:3] == ["-m", "bert_my.tools.benchmark.main"]
-        assert "--precision=bf16" in argv
-        assert not [flag for flag in argv if "compare" in flag or "hf_" in flag]
-        return subprocess.CompletedProcess(argv, 0, "", "")
+def fake_run(monkeypatch, output):
+    """Makes programs print an output; returns the list of their starts."""
+    starts = []
 
-    monkeypatch.setattr(huggingface, "_run", run)
-    request = request_of(
+    def run(argv, **arguments):
+        starts.append((argv, arguments))
+        return subprocess.CompletedProcess(argv, 0, output, "")
+
+    monkeypatch.setattr(huggingface.subprocess, "run", run)
+    return starts
+
+
+def test_our_side_runs_without_the_comparison(settings_of, monkeypatch):
+    starts = fake_run(monkeypatch, "examples/s 1\n[1]\n")
+    settings = settings_of(
         "--compare=huggingface", "--hf_python=x", "--hf_compile", "--precision=bf16"
     )
-    assert huggingface._run_ours(request, str(tmp_path)) == [1]
+    assert huggingface._run_ours(settings) == [1]
+    ((argv, _),) = starts
+    assert argv[1:3] == ["-m", "bert_my.tools.benchmark.main"]
+    assert {"--precision=bf16", "--steps=4"} < set(argv)
+    assert not [flag for flag in argv if "compare" in flag or "hf_" in flag]
 
 
-def test_a_choice_of_precision_is_taken_over(request_of, monkeypatch):
-    seen = []
-
-    def run(argv, text, OMP_WAIT_POLICY):
-        assert OMP_WAIT_POLICY == "PASSIVE"
-        seen.append(json.loads(text)["precision"])
-        return subprocess.CompletedProcess(argv, 0, "{}", "")
-
-    monkeypatch.setattr(huggingface, "_run", run)
+def test_a_choice_of_precision_is_taken_over(settings_of, monkeypatch):
+    starts = fake_run(monkeypatch, "{}")
     for argv in (["--precision=auto"], ["--precision=bf16"], []):
-        request = request_of("--compare=huggingface", *argv)
+        settings = settings_of("--compare=huggingface", *argv)
         ours = {"precision": "fp32"}
-        huggingface._run_theirs(request, "other", ours, "PASSIVE")
+        huggingface._run_theirs(settings, "other", ours, "PASSIVE")
+    seen = [json.loads(arguments["input"])["precision"] for _, arguments in starts]
     assert seen == ["fp32", "bf16", "fp32"]
+    assert all(x["env"]["OMP_WAIT_POLICY"] == "PASSIVE" for _, x in starts)
 
 
 @pytest.mark.skipif(has_torch, reason="torch and transformers are there")
@@ -127,19 +130,20 @@ def test_without_torch_there_is_one_line():
         huggingface.check(sys.executable)
     assert "\n" not in str(error.value)
     assert "--compare=huggingface: " in str(error.value)
+    assert "--hf_python" in str(error.value)
     assert "ModuleNotFoundError: No module named" in str(error.value)
 
 
 def test_a_python_that_is_not_there():
-    with pytest.raises(InputError, match="--hf_python=/nowhere/python: No such file"):
+    with pytest.raises(InputError, match="--hf_python=/nowhere/python: "):
         huggingface.check("/nowhere/python")
 
 
 @pytest.mark.skipif(not has_torch, reason="needs torch and transformers")
 @pytest.mark.parametrize("mode", ["train", "predict"])
-def test_their_side(request_of, mode):
-    request = request_of(f"--mode={mode}")
+def test_their_side(settings_of, mode):
+    settings = settings_of(f"--mode={mode}")
     ours = {"precision": "fp32"}
-    found = huggingface._run_theirs(request, sys.executable, ours, None)
+    found = huggingface._run_theirs(settings, sys.executable, ours, None)
     assert found["rows"] == 12
     assert found["tokens"] == workload.row_lengths("titles", 12, 24).sum()

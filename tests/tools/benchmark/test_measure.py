@@ -9,9 +9,9 @@ from bert_my.tools.benchmark import main, measure, workload
 from tests import helpers
 
 
-def run(request, tmp_path, capsys):
+def run(settings, tmp_path, capsys):
     """Runs a benchmark; returns its numbers."""
-    found = main.run(request, ["program"])
+    found = main.run(settings, ["program"])
     printed = capsys.readouterr().out
     assert printed.startswith("examples/s ")
     assert json.loads(printed.splitlines()[-1]) == json.loads(json.dumps(found))
@@ -32,9 +32,9 @@ def check_steps(found, num_rows):
     assert len(found["all_ceilings_gflops_per_second"]) == 4
 
 
-def test_train_on_two_towers_in_parts(request_of, tmp_path, capsys):
-    request = request_of("--towers=2", "--gradient_accumulation_steps=2")
-    found = run(request, tmp_path, capsys)
+def test_train_on_two_towers_in_parts(settings_of, tmp_path, capsys):
+    settings = settings_of("--towers=2", "--gradient_accumulation_steps=2")
+    found = run(settings, tmp_path, capsys)
     check_steps(found, 4 * 3 * 2 * 2)
     assert found["towers"] == 2
     # One epoch to warm up, so that every shape has been seen, and one for the time.
@@ -43,15 +43,15 @@ def test_train_on_two_towers_in_parts(request_of, tmp_path, capsys):
 
 @pytest.mark.parametrize("mode", ["train", "pretrain"])
 @pytest.mark.parametrize("kind", ["real", "synthetic"])
-def test_full_rows(request_of, tmp_path, capsys, mode, kind):
+def test_full_rows(settings_of, tmp_path, capsys, mode, kind):
     argv = [f"--mode={mode}", "--lengths=full", f"--input={kind}"]
-    found = run(request_of(*argv), tmp_path, capsys)
+    found = run(settings_of(*argv), tmp_path, capsys)
     check_steps(found, 12)
     assert (found["padding_share"], found["num_shapes"]) == (0.0, 1)
     assert found["num_warmup_steps"] == 5
     assert found["tokens"] == 12 * 24
-    request = request_of(*argv)
-    config = workload.bert_config(request.own.model, 24)
+    settings = settings_of(*argv)
+    config = workload.bert_config(settings.model, 24)
     num_masked = 12 * workload.num_masked(24) if mode == "pretrain" else 0
     expected = flops.of_tokens(config, 12 * 24, 12 * 24**2, num_masked, 6)
     assert found["gflops_per_second"] * found["seconds"] == pytest.approx(
@@ -59,9 +59,9 @@ def test_full_rows(request_of, tmp_path, capsys, mode, kind):
     )
 
 
-def test_predict(request_of, tmp_path, capsys):
-    request = request_of("--mode=predict")
-    found = run(request, tmp_path, capsys)
+def test_predict(settings_of, tmp_path, capsys):
+    settings = settings_of("--mode=predict")
+    found = run(settings, tmp_path, capsys)
     check_steps(found, 12)
     lengths = workload.row_lengths("titles", 12, 24).astype("int64")
     assert found["tokens"] == lengths.sum()
@@ -75,28 +75,28 @@ def test_predict(request_of, tmp_path, capsys):
     )
 
 
-def test_a_short_warm_up_of_prediction(request_of, tmp_path):
-    request = request_of("--mode=predict", "--lengths=full", "--warmup_steps=2")
-    found = measure.predict(measure.set_up(request, str(tmp_path)))
+def test_a_short_warm_up_of_prediction(settings_of, tmp_path):
+    settings = settings_of("--mode=predict", "--lengths=full", "--warmup_steps=2")
+    found = measure.predict(settings, str(tmp_path), print)
     assert (found["num_warmup_steps"], found["num_steps"]) == (2, 4)
 
 
-def test_encode(request_of, tmp_path, capsys):
-    found = run(request_of("--mode=encode", "--batch_size=50"), tmp_path, capsys)
+def test_encode(settings_of, tmp_path, capsys):
+    found = run(settings_of("--mode=encode", "--batch_size=50"), tmp_path, capsys)
     assert found["rows"] == 200
     assert found["cached_seconds"] > 0
     assert found["tokens"] > 200 * 5
 
 
-def test_end_to_end(request_of, tmp_path, capsys):
-    request = request_of("--mode=predict", "--end_to_end")
-    found = run(request, tmp_path, capsys)
+def test_end_to_end(settings_of, tmp_path, capsys):
+    settings = settings_of("--mode=predict", "--end_to_end")
+    found = run(settings, tmp_path, capsys)
     assert found["rows"] == 12
     parts = found["encoding_seconds"] + found["prediction_seconds"]
     assert parts == pytest.approx(found["seconds"])
 
 
-def test_the_script(request_of, tmp_path):
+def test_the_script(settings_of, tmp_path):
     path = tmp_path / "out.json"
     argv = ["--mode=encode", "--steps=2", "--batch_size=4", f"--json={path}"]
     done = helpers.run_script("scripts/benchmark.py", ["", *argv])

@@ -1,4 +1,4 @@
-"""The work is the same every time, and what it is said to be."""
+"""The work is the same every time, with the lengths and words it is to have."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from bert_my.common.errors import InputError
 from bert_my.tasks import base
 from bert_my.tasks.options import TaskOptions
-from bert_my.tools.benchmark import texts, workload
+from bert_my.tools.benchmark import workload
 from tests import helpers
 
 
@@ -36,14 +36,14 @@ def test_models_are_those_of_the_papers():
 
 
 def test_too_long_for_a_model(tiny_model):
-    with pytest.raises(InputError, match="--seq_length=41 is over max_position_emb"):
+    with pytest.raises(InputError, match="--seq_length=41 "):
         workload.bert_config(str(tiny_model / "bert_config.json"), 41)
 
 
 def test_records_have_the_lengths(tiny_model, tmp_path):
     task = helpers.make_task(tiny_model)
     lengths = np.int32([5, 12, 7])
-    records = workload.title_records(task, lengths, str(tmp_path))
+    records = workload.random_records(task, lengths, str(tmp_path))
     np.testing.assert_array_equal(records.lengths, lengths)
     rows = records.gather([0, 1, 2])
     np.testing.assert_array_equal(rows["input_mask"].sum(axis=1), lengths)
@@ -70,7 +70,7 @@ def test_pretraining_masks_15_percent(tiny_model, tmp_path):
 
 def test_a_made_up_vocabulary(tmp_path):
     path = tmp_path / "vocab.txt"
-    texts.write_vocabulary(str(path), 500)
+    workload.write_vocabulary(str(path), 500)
     lines = helpers.read_lines(path)
     assert len(set(lines)) == len(lines) == 500
     assert lines[:2] == ["[PAD]", "[UNK]"]
@@ -79,8 +79,8 @@ def test_a_made_up_vocabulary(tmp_path):
 
 def test_titles_are_of_words_of_the_vocabulary():
     vocab = {"tree": 0, "house": 1, "##s": 2, "[CLS]": 3, "x": 4}
-    titles = list(texts.make_titles(vocab, 300, "titles", 64))
-    assert titles == list(texts.make_titles(vocab, 300, "titles", 64))
+    titles = list(workload.make_titles(vocab, 300, "titles", 64))
+    assert titles == list(workload.make_titles(vocab, 300, "titles", 64))
     assert 10 < np.mean([len(title.split(" ")) for title in titles]) < 16
     words = {word.strip(" ,:-?!.").lower() for t in titles for word in t.split(" ")}
     words = {word for word in words if word and not word.isdigit()}
@@ -88,14 +88,14 @@ def test_titles_are_of_words_of_the_vocabulary():
 
 
 def test_titles_of_a_chinese_vocabulary():
-    titles = list(texts.make_titles({"你": 0, "好": 1, "ok": 2}, 9, "full", 12))
+    titles = list(workload.make_titles({"你": 0, "好": 1, "ok": 2}, 9, "full", 12))
     assert all(len(title) == 10 and set(title) <= {"你", "好"} for title in titles)
 
 
 def test_titles_can_be_written(tmp_path):
     vocab, path = tmp_path / "vocab.txt", tmp_path / "titles.csv"
-    texts.write_vocabulary(str(vocab), 300)
-    texts.write_titles(str(path), str(vocab), 5, "titles", 24)
+    workload.write_vocabulary(str(vocab), 300)
+    workload.write_titles(str(path), str(vocab), 5, "titles", 24)
     lines = helpers.read_lines(path)
     assert [line.split(",")[0] for line in lines] == list("01234")
     assert json.loads(lines[1].rsplit(",", 1)[1]) == 1

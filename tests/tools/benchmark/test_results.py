@@ -1,17 +1,14 @@
-"""Numbers that follow from steps, counted by hand."""
+"""Numbers that follow from steps, counted by hand; facts of the machine; tables."""
 
 import pytest
 
-from bert_my.tools.benchmark import machine, steps, tables
+from bert_my.tools.benchmark import measure, results
 
 
-class FixedCeiling:
-    measured = [4e9, 5e9]
-
-
-def recorder_of(*rows, seconds):
-    """Returns a `Recorder` of steps (shape, rows, tokens, FLOPs) of given times."""
-    recorder = steps.Recorder(after_first=lambda: None)
+def recorder_of(*rows, seconds, num_warmup=1):
+    """Returns a `Recorder` of steps (shape, rows, tokens, FLOPs) with given times."""
+    peaks = iter([4e9, 5e9, 3e9, 2e9])
+    recorder = measure.Recorder(len(rows), num_warmup, lambda: next(peaks), print)
     for row in rows:
         recorder.add(*row)
     recorder.steps = [
@@ -28,7 +25,7 @@ def test_numbers():
         ((3, 16), 2, 30, 4e9),  # one row fills the batch up
         seconds=[9.0, 1.0, 7.0, 3.0],
     )
-    found = steps.numbers(recorder, 1, FixedCeiling)
+    found = results.numbers(recorder)
     assert (found["rows"], found["seconds"], found["tokens"]) == (5, 4.0, 48)
     assert found["examples_per_second"] == 5 / 4
     assert found["tokens_per_second"] == 48 / 4
@@ -42,34 +39,40 @@ def test_numbers():
 
 
 def test_spread():
-    found = steps.spread([4.0, 1.0, 2.0, 3.0, 9.0])
+    found = results.spread([4.0, 1.0, 2.0, 3.0, 9.0])
     assert list(found.values()) == [1.0, 2.0, 3.0, 4.0, 9.0]
 
 
-def test_the_first_step_is_announced_once():
-    calls = []
-    recorder = steps.Recorder(after_first=lambda: calls.append(1))
-    for _ in range(3):
-        recorder.add((2, 8), 2, 5, 1.0)
-    assert calls == [1]
-    assert len(recorder.timed(1)) == 2
-    assert not recorder.timed(0)[0].is_new_shape
+def test_matrix_products_are_measured_after_the_first_step():
+    recorder = recorder_of(*[((2, 8), 2, 5, 1.0)] * 3, seconds=[1.0] * 3)
+    assert recorder.ceilings == [4e9, 5e9]
+    recorder.measure_ceiling()
+    assert recorder.ceilings == [4e9, 5e9, 3e9, 2e9]
+
+
+def test_steps_of_a_new_shape_do_not_count():
+    rows = [((2, 8), 2, 5, 1.0)] * 2 + [((2, 9), 2, 5, 1.0)]
+    recorder = measure.Recorder(2, 1, lambda: 1.0, print)
+    for row in rows:
+        recorder.add(*row)
+    assert len(recorder.timed) == 1
+    assert not recorder.is_done
+    recorder.add(*rows[-1])
+    assert recorder.is_done
 
 
 def test_machine():
-    found = machine.facts()
+    found = results.machine_facts()
     assert found["num_cores"] >= 1 and found["cpu"]
-    assert machine.peak_memory() > 1 << 20
-    started = machine.seconds_since_start()
+    assert results.peak_memory() > 1 << 20
+    started = results.seconds_since_start()
     assert started is None or 0 < started < 1e6
 
 
 def test_a_table_of_numbers():
     rows = ((3, 8), 3, 20, 1e9), ((3, 8), 3, 18, 2e9)
     recorder = recorder_of(*rows, seconds=[9.0, 0.25])
-    lines = tables.of_result(
-        {**steps.numbers(recorder, 1, FixedCeiling), "peak_memory_bytes": 3 << 20}
-    )
+    lines = results.table({**results.numbers(recorder), "peak_memory_bytes": 3 << 20})
     cells = dict(line.rsplit("  ", 1) for line in lines)
     cells = {name.strip(): value for name, value in cells.items()}
     assert cells["examples/s"] == "12"

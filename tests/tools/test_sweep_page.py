@@ -1,4 +1,4 @@
-"""Plots of a sweep: places on the axis, lines and bars; the page holds them all."""
+"""Plots of a sweep: positions on the axis, lines and bars; the page with all plots."""
 
 import base64
 import math
@@ -7,13 +7,26 @@ import re
 import numpy as np
 import pytest
 
-from bert_my.tools import sweep_plots
+from bert_my.tools import sweep_page, sweep_plan
 
-POINTS = [
-    ({"decay": "0.1", "head": "cls"}, 1.0),
-    ({"decay": "0.1", "head": "cls"}, 4.0),
-    ({"decay": "0", "head": "cls"}, 2.0),
-    ({"decay": "0", "head": "mean"}, 7.0),
+
+def make_run(score, **setting):
+    return sweep_plan.Run(
+        name=f"{setting}/{score}",
+        setting=tuple(setting.items()),
+        seed=1,
+        folder="",
+        command=[],
+        state="finished",
+        scores={"f1": score, "auc": score},
+    )
+
+
+RUNS = [
+    make_run(1.0, decay="0.1", head="cls"),
+    make_run(4.0, decay="0.1", head="cls"),
+    make_run(2.0, decay="0", head="cls"),
+    make_run(7.0, decay="0", head="mean"),
 ]
 
 
@@ -32,32 +45,33 @@ POINTS = [
     ],
 )
 def test_places_on_the_axis(values, positions, kind):
-    actual, actual_kind = sweep_plots.axis_positions(values)
+    actual, actual_kind = sweep_page.axis_positions(values)
     assert actual_kind == kind
     assert [actual[value] for value in values] == pytest.approx(positions)
 
 
 def test_there_is_a_line_for_each_value_of_the_others():
-    assert sweep_plots.group_points(POINTS, "decay") == {
+    assert sweep_page.group_scores(RUNS, "decay", "f1") == {
         "head=cls": {"0.1": [1.0, 4.0], "0": [2.0]},
         "head=mean": {"0": [7.0]},
     }
 
 
 def test_too_many_lines_become_one():
-    points = [({"a": str(i % 2), "b": str(i)}, float(i)) for i in range(9)]
-    assert sweep_plots.group_points(points, "a") == {
+    runs = [make_run(float(i), a=str(i % 2), b=str(i)) for i in range(9)]
+    assert sweep_page.group_scores(runs, "a", "f1") == {
         "all other settings": {"0": [0, 2, 4, 6, 8], "1": [1, 3, 5, 7]}
     }
 
 
 def test_lines_go_through_means_with_bars_of_one_std():
-    figure = sweep_plots.plot(POINTS[:3], "decay", "f1")
+    figure = sweep_page.plot(RUNS[:3], "decay", "f1")
     (axes,) = figure.axes
     (line,) = [each for each in axes.lines if each.get_linestyle() == "-"]
     np.testing.assert_allclose(line.get_xydata(), [[0, 2.0], [0.1, 2.5]])
     (container,) = axes.containers
-    (bar,) = container.lines[2][0].get_segments()  # the single value has none
+    # The bar of the single value has no length.
+    (bar,) = [x for x in container.lines[2][0].get_segments() if np.ptp(x[:, 1])]
     half = math.sqrt(4.5)  # of 1 and 4, divided by 1
     np.testing.assert_allclose(bar, [[0.1, 2.5 - half], [0.1, 2.5 + half]])
     dots = [each for each in axes.lines if each.get_marker() == "o"]
@@ -65,21 +79,35 @@ def test_lines_go_through_means_with_bars_of_one_std():
 
 
 def test_ticks_are_the_values_as_typed():
-    points = [({"rate": value}, 0.5) for value in ("5E-5", "0", "1e-3")]
-    (axes,) = sweep_plots.plot(points, "rate", "f1").axes
+    runs = [make_run(0.5, rate=value) for value in ("5E-5", "0", "1e-3")]
+    (axes,) = sweep_page.plot(runs, "rate", "f1").axes
     ticks = zip(axes.get_xticks(), (t.get_text() for t in axes.get_xticklabels()))
     assert [text for _, text in sorted(ticks)] == ["0", "5E-5", "1e-3"]
     assert axes.get_xlabel() == "rate (logarithmic, 0 apart)"
 
 
+def test_values_that_are_the_same_number_share_a_place():
+    runs = [make_run(1.0, rate="1"), make_run(2.0, rate="1.0")]
+    (axes,) = sweep_page.plot(runs, "rate", "f1").axes
+    dots = [each for each in axes.lines if each.get_marker() == "o"]
+    assert [each.get_xydata().tolist() for each in dots] == [[[1, 1], [1, 2]]]
+
+
+def test_a_long_value_is_cut_at_its_beginning():
+    runs = [make_run(0.5, path="x" * 50 + "/end")]
+    (axes,) = sweep_page.plot(runs, "path", "f1").axes
+    (tick,) = axes.get_xticklabels()
+    assert tick.get_text() == "…" + "x" * 36 + "/end"
+
+
 def write_page(folder, metrics, value="<b>"):
-    points = [({"head": value}, 1.0), ({"head": "$x"}, 2.0)]
-    sweep_plots.write_page(
+    sweep_page.write(
         str(folder),
         cells=[["head", "f1"], ["", "mean"], [value, "1"], ["$x", "2"]],
         best=[0],
         notes=["1 & 2"],
-        points=dict.fromkeys(metrics, points),
+        runs=[make_run(1.0, head=value), make_run(2.0, head="$x")],
+        metrics=metrics,
     )
     return (folder / "index.html").read_text(encoding="utf-8")
 

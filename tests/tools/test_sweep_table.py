@@ -1,18 +1,19 @@
-"""The table of a sweep: golden values, what is missing, and what is shown."""
+"""The table of a sweep: golden values, missing values, and the metrics shown."""
 
 import csv
-import json
 
 import pytest
 
-from bert_my.tools import sweeps
+from bert_my.tools import sweep_plan, sweep_table
 
 
 def make_run(head, seed, state="finished", **scores):
-    return sweeps.Run(
+    return sweep_plan.Run(
         name=f"head={head}/seed-{seed}",
         setting=(("head", head),),
         seed=seed,
+        folder="",
+        command=[],
         state=state,
         scores=scores if state == "finished" else None,
     )
@@ -30,22 +31,29 @@ RUNS = [
 ]
 
 
+def text_of(runs, metrics):
+    rows = sweep_table.tabulate(runs)
+    best = sweep_table.find_best(rows, metrics)
+    cells = sweep_table.make_cells(rows, metrics)
+    return sweep_table.to_text(cells, best, sweep_table.make_notes(runs, best, metrics))
+
+
 def test_summary_is_of_a_sample():
-    assert sweeps.summarize([1.0, 2.0, 6.0], "f1") == (3.0, 6.0, 7**0.5, 3)
+    assert sweep_table.summarize([1.0, 2.0, 6.0], "f1") == (3.0, 6.0, 7**0.5, 3)
 
 
 def test_the_best_is_the_lowest_where_lower_is_better():
-    assert sweeps.summarize([2.0, 1.0, 6.0], "eval_loss").best == 1.0
+    assert sweep_table.summarize([2.0, 1.0, 6.0], "eval_loss").best == 1.0
 
 
 def test_one_value_has_no_standard_deviation():
-    assert sweeps.summarize([2.5], "f1") == (2.5, 2.5, None, 1)
-    assert sweeps.summarize([], "f1") is None
+    assert sweep_table.summarize([2.5], "f1") == (2.5, 2.5, None, 1)
+    assert sweep_table.summarize([], "f1") is None
 
 
 def test_text():
     # The best loss decides: it is the lowest.
-    assert sweeps.to_text(sweeps.make_table(RUNS, ["eval_loss", "f1"])) == (
+    assert text_of(RUNS, ["eval_loss", "f1"]) == (
         "   head  seeds   eval_loss                 f1\n"
         "                 mean (min) ± std          mean (max) ± std\n"
         "*  cls   3 of 3  3.0000 (1.0000) ± 2.6458  0.0300 (0.0600) ± 0.0265\n"
@@ -60,16 +68,16 @@ def test_text():
 
 
 def test_the_first_metric_decides_which_setting_is_best():
-    rows = sweeps.tabulate(RUNS)
-    assert sweeps.find_best(rows, ["f1"]) == [1]
-    assert sweeps.find_best(rows[1:], ["eval_loss"]) == [0]
-    assert sweeps.find_best(rows, ["unknown"]) == []
-    assert sweeps.find_best(rows[:1], ["f1"]) == []  # nothing to choose from
+    rows = sweep_table.tabulate(RUNS)
+    assert sweep_table.find_best(rows, ["f1"]) == [1]
+    assert sweep_table.find_best(rows[1:], ["eval_loss"]) == [0]
+    assert sweep_table.find_best(rows, ["unknown"]) == []
+    assert sweep_table.find_best(rows[:1], ["f1"]) == []  # nothing to choose from
 
 
 def test_all_settings_with_the_best_mean_are_marked(tmp_path):
     # Both have a mean loss of 3.
-    text = sweeps.write(str(tmp_path), RUNS, requested=["eval_loss"])
+    text = sweep_table.write(str(tmp_path), RUNS, requested=["eval_loss"])
     assert [line[0] for line in text.splitlines()[2:5]] == ["*", "*", " "]
     _, *lines = lines_of(tmp_path / "sweep.csv")
     assert [line[3] for line in lines] == ["1", "1", "0"]
@@ -79,14 +87,12 @@ def test_all_settings_with_the_best_mean_are_marked(tmp_path):
 
 def test_small_and_large_values_keep_their_digits():
     runs = [make_run("cls", 1, mse=123456.0), make_run("cls", 2, mse=123457.0)]
-    assert "1.235e+05 (1.235e+05) ± 0.7071" in sweeps.to_text(
-        sweeps.make_table(runs, ["mse"])
-    )
+    assert "1.235e+05 (1.235e+05) ± 0.7071" in text_of(runs, ["mse"])
 
 
 def test_long_lists_of_runs_are_cut():
     runs = [make_run("cls", seed, "failed") for seed in range(13)]
-    progress = sweeps.describe_progress(runs)
+    progress = sweep_table.describe_progress(runs)
     assert progress.startswith("0 of 13 planned runs are in the table; failed: head=")
     assert progress.endswith("head=cls/seed-9 and 3 more.")
 
@@ -104,33 +110,11 @@ def test_long_lists_of_runs_are_cut():
 def test_metrics_shown(requested, main_metric, shown):
     names = ("a", "b", "c", "d", "eval_loss", "f1", "g")
     runs = [make_run("cls", 1, **dict.fromkeys(names, 0.5)), RUNS[-1]]
-    assert sweeps.choose_metrics(runs, requested, main_metric) == shown
+    assert sweep_table.choose_metrics(runs, requested, main_metric) == shown
 
 
 def test_a_metric_that_no_run_has_is_told():
-    assert "No metric auc; there are eval_loss, f1." in sweeps.to_text(
-        sweeps.make_table(RUNS, ["auc"])
-    )
-
-
-def test_scores_are_the_numbers_of_the_results(tmp_path):
-    results = {
-        **{"eval_accuracy": 0.75, "auc": None, "f1": 1, "mcc": float("nan")},
-        **{"global_step": 9, "loss": 0.5, "name": "x", "is_good": True},
-    }
-    (tmp_path / "eval_results.json").write_text(json.dumps(results))
-    assert sweeps.read_scores(str(tmp_path)) == {
-        **{"eval_accuracy": 0.75, "auc": None, "f1": 1.0, "mcc": None},
-    }
-
-
-@pytest.mark.parametrize("text", [None, "", "[1]", '{"f1": 0.'])
-def test_broken_files_hold_nothing(tmp_path, text):
-    if text is not None:
-        (tmp_path / "eval_results.json").write_text(text)
-        (tmp_path / "task.json").write_text(text)
-    assert sweeps.read_scores(str(tmp_path)) is None
-    assert sweeps.read_main_metric(str(tmp_path)) is None
+    assert "No metric auc; there are eval_loss, f1." in text_of(RUNS, ["auc"])
 
 
 def lines_of(path):
@@ -139,7 +123,7 @@ def lines_of(path):
 
 
 def test_csv_files_hold_every_metric_and_run(tmp_path):
-    sweeps.write(str(tmp_path), RUNS, requested=["f1"])
+    sweep_table.write(str(tmp_path), RUNS, requested=["f1"])
     header, *lines = lines_of(tmp_path / "sweep.csv")
     assert header == [
         "head",
@@ -178,7 +162,7 @@ def test_csv_files_hold_every_metric_and_run(tmp_path):
 
 
 def test_a_sweep_of_which_nothing_is_finished_has_a_table(tmp_path):
-    text = sweeps.write(str(tmp_path), RUNS[-1:])
+    text = sweep_table.write(str(tmp_path), RUNS[-1:])
     assert text.endswith(
         "0 of 1 planned runs are in the table; not run yet: head=max/seed-3.\n"
     )

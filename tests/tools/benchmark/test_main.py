@@ -1,0 +1,97 @@
+"""The command line of the benchmark: own flags, flags of the engine, heartbeat."""
+
+import dataclasses
+import logging
+import threading
+import time
+
+import pytest
+
+from bert_my.cli import flags
+from bert_my.common.errors import InputError
+from bert_my.tools.benchmark import main
+
+
+def test_flags_of_the_engine_are_those_of_a_run():
+    fields = {field.name for field in dataclasses.fields(flags.RunConfig)}
+    own = {field.name for field in dataclasses.fields(main.Flags)}
+    assert set(main.ENGINE_FLAGS) <= fields
+    assert not own & set(main.ENGINE_FLAGS)
+
+
+def test_flags_reach_the_engine(settings_of):
+    settings = settings_of("--precision=bf16", "--towers=2", "--deterministic")
+    assert settings.engine == {"precision": "bf16", "deterministic": True}
+    argv = settings.run_argv(
+        "out", task_name="info", do_train=True, bert_config_file="b"
+    )
+    config = flags.parse(argv, {})
+    assert (config.precision, config.deterministic, config.n_gpus) == ("bf16", True, 2)
+    assert (config.train_batch_size, config.predict_batch_size) == (3, 3)
+    assert (config.max_seq_length, config.output_dir) == (24, "out")
+    assert config.learning_rate == flags.RunConfig.learning_rate
+
+
+def test_lengths_follow_from_the_mode(settings_of):
+    assert settings_of().lengths == "titles"
+    assert settings_of("--mode=pretrain").lengths == "full"
+
+
+def test_prediction_takes_the_seed_of_its_weights(settings_of):
+    assert settings_of("--mode=predict", "--seed=3").engine == {"seed": 3}
+
+
+@pytest.mark.parametrize(
+    ("argv", "flag"),
+    [
+        (["--batch_sise=3"], "batch_sise"),
+        (["--train_batch_size=3"], "train_batch_size"),
+        (["--do_train"], "do_train"),
+        (["fast"], "fast"),
+        (["--mode=fast"], "--mode=fast: "),
+        (["--model=tiny"], "--model=tiny: "),
+        (["--lengths=long"], "--lengths=long: "),
+        (["--compare=keras"], "--compare=keras: "),
+        (["--steps=0"], "--steps=0: "),
+        (["--seq_length=4"], "--seq_length=4: "),
+        (["--end_to_end"], "--end_to_end: "),
+        (["--vocab_file=v"], "--vocab_file: "),
+        (["--mode=predict", "--end_to_end", "--compare=huggingface"], "--compare: "),
+        (["--mode=predict", "--input=synthetic"], "--input: "),
+        (["--mode=predict", "--optimizer=lamb"], "--optimizer: "),
+        (["--mode=pretrain", "--head=mean"], "--head: "),
+        (["--mode=encode", "--precision=bf16"], "--precision: "),
+        (["--mode=encode", "--warmup_steps=3"], "--warmup_steps: "),
+        (["--compare=huggingface", "--length_buckets=off"], "--length_buckets: "),
+        (["--compare=huggingface", "--towers=2"], "--towers: "),
+        (["--mode=pretrain", "--lengths=titles"], "--lengths=titles: "),
+    ],
+)
+def test_refused(settings_of, argv, flag):
+    with pytest.raises(InputError) as error:
+        settings_of(*argv)
+    assert flag in str(error.value)
+
+
+def test_a_default_is_no_contradiction(settings_of):
+    assert settings_of("--mode=predict", "--input=real").input == "real"
+
+
+def test_the_heartbeat_repeats_the_phase(caplog):
+    caplog.set_level(logging.INFO)
+    deadline = time.monotonic() + 20
+    with main.heartbeat(seconds=0.01) as begin_phase:
+        begin_phase("first")
+        begin_phase("second")
+        while "second, 0 s" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert "first" in caplog.text
+
+
+def test_the_heartbeat_ends_with_its_block():
+    before = threading.active_count()
+    with pytest.raises(KeyError), main.heartbeat():
+        assert threading.active_count() == before + 1
+        raise KeyError
+    assert threading.active_count() == before
