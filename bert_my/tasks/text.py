@@ -77,7 +77,8 @@ class TextTask(base.Task):
         self.schema = schema
         self.splits = splits
         self.labels = schema.labels.names
-        self.preprocessor = self.make_preprocessor(inputs)
+        # A model that is only computed, as by the benchmark, has no vocabulary.
+        self.preprocessor = inputs.tokenizer and self.make_preprocessor(inputs)
         self.postprocessor = self.postprocessor_class(self.labels)
         self._chosen = chosen
         objective_class = OBJECTIVES[chosen["objective"]]
