@@ -20,7 +20,6 @@ from bert_my.engine import (
     train_plan,
     training,
 )
-from bert_my.metrics import metrics
 from bert_my.model import added_words, checkpoints, pretrained
 from bert_my.report import report
 from bert_my.serving import export
@@ -264,7 +263,7 @@ def _dev_settings(task, config):
     """Returns the checked `DevSettings`, or None without evaluation in training."""
     if not config.evaluates_in_training:
         return None
-    settings = config.select(dev_evaluation.DevSettings, is_better=metrics.is_better)
+    settings = config.select(dev_evaluation.DevSettings)
     settings.metric_of(task)
     return settings
 

@@ -7,10 +7,11 @@ nothing is written and read again for it.
 import logging
 import math
 import os
-from typing import Callable, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
+from bert_my import metrics
 from bert_my.common.errors import InputError
 from bert_my.engine import evaluation, history
 from bert_my.model import checkpoints
@@ -28,7 +29,6 @@ class DevSettings(NamedTuple):
     evaluate_every: Optional[str]  # a number of steps, or "epoch"; None for "epoch"
     keep_best: Optional[str]  # name of a metric, AUTO, or None for not
     early_stop_patience: int  # 0: never
-    is_better: Callable  # function (metric, value, best so far) -> bool
 
     def metric_of(self, task):
         """Returns the name of the metric that tells what is best.
@@ -116,7 +116,7 @@ class DevEvaluation:
         best, num_since = None, 0
         for entry in self._entries:
             value = entry.get(self.metric)
-            if self.settings.is_better(self.metric, value, best):
+            if metrics.is_better(self.metric, value, best):
                 best, num_since = value, 0
             else:
                 num_since += 1
@@ -144,7 +144,7 @@ class DevEvaluation:
         scores = scorer.scores()
         keep_best, value = self.settings.keep_best, scores[self.metric]
         best = self._kept if keep_best else self._find_best()[0]
-        is_best = self.settings.is_better(self.metric, value, best)
+        is_best = metrics.is_better(self.metric, value, best)
         if is_best and keep_best:
             folder = os.path.join(self.settings.output_dir, checkpoints.BEST)
             os.makedirs(folder, exist_ok=True)

@@ -2,8 +2,8 @@
 
 import os
 
+from bert_my import metrics
 from bert_my.data import run_names
-from bert_my.metrics import metrics
 from bert_my.report import (
     curves,
     dev_predictions,

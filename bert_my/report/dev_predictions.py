@@ -13,9 +13,9 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from bert_my import metrics
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.metrics import entity_metrics
 
 CLASSIFICATION, MULTILABEL = "classification", "multilabel"
 REGRESSION, LABELING = "regression", "labeling"
@@ -191,7 +191,7 @@ class _Labeling:
     columns = ("label", "predicted_label")
 
     def __init__(self, labels):
-        self._spans_of = entity_metrics.span_finder(labels)
+        self._spans_of = metrics.span_finder(labels)
         self._targets, self._predicted = [], []
         self._worst = _Worst()
         self._tags = {}  # each tag once, however many tokens have it

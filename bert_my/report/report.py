@@ -6,9 +6,9 @@ People look rather than read: pictures first, tables where a number is wanted.
 import contextlib
 import os
 
+from bert_my import metrics
 from bert_my.common import files
 from bert_my.data import run_names
-from bert_my.metrics import metrics
 from bert_my.report import (
     comparison,
     dev_predictions,

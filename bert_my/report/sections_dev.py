@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bert_my.metrics import entity_metrics, metrics
+from bert_my import metrics
 from bert_my.report import (
     curves,
     dev_predictions,
@@ -69,7 +69,7 @@ def _labeling(labels, found, find_font):
         for rows in (found.targets, found.predicted)
     )
     scheme, types = tag_schemes.find_scheme(labels)
-    scores = entity_metrics.entities(found.targets, found.predicted)
+    scores = metrics.entities(found.targets, found.predicted)
     types = [kind for kind in types if metrics.label_metric("f1", kind) in scores]
     names = fonts.Names([*types, *tags], find_font)
     section = parts.Parts(names)

@@ -1,6 +1,6 @@
 """The part of the page with the rows that were predicted most wrongly."""
 
-from bert_my.metrics import entity_metrics
+from bert_my import metrics
 from bert_my.report import dev_predictions, page
 
 LEADS = {
@@ -62,7 +62,7 @@ def _rows(kind, mistakes):
 
 def _sentences(labels, mistakes):
     """Returns the table of sentences, with what their tags mark in colour."""
-    spans_of = entity_metrics.span_finder(labels)
+    spans_of = metrics.span_finder(labels)
     spans = [[spans_of(each.target), spans_of(each.predicted)] for each in mistakes]
     types = sorted({span[0] for pair in spans for each in pair for span in each})
     rows = [
@@ -82,7 +82,7 @@ def pieces(tokens, spans):
 
     Args:
       tokens: list of strings.
-      spans: see `entity_metrics.entity_spans`.
+      spans: see `metrics.entity_spans`.
 
     Returns:
       list of (text, type of the entity or None).

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bert_my import metrics
 from bert_my.data import run_names
-from bert_my.metrics import metrics
 from bert_my.report import curves, fonts, page, plots
 
 STEP = "training step"

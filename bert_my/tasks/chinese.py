@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from bert_my import metrics
 from bert_my.data import readers
 from bert_my.data.features import FeatureSpec
-from bert_my.metrics import metrics
 from bert_my.tasks import base
 from bert_my.tasks.classification import ClassificationTask
 from bert_my.tasks.labeling import LabelingTask

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bert_my import metrics
 from bert_my.common.errors import InputError
-from bert_my.metrics import metrics
 from bert_my.tasks import labels as labels_lib
 from bert_my.tasks.label_tables import LabelTableTask
 

@@ -14,7 +14,7 @@ class LabelTableTask(tables.TableTask):
     """Texts with labels that have names.
 
     labels: in the order of their ids; empty if the train file tells.
-    metrics: functions `(label ids, probabilities) -> dict`; see `reports.metrics`.
+    metrics: functions `(label ids, probabilities) -> dict`; see `bert_my.metrics`.
     """
 
     labels = ()

@@ -10,10 +10,10 @@ import logging
 
 import numpy as np
 
+from bert_my import metrics
 from bert_my.common.errors import InputError
 from bert_my.data import column_roles, tagged
 from bert_my.data.features import EncodedExample, FeatureSpec
-from bert_my.metrics import entity_metrics
 from bert_my.tasks import base, text_task
 from bert_my.tasks import labels as labels_lib
 from bert_my.text import tag_schemes, windows
@@ -226,9 +226,7 @@ class LabelingTask(text_task.TextTask):
             [part.tolist() for part in np.split(names[label_ids], borders)]
             for label_ids in (targets["label_ids"], predictions["label"])
         ]
-        scheme, types = tag_schemes.find_scheme(self.label_list)
-        scores = entity_metrics.entities(*sentences, types)
-        return scores if scheme else {"token_accuracy": scores["token_accuracy"]}
+        return metrics.entities(*sentences, self.label_list)
 
     def perfect_scored(self):
         label_ids = np.arange(len(self.label_list))

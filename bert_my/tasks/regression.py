@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from bert_my.metrics import metrics
+from bert_my import metrics
 from bert_my.tasks import base, tables
 
 

@@ -11,9 +11,9 @@ import os
 import statistics
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from bert_my import metrics as metrics_lib
 from bert_my.common import files
 from bert_my.data import run_names
-from bert_my.metrics import metrics as metrics_lib
 from bert_my.tools import sweep_plots
 
 NOT_METRICS = ("global_step", "loss")

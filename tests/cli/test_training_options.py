@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert_my import metrics
 from bert_my.cli import flags, run_folder, runner
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import history, training
-from bert_my.metrics import metrics
 from tests import helpers
 
 ALL_JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")

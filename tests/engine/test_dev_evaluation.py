@@ -8,7 +8,6 @@ import tensorflow.compat.v1 as tf
 from bert_my.common.errors import InputError
 from bert_my.data import run_names
 from bert_my.engine import dev_evaluation, evaluation, history, train_plan, training
-from bert_my.metrics import metrics
 from bert_my.model import checkpoints
 from bert_my.tasks import base
 from tests import helpers
@@ -55,7 +54,7 @@ class Bench:
         dev = None
         if evaluate_every:
             dev_settings = dev_evaluation.DevSettings(
-                str(folder), evaluate_every, keep_best, patience, metrics.is_better
+                str(folder), evaluate_every, keep_best, patience
             )
             dev = (self.dev_records, dev_settings, self.eval_settings(num_towers))
         training.train(self.task, self.train_records, settings, dev)
@@ -287,7 +286,7 @@ def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeyp
     ],
 )
 def test_steps_after_which_an_evaluation_is_due(evaluate_every, steps):
-    settings = dev_evaluation.DevSettings("", evaluate_every, None, 0, None)
+    settings = dev_evaluation.DevSettings("", evaluate_every, None, 0)
     train_settings = helpers.train_settings("", NUM_TOWERS, train_batch_size=2)
     plan = train_plan.Plan(11, 40, 10, 0, None, 0, 0)
     due = [s for s in range(1, 11) if settings.is_due(s, plan, train_settings)]
@@ -295,7 +294,7 @@ def test_steps_after_which_an_evaluation_is_due(evaluate_every, steps):
 
 
 def test_every_step_ends_an_epoch_that_is_smaller_than_a_step():
-    settings = dev_evaluation.DevSettings("", "epoch", None, 0, None)
+    settings = dev_evaluation.DevSettings("", "epoch", None, 0)
     train_settings = helpers.train_settings("", NUM_TOWERS, train_batch_size=2)
     plan = train_plan.Plan(3, 40, 10, 0, None, 0, 0)
     assert all(settings.is_due(s, plan, train_settings) for s in range(1, 11))
@@ -306,12 +305,12 @@ def test_every_step_ends_an_epoch_that_is_smaller_than_a_step():
     [(None, "auc"), ("", "auc"), ("auto", "auc"), ("f1", "f1"), ("loss", "loss")],
 )
 def test_metric_that_is_watched(bench, keep_best, metric):
-    settings = dev_evaluation.DevSettings("", None, keep_best, 0, None)
+    settings = dev_evaluation.DevSettings("", None, keep_best, 0)
     assert settings.metric_of(bench.task) == metric
 
 
 def test_unknown_metric_is_refused_with_those_there_are(bench):
-    settings = dev_evaluation.DevSettings("", None, "recal", 0, None)
+    settings = dev_evaluation.DevSettings("", None, "recal", 0)
     message = "--keep_best=recal: task info has no such metric; it has auc, .*recall"
     with pytest.raises(InputError, match=message):
         settings.metric_of(bench.task)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bert_my.metrics import metrics
+from bert_my import metrics
 
 # What is undefined is NaN without a word on the screen.
 pytestmark = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from seqeval import metrics as seqeval_metrics
 
-from bert_my.metrics import entity_metrics
+from bert_my import metrics
 
 # What is undefined is NaN without a word on the screen.
 pytestmark = [
@@ -58,7 +58,7 @@ def test_all_schemes_score_as_the_sets_of_entities(scheme):
         predictions.append(encode(guessed, num_tokens, scheme))
         expected |= {(sentence, *span) for span in spans}
         found |= {(sentence, *span) for span in guessed}
-    scores = entity_metrics.entities(targets, predictions)
+    scores = metrics.entities(targets, predictions)
     names = ("precision", "recall", "f1")
     assert [scores[name] for name in names] == pytest.approx(shares(expected, found))
     for kind in TYPES:
@@ -81,7 +81,7 @@ def test_random_tags_score_as_in_seqeval(letters, seed):
         [tag if rng.random() < 0.7 else rng.choice(tags) for tag in sentence]
         for sentence in targets
     ]
-    scores = entity_metrics.entities(targets, predictions)
+    scores = metrics.entities(targets, predictions)
     as_bioes = [
         [[tag.replace("M-", "I-") for tag in sentence] for sentence in side]
         for side in (targets, predictions)
@@ -95,25 +95,32 @@ def test_random_tags_score_as_in_seqeval(letters, seed):
 
 
 def test_tags_that_look_like_marks_are_not_the_same():
-    scores = entity_metrics.entities([["M", "N", "L"]], [["I", "N", "E"]])
+    scores = metrics.entities([["M", "N", "L"]], [["I", "N", "E"]])
     assert scores["token_accuracy"] == pytest.approx(1 / 3)
 
 
-def test_types_that_do_not_occur_are_told_as_undefined():
-    scores = entity_metrics.entities([["B-PER"]], [["B-PER"]], ["LOC", "PER"])
+@pytest.mark.parametrize("sentences", [[], [["B-PER"]]])
+def test_types_that_do_not_occur_are_undefined(sentences):
+    labels = ["O", "B-LOC", "B-PER", "I-PER"]
+    scores = metrics.entities(sentences, sentences, labels)
+    assert tuple(scores) == metrics.names_of([metrics.entities], labels)
     assert np.isnan(
         [scores[f"{name}_LOC"] for name in ("precision", "recall", "f1")]
     ).all()
-    assert scores["f1_PER"] == 1
-    nothing = entity_metrics.entities([], [], ["LOC"])
-    assert set(nothing) == {*scores} - {"precision_PER", "recall_PER", "f1_PER"}
+    assert scores["f1_PER"] == 1 or not sentences
+
+
+def test_labels_that_mark_no_entities_have_the_token_accuracy_only():
+    scores = metrics.entities([["NN", "VB"]], [["NN", "NN"]], ["NN", "VB"])
+    assert scores == {"token_accuracy": 0.5}
+    assert metrics.names_of([metrics.entities], ["NN", "VB"]) == ("token_accuracy",)
 
 
 def test_golden_values_with_recall_unlike_precision():
     # PER is right; of two LOC one is found, with a wrong end; ORG is not there.
     targets = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-LOC", "I-LOC", "O", "O"]]
     predictions = [["B-PER", "I-PER", "O", "O"], ["O", "B-LOC", "O", "O", "B-ORG"]]
-    assert entity_metrics.entities(targets, predictions) == pytest.approx(
+    assert metrics.entities(targets, predictions) == pytest.approx(
         {
             "token_accuracy": 6 / 9,
             **{"precision": 1 / 3, "recall": 1 / 3, "f1": 1 / 3},
@@ -125,7 +132,7 @@ def test_golden_values_with_recall_unlike_precision():
 
 
 def test_recall_is_not_precision():
-    scores = entity_metrics.entities([["B-A", "B-A", "B-A"]], [["O", "B-A", "O"]])
+    scores = metrics.entities([["B-A", "B-A", "B-A"]], [["O", "B-A", "O"]])
     assert scores["precision"] == scores["precision_A"] == 1.0
     assert scores["recall"] == scores["recall_A"] == pytest.approx(1 / 3)
     assert scores["f1"] == scores["f1_A"] == pytest.approx(1 / 2)
@@ -133,26 +140,26 @@ def test_recall_is_not_precision():
 
 def test_word_segmentation_has_no_types():
     # Words: 0-1, 2, 3-5 are wanted; 0-1, 2-3, 4-5 are found.
-    scores = entity_metrics.entities([list("BESBME")], [list("BEBEBE")])
+    scores = metrics.entities([list("BESBME")], [list("BEBEBE")])
     assert scores == pytest.approx(
         {"token_accuracy": 3 / 6, "precision": 1 / 3, "recall": 1 / 3, "f1": 1 / 3}
     )
 
 
 def test_untyped_words_of_several_tokens_end_before_the_next():
-    scores = entity_metrics.entities([list("BIIBOB")], [list("BIIBOB")])
+    scores = metrics.entities([list("BIIBOB")], [list("BIIBOB")])
     assert set(scores.values()) == {1.0}
 
 
 def test_sentences_are_apart():
-    scores = entity_metrics.entities([["B-A"], ["I-A"]], [["B-A"], ["O"]])
+    scores = metrics.entities([["B-A"], ["I-A"]], [["B-A"], ["O"]])
     assert (scores["precision"], scores["recall"]) == (1.0, 0.5)
 
 
 @pytest.mark.parametrize("is_target", [True, False])
 def test_entities_on_one_side_only_score_zero(is_target):
     sides = [["O", "B-A"]], [["O", "O"]]
-    scores = entity_metrics.entities(*(sides if is_target else reversed(sides)))
+    scores = metrics.entities(*(sides if is_target else reversed(sides)))
     assert scores.pop("token_accuracy") == 0.5
     assert set(scores.values()) == {0.0}
 
@@ -161,7 +168,7 @@ def test_entities_on_one_side_only_score_zero(is_target):
     ("sentences", "token_accuracy"), [([["O", "O"]], 1), ([[]], 0)]
 )
 def test_no_entity_is_undefined(sentences, token_accuracy):
-    scores = entity_metrics.entities(sentences, sentences)
+    scores = metrics.entities(sentences, sentences)
     found = scores.pop("token_accuracy")
     assert found == token_accuracy if token_accuracy else np.isnan(found)
     assert all(np.isnan(value) for value in scores.values())
@@ -169,13 +176,13 @@ def test_no_entity_is_undefined(sentences, token_accuracy):
 
 
 def test_tags_outside_the_schemes_make_no_noise():
-    scores = entity_metrics.entities([["B-A", "[PAD]"]], [["B-A", "O"]])
+    scores = metrics.entities([["B-A", "[PAD]"]], [["B-A", "O"]])
     assert scores["precision_A"] == scores["recall_A"] == 1.0
 
 
 def test_sentences_of_other_lengths_are_refused():
     with pytest.raises(ValueError, match="numbers of tags"):
-        entity_metrics.entities([["O"], ["O"]], [["O"], ["O", "O"]])
+        metrics.entities([["O"], ["O"]], [["O"], ["O", "O"]])
 
 
 @pytest.mark.parametrize(
@@ -189,4 +196,4 @@ def test_sentences_of_other_lengths_are_refused():
     ],
 )
 def test_entity_spans(tags, spans):
-    assert entity_metrics.entity_spans(tags.split()) == spans
+    assert metrics.entity_spans(tags.split()) == spans

@@ -1,0 +1,175 @@
+"""Declaration of metrics: the names of their scores, and which direction is better.
+
+A metric is made by `metric`, or by `declare` if it does not work on arrays. The lists
+of a task are computed by `score`; `names_of` gives the names before anything is
+evaluated. A score that is not defined is NaN, without a warning.
+"""
+
+import functools
+import math
+
+import numpy as np
+
+NAN = float("nan")
+_AVERAGES = ("macro", "micro")
+
+_is_lower_better = {}  # name -> bool, of all declared metrics
+
+
+class Metric:
+    """A function `(targets, predictions) -> dict name -> float` with declared names.
+
+    is_by_label: whether the function takes the labels as third argument.
+    """
+
+    def __init__(self, compute, find_names, is_by_label):
+        """Wraps a function; see `declare`."""
+        functools.update_wrapper(self, compute)
+        self._compute = compute
+        self._find_names = find_names
+        self.is_by_label = is_by_label
+
+    def __call__(self, targets, predictions, *args, **kwargs):
+        """Returns the scores as a dict name -> float."""
+        return self._compute(targets, predictions, *args, **kwargs)
+
+    def names(self, labels=()):
+        """Returns the tuple of the names of the scores, in their order.
+
+        labels: of the task; only metrics by label depend on them.
+        """
+        return tuple(self._find_names(labels))
+
+
+def declare(find_names, is_by_label):
+    """Returns a decorator that makes a metric of a function that returns a dict.
+
+    find_names: function labels -> iterable of the names in the dict, in their order.
+    is_by_label: see `Metric`.
+    """
+    return lambda compute: Metric(compute, find_names, is_by_label)
+
+
+def metric(*names, is_by_label=False, lower_is_better=False):
+    """Returns a decorator that makes a metric of a function of arrays.
+
+    The function returns the scores as an array or a sequence of numbers, in the order
+    of the names. It is not called without examples, or if a prediction is not finite:
+    then all scores are NaN.
+
+    names: of the scores; those of each label are called `<name>_<label>`.
+    is_by_label: whether the function returns the scores of each label, and takes the
+      names of the labels as its third argument.
+    lower_is_better: direction of all these scores.
+
+    Raises:
+      ValueError: if a name is declared already, with the other direction.
+    """
+    for name in names:
+        if _is_lower_better.setdefault(name, lower_is_better) != lower_is_better:
+            raise ValueError(f"metric {name!r} is declared with both directions")
+
+    def find_names(labels):
+        return _names_by_label(names, labels) if is_by_label else names
+
+    def decorate(compute):
+        @functools.wraps(compute)
+        def to_scores(targets, predictions, *args, **kwargs):
+            targets, predictions = np.asarray(targets), np.asarray(predictions)
+            found = list(find_names(*args[:1]) if is_by_label else names)
+            values = [NAN] * len(found)
+            if len(targets) and np.isfinite(predictions).all():
+                values = np.ravel(compute(targets, predictions, *args, **kwargs))
+            return dict(zip(found, map(float, values)))
+
+        return Metric(to_scores, find_names, is_by_label)
+
+    return decorate
+
+
+def _names_by_label(names, labels):
+    return [label_metric(name, label) for label in labels for name in names]
+
+
+def names_of(metrics, labels=()):
+    """Returns the tuple of the names that `score` gives, in order.
+
+    metrics: iterable of `Metric`.
+    labels: names of the task's labels, in the order of their ids.
+
+    Raises:
+      TypeError: naming a function that is not a declared metric.
+    """
+    for each in metrics:
+        if not isinstance(each, Metric):
+            raise TypeError(f"{each!r} declares no names; see bert_my.metrics.metric")
+    return tuple(dict.fromkeys(name for each in metrics for name in each.names(labels)))
+
+
+def score(metrics, targets, predictions, labels=()):
+    """Returns the scores of several metrics as a dict name -> float.
+
+    Args:
+      metrics, labels: see `names_of`.
+      targets, predictions: as the metrics take them.
+    """
+    scores = {}
+    for each in metrics:
+        more = (labels,) if each.is_by_label else ()
+        scores.update(each(targets, predictions, *more))
+    return scores
+
+
+def is_better(name, value, best):
+    """Returns whether a value of the metric `name` is better than the best one so far.
+
+    value, best: numbers or None. A value that is not finite is never better; a finite
+      one is better than None or NaN. An equal value is not better.
+    """
+    if value is None or not math.isfinite(value):
+        return False
+    if best is None or math.isnan(best):
+        return True
+    return bool(value < best if is_lower_better(name) else value > best)
+
+
+def is_lower_better(name):
+    """Returns whether lower values of a metric are better; true of any loss."""
+    return _is_lower_better.get(name, False) or is_loss(name)
+
+
+def is_loss(name):
+    """Returns whether a metric is a loss, or one of the parts of a loss."""
+    return name == "loss" or name.endswith("_loss")
+
+
+def best_of(name, values):
+    """Returns the best finite value of a metric; NaN if none is finite."""
+    finite = [each for each in values if each is not None and math.isfinite(each)]
+    choose = min if is_lower_better(name) else max
+    return choose(finite) if finite else NAN
+
+
+def label_metric(name, label):
+    """Returns the name of one label's score, such as `f1_<label>`."""
+    # `f1_micro` is the average over labels, also if one of them is called "micro".
+    return f"{name}_label_{label}" if label in _AVERAGES else f"{name}_{label}"
+
+
+def is_of_label(name):
+    """Returns whether a name is that of one label's score."""
+    prefix, _, rest = name.partition("_")
+    return prefix in ("precision", "recall", "f1") and rest not in ("", *_AVERAGES)
+
+
+def in_order(tables, main):
+    """Returns the names of metrics: the main one first, those of single labels last.
+
+    tables: list of dicts name -> value. Numbers of steps in them are left out.
+    """
+    names = list(dict.fromkeys(name for each in tables for name in each))
+    left_out = {"step", "global_step"}
+    if "eval_loss" in names:
+        left_out.add("loss")  # the same value, under the name that Estimator gives it
+    names = [name for name in names if name not in left_out]
+    return sorted(names, key=lambda name: (name != main, is_of_label(name)))
