@@ -102,3 +102,30 @@ def test_is_lower_better(name, expected):
 def test_best_of_finite_values(name, values, best):
     assert metrics.best_of(name, values) == best
     assert np.isnan(metrics.best_of(name, [None, float("nan")]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "best", "expected"),
+    [
+        ("eval_accuracy", 0.9, 0.8, True),
+        ("eval_accuracy", 0.8, 0.9, False),
+        ("eval_loss", 0.9, 0.8, False),
+        ("eval_loss", np.float32(0.8), 0.9, True),
+        ("log_loss", 0.8, 0.8, False),
+        ("f1", 0.8, 0.8, False),
+        ("f1", -1.0, None, True),
+        ("mse", 3, float("nan"), True),
+        ("f1", float("nan"), None, False),
+        ("mae", float("inf"), None, False),
+        ("f1", None, 0.1, False),
+        ("f1", None, None, False),
+    ],
+)
+def test_is_better(name, value, best, expected):
+    assert metrics.is_better(name, value, best) is expected
+
+
+def test_metrics_stand_in_order_with_those_of_labels_last():
+    tables = [{"f1_x": 1, "global_step": 3, "loss": 2}, {"eval_loss": 2, "auc": 1}]
+    assert metrics.in_order(tables, "auc") == ["auc", "eval_loss", "f1_x"]
+    assert metrics.in_order(tables[:1], "auc") == ["loss", "f1_x"]
