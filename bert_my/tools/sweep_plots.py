@@ -1,13 +1,10 @@
 """The HTML page of a sweep, and its plots: metric over the values of a parameter."""
 
-import glob
 import math
-import os
 import re
 import statistics
 
-from bert_my.common import files
-from bert_my.report import fonts, page, plots
+from bert_my.report import page, plots
 
 MAX_LINES = len(plots.COLORS)  # in one plot
 LOG_RATIO = 10  # a decade: from there on the axis is logarithmic
@@ -70,6 +67,7 @@ def group_points(points, parameter):
     return {"all other settings": together}
 
 
+@plots.styled
 def plot(points, parameter, metric):
     """Draws a point for each run, and lines through means with bars of one std.
 
@@ -94,7 +92,7 @@ def plot(points, parameter, metric):
         # Next to each other, so that the bars do not hide one another.
         shift = 0.012 * span * (index - (len(groups) - 1) / 2)
         moved = {value: positions[value] + shift for value in by_value}
-        color, style = plots.styles(len(groups))[index]
+        color, style = plots.STYLES[index]
         _plot_group(
             axes,
             by_value,
@@ -158,7 +156,7 @@ def _plot_group(axes, by_value, places, **line_style):
 
 
 def write_page(folder, cells, best, notes, points):
-    """Writes index.html, which holds its plots, and each plot as a PNG by itself.
+    """Writes index.html with a table and plots.
 
     Args:
       folder: path, made if missing.
@@ -167,49 +165,27 @@ def write_page(folder, cells, best, notes, points):
       notes: list of strings, shown under the table.
       points: dict metric -> list of (setting as a dict, value).
     """
-    os.makedirs(folder, exist_ok=True)
     header = [": ".join(filter(None, both)) for both in zip(cells[0], cells[1])]
     rows = [
-        [page.bold(cell) for cell in (f"* {line[0]}", *line[1:])]
+        [page.BOLD.format(cell) for cell in (f"* {line[0]}", *line[1:])]
         if index in best
         else line
         for index, line in enumerate(cells[2:])
     ]
-    table = page.table(header, rows, ["key"] * len(header))
-    sections = [page.Section("Settings", [table, *map(page.sentence, notes)])]
+    table = page.Table(header, rows, classes=["key"])
+    sections = {"Settings": [table, *notes]}
     for metric, of_metric in points.items():
         parameters = list(of_metric[0][0]) if of_metric else []
-        pictures = [_picture(of_metric, each, metric) for each in parameters]
-        if pictures:
-            sections.append(page.Section(metric, pictures))
-    _write_pictures(folder, sections)
-    with files.replacing(os.path.join(folder, "index.html")) as writer:
-        writer.write(page.render("Sweep", [], sections))
-
-
-def _write_pictures(folder, sections):
-    """Writes the pictures of all sections; deletes those of metrics no longer shown."""
-    pictures = [p for s in sections for p in s.parts if isinstance(p, plots.Picture)]
-    written = set()
-    for picture in pictures:
-        path = os.path.join(folder, f"{picture.name}.png")
-        with files.replacing_path(path) as temporary, open(temporary, "wb") as stream:
-            stream.write(picture.png)
-        written.add(path)
-    for parameter in {picture.name.partition("-")[0] for picture in pictures}:
-        pattern = os.path.join(glob.escape(folder), f"{parameter}-*.png")
-        for path in set(glob.glob(pattern)) - written:
-            os.remove(path)
+        if parameters:
+            pictures = [_picture(of_metric, each, metric) for each in parameters]
+            sections[metric] = pictures
+    page.write(folder, "output_dir", "Sweep", sections)
 
 
 def _picture(points, parameter, metric):
     """Returns the `Picture` of a plot."""
-    characters = fonts.missing("".join(x for s, _ in points for x in s.values()))
-    return plots.Picture(
+    return page.Picture(
         name=re.sub(r"[^\w.-]", "_", f"{parameter}-{metric}"),
-        png=plots.png(
-            plot(points, parameter, metric),
-            fonts.find(frozenset(characters)) if characters else None,
-        ),
+        figure=plot(points, parameter, metric),
         alt=f"{metric} over {parameter}: each run, mean and standard deviation",
     )
