@@ -1,7 +1,7 @@
 """Writes the evaluation report of a run again, or a page that compares runs.
 
-python scripts/report.py OUTPUT_DIR
-python scripts/report.py OUTPUT_DIR OUTPUT_DIR ... [--output=FOLDER]
+python scripts/report.py OUTPUT_DIR [--png]
+python scripts/report.py OUTPUT_DIR OUTPUT_DIR ... [--output=FOLDER] [--png]
 """
 
 import argparse
@@ -21,6 +21,9 @@ def main():
         metavar="FOLDER",
         help="for the page of several runs (default: report_comparison)",
     )
+    parser.add_argument(
+        "--png", action="store_true", help="write each picture as a PNG file, too"
+    )
     args = parser.parse_args()
     is_one = len(args.output_dirs) == 1
     if is_one and args.output:
@@ -28,9 +31,10 @@ def main():
     logging.basicConfig(format="%(message)s")
     try:
         if is_one:
-            path = report.write(args.output_dirs[0])
+            path = report.write(args.output_dirs[0], args.png)
         else:
-            path = report.compare(args.output_dirs, args.output or "report_comparison")
+            folder = args.output or "report_comparison"
+            path = report.compare(args.output_dirs, folder, args.png)
     except InputError as error:
         sys.exit(f"error: {error}")
     print(path)

@@ -1,4 +1,4 @@
-"""The parts of the page that compares runs."""
+"""Sections of the page that compares runs."""
 
 import os
 
@@ -7,38 +7,35 @@ from bert_my.data import run_names
 from bert_my.report import (
     curves,
     dev_predictions,
-    fonts,
     page,
+    pictures,
     plots,
-    plots_labels,
     sections_training,
 )
+from bert_my.report.page import Table
 
 
-def build(runs, find_font):
-    """Returns the sections.
+def build(runs):
+    """Returns the sections, see `page.write`.
 
-    Args:
-      runs: list of `run_files.Run`.
-      find_font: see `fonts.Names`.
+    runs: list of `run_files.Run`.
     """
     titles = _titles([run.folder for run in runs])
-    names = fonts.Names(titles, find_font)
-    legend = page.name_legend(names)
-    return [
-        page.Section("Results", _results(runs, titles)),
-        page.Section("Settings that differ", _differences(runs, titles)),
-        page.Section("Training", [*sections_training.training(runs, names), *legend]),
-        page.Section(
-            "Dev set during training",
-            [*sections_training.compared_evaluations(runs, names), *legend],
+    names = list(map(plots.shown, titles))
+    main = next((run.main_metric for run in runs if run.task), None)
+    return {
+        "Results": _results(runs, titles, main),
+        "Settings that differ": _differences(runs, titles),
+        "Training": sections_training.training(runs, names),
+        "Dev set during training": sections_training.compared_evaluations(
+            runs, names, main
         ),
-        page.Section("ROC curves", [*_rocs(runs, names), *legend]),
-    ]
+        "ROC curves": [_rocs(runs, names)],
+    }
 
 
 def _titles(folders):
-    """Returns a name for each run: the end of its path that sets it apart."""
+    """Returns a name for each run: as many folders of its path as make them differ."""
     pieces = [os.path.abspath(folder).split(os.sep) for folder in folders]
     for length in range(1, max(map(len, pieces)) + 1):
         titles = [os.sep.join(each[-length:]) for each in pieces]
@@ -52,56 +49,51 @@ def setting(value):
     return "–" if value is None else str(value)
 
 
-def _results(runs, titles):
+def _missing(titles, values, name):
+    """Returns a sentence for each run without a file."""
+    return [f"{t} has no {name}." for t, value in zip(titles, values) if not value]
+
+
+def _results(runs, titles, main):
     """Returns the table of the final metrics, the best of each in bold."""
     tables = [run.results or {} for run in runs]
-    parts = [
-        page.sentence(f"{title} has no {run_names.RESULTS}.")
-        for title, table in zip(titles, tables)
-        if not table
-    ]
-    main = next((run.task.main_metric for run in runs if run.task), None)
     rows = []
     for metric in metrics.in_order(tables, main):
         values = [table.get(metric) for table in tables]
         best = metrics.best_of(metric, values)
         cells = [
-            page.bold(page.number(value)) if value == best else page.number(value)
+            (page.BOLD if value == best else "{}").format(page.number(value))
             for value in values
         ]
         direction = "low" if metrics.is_lower_better(metric) else "high"
         rows.append([metric, direction, *cells])
+    parts = _missing(titles, tables, run_names.RESULTS)
     if rows:
-        header = ["metric", "best is", *titles]
-        parts.append(page.table(header, rows, ["key", ""] + ["number"] * len(runs)))
+        header, classes = ["metric", "best is", *titles], ["key", "", "number"]
+        parts.append(Table(header, rows, classes=classes))
     return parts
 
 
 def _differences(runs, titles):
     """Returns the table of the settings that are not the same in all runs."""
     known = [run.settings for run in runs if run.settings is not None]
-    parts = [
-        page.sentence(f"{title} has no {run_names.SETTINGS}.")
-        for title, run in zip(titles, runs)
-        if run.settings is None
-    ]
     rows = []
     for name in sorted({name for settings in known for name in settings}):
         cells = [setting((run.settings or {}).get(name)) for run in runs]
         if len({setting(settings.get(name)) for settings in known}) > 1:
             rows.append([name, *cells])
+    parts = _missing(titles, [run.settings for run in runs], run_names.SETTINGS)
     if rows:
-        classes = ["key"] + ["value"] * len(runs)
-        parts.append(page.table(["flag", *titles], rows, classes))
+        parts.append(Table(["flag", *titles], rows, classes=["key", "value"]))
     elif known:
-        parts.append(page.sentence("All settings are the same."))
+        parts.append("All settings are the same.")
     return parts
 
 
 def _rocs(runs, names):
     """Returns the ROC curves of the runs with two labels in one picture."""
     many = []
-    for name, run in zip(names.shown, runs):
+    for name, run in zip(names, runs):
         is_binary = (
             run.predictions is not None
             and run.task.kind == dev_predictions.CLASSIFICATION
@@ -113,6 +105,5 @@ def _rocs(runs, names):
             if roc is not None:
                 many.append((name, roc))
     if not many:
-        return [page.sentence("No run has predictions for rows of two labels.")]
-    png = plots.png(plots_labels.roc(many), names.font)
-    return [plots.Picture("roc", png, "ROC curves of the runs")]
+        return "No run has predictions for rows of two labels."
+    return page.Picture("roc", pictures.roc(many), "ROC curves of the runs")

@@ -3,7 +3,7 @@
 All are exact, over all rows; `thin` and `sample` choose what is drawn of long ones.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn import metrics as sklearn_metrics
@@ -11,16 +11,15 @@ from sklearn import metrics as sklearn_metrics
 NUM_BINS = 10
 
 
-class Roc(NamedTuple):
-    """A ROC curve, from (0, 0) to (1, 1)."""
+class Curve(NamedTuple):
+    """A curve that scikit-learn draws, and its score."""
 
-    false_positive_rates: np.ndarray
-    true_positive_rates: np.ndarray
-    area: float
+    display: Any  # with `plot`
+    score: float
 
 
 class Thresholds(NamedTuple):
-    """What becomes of a label if it is given from a score on, for each distinct score.
+    """Rates and scores if a label is given from a threshold of its score on.
 
     All `[num_thresholds]`, thresholds ascending: the distinct scores, and above them
     one from which the label is never given.
@@ -36,14 +35,6 @@ class Thresholds(NamedTuple):
         """Returns (threshold, value) of the highest; of equal ones the lowest."""
         index = int(np.argmax(values))
         return float(self.thresholds[index]), float(values[index])
-
-
-class PrecisionRecall(NamedTuple):
-    """A precision-recall curve, recall descending to 0."""
-
-    precisions: np.ndarray
-    recalls: np.ndarray
-    average_precision: float
 
 
 class Kept(NamedTuple):
@@ -79,7 +70,7 @@ class Calibration(NamedTuple):
 
 
 class LabelScores(NamedTuple):
-    """Scores of each label, arrays `[num_labels]`; a share of nothing is 0."""
+    """Scores of each label, arrays `[num_labels]`; 0 where a denominator is 0."""
 
     precisions: np.ndarray
     recalls: np.ndarray
@@ -89,17 +80,21 @@ class LabelScores(NamedTuple):
 
 
 def has_both(is_positive):
-    """Tells whether there are rows with and without a label, bool `[num_rows]`."""
+    """Returns whether bool `[num_rows]` holds both rows with and without a label."""
     return bool(np.any(is_positive) and not np.all(is_positive))
 
 
 def roc(is_positive, scores):
-    """Returns the `Roc` of bool and float `[num_rows]`, None if a class is missing."""
+    """Returns the ROC `Curve` of bool and float `[num_rows]`.
+
+    The score is the area under it; None if a class is missing.
+    """
     if not has_both(is_positive):
         return None
     false_positive, true_positive, _ = sklearn_metrics.roc_curve(is_positive, scores)
     area = sklearn_metrics.auc(false_positive, true_positive)
-    return Roc(false_positive, true_positive, float(area))
+    x, y = thin((false_positive, true_positive))
+    return Curve(sklearn_metrics.RocCurveDisplay(fpr=x, tpr=y), float(area))
 
 
 def thresholds(is_positive, scores):
@@ -123,15 +118,16 @@ def thresholds(is_positive, scores):
 
 
 def precision_recall(is_positive, scores):
-    """Returns the `PrecisionRecall` of bool and float `[num_rows]`, or None.
+    """Returns the precision-recall `Curve` of bool and float `[num_rows]`.
 
-    None if no row is positive.
+    The score is the average precision; None if no row is positive.
     """
     if not np.any(is_positive):
         return None
-    precisions, recalls, _ = sklearn_metrics.precision_recall_curve(is_positive, scores)
+    curve = sklearn_metrics.precision_recall_curve(is_positive, scores)
     average = sklearn_metrics.average_precision_score(is_positive, scores)
-    return PrecisionRecall(precisions, recalls, float(average))
+    display = sklearn_metrics.PrecisionRecallDisplay(*thin(curve[:2]))
+    return Curve(display, float(average))
 
 
 def kept(probabilities, is_right):
@@ -156,28 +152,10 @@ def label_counts(targets, predicted):
     return np.stack(counts, axis=1)
 
 
-def confusion(targets, predicted, num_labels):
-    """Counts rows by label (first axis) and predicted label.
-
-    targets, predicted: int `[num_rows]`.
-
-    Returns:
-      int `[num_labels, num_labels]`.
-    """
-    return sklearn_metrics.confusion_matrix(
-        targets, predicted, labels=np.arange(num_labels)
-    )
-
-
-def row_shares(counts):
-    """Returns float `[num_labels, num_labels]`: counts by their row's sum, or 0."""
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-
-
 def most_confused(counts, num_labels):
     """Returns the ids of the labels with the most wrong rows, ascending.
 
-    counts: int `[all_labels, all_labels]`, see `confusion`.
+    counts: int `[all_labels, all_labels]`, true labels first.
     """
     wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
     return np.sort(np.argsort(-wrong, kind="stable")[:num_labels])
@@ -208,8 +186,8 @@ def label_scores(targets, predicted, probabilities):
     scores = sklearn_metrics.precision_recall_fscore_support(
         targets, predicted, labels=np.arange(num_labels), zero_division=0
     )
-    areas = [roc(has_label(targets, k), probabilities[:, k]) for k in range(num_labels)]
-    areas = [np.nan if each is None else each.area for each in areas]
+    found = [roc(has_label(targets, k), probabilities[:, k]) for k in range(num_labels)]
+    areas = [np.nan if each is None else each.score for each in found]
     return LabelScores(*scores, np.array(areas))
 
 

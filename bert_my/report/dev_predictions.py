@@ -1,7 +1,7 @@
 """Reads `dev_predictions.tsv`: labels and predictions of every row, texts of a few.
 
-A reader for each kind of task takes the rows one by one; of the texts it holds only
-those of the `MAX_MISTAKES` worst rows, so a file may have millions of rows.
+A file may have millions of rows: all numbers are kept, but of the texts only those of
+the `MAX_MISTAKES` worst rows.
 """
 
 import array
@@ -19,7 +19,8 @@ from bert_my.common.errors import InputError
 
 CLASSIFICATION, MULTILABEL = "classification", "multilabel"
 REGRESSION, LABELING = "regression", "labeling"
-NO_LABEL = "-"  # data sets have it for rows without any label
+PRETRAINING = "pretraining"  # has no predictions
+NO_LABEL = "-"  # cell of rows without any label in some data sets
 MAX_MISTAKES = 20
 # A softmax or sigmoid in float32 may leave the interval by its rounding.
 TOLERANCE = 1e-6
@@ -40,7 +41,7 @@ class Mistake(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What was predicted for the dev set.
+    """Labels and predictions of the dev set.
 
     targets, predicted: classification: int `[num_rows]`, ids of labels; multilabel:
       bool `[num_rows, num_labels]`; regression: float `[num_rows]`; labeling: a list of
@@ -57,193 +58,145 @@ class Predictions(NamedTuple):
     num_rows: int
 
 
-class _Worst:
-    """Keeps the items with the largest keys; of equal ones those that came first."""
+class _Row(NamedTuple):
+    """A line of the file."""
 
-    def __init__(self):
-        self._heap = []
-        self._counter = itertools.count(0, -1)
-
-    def add(self, key, make_item):
-        """Adds what `make_item()` returns, which is only called where it is kept."""
-        order = (key, next(self._counter))
-        if len(self._heap) < MAX_MISTAKES:
-            heapq.heappush(self._heap, (order, make_item()))
-        elif order > self._heap[0][0]:
-            heapq.heapreplace(self._heap, (order, make_item()))
-
-    def items(self):
-        return [item for _, item in sorted(self._heap, key=lambda each: each[0])[::-1]]
+    index: str
+    guid: str
+    texts: Tuple[str, ...]
+    cells: List[str]  # of the label and the predictions
 
 
-class _Classification:
-    """Rows with one of several labels."""
-
-    text_columns = (["text_a"], ["text_a", "text_b"])
-
-    def __init__(self, labels):
-        self.labels = labels
-        self.columns = ["label", "predicted_label"]
-        self.columns += [f"probability_{label}" for label in labels]
-        self._ids = {label: index for index, label in enumerate(labels)}
-        self._targets, self._predicted = array.array("q"), array.array("q")
-        self._probabilities = array.array("d")
-        self._worst = _Worst()
-
-    def _id(self, label):
-        if label not in self._ids:
-            raise ValueError(f"label {label!r} is not one of task.json: {self.labels}")
-        return self._ids[label]
-
-    def add(self, index, guid, texts, cells):
-        """Takes a row; raises a `ValueError` that says what is wrong with it."""
-        target, predicted = self._id(cells[0]), self._id(cells[1])
-        probabilities = self._store([target], [predicted], cells[2:])
-        if target != predicted:
-            confidence = probabilities[predicted]
-            self._worst.add(
-                confidence,
-                lambda: Mistake(guid, texts, cells[0], cells[1], confidence),
-            )
-
-    def _store(self, targets, predicted, cells):
-        """Keeps the numbers of a row; returns its probabilities."""
-        probabilities = [_probability(cell) for cell in cells]
-        self._targets.extend(targets)
-        self._predicted.extend(predicted)
-        self._probabilities.extend(probabilities)
-        return probabilities
-
-    def _as_array(self, values):
-        return np.array(values, int)
-
-    def result(self):
-        """Returns the `Predictions`."""
-        targets, predicted = map(self._as_array, (self._targets, self._predicted))
-        probabilities = np.array(self._probabilities).reshape(-1, len(self.labels))
-        mistakes, num_rows = self._worst.items(), len(probabilities)
-        return Predictions(targets, predicted, probabilities, mistakes, num_rows)
+def _worst(mistakes):
+    """Returns the worst of an iterable of (badness, `Mistake`), the worst first."""
+    worst = heapq.nlargest(MAX_MISTAKES, mistakes, key=lambda pair: pair[0])
+    return [mistake for _, mistake in worst]
 
 
-class _Multilabel(_Classification):
-    """Rows with any number of labels, joined with commas."""
+def _classification(rows, labels):
+    """Returns the `Predictions` of rows with one of several labels."""
+    ids = {label: index for index, label in enumerate(labels)}
+    targets, predicted = array.array("q"), array.array("q")
+    probabilities = array.array("d")
 
-    def _flags(self, cell):
-        """Returns a list of 0 and 1, one for each label."""
-        flags = [0] * len(self.labels)
-        if cell == NO_LABEL and cell not in self._ids:
+    def mistakes():
+        for row in rows:
+            target, found = (_id(cell, ids) for cell in row.cells[:2])
+            targets.append(target)
+            predicted.append(found)
+            probabilities.extend(map(_probability, row.cells[2:]))
+            if target != found:
+                sureness = probabilities[found - len(labels)]
+                yield sureness, Mistake(row.guid, row.texts, *row.cells[:2], sureness)
+
+    worst = _worst(mistakes())
+    shaped = np.array(probabilities).reshape(-1, len(labels))
+    return Predictions(
+        np.array(targets, int), np.array(predicted, int), shaped, worst, len(shaped)
+    )
+
+
+def _multilabel(rows, labels):
+    """Returns the `Predictions` of rows with any number of labels, with commas."""
+    ids = {label: index for index, label in enumerate(labels)}
+    targets, predicted = array.array("b"), array.array("b")
+    probabilities = array.array("d")
+
+    def multi_hot(cell):
+        if cell == NO_LABEL and cell not in ids:
             cell = ""
-        for label in cell.split(",") if cell else ():
-            flags[self._id(label)] = 1
-        return flags
+        chosen = {_id(label, ids) for label in cell.split(",") if cell}
+        return [index in chosen for index in range(len(labels))]
 
-    def add(self, index, guid, texts, cells):
-        targets, predicted = self._flags(cells[0]), self._flags(cells[1])
-        probabilities = self._store(targets, predicted, cells[2:])
-        if targets != predicted:
-            # How sure the model was of the label on which it was most wrong.
-            confidence = max(
-                p if is_predicted else 1 - p
-                for p, target, is_predicted in zip(probabilities, targets, predicted)
-                if target != is_predicted
-            )
-            self._worst.add(
-                confidence,
-                lambda: Mistake(guid, texts, cells[0], cells[1], confidence),
-            )
+    def mistakes():
+        for row in rows:
+            target, found = map(multi_hot, row.cells[:2])
+            targets.extend(target)
+            predicted.extend(found)
+            values = list(map(_probability, row.cells[2:]))
+            probabilities.extend(values)
+            if target != found:
+                # Of the label on which the model was most sure and wrong.
+                sureness = max(
+                    value if is_found else 1 - value
+                    for value, is_target, is_found in zip(values, target, found)
+                    if is_target != is_found
+                )
+                yield sureness, Mistake(row.guid, row.texts, *row.cells[:2], sureness)
 
-    def _as_array(self, values):
-        return np.array(values, bool).reshape(-1, len(self.labels))
-
-
-class _Regression:
-    """Rows with a number."""
-
-    text_columns = _Classification.text_columns
-    columns = ("label", "prediction")
-
-    def __init__(self, labels):
-        self._targets, self._predicted = array.array("d"), array.array("d")
-        self._worst = _Worst()
-
-    def add(self, index, guid, texts, cells):
-        target, predicted = map(_number, cells)
-        self._targets.append(target)
-        self._predicted.append(predicted)
-        error = predicted - target
-        if error:
-            self._worst.add(
-                abs(error), lambda: Mistake(guid, texts, cells[0], cells[1], error)
-            )
-
-    def result(self):
-        targets = np.array(self._targets)
-        predicted = np.array(self._predicted)
-        return Predictions(
-            targets, predicted, None, self._worst.items(), len(self._targets)
+    worst = _worst(mistakes())
+    shaped = [
+        np.array(values, dtype).reshape(-1, len(labels))
+        for values, dtype in (
+            (targets, bool),
+            (predicted, bool),
+            (probabilities, float),
         )
+    ]
+    return Predictions(*shaped, worst, len(shaped[0]))
 
 
-class _Labeling:
-    """Sentences with a tag for each token, a line for each token."""
+def _regression(rows, labels):
+    """Returns the `Predictions` of rows with a number."""
+    targets, predicted = array.array("d"), array.array("d")
 
-    text_columns = (["token"],)
-    columns = ("label", "predicted_label")
+    def mistakes():
+        for row in rows:
+            target, found = map(_number, row.cells)
+            targets.append(target)
+            predicted.append(found)
+            error = found - target
+            if error:
+                yield abs(error), Mistake(row.guid, row.texts, *row.cells, error)
 
-    def __init__(self, labels):
-        self._spans_of = metrics.span_finder(labels)
-        self._targets, self._predicted = [], []
-        self._worst = _Worst()
-        self._tags = {}  # each tag once, however many tokens have it
-        self._index = self._guid = None
-        self._tokens = []
-
-    def add(self, index, guid, texts, cells):
-        if index != self._index:
-            self._end_sentence()
-            self._index, self._guid = index, guid
-            self._targets.append([])
-            self._predicted.append([])
-        self._tokens.append(texts[0])
-        for tags, cell in zip((self._targets[-1], self._predicted[-1]), cells):
-            if not cell:
-                raise ValueError("a token has no tag")
-            tags.append(self._tags.setdefault(cell, cell))
-
-    def _end_sentence(self):
-        if not self._tokens:
-            return
-        target, predicted = tuple(self._targets[-1]), tuple(self._predicted[-1])
-        num_wrong = 0
-        if target != predicted:
-            true_spans, found = set(self._spans_of(target)), self._spans_of(predicted)
-            num_wrong = len(true_spans.symmetric_difference(found))
-        if num_wrong:
-            guid, tokens = self._guid, tuple(self._tokens)
-            self._worst.add(
-                num_wrong, lambda: Mistake(guid, tokens, target, predicted, None)
-            )
-        self._tokens = []
-
-    def result(self):
-        self._end_sentence()
-        return Predictions(
-            self._targets,
-            self._predicted,
-            None,
-            self._worst.items(),
-            len(self._targets),
-        )
+    worst = _worst(mistakes())
+    return Predictions(
+        np.array(targets), np.array(predicted), None, worst, len(targets)
+    )
 
 
-# A kind of task whose rows have no predictions of their own.
-PRETRAINING = "pretraining"
+def _labeling(rows, labels):
+    """Returns the `Predictions` of sentences, of which each row is a token."""
+    spans_of = metrics.span_finder(labels)
+    targets, predicted = [], []
+    known = {}  # each tag once, however many tokens have it
+
+    def mistakes():
+        for _, sentence in itertools.groupby(rows, lambda row: row.index):
+            tokens, target, found, guid = [], [], [], ""
+            for row in sentence:
+                if not all(row.cells):
+                    raise ValueError("a token has no tag")
+                guid = guid or row.guid
+                tokens += row.texts
+                for tags, cell in zip((target, found), row.cells):
+                    tags.append(known.setdefault(cell, cell))
+            targets.append(target)
+            predicted.append(found)
+            if target != found:
+                wrong = set(spans_of(target)).symmetric_difference(spans_of(found))
+                if wrong:
+                    sides = map(tuple, (tokens, target, found))
+                    yield len(wrong), Mistake(guid, *sides, None)
+
+    worst = _worst(mistakes())
+    return Predictions(targets, predicted, None, worst, len(targets))
+
+
+# Kind of task -> (function from rows and labels to `Predictions`, columns of texts).
+_TEXTS = (["text_a"], ["text_a", "text_b"])
 KINDS = {
-    CLASSIFICATION: _Classification,
-    MULTILABEL: _Multilabel,
-    REGRESSION: _Regression,
-    LABELING: _Labeling,
+    CLASSIFICATION: (_classification, _TEXTS),
+    MULTILABEL: (_multilabel, _TEXTS),
+    REGRESSION: (_regression, _TEXTS),
+    LABELING: (_labeling, (["token"],)),
 }
+
+
+def _id(label, ids):
+    if label not in ids:
+        raise ValueError(f"label {label!r} is not one of task.json: {list(ids)}")
+    return ids[label]
 
 
 def _number(cell):
@@ -263,8 +216,8 @@ def _probability(cell):
 def _lines(path, last_line):
     """Yields the lines for `csv.reader`, and puts the number of each in `last_line`.
 
-    A carriage return in a text would end the row, and Python 3.7 takes no NUL; both are
-    shown as a space anyway.
+    A carriage return in a text would end the row, and Python 3.7 refuses NUL; the page
+    shows both as a space anyway.
     """
     for number, line in files.read_lines(path):
         last_line[0] = number
@@ -283,35 +236,42 @@ def read(path, kind, labels):
       `Predictions`.
 
     Raises:
-      InputError: naming file and line, if the file is not as that kind of task has it.
+      InputError: naming file and line, if the file does not fit that kind of task.
     """
-    reader = KINDS[kind](labels)
     last_line = [0]
-    rows = csv.reader(_lines(path, last_line), delimiter="\t", strict=True)
+    lines = csv.reader(_lines(path, last_line), delimiter="\t", strict=True)
+    to_predictions, _ = KINDS[kind]
     try:
-        header = next(rows, [])
-        num_texts = _num_texts(header, reader)
-        for cells in rows:
-            if len(cells) != len(header):
-                raise ValueError(f"{len(cells)} cells, but the header {len(header)}")
-            texts = tuple(cells[2 : 2 + num_texts])
-            reader.add(cells[0], cells[1], texts, cells[2 + num_texts :])
+        rows = _rows(lines, kind, labels)
+        predictions = to_predictions(rows, labels)
     except (csv.Error, ValueError) as error:
         raise InputError(f"{path}:{last_line[0]}: {error}") from error
-    result = reader.result()
-    if not result.num_rows:
+    if not predictions.num_rows:
         raise InputError(f"{path}: no rows below the header")
-    return result
+    return predictions
 
 
-def _num_texts(header, reader):
-    """Returns how many columns of texts there are; raises a `ValueError` if wrong."""
-    expected = [
-        ["index", "guid", *texts, *reader.columns] for texts in reader.text_columns
-    ]
-    for texts, columns in zip(reader.text_columns, expected):
-        if header == columns:
-            return len(texts)
-    raise ValueError(
-        f"the columns are {header}, but a run with this task.json has {expected[-1]}"
-    )
+def _rows(lines, kind, labels):
+    """Yields the `_Row`s of the cells of each line, of which the first is the header.
+
+    Raises:
+      ValueError: if the columns or the cells of a line are not the expected ones.
+    """
+    header = next(lines, [])
+    found = ["label", "predicted_label", *(f"probability_{each}" for each in labels)]
+    if kind == REGRESSION:
+        found = ["label", "prediction"]
+    elif kind == LABELING:
+        found = found[:2]
+    _, choices = KINDS[kind]
+    expected = [["index", "guid", *texts, *found] for texts in choices]
+    if header not in expected:
+        raise ValueError(
+            f"the columns are {header}, but a run with this task.json has "
+            f"{expected[-1]}"
+        )
+    end = len(header) - len(found)  # of the texts
+    for cells in lines:
+        if len(cells) != len(header):
+            raise ValueError(f"{len(cells)} cells, but the header {len(header)}")
+        yield _Row(cells[0], cells[1], tuple(cells[2:end]), cells[end:])

@@ -1,20 +1,25 @@
-"""What all pictures have in common: sizes, colours, legends, and writing them.
+"""Style of all pictures, names and legends in them, line plots, SVG and PNG.
 
-Figures are made without pyplot, so nothing needs a display and threads do not meet.
+Figures belong to no window, so nothing needs a display. Functions that draw are
+`styled`: the settings of matplotlib outside of them stay as they are.
 """
 
 import io
-import itertools
+import math
+import re
+import unicodedata
+import warnings
 from typing import NamedTuple, Optional
 
+import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from cycler import cycler
+from matplotlib import font_manager
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import MaxNLocator
 
-from bert_my.report import curves, fonts
+from bert_my.report import curves
 
 DPI = 110
 SIZE = (5.8, 4.3)  # inches
@@ -22,19 +27,63 @@ SIZE = (5.8, 4.3)  # inches
 # their yellow, which is hard to see on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", "--", "-.", ":")
+# (colour, line style) of each line: both change, so that one on top of another is seen.
+STYLES = tuple(zip(len(LINE_STYLES) * COLORS, len(COLORS) * LINE_STYLES))
 GREY = "#767676"
-LEGEND = {"frameon": False, "fontsize": 9, "handlelength": 2.8, "borderaxespad": 0}
+PALE = "#A6CEE8"
 # Half-width columns of text in 9 points that fit into an inch.
 COLUMNS_PER_INCH = 11.3
+MAX_WIDTH = 26  # columns of a name
+# Characters that no page may hold, for `str.translate`; line ends and tabs it may.
+UNPRINTABLE = dict.fromkeys(
+    {*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)} - {*b"\t\n\r"}, "\ufffd"
+)
+# Fonts of PNG files for Chinese, Japanese and Korean. A browser finds one by itself.
+EAST_ASIAN_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
+    "Arial Unicode MS",
+)
+_installed = {font.name for font in font_manager.fontManager.ttflist}
 
-
-class Picture(NamedTuple):
-    """A picture of the page."""
-
-    name: str  # of the file, without suffix
-    png: bytes
-    alt: str  # what it shows, in words
-    note: str = ""  # below it
+# Decorator of functions that draw.
+styled = matplotlib.rc_context(
+    {
+        "axes.axisbelow": True,
+        # A power of ten or an offset would stand where the legend is.
+        "axes.formatter.limits": (-99, 99),
+        "axes.formatter.useoffset": False,
+        "axes.grid": True,
+        "axes.prop_cycle": cycler("color", [color for color, _ in STYLES])
+        + cycler("linestyle", [style for _, style in STYLES]),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "figure.constrained_layout.use": True,
+        "figure.dpi": DPI,
+        "font.family": [
+            *(name for name in EAST_ASIAN_FONTS if name in _installed),
+            "DejaVu Sans",
+        ],
+        "grid.color": "#e0e0e0",
+        "grid.linewidth": 0.7,
+        "legend.borderaxespad": 0,
+        "legend.columnspacing": 1.2,
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "legend.handlelength": 2.8,
+        "lines.linewidth": 1.6,
+        "svg.fonttype": "none",  # texts stay texts
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+    }
+)
 
 
 class Line(NamedTuple):
@@ -43,128 +92,131 @@ class Line(NamedTuple):
     name: str
     x: np.ndarray
     y: np.ndarray
-    faint: Optional[np.ndarray] = None  # drawn behind it: y before smoothing
+    faint: Optional[np.ndarray] = None  # drawn behind the line: y before smoothing
     faint_name: Optional[str] = None
 
 
+def width(text):
+    """Returns the width of a text in half-width columns, without spaces at its ends."""
+    is_wide = [unicodedata.east_asian_width(c) in "WF" for c in text.strip()]
+    return len(is_wide) + sum(is_wide)
+
+
+def shown(name):
+    """Returns a name of a label, metric or run as pictures show it.
+
+    The name is in one line, cut with an ellipsis if it is wider than `MAX_WIDTH`.
+    """
+    text = " ".join(name.translate(UNPRINTABLE).split()) or "(empty)"
+    if width(text) > MAX_WIDTH:
+        while width(text) > MAX_WIDTH - 1:
+            text = text[:-1]
+        text += "…"
+    if text.startswith("_"):  # matplotlib would leave the name out of legends
+        text = f" {text}"
+    # A dollar would begin a formula.
+    return _padding(text) + text.replace("$", r"\$")
+
+
+def _padding(text):
+    """Returns spaces for the room that wide characters need and matplotlib leaves out.
+
+    Without a font that has them, matplotlib gives them less than an em. SVG shows no
+    spaces at the ends of a text.
+    """
+    wide = "".join(character for character in text if width(character) > 1)
+    missing = len(wide) * _measure("—") - _measure(wide)  # an em dash is an em wide
+    return " " * max(math.ceil(missing / (_measure("- -") - _measure("--"))), 0)
+
+
+@styled
+def _measure(text):
+    font = font_manager.FontProperties(size=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of missing characters
+        return text_to_path.get_text_width_height_descent(text, font, False)[0]
+
+
+@styled
 def new(title, size=SIZE, rows=1, columns=1, **kwargs):
     """Returns (figure, axes): an empty figure with its title.
 
     The axes are an array if there is more than one row or column.
     """
-    figure = Figure(figsize=size, dpi=DPI, constrained_layout=True)
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=size)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    axes = figure.subplots(rows, columns, **kwargs)
-    for each in np.atleast_1d(axes).ravel():
-        each.grid(True, color="#e0e0e0", linewidth=0.7)
-        each.set_axisbelow(True)
-        each.spines[["top", "right"]].set_visible(False)
-        each.tick_params(labelsize=9)
-    return figure, axes
+    return figure, figure.subplots(rows, columns, **kwargs)
 
 
-def styles(number):
-    """Returns (colour, line style) for each of a number of lines."""
-    # Both change from line to line, so that one that lies on another is seen.
-    pairs = zip(itertools.cycle(COLORS), itertools.cycle(LINE_STYLES))
-    return list(itertools.islice(pairs, number))
-
-
-def in_legend(name):
-    """Returns a name as a legend shows it: one with `_` in front it would leave out."""
-    return f" {name}" if name.startswith("_") else name
-
-
+@styled
 def legend_above(axes):
     """Puts the legend between title and axes, in as many columns as fit."""
-    handles, labels = axes.get_legend_handles_labels()
-    widest = max(map(fonts.width, labels)) + 6
-    fitting = int(axes.figure.get_figwidth() * COLUMNS_PER_INCH / widest)
-    columns = max(1, min(len(labels), fitting))
-    axes.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0, 1.01),
-        ncol=columns,
-        **LEGEND,
-    )
+    _, labels = axes.get_legend_handles_labels()
+    widest = max(map(width, labels)) + 6
+    columns = int(axes.figure.get_figwidth() * COLUMNS_PER_INCH / widest)
+    columns = max(1, min(len(labels), columns))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncol=columns)
 
 
+@styled
 def legend_beside(axes):
     """Puts the legend to the right of the axes, for many names."""
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(1.02, 1),
-        **LEGEND,
-    )
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
 
 
+@styled
 def lines(title, x_label, y_label, many, **axes_settings):
-    """Draws lines over steps or the like; returns the figure.
+    """Draws lines over training steps; returns the figure.
 
     Args:
       title, x_label, y_label: texts; labels with their unit.
-      many: list of `Line`. A single point, which no line can show, becomes a dot.
+      many: list of `Line`. Lines of few points have markers, for a single point has no
+        line.
       axes_settings: for `Axes.set`, such as `ylim`.
     """
     figure, axes = new(title)
-    for line, (color, style) in zip(many, styles(len(many))):
-        points = len(line.x)
-        if line.faint is not None:
-            x, faint = curves.thin((line.x, line.faint))
-            axes.plot(
-                x,
-                faint,
-                color=color,
-                alpha=0.35,
-                linewidth=0.8,
-                label=in_legend(line.faint_name),
-            )
+    for line in many:
         x, y = curves.thin((line.x, line.y))
-        marker = "o" if points <= 30 else None
-        axes.plot(
-            x,
-            y,
-            style,
-            color=color,
-            label=in_legend(line.name),
-            marker=marker,
-            markersize=4,
-            linewidth=1.6,
-        )
+        marker = "o" if len(line.x) <= 30 else None
+        (drawn,) = axes.plot(x, y, label=line.name, marker=marker, markersize=4)
+        if line.faint is not None:
+            x, y = curves.thin((line.x, line.faint))
+            style = {"color": drawn.get_color(), "alpha": 0.35, "linewidth": 0.8}
+            axes.plot(x, y, "-", label=line.faint_name, zorder=1, **style)
     axes.set(xlabel=x_label, ylabel=y_label, **axes_settings)
-    # With less than two ticks to ask for, a single step gets no tick beside it.
+    # A single step has a tick only if one tick is enough.
     axes.xaxis.set_major_locator(
         MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10], min_n_ticks=1)
     )
-    # By themselves axes put a power of ten, or an offset, where the legend is.
-    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
     if max(np.nan_to_num(np.abs(line.y)).max() for line in many) < 1e-3:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    if len(many) > 1 or many[0].faint is not None:
+        axes.yaxis.set_major_formatter("{x:g}")
+    if len(axes.lines) > 1:
         legend_above(axes)
     return figure
 
 
-def png(figure, font=None):
-    """Returns the PNG file of a figure, as bytes.
+@styled
+def svg(figure, name):
+    """Returns the elements within the `<svg>` of a figure.
 
-    Args:
-      figure: `Figure`.
-      font: path of the font for texts that the usual one cannot write, or None.
+    name: of the picture, unique on the page; the ids of its elements depend on it.
     """
-    if font is not None:
-        for axes in figure.axes:  # ticks make their texts when they are asked for
-            axes.get_xticklabels()
-            axes.get_yticklabels()
-        for text in figure.findobj(Text):
-            if fonts.missing(text.get_text().replace("\n", " ")):
-                size, weight = text.get_fontsize(), text.get_fontweight()
-                text.set_fontproperties(
-                    FontProperties(fname=font, size=size, weight=weight)
-                )
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": name}):
+        warnings.simplefilter("ignore")  # of characters that the browser does have
+        figure.savefig(stream, format="svg", metadata=metadata)
+    text = stream.getvalue().decode("utf-8")
+    (elements,) = re.findall("<svg[^>]*>(.*)</svg>", text, re.DOTALL)
+    # Groups are numbered in each picture anew, and nothing refers to their ids.
+    return re.sub('<g id="[^"]*">', "<g>", elements)
+
+
+@styled
+def write_png(figure, path):
+    """Writes a figure as PNG; returns whether a font has all its characters."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        metadata = {"Software": None}
+        figure.savefig(path, format="png", dpi=2 * DPI, metadata=metadata)
+    return not any("missing from" in str(each.message) for each in caught)

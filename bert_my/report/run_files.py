@@ -24,7 +24,7 @@ FILES = (
 
 
 class Task(NamedTuple):
-    """What was learnt: `task.json`."""
+    """The task of a run: `task.json`."""
 
     name: str
     kind: str  # key of `dev_predictions.KINDS`, or `PRETRAINING`
@@ -42,7 +42,7 @@ class Training(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run left; None for a file that is not there."""
+    """The files of a run; None for one that is missing."""
 
     folder: str
     settings: Optional[Dict[str, Any]]
@@ -52,6 +52,11 @@ class Run(NamedTuple):
     results: Optional[Dict[str, Optional[float]]]
     predictions: Optional[dev_predictions.Predictions]
     evaluated_at: Optional[datetime.datetime]  # UTC
+
+    @property
+    def main_metric(self):
+        """Name of the task's main metric; None without a task."""
+        return self.task and self.task.main_metric
 
 
 def read(folder):

@@ -1,15 +1,15 @@
-"""The parts of the page about training: loss, learning rate, speed, dev metrics."""
+"""Sections about training: loss, learning rate, speed, metrics of the dev set."""
 
 import numpy as np
 
 from bert_my import metrics
 from bert_my.data import run_names
-from bert_my.report import curves, fonts, page, plots
+from bert_my.report import curves, plots
+from bert_my.report.page import Picture
 
 STEP = "training step"
-# Beyond these a picture says no more; the tables have them all.
-MAX_METRICS = 7
-# Kind of metric -> file, title and label of its picture.
+MAX_METRICS = 7  # of a picture, or of a comparison; the tables have them all
+# Kind of metric -> name, title and axis of its picture.
 GROUPS = {
     "loss": ("dev_loss", "Loss on the dev set", "loss"),
     "score": ("dev_metrics", "Metrics on the dev set", "score"),
@@ -18,54 +18,48 @@ GROUPS = {
 
 
 def training(runs, names):
-    """Returns the parts about the steps of training.
+    """Yields the parts about the steps of training.
 
     Args:
       runs: list of `run_files.Run`.
-      names: `fonts.Names` of the runs.
+      names: of the runs in pictures.
     """
     found = [
         (name, run.training)
-        for name, run in zip(names.shown, runs)
+        for name, run in zip(names, runs)
         if run.training is not None and len(run.training.steps)
     ]
     if not found:
-        return [page.sentence(f"There is no {run_names.TRAINING} with steps.")]
-    loss = plots.lines(
-        "Training loss",
-        STEP,
-        "loss",
-        [_loss_line(name, steps, len(found) == 1) for name, steps in found],
-    )
-    rates = plots.lines(
-        "Learning rate",
-        STEP,
-        "learning rate",
-        [plots.Line(name, each.steps, each.learning_rates) for name, each in found],
-    )
+        yield f"There is no {run_names.TRAINING} with steps."
+        return
+    is_alone = len(found) == 1
+    losses = [_loss_line(name, steps, is_alone) for name, steps in found]
     window = curves.smoothing_window(len(found[0][1].steps))
-    note = f"Smoothed: mean over {window} steps." if len(found) == 1 else "Smoothed."
-    parts = [
-        _picture("training_loss", loss, "Training loss by step", names.font, note),
-        _picture("learning_rate", rates, "Learning rate by step", names.font),
-    ]
-    return parts + _speed(found, names.font)
+    yield Picture(
+        "training_loss",
+        plots.lines("Training loss", STEP, "loss", losses),
+        "Training loss by step",
+        f"Smoothed: mean over {window} steps." if is_alone else "Smoothed.",
+    )
+    rates = [plots.Line(name, each.steps, each.learning_rates) for name, each in found]
+    yield Picture(
+        "learning_rate",
+        plots.lines("Learning rate", STEP, "learning rate", rates),
+        "Learning rate by step",
+    )
+    yield _speed(found)
 
 
-def _picture(name, figure, alt, font, note=""):
-    return plots.Picture(name, plots.png(figure, font), alt, note)
-
-
-def _loss_line(name, steps, is_alone):
+def _loss_line(name, steps, has_each_step):
     window = curves.smoothing_window(len(steps.steps))
     smoothed = curves.smooth(steps.losses, window)
-    if not is_alone:
+    if not has_each_step:
         return plots.Line(name, steps.steps, smoothed)
     return plots.Line("smoothed", steps.steps, smoothed, steps.losses, "each step")
 
 
-def _speed(found, font):
-    """Returns a picture of the speed; a sentence where no run logged it twice."""
+def _speed(found):
+    """Returns a picture of the speed; a sentence if no run logged its speed twice."""
     many = []
     for name, each in found:
         # The first report of a run may have no timed step, which is a speed of 0.
@@ -74,67 +68,51 @@ def _speed(found, font):
             speed = each.examples_per_second[is_known]
             many.append(plots.Line(name, each.steps[is_known], speed))
     if not many:
-        return [page.sentence("The speed of training was not logged.")]
+        return "The speed of training was not logged."
     medians = [f"{np.median(line.y):,.1f}" for line in many]
     if max(len(line.y) for line in many) < 2:
         if len(found) > 1:
             medians = [f"{line.name} {each}" for line, each in zip(many, medians)]
         text = f"Speed of training, logged once: {', '.join(medians)}"
-        return [page.sentence(f"{text} examples per second.")]
-    top = 1.15 * max(line.y.max() for line in many)
-    figure = plots.lines(
-        "Speed of training", STEP, "examples per second", many, ylim=(0, top)
-    )
-    note = ""
+        return f"{text} examples per second."
+    limits = (0, 1.15 * max(line.y.max() for line in many))
+    unit, note = "examples per second", ""
     if len(many) == 1:
-        note = f"Median of the logged values: {medians[0]} examples per second."
-    return [_picture("speed", figure, "Examples per second by step", font, note)]
+        note = f"Median of the logged values: {medians[0]} {unit}."
+    figure = plots.lines("Speed of training", STEP, unit, many, ylim=limits)
+    return Picture("speed", figure, "Examples per second by step", note)
 
 
-def evaluations(run, find_font):
-    """Returns the parts about the dev metrics of one run during training.
-
-    find_font: see `fonts.Names`.
-    """
+def evaluations(run):
+    """Yields the parts about the dev metrics of one run during training."""
     if not run.evaluations:
-        return [
-            page.sentence(
-                f"There is no {run_names.EVALUATIONS}: the dev set was not evaluated "
-                "during training."
-            )
-        ]
-    names = metrics.in_order(run.evaluations, run.task and run.task.main_metric)
+        yield (
+            f"There is no {run_names.EVALUATIONS}: the dev set was not evaluated "
+            "during training."
+        )
+        return
     groups = {group: [] for group in GROUPS}
-    for metric in names:
-        line = _metric_line(run, metric, metric)
+    for metric in metrics.in_order(run.evaluations, run.main_metric):
+        line = _metric_line(run, metric, plots.shown(metric))
         if line is not None:
             groups[_group_of(metric, line.y)].append(line)
     has_steps = run.training is not None and len(run.training.steps)
     if has_steps and groups["loss"]:
         groups["loss"].append(_loss_line("training, smoothed", run.training, False))
-    parts = []
+    if not any(groups.values()):
+        yield "No metric of the evaluations is defined."
     for group, many in groups.items():
         if many:
-            parts.extend(_group_picture(group, many, find_font))
-    return parts or [page.sentence("No metric of the evaluations is defined.")]
+            name, title, label = GROUPS[group]
+            figure = plots.lines(title, STEP, label, many[:MAX_METRICS])
+            num_left_out = len(many) - MAX_METRICS
+            note = f"{num_left_out} more metrics are left out."
+            note = note if num_left_out > 0 else ""
+            yield Picture(name, figure, f"{title} by step", note)
 
 
-def _group_picture(group, many, find_font):
-    """Returns the picture of some metrics, and what its numbers stand for, if any."""
-    file, title, label = GROUPS[group]
-    drawn = many[:MAX_METRICS]
-    names = fonts.Names([line.name for line in drawn], find_font)
-    drawn = [line._replace(name=name) for name, line in zip(names.shown, drawn)]
-    figure = plots.lines(title, STEP, label, drawn)
-    note = f"{len(many) - len(drawn)} more metrics are left out."
-    if len(many) == len(drawn):
-        note = ""
-    picture = _picture(file, figure, f"{title} by step", names.font, note)
-    return [picture, *page.name_legend(names)]
-
-
-def _group_of(name, values):
-    if metrics.is_loss(name):
+def _group_of(metric, values):
+    if metrics.is_loss(metric):
         return "loss"
     return "score" if np.nanmax(np.abs(values)) <= 1 else "other"
 
@@ -152,20 +130,23 @@ def _metric_line(run, metric, name):
     return plots.Line(name, np.array(steps), np.array(values, float))
 
 
-def compared_evaluations(runs, names):
-    """Returns a picture for each dev metric, with a line for each run."""
+def compared_evaluations(runs, names, main):
+    """Yields a picture for each dev metric, with a line for each run.
+
+    runs, names: see `training`.
+    main: name of the main metric, or None.
+    """
     tables = [each for run in runs for each in run.evaluations or ()]
-    main = next((run.task.main_metric for run in runs if run.task), None)
-    parts = []
     found = metrics.in_order(tables, main)
     of_all = [name for name in found if not metrics.is_of_label(name)]
+    has_picture = False
     for metric in of_all[:MAX_METRICS]:
-        many = [_metric_line(run, metric, n) for n, run in zip(names.shown, runs)]
+        many = [_metric_line(run, metric, name) for name, run in zip(names, runs)]
         many = [line for line in many if line is not None]
         if many:
+            has_picture = True
             figure = plots.lines(f"Dev set: {metric}", STEP, metric, many)
-            file = "dev_" + "".join(c if c.isalnum() else "_" for c in metric)
-            parts.append(_picture(file, figure, f"{metric} by step", names.font))
-    return parts or [
-        page.sentence(f"No run has an evaluation in {run_names.EVALUATIONS}.")
-    ]
+            name = "dev_" + "".join(c if c.isalnum() else "_" for c in metric)
+            yield Picture(name, figure, f"{metric} by step")
+    if not has_picture:
+        yield f"No run has an evaluation in {run_names.EVALUATIONS}."

@@ -1,13 +1,10 @@
 """The HTML page of a sweep, and its plots: a metric over the values of a parameter."""
 
-import glob
 import math
-import os
 import re
 import statistics
 
-from bert_my.common import files
-from bert_my.report import fonts, page, plots
+from bert_my.report import page, plots
 
 MAX_LINES = len(plots.COLORS)  # in one plot
 LOG_RATIO = 10  # largest over smallest value from which the axis is logarithmic
@@ -67,6 +64,7 @@ def group_scores(runs, parameter, metric):
     return groups if len(groups) <= MAX_LINES else {"all other settings": together}
 
 
+@plots.styled
 def plot(runs, parameter, metric):
     """Draws a point for each run, and lines through means with bars of one std.
 
@@ -85,11 +83,10 @@ def plot(runs, parameter, metric):
     )
     places = sorted(positions.values())
     span = places[-1] - places[0] or 1.0
-    styles = plots.styles(len(groups))
     for index, (label, by_value) in enumerate(groups.items()):
         # Side by side, so that the bars do not hide one another.
         shift = 0.012 * span * (index - (len(groups) - 1) / 2)
-        color, style = styles[index]
+        color, style = plots.STYLES[index]
         _plot_group(
             axes,
             sorted((positions[x] + shift, scores) for x, scores in by_value.items()),
@@ -147,50 +144,26 @@ def write(folder, cells, best, notes, runs, metrics):
       runs: list of `sweep_plan.Run`.
       metrics: list of the names of the metrics to plot.
     """
-    os.makedirs(folder, exist_ok=True)
     header = [": ".join(filter(None, both)) for both in zip(cells[0], cells[1])]
     rows = [
-        [page.bold(cell) for cell in (f"* {line[0]}", *line[1:])]
+        [page.BOLD.format(cell) for cell in (f"* {line[0]}", *line[1:])]
         if index in best
         else line
         for index, line in enumerate(cells[2:])
     ]
-    table = page.table(header, rows, ["key"] * len(header))
-    sections = [page.Section("Settings", [table, *map(page.sentence, notes)])]
+    sections = {"Settings": [page.Table(header, rows, classes=["key"]), *notes]}
     for metric in metrics:
         scored = [run for run in runs if (run.scores or {}).get(metric) is not None]
         parameters = [name for name, _ in scored[0].setting] if scored else []
-        pictures = [_picture(scored, each, metric) for each in parameters]
-        if pictures:
-            sections.append(page.Section(metric, pictures))
-    _write_pictures(
-        folder, [each for section in sections[1:] for each in section.parts]
-    )
-    with files.replacing(os.path.join(folder, "index.html")) as writer:
-        writer.write(page.render("Sweep", [], sections))
+        if parameters:
+            sections[metric] = [_picture(scored, each, metric) for each in parameters]
+    page.write(folder, "output_dir", "Sweep", sections, with_png=True)
 
 
 def _picture(runs, parameter, metric):
     """Returns the `Picture` of a plot."""
-    texts = "".join(value for run in runs for _, value in run.setting)
-    characters = fonts.missing(texts)
-    font = fonts.find(frozenset(characters)) if characters else None
-    return plots.Picture(
+    return page.Picture(
         name=re.sub(r"[^\w.-]", "_", f"{parameter}-{metric}"),
-        png=plots.png(plot(runs, parameter, metric), font),
+        figure=plot(runs, parameter, metric),
         alt=f"{metric} over {parameter}: each run, mean and standard deviation",
     )
-
-
-def _write_pictures(folder, pictures):
-    """Writes the pictures as PNG; deletes pictures of metrics no longer shown."""
-    written = set()
-    for picture in pictures:
-        path = os.path.join(folder, f"{picture.name}.png")
-        with files.replacing_path(path) as temporary, open(temporary, "wb") as stream:
-            stream.write(picture.png)
-        written.add(path)
-    for parameter in {picture.name.partition("-")[0] for picture in pictures}:
-        pattern = os.path.join(glob.escape(folder), f"{parameter}-*.png")
-        for path in set(glob.glob(pattern)) - written:
-            os.remove(path)

@@ -2,7 +2,7 @@
 
 import html.parser
 
-VOID = {"meta", "img", "hr"}
+VOID = {"meta", "hr"}
 
 
 class Page(html.parser.HTMLParser):
@@ -10,8 +10,9 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.open, self.text, self.links, self.images = [], "", [], []
+        self.open, self.text, self.links, self.ids = [], "", [], []
         self.rows = []
+        self.pictures = {}  # name -> attributes of the SVG
         with open(path, encoding="utf-8") as reader:
             self.source = reader.read()
         self.feed(self.source)
@@ -21,13 +22,16 @@ class Page(html.parser.HTMLParser):
         attrs = dict(attrs)
         if tag not in VOID:
             self.open.append(tag)
-        if tag == "img":
-            self.images.append(attrs)
+        if "id" in attrs:
+            self.ids.append(attrs["id"])
+        if tag == "svg":
+            self.pictures[self.ids[-1]] = attrs
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
-        self.links += [attrs[name] for name in ("src", "href") if name in attrs]
+        names = ("src", "href", "xlink:href")
+        self.links += [attrs[name] for name in names if name in attrs]
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag

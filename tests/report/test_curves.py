@@ -11,15 +11,14 @@ SCORES = np.array([0.9, 0.8, 0.7, 0.4, 0.2])
 # (true label, predicted label): 0 is right twice and taken for 2 once, ...
 TARGETS = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
 PREDICTED = np.array([0, 0, 2, 1, 0, 2, 2, 2, 1])
-COUNTS = [[2, 0, 1], [1, 1, 0], [0, 1, 3]]
 
 
 def test_roc_golden_values():
     roc = curves.roc(IS_POSITIVE, SCORES)
     # Of the 6 pairs of a positive and a negative row 4 are in the right order.
-    assert roc.area == pytest.approx(4 / 6)
+    assert roc.score == pytest.approx(4 / 6)
     # The corners of the stairs; scikit-learn 1.0 keeps a point on the line 0-0.
-    points = set(zip(roc.false_positive_rates, np.round(roc.true_positive_rates, 6)))
+    points = set(zip(roc.display.fpr, np.round(roc.display.tpr, 6)))
     assert {(0.0, 0.0), (0.0, 0.333333), (0.5, 0.333333), (0.5, 1.0)} <= points
     assert (1.0, 1.0) in points
 
@@ -59,8 +58,10 @@ def test_rows_with_the_same_score_share_a_threshold():
 def test_precision_recall_golden_values():
     curve = curves.precision_recall(IS_POSITIVE, SCORES)
     # Sum over the positive rows of precision times the recall they add.
-    assert curve.average_precision == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
-    points = set(zip(np.round(curve.recalls, 4), np.round(curve.precisions, 4)))
+    assert curve.score == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    points = set(
+        zip(np.round(curve.display.recall, 4), np.round(curve.display.precision, 4))
+    )
     assert {(1.0, 0.75), (0.6667, 0.6667), (0.3333, 0.5), (0.3333, 1.0)} <= points
 
 
@@ -88,18 +89,6 @@ def test_label_counts_golden_values():
     # True and false positives, false and true negatives.
     expected = [[2, 1, 1, 1], [1, 2, 0, 2]]
     np.testing.assert_array_equal(curves.label_counts(targets, predicted), expected)
-
-
-def test_confusion_counts_true_labels_in_rows():
-    counts = curves.confusion(TARGETS, PREDICTED, 4)
-    np.testing.assert_array_equal(counts[:3, :3], COUNTS)
-    assert counts[3].sum() == counts[:, 3].sum() == 0
-
-
-def test_row_shares_of_an_empty_row_are_zero():
-    shares = curves.row_shares(np.array([[2, 0, 1], [0, 0, 0], [0, 1, 3]]))
-    expected = [[2 / 3, 0, 1 / 3], [0, 0, 0], [0, 1 / 4, 3 / 4]]
-    np.testing.assert_allclose(shares, expected)
 
 
 def test_most_confused_counts_both_directions():

@@ -1,7 +1,5 @@
 """The report: what the page holds for each kind of task, and what it leaves out."""
 
-import base64
-import io
 import re
 import subprocess
 import sys
@@ -46,15 +44,11 @@ def runs(tmp_path_factory):
     return folders
 
 
-def no_font(characters):
-    return None
-
-
 @pytest.mark.parametrize("name", sorted(PICTURES))
 def test_pictures_of_each_kind(runs, name):
-    written = {path.stem for path in (runs[name] / "report").glob("*.png")}
-    assert written == PICTURES[name] | TRAINING_PICTURES
-    assert len(read_page(runs[name]).images) == len(written)
+    pictures = read_page(runs[name]).pictures
+    assert set(pictures) == PICTURES[name] | TRAINING_PICTURES
+    assert all(each["aria-label"] for each in pictures.values())
 
 
 @pytest.mark.parametrize("name", sorted(PICTURES))
@@ -67,16 +61,48 @@ def test_page_needs_nothing_else(runs, name):
         assert link.startswith(("#", "data:image/png;base64,"))
 
 
-def test_pictures_of_the_page_are_the_files(runs):
-    folder = runs["binary"] / "report"
-    files = {path.read_bytes() for path in folder.glob("*.png")}
-    images = read_page(runs["binary"]).images
-    assert {base64.b64decode(each["src"].split(",")[1]) for each in images} == files
-    for image in images:
-        data = base64.b64decode(image["src"].split(",")[1])
-        height, width, _ = matplotlib.image.imread(io.BytesIO(data)).shape
-        assert (image["width"], image["height"]) == (str(width), str(height))
-        assert image["alt"]
+@pytest.mark.parametrize("name", sorted(PICTURES))
+def test_ids_are_unique_and_links_lead_to_them(runs, name):
+    page = read_page(runs[name])
+    assert len(set(page.ids)) == len(page.ids)
+    links = {link[1:] for link in page.links if link.startswith("#")}
+    links |= set(re.findall(r"url\(#(\w+)\)", page.source))
+    assert links <= set(page.ids)
+
+
+def test_names_of_labels_are_text_in_pictures(runs):
+    source = read_page(runs["chinese"]).source
+    assert re.search(r"<text [^>]*>\s*体育</text>", source)
+
+
+def test_same_run_gives_the_same_page(runs):
+    path = runs["two_rows"] / "report" / "index.html"
+    before = path.read_bytes()
+    report.write(runs["two_rows"])
+    assert path.read_bytes() == before
+
+
+def test_png_files_are_written_on_demand(runs):
+    folder = runs["two_rows"] / "report"
+    assert not list(folder.glob("*.png"))
+    report.write(runs["two_rows"], with_png=True)
+    pictures = read_page(runs["two_rows"]).pictures
+    assert {path.stem for path in folder.glob("*.png")} == set(pictures)
+    for name, picture in pictures.items():
+        height, width, _ = matplotlib.image.imread(str(folder / f"{name}.png")).shape
+        assert width / height == pytest.approx(
+            int(picture["width"]) / int(picture["height"]), rel=0.01
+        )
+
+
+def test_a_missing_font_is_reported_once(tmp_path, caplog):
+    labels = ["\U00013000", "\U00013001"]  # Egyptian hieroglyphs
+    folder = made_runs.make_classification(tmp_path, labels, 31)
+    report.write(folder)
+    assert not caplog.records
+    report.write(folder, with_png=True)
+    (record,) = caplog.records
+    assert "fonts-wqy-microhei" in record.getMessage()
 
 
 def test_head_says_task_rows_and_date(runs):
@@ -131,29 +157,20 @@ def test_entities_are_marked_on_the_characters(runs):
 
 
 def test_single_class_dev_set_says_what_is_left_out(runs):
-    text = read_page(runs["one_class"]).text
-    assert "need rows of both labels; here all 9 rows have the label '0'" in text
-    written = {path.stem for path in (runs["one_class"] / "report").glob("*.png")}
-    assert written == OF_LABELS | {"scores"}
+    page = read_page(runs["one_class"])
+    assert "need rows of both labels; here all 9 rows have the label '0'" in page.text
+    assert set(page.pictures) == OF_LABELS | {"scores"}
 
 
-def test_the_known_pictures_are_those_that_are_written():
-    of_all_kinds = {"dev_errors"}.union(TRAINING_PICTURES, *PICTURES.values())
-    assert of_all_kinds == report.PICTURES
-
-
-def test_pictures_of_an_earlier_report_are_deleted(tmp_path):
-    folder = made_runs.make_multilabel(tmp_path, ["x", "y"], 23)
-    report.write(folder)
-    (folder / "report" / "mine.png").write_bytes(b"")
-    (folder / "training.csv").unlink()
-    made_runs.write_task(folder, "regression")
+def test_png_files_of_an_earlier_report_are_deleted(tmp_path):
+    folder = made_runs.write_task(tmp_path, "regression")
     columns = ["index", "guid", "text_a", "label", "prediction"]
     made_runs.write_rows(folder, columns, [[0, "a", "x", 1.5, 1.25]])
+    report.write(folder, with_png=True)
+    (folder / "report" / "mine.png").write_bytes(b"")
+    (folder / "dev_predictions.tsv").unlink()
     report.write(folder)
-    written = {path.stem for path in (folder / "report").glob("*.png")}
-    dev = {"dev_loss", "dev_metrics"}
-    assert written == PICTURES["regression"] | dev | {"mine"}
+    assert [path.stem for path in (folder / "report").glob("*.png")] == ["mine"]
 
 
 def test_a_comparison_deletes_nothing(runs, tmp_path):
@@ -214,15 +231,6 @@ def test_losses_that_are_not_finite(tmp_path):
     assert "The speed of training was not logged." in read_page(tmp_path).text
 
 
-def test_without_a_font_numbers_stand_for_names(tmp_path, caplog):
-    folder = made_runs.make_classification(tmp_path, made_runs.CHINESE, 97)
-    report.write(folder, find_font=no_font)
-    text = read_page(folder).text
-    assert "#0 = 体育; #1 = 财经" in text and "#9 = 娱乐" in text
-    warnings = [each for each in caplog.records if "No font for" in each.message]
-    assert len(warnings) == 1 and "fonts-wqy-microhei" in warnings[0].message
-
-
 def test_names_of_metrics_with_labels_are_not_tiles(tmp_path):
     folder = made_runs.make_classification(tmp_path, ["体育", "财经"], 31)
     scores = {"f1_体育": 0.5, "f1_macro": 0.25, "precision_财经": 0.75}
@@ -251,9 +259,9 @@ def test_compare_marks_the_best_and_shows_what_differs(tmp_path):
     assert ["flag", "run1/output", "run2/output"] in page.rows
     assert ["seed", "1", "2"] in page.rows
     assert not any(row[0] == "task_name" for row in page.rows)
-    pictures = {each.stem for each in (tmp_path / "comparison").glob("*.png")}
     expected = {"roc", "training_loss", "learning_rate", "speed"}
-    assert pictures == expected | {"dev_eval_accuracy", "dev_eval_loss", "dev_f1"}
+    expected |= {"dev_eval_accuracy", "dev_eval_loss", "dev_f1"}
+    assert set(page.pictures) == expected
 
 
 def test_compare_runs_of_different_kinds(runs, tmp_path):
@@ -267,10 +275,11 @@ def test_command_writes_one_report_or_a_comparison(runs, tmp_path):
     argv = ["program", runs["two_rows"]]
     output = helpers.run_script("scripts/report.py", argv, tmp_path).stdout
     assert output.strip() == str(runs["two_rows"] / "report" / "index.html")
-    argv += [runs["regression"]]
+    argv += [runs["regression"], "--png"]
     output = helpers.run_script("scripts/report.py", argv, tmp_path).stdout
     assert (tmp_path / output.strip().splitlines()[-1]).exists()
     assert (tmp_path / "report_comparison" / "index.html").exists()
+    assert (tmp_path / "report_comparison" / "training_loss.png").exists()
 
 
 def test_command_names_a_broken_file_without_traceback(tmp_path):

@@ -92,7 +92,8 @@ def test_table_has_mean_best_and_std_of_each_setting(command, tmp_path):
             for what, value in golden.items():
                 assert float(line[f"{metric}_{what}"]) == pytest.approx(value)
     assert len(lines_of(tmp_path / "out" / "sweep_runs.csv")) == 6
-    assert (tmp_path / "out" / "report" / "weight_decay-eval_loss.png").exists()
+    page = (tmp_path / "out" / "report" / "index.html").read_text(encoding="utf-8")
+    assert '<figure id="weight_decay-eval_loss"' in page
     text = (tmp_path / "out" / "sweep.txt").read_text(encoding="utf-8")
     assert "6 of 6 planned runs are in the table." in text
 

@@ -1,6 +1,5 @@
 """Plots of a sweep: positions on the axis, lines and bars; the page with all plots."""
 
-import base64
 import math
 import re
 
@@ -114,18 +113,9 @@ def write_page(folder, metrics, value="<b>"):
 
 def test_the_page_holds_its_pictures_and_escapes_texts(tmp_path):
     text = write_page(tmp_path, ["f1"])
-    (picture,) = re.findall('src="data:image/png;base64,([^"]*)"', text)
-    assert base64.b64decode(picture) == (tmp_path / "head-f1.png").read_bytes()
+    assert '<figure id="head-f1"' in text
     assert "* &lt;b&gt;" in text and "1 &amp; 2" in text
     assert not re.search(r'(src|href)="(?!data:|#)', text)
-
-
-def test_pictures_of_metrics_no_longer_shown_are_deleted(tmp_path):
-    write_page(tmp_path, ["f1", "auc"])
-    (tmp_path / "mine.png").write_bytes(b"")
-    write_page(tmp_path, ["auc"])
-    names = sorted(path.name for path in tmp_path.glob("*.png"))
-    assert names == ["head-auc.png", "mine.png"]
 
 
 def test_values_in_any_script_can_be_drawn(tmp_path):

@@ -1,4 +1,6 @@
-"""The part of the page with the rows that were predicted most wrongly."""
+"""Section with the rows that were predicted most wrongly."""
+
+from markupsafe import Markup
 
 from bert_my import metrics
 from bert_my.report import dev_predictions, page
@@ -31,8 +33,8 @@ def build(task, mistakes):
       mistakes: list of `dev_predictions.Mistake`, the worst first.
     """
     if not mistakes:
-        return [page.sentence("There are none: every row was predicted right.")]
-    lead = page.sentence(LEADS[task.kind].format(dev_predictions.MAX_MISTAKES))
+        return ["There are none: every row was predicted right."]
+    lead = LEADS[task.kind].format(dev_predictions.MAX_MISTAKES)
     if task.kind == dev_predictions.LABELING:
         return [lead, _sentences(task.labels, mistakes)]
     return [lead, _rows(task.kind, mistakes)]
@@ -46,9 +48,9 @@ def _rows(kind, mistakes):
         mistakes = [m._replace(predicted=f"{float(m.predicted):.4g}") for m in mistakes]
     rows = [
         [
-            str(number),
+            number,
             mistake.guid,
-            page.Html("<hr>".join(map(page.escape, mistake.texts))),
+            Markup("<hr>").join(mistake.texts),
             mistake.target or "(none)",
             mistake.predicted or "(none)",
             format(mistake.probability, spec),
@@ -57,28 +59,29 @@ def _rows(kind, mistakes):
     ]
     header = ["no.", "guid", "text", "true", "predicted", LAST_COLUMN[kind]]
     classes = ["number", "value", "text", "value", "value", "number"]
-    return page.table(header, rows, classes, stacks=True)
+    return page.Table(header, rows, classes=classes, is_stacked=True)
 
 
 def _sentences(labels, mistakes):
-    """Returns the table of sentences, with what their tags mark in colour."""
+    """Returns the table of sentences, with the spans that their tags mark in colour."""
     spans_of = metrics.span_finder(labels)
     spans = [[spans_of(each.target), spans_of(each.predicted)] for each in mistakes]
     types = sorted({span[0] for pair in spans for each in pair for span in each})
     rows = [
         [
-            str(number),
+            number,
             mistake.guid,
             *(page.marked(pieces(mistake.texts, each), types) for each in pair),
         ]
         for number, (mistake, pair) in enumerate(zip(mistakes, spans), 1)
     ]
     header = ["no.", "guid", "true tags", "predicted tags"]
-    return page.table(header, rows, ["number", "value", "text", "text"], stacks=True)
+    classes = ["number", "value", "text", "text"]
+    return page.Table(header, rows, classes=classes, is_stacked=True)
 
 
 def pieces(tokens, spans):
-    """Cuts a sentence into entities and what is between them.
+    """Cuts a sentence into entities and the text between them.
 
     Args:
       tokens: list of strings.
@@ -91,18 +94,16 @@ def pieces(tokens, spans):
     output, position = [], 0
     while position < len(tokens):
         kind, end = begins.get(position, (None, position + 1))
-        text = ""
-        for index in range(position, end):
-            gap = " " if index and _has_gap(tokens[index - 1], tokens[index]) else ""
-            if index == position and gap:
-                output.append((gap, None))
-                gap = ""
-            text += gap + tokens[index]
+        if position and _has_gap(*tokens[position - 1 : position + 1]):
+            output.append((" ", None))
+        text = tokens[position]
+        for index in range(position + 1, end):
+            text += " " * _has_gap(*tokens[index - 1 : index + 1]) + tokens[index]
         output.append((text, kind))
         position = end
     return output
 
 
 def _has_gap(before, after):
-    """Tells whether a space stands between two tokens: not beside Chinese."""
+    """Returns whether a space stands between two tokens: not beside Chinese."""
     return not (before[-1:] >= "\u2e80" or after[:1] >= "\u2e80")
