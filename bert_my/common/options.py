@@ -1,0 +1,101 @@
+"""Options: fields of frozen dataclasses with a help text, a check and other names.
+
+An option is declared once, in the group of the code that uses it:
+
+    @dataclasses.dataclass(frozen=True)
+    class ScheduleOptions(Options):
+        learning_rate: float = option(5e-5, "Peak learning rate.", check=positive)
+
+Groups are joined by inheritance. The flags of a command line are derived from the
+fields of the joined class (`bert_my.cli.flags`).
+"""
+
+import dataclasses
+import math
+from typing import Any, Callable, NamedTuple
+
+from bert_my.common.errors import InputError
+
+
+class Check(NamedTuple):
+    """A condition on the value of one option; None, for "not given", is not checked."""
+
+    holds: Callable[[Any], bool]
+    must: str  # the rest of "it must ...", for the error
+
+
+positive = Check(lambda value: 0 < value < math.inf, "be positive")
+not_negative = Check(lambda value: 0 <= value < math.inf, "be 0 or more")
+below_one = Check(lambda value: 0 <= value < 1, "be at least 0 and less than 1")
+share = Check(lambda value: 0 <= value <= 1, "be a share, 0 to 1")
+positive_share = Check(lambda value: 0 < value <= 1, "be above 0 and at most 1")
+
+
+def at_least(least):
+    """Returns the `Check` of a number that has a minimum."""
+    return Check(lambda value: value >= least, f"be at least {least}")
+
+
+def one_of(*known):
+    """Returns the `Check` of a name that must be one of those known."""
+    return Check(lambda value: value in known, f"be one of {', '.join(known)}")
+
+
+def option(default, help, check=None, aliases=(), older_forms=(), instead_of=None):
+    """Returns a dataclass field that is an option.
+
+    Args:
+      default: value of an option that is not given.
+      help: one sentence, shown by `--help`.
+      check: (optional) `Check`.
+      aliases: other names of the flag, with the same kind of value.
+      older_forms: other options of the group that set the same thing with another kind
+        of value.
+      instead_of: (optional) name of an option that this one overrides. To give both is
+        a contradiction; if only the overridden one is given, a default of this one
+        does not count.
+    """
+    metadata = {
+        "help": help,
+        "check": check,
+        "aliases": tuple(aliases),
+        "older_forms": tuple(older_forms),
+        "instead_of": instead_of,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def names(options_class):
+    """Returns the tuple of the names of the options of a class."""
+    return tuple(field.name for field in dataclasses.fields(options_class))
+
+
+def validate(options):
+    """Raises an `InputError` naming the first option whose value is out of range."""
+    for field in dataclasses.fields(options):
+        check, value = field.metadata.get("check"), getattr(options, field.name)
+        if check is not None and value is not None and not check.holds(value):
+            raise InputError(f"--{field.name}={value}: it must {check.must}")
+
+
+class Options:
+    """Base class of groups of options, which are frozen dataclasses.
+
+    Values are checked when an object is made. A group that knows of contradictions
+    between its options extends `__post_init__` and calls `super().__post_init__()`.
+    """
+
+    def __post_init__(self):
+        validate(self)
+
+    def select(self, settings_class, **more):
+        """Returns an object of a class with fewer fields.
+
+        Args:
+          settings_class: dataclass or named tuple, whose fields have names of options
+            here.
+          **more: values of the other fields.
+        """
+        fields = getattr(settings_class, "_fields", None) or names(settings_class)
+        values = {name: getattr(self, name) for name in fields if name not in more}
+        return settings_class(**values, **more)
