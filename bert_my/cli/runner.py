@@ -9,18 +9,11 @@ import os
 import sys
 
 import tokenization
-from bert_my.cli import checks, compat, console, exits, flags, run_folder
+from bert_my.cli import compat, console, exits, flags, run_folder
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.engine import (
-    dev_evaluation,
-    devices,
-    evaluation,
-    hooks,
-    train_plan,
-    training,
-)
-from bert_my.metrics import metrics
+from bert_my.engine import devices, evaluation, hooks, train_plan, training
+from bert_my.engine.options import DevOptions
 from bert_my.model import added_words, checkpoints, pretrained
 from bert_my.report import report
 from bert_my.serving import export
@@ -29,6 +22,9 @@ from bert_my.tasks.options import TaskOptions
 from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
+
+# Options that stay those of the training when its model is used later.
+_OF_THE_MODEL = ("head", "objective", "num_dev_examples")
 
 
 def main(task_name=None, argv=None, **defaults):
@@ -53,25 +49,28 @@ def parse(argv, task_name=None, **defaults):
     Raises:
       InputError: naming the flag that is unknown, wrong or contradicts another.
     """
-    task_name = flags.read_task_name(argv) or task_name
+    line = flags.read(argv)
+    task_name = line.given().get("task_name") or task_name
     task_defaults = base.get_task_class(task_name).defaults if task_name else {}
     defaults = {"task_name": task_name, **task_defaults, **defaults}
-    config = flags.parse(argv, defaults)
-    trained_with = config and run_folder.read_description(config)
-    if trained_with:
-        # What a model was trained with comes before what its task usually has.
-        for name in {"head", "objective", "num_dev_examples"} & set(trained_with):
-            if defaults.get(name, trained_with[name]) != trained_with[name]:
-                logger.warning(
-                    "--%s=%s, with which the model in --output_dir was trained, comes "
-                    "before %s, the default here",
-                    name,
-                    trained_with[name],
-                    defaults[name],
-                )
-            defaults[name] = trained_with[name]
-        config = flags.parse(argv, defaults)
-    return config
+    line.set_defaults(defaults)
+    if line.shows_help():
+        return None
+    config = flags.make_config(line)
+    saved = run_folder.read_description(config) or {}
+    # The options of a trained model come before the defaults of its task.
+    trained_with = {name: saved[name] for name in _OF_THE_MODEL if name in saved}
+    for name, value in trained_with.items():
+        if defaults.get(name, value) != value:
+            logger.warning(
+                "--%s=%s, with which the model in --output_dir was trained, comes "
+                "before %s, the default here",
+                name,
+                value,
+                defaults[name],
+            )
+    line.set_defaults(trained_with)
+    return flags.make_config(line)
 
 
 def run(config):
@@ -83,7 +82,7 @@ def run(config):
     if config.deterministic:
         compat.make_deterministic()
     devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
-    checks.check_task(config, base.get_task_class(config.task_name))
+    config.check_task(base.get_task_class(config.task_name))
     _check_case(config)
     if config.init_checkpoint:
         checkpoints.check_exists(config.init_checkpoint)
@@ -261,12 +260,12 @@ def _write_report(output_dir):
 
 
 def _dev_settings(task, config):
-    """Returns the checked `DevSettings`, or None without evaluation in training."""
+    """Returns the checked `DevOptions`, or None without evaluation in training."""
     if not config.evaluates_in_training:
         return None
-    settings = config.select(dev_evaluation.DevSettings, is_better=metrics.is_better)
-    settings.metric_of(task)
-    return settings
+    options = config.select(DevOptions)
+    options.metric_of(task)
+    return options
 
 
 def _dev_evaluation(config, settings, run_devices, splits, records):

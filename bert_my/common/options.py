@@ -33,7 +33,7 @@ positive_share = Check(lambda value: 0 < value <= 1, "be above 0 and at most 1")
 
 def at_least(least):
     """Returns the `Check` of a number that has a minimum."""
-    return Check(lambda value: value >= least, f"be at least {least}")
+    return Check(lambda value: value >= least, f"be {least} or more")
 
 
 def one_of(*known):

@@ -14,18 +14,11 @@ of training have one, static size.
 """
 
 import functools
-import math
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.data import length_buckets
-
-
-def rows_of_epochs(num_examples, num_epochs):
-    """Returns how many rows a run has that sees every example `num_epochs` times."""
-    # Rounded first: 30 examples times 0.1 epochs are 3 rows, not 3.0000000000000004.
-    return max(math.ceil(round(num_examples * num_epochs, 6)), 1)
 
 
 def train_batches(

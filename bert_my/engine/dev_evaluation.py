@@ -7,79 +7,38 @@ nothing is written and read again for it.
 import logging
 import math
 import os
-from typing import Callable, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
-from bert_my.common.errors import InputError
 from bert_my.engine import evaluation, history
+from bert_my.metrics import metrics
 from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
-
-EPOCH = "epoch"
-AUTO = "auto"
-
-
-class DevSettings(NamedTuple):
-    """How a run is evaluated while it trains."""
-
-    output_dir: str
-    evaluate_every: Optional[str]  # a number of steps, or "epoch"; None for "epoch"
-    keep_best: Optional[str]  # name of a metric, AUTO, or None for not
-    early_stop_patience: int  # 0: never
-    is_better: Callable  # function (metric, value, best so far) -> bool
-
-    def metric_of(self, task):
-        """Returns the name of the metric that tells what is best.
-
-        Raises:
-          InputError: if the task does not have it.
-        """
-        if not self.keep_best or self.keep_best == AUTO:
-            return task.main_metric
-        names = {*task.metric_names, "eval_loss", "loss"}
-        if self.keep_best not in names:
-            raise InputError(
-                f"--keep_best={self.keep_best}: task {task.name} has no such metric; "
-                f"it has {', '.join(sorted(names))}"
-            )
-        return self.keep_best
-
-    def is_due(self, step, plan, settings):
-        """Returns whether there is an evaluation after a step.
-
-        Args:
-          step: int.
-          plan, settings: `Plan` and `TrainSettings` of `train_plan`.
-        """
-        if step == plan.num_train_steps:
-            return True
-        if self.evaluate_every not in (None, EPOCH):
-            return step % int(self.evaluate_every) == 0
-        # Whether an epoch has ended within the step.
-        rows, batch_size = step * settings.global_batch_size, settings.global_batch_size
-        return rows // plan.num_examples > (rows - batch_size) // plan.num_examples
 
 
 class DevEvaluation:
     """The evaluations of one training run; built into its graph."""
 
-    def __init__(self, task, records, settings, eval_settings, averages, first_step):
+    def __init__(
+        self, task, records, options, eval_settings, output_dir, averages, first_step
+    ):
         """Builds the forward pass over the dev set.
 
         Args:
           task: `Task`.
-          records: those of the dev set, see `input_pipeline`.
-          settings: `DevSettings`.
+          records: of the dev set, see `input_pipeline`.
+          options: `DevOptions`.
           eval_settings: `evaluation.EvalSettings`; its checkpoint is not used.
+          output_dir: folder of the run.
           averages: `averages.Averages` to evaluate, or None.
           first_step: steps done so far.
         """
         self._task = task
-        self.settings = settings
-        self.metric = settings.metric_of(task)
-        self._entries = history.read_evaluations(settings.output_dir, first_step)
+        self.options = options
+        self.metric = options.metric_of(task)
+        self._output_dir = output_dir
+        self._entries = history.read_evaluations(output_dir, first_step)
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
         getter = averages.getter if averages else None
@@ -103,7 +62,7 @@ class DevEvaluation:
         They do not count if they are of a step that this run has yet to do: it was
         killed after it kept them and before its next checkpoint.
         """
-        path = checkpoints.best(self.settings.output_dir)
+        path = checkpoints.best(self._output_dir)
         if path is None:
             return None
         self._saver.recover_last_checkpoints([path])  # so that the next ones replace it
@@ -116,7 +75,7 @@ class DevEvaluation:
         best, num_since = None, 0
         for entry in self._entries:
             value = entry.get(self.metric)
-            if self.settings.is_better(self.metric, value, best):
+            if metrics.is_better(self.metric, value, best):
                 best, num_since = value, 0
             else:
                 num_since += 1
@@ -125,7 +84,7 @@ class DevEvaluation:
     @property
     def is_patience_out(self):
         """Whether there were too many evaluations without a better value."""
-        patience = self.settings.early_stop_patience
+        patience = self.options.early_stop_patience
         return bool(patience) and self._find_best()[1] >= patience
 
     def run(self, session, step):
@@ -142,17 +101,17 @@ class DevEvaluation:
         for batch in self._pass.batches(session.run):
             scorer.add(batch)
         scores = scorer.scores()
-        keep_best, value = self.settings.keep_best, scores[self.metric]
+        keep_best, value = self.options.keep_best, scores[self.metric]
         best = self._kept if keep_best else self._find_best()[0]
-        is_best = self.settings.is_better(self.metric, value, best)
+        is_best = metrics.is_better(self.metric, value, best)
         if is_best and keep_best:
-            folder = os.path.join(self.settings.output_dir, checkpoints.BEST)
+            folder = os.path.join(self._output_dir, checkpoints.BEST)
             os.makedirs(folder, exist_ok=True)
             path = os.path.join(folder, "model.ckpt")
             self._saver.save(session, path, step, write_meta_graph=False)
             self._kept = value
         self._entries.append({"step": step, **scores})
-        history.write_evaluations(self.settings.output_dir, self._entries)
+        history.write_evaluations(self._output_dir, self._entries)
         logger.info(
             "Evaluation after step %d: %s %.4f%s, eval_loss %.4f",
             step,
@@ -164,7 +123,7 @@ class DevEvaluation:
         if self.is_patience_out:
             logger.info(
                 "Stopping: %d evaluations without a better %s",
-                self.settings.early_stop_patience,
+                self.options.early_stop_patience,
                 self.metric,
             )
         return self.is_patience_out

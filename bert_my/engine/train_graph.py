@@ -16,8 +16,6 @@ from bert_my.engine import accumulation, adversarial, averages, flops, layers, t
 from bert_my.engine.devices import PRECISIONS, compiles_functions
 from bert_my.model import checkpoints
 
-OPTIMIZERS = ("adamw", "lamb")
-
 
 class TrainGraph(NamedTuple):
     """The ops of a step."""

@@ -1,50 +1,30 @@
-"""What a training run is asked for, and what it is going to do."""
+"""The settings of a training run, and the plan that follows from them."""
 
+import dataclasses
 import logging
-import math
 from typing import NamedTuple, Optional, Tuple
 
 from bert_my.common.errors import InputError
-from bert_my.data import input_pipeline, length_buckets
+from bert_my.data import length_buckets
 from bert_my.engine import devices, layers
 from bert_my.engine.devices import Devices
+from bert_my.engine.options import TrainOptions
 from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
 
 
-class TrainSettings(NamedTuple):
-    """How a task is trained."""
+@dataclasses.dataclass(frozen=True)
+class TrainSettings(TrainOptions):
+    """The options of training, and the folder, devices and seed of the run."""
 
-    output_dir: str
-    devices: Devices
-    init_checkpoint: Optional[str]  # a checkpoint in `output_dir` wins over it
-    train_batch_size: int  # rows that a tower computes at once
-    gradient_accumulation_steps: int  # how often it does so in a step
-    learning_rate: float  # the highest
-    length_buckets: str  # one of `length_buckets.MODES`
-    optimizer: str  # key of `train_graph.OPTIMIZERS`
-    adam_epsilon: float
-    num_train_epochs: float
-    num_train_steps: Optional[int]  # wins over `num_train_epochs`
-    warmup_proportion: float  # share of all steps in which the learning rate rises
-    num_warmup_steps: Optional[int]  # wins over `warmup_proportion`
-    weight_decay: float
-    precision: str  # key of `devices.PRECISIONS`
-    use_xla: Optional[bool]  # see `devices.choose_xla`
-    recompute: int  # layers that are computed once more for their gradient
-    seed: int  # of initial weights, data order and dropout
-    save_checkpoints_steps: int  # steps from one to the next
-    keep_checkpoint_max: int  # 0 for all
-    logging_steps: int  # steps from one line to the next
-    report_mfu: bool  # see `flops`
-    freeze: Optional[str]  # see `layers.freeze`
-    layer_lr_decay: float  # see `layers.rate_multiplier`
-    head_learning_rate: Optional[float]  # None: `learning_rate`
-    ema_decay: float  # see `averages.Averages`; 0 for none
-    adversarial: Optional[str]  # one of `adversarial.METHODS`
-    adversarial_epsilon: float  # see `adversarial.add_fgm`
-    overwrite_output_dir: bool  # begin anew, whatever is in `output_dir`
+    output_dir: str = ""
+    overwrite_output_dir: bool = False  # start from scratch, whatever is in the folder
+    init_checkpoint: Optional[str] = None  # a checkpoint in `output_dir` wins over it
+    devices: Optional[Devices] = None
+    precision: str = "fp32"  # key of `devices.PRECISIONS`
+    use_xla: Optional[bool] = None  # see `devices.choose_xla`
+    seed: int = 0  # of initial weights, data order and dropout
 
     @property
     def global_batch_size(self):
@@ -119,18 +99,6 @@ def _describe_xla(settings):
     return ", ".join(parts) or "nothing"
 
 
-def _num_rows_and_steps(num_examples, settings):
-    """Returns how many rows and steps a run has.
-
-    Only a run of epochs may end with a step that is not full.
-    """
-    batch_size, num_steps = settings.global_batch_size, settings.num_train_steps
-    if num_steps is not None:
-        return num_steps * batch_size, num_steps
-    num_rows = input_pipeline.rows_of_epochs(num_examples, settings.num_train_epochs)
-    return num_rows, math.ceil(num_rows / batch_size)
-
-
 def make_plan(records, settings):
     """Returns the `Plan` of a run; it resumes from a checkpoint in `output_dir`.
 
@@ -141,10 +109,10 @@ def make_plan(records, settings):
     Raises:
       InputError: if that checkpoint belongs to a run with other batches.
     """
-    num_rows, num_train_steps = _num_rows_and_steps(records.num_examples, settings)
-    num_warmup_steps = settings.num_warmup_steps
-    if num_warmup_steps is None:
-        num_warmup_steps = int(num_train_steps * settings.warmup_proportion)
+    num_rows, num_train_steps = settings.rows_and_steps(
+        records.num_examples, settings.global_batch_size
+    )
+    num_warmup_steps = settings.warmup_steps(num_train_steps)
     if num_warmup_steps >= num_train_steps > 1:
         logger.warning(
             "In %d steps the learning rate never gets to --learning_rate=%g: warm-up "

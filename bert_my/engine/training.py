@@ -1,6 +1,7 @@
 """The training loop: the session that repeats a step to the end of its plan."""
 
 import contextlib
+import dataclasses
 import logging
 
 import tensorflow.compat.v1 as tf
@@ -28,7 +29,7 @@ def train(task, records, settings, dev=None, start=None):
       task: `Task`.
       records: those of the train split, see `input_pipeline`.
       settings: `TrainSettings`.
-      dev: (optional) `(Records, DevSettings, EvalSettings)` for evaluations.
+      dev: (optional) `(Records, DevOptions, EvalSettings)` for evaluations.
       start: (optional) function to call when all is checked, before the first step,
         if there is one. With `overwrite_output_dir` it has to delete the run in
         `output_dir`.
@@ -43,7 +44,7 @@ def train(task, records, settings, dev=None, start=None):
         tf.set_random_seed(settings.seed)
         _, graph = build(task, batches(records, settings, plan), settings, plan)
         evaluation = dev and dev_evaluation.DevEvaluation(
-            task, *dev, graph.averages, plan.first_step
+            task, *dev, settings.output_dir, graph.averages, plan.first_step
         )
         logger.info(
             "Training plan:\n%s", "\n".join(plan.describe(settings, graph.trained))
@@ -73,7 +74,7 @@ def with_xla_chosen(task, settings, plan):
     num_tokens = plan.num_rows * (plan.mean_length or task.max_seq_length)
     work = flops.of_tokens(task.bert_config, num_tokens, 0, 0, flops.TRAINING)
     use_xla = devices.choose_xla(settings.use_xla, settings.devices, work)
-    return settings._replace(use_xla=use_xla)
+    return dataclasses.replace(settings, use_xla=use_xla)
 
 
 def batches(records, settings, plan):
@@ -177,7 +178,7 @@ def _create_hooks(graph, settings, plan, evaluation, training_history, peak_flop
                 graph.step,
                 plan.first_step,
                 evaluation.run,
-                is_due=lambda step: evaluation.settings.is_due(step, plan, settings),
+                is_due=lambda step: evaluation.options.is_due(step, plan, settings),
             )
         )
     return run_hooks

@@ -14,7 +14,7 @@ import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import run_names
-from bert_my.pretrain import pretraining_data, pretraining_shards, shard_checks
+from bert_my.pretrain import pretraining_shards, shard_checks
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
 from bert_my.tasks.options import OF_TEXTS
@@ -45,24 +45,11 @@ class PretrainingTask(base.Task):
     def __init__(self, *args, **kwargs):
         """Builds the task; see `Task`."""
         super().__init__(*args, **kwargs)
-        known = pretraining_data.NEXT_SENTENCE
-        if self.options.next_sentence not in known:
-            raise InputError(
-                f"--next_sentence={self.options.next_sentence}: it must be one of "
-                f"{', '.join(known)}"
-            )
-        if not 0 <= self.options.process_index < self.options.num_processes:
-            raise InputError(
-                f"--process_index={self.options.process_index}: it must be from 0 to "
-                f"--num_processes - 1 = {self.options.num_processes - 1}"
-            )
         if self.data_dir:
             raise InputError(
                 f"--data_dir={self.data_dir}: {self.who} has no use for it; a folder "
                 "of shards is --input_dir"
             )
-        if self.options.input_file and self.options.input_dir:
-            raise InputError("--input_file and --input_dir contradict one another")
 
     @property
     def _sizes(self):

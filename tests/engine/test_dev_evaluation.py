@@ -5,10 +5,9 @@ import logging
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.common.errors import InputError
 from bert_my.data import run_names
-from bert_my.engine import dev_evaluation, evaluation, history, train_plan, training
-from bert_my.metrics import metrics
+from bert_my.engine import dev_evaluation, evaluation, history, training
+from bert_my.engine.options import DevOptions
 from bert_my.model import checkpoints
 from bert_my.tasks import base
 from tests import helpers
@@ -54,10 +53,8 @@ class Bench:
         settings = helpers.train_settings(folder, num_towers, **values)
         dev = None
         if evaluate_every:
-            dev_settings = dev_evaluation.DevSettings(
-                str(folder), evaluate_every, keep_best, patience, metrics.is_better
-            )
-            dev = (self.dev_records, dev_settings, self.eval_settings(num_towers))
+            dev_options = DevOptions(evaluate_every, keep_best, patience)
+            dev = (self.dev_records, dev_options, self.eval_settings(num_towers))
         training.train(self.task, self.train_records, settings, dev)
         return folder
 
@@ -272,46 +269,3 @@ def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeyp
         )
     for step, entry in entries_of(whole).items():
         assert entries_of(parts)[step] == pytest.approx(entry, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("evaluate_every", "steps"),
-    [
-        # 11 rows in steps of 4: epochs end within steps 3, 6, 9 and 11.
-        (None, [3, 6, 9, 10]),
-        ("epoch", [3, 6, 9, 10]),
-        ("1", list(range(1, 11))),
-        ("4", [4, 8, 10]),
-        ("5", [5, 10]),
-        ("99", [10]),
-    ],
-)
-def test_steps_after_which_an_evaluation_is_due(evaluate_every, steps):
-    settings = dev_evaluation.DevSettings("", evaluate_every, None, 0, None)
-    train_settings = helpers.train_settings("", NUM_TOWERS, train_batch_size=2)
-    plan = train_plan.Plan(11, 40, 10, 0, None, 0, 0)
-    due = [s for s in range(1, 11) if settings.is_due(s, plan, train_settings)]
-    assert due == steps
-
-
-def test_every_step_ends_an_epoch_that_is_smaller_than_a_step():
-    settings = dev_evaluation.DevSettings("", "epoch", None, 0, None)
-    train_settings = helpers.train_settings("", NUM_TOWERS, train_batch_size=2)
-    plan = train_plan.Plan(3, 40, 10, 0, None, 0, 0)
-    assert all(settings.is_due(s, plan, train_settings) for s in range(1, 11))
-
-
-@pytest.mark.parametrize(
-    ("keep_best", "metric"),
-    [(None, "auc"), ("", "auc"), ("auto", "auc"), ("f1", "f1"), ("loss", "loss")],
-)
-def test_metric_that_is_watched(bench, keep_best, metric):
-    settings = dev_evaluation.DevSettings("", None, keep_best, 0, None)
-    assert settings.metric_of(bench.task) == metric
-
-
-def test_unknown_metric_is_refused_with_those_there_are(bench):
-    settings = dev_evaluation.DevSettings("", None, "recal", 0, None)
-    message = "--keep_best=recal: task info has no such metric; it has auc, .*recall"
-    with pytest.raises(InputError, match=message):
-        settings.metric_of(bench.task)

@@ -1,5 +1,7 @@
 """Towers: N of them give the update that one gives for the same batch."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -75,7 +77,7 @@ def train(
         precision=precision,
     )
     if devices is not None:
-        settings = settings._replace(devices=devices)
+        settings = dataclasses.replace(settings, devices=devices)
     plan = make_plan(num_steps, num_warmup_steps=2)
     batches = make_batches(num_steps)
     with tf.Graph().as_default():

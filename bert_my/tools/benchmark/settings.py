@@ -8,9 +8,10 @@ import dataclasses
 import os
 from typing import Dict, NamedTuple, Optional
 
-from bert_my.cli import flag_sets, flags
-from bert_my.cli.flag_sets import setting
+from bert_my.cli import flags
+from bert_my.cli.flag_sets import CommandLine
 from bert_my.common.errors import InputError
+from bert_my.common.options import Options, at_least, names, one_of, option, positive
 from bert_my.engine.evaluation import EvalSettings
 from bert_my.engine.train_plan import TrainSettings
 from bert_my.tasks.options import TaskOptions
@@ -67,60 +68,71 @@ SETTLED = (
     "logging_steps",
     "report_mfu",
     "use_tpu",
-    *(name for name in TaskOptions._fields if name != "head"),
+    *(name for name in names(TaskOptions) if name != "head"),
 )
 # What training alone has a use for; made-up weights come of the seed too.
-_OF_TRAINING = set(TrainSettings._fields) - set(EvalSettings._fields) - {"seed"}
+_OF_TRAINING = {*names(TrainSettings)} - {*EvalSettings._fields, "seed"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Benchmark:
+class Benchmark(Options):
     """The flags of the benchmark itself."""
 
-    mode: str = setting(TRAIN, f"What is measured: {', '.join(MODES)}.")
-    model: str = setting(
+    mode: str = option(
+        TRAIN, f"What is measured: {', '.join(MODES)}.", check=one_of(*MODES)
+    )
+    model: str = option(
         "base", f"{', '.join(workload.MODELS)}, or the path of a bert_config.json."
     )
-    seq_length: int = setting(64, "Longest sequence in wordpieces.")
-    batch_size: int = setting(32, "Rows that a tower computes at once.")
-    lengths: Optional[str] = setting(
+    seq_length: int = option(
+        64, "Longest sequence in wordpieces.", check=at_least(workload.SHORTEST)
+    )
+    batch_size: int = option(32, "Rows that a tower computes at once.", check=positive)
+    lengths: Optional[str] = option(
         None,
         "titles: about 20 tokens; full: seq_length tokens; default: titles, and full "
         "in pretraining.",
+        check=one_of(*workload.LENGTHS),
     )
-    towers: int = setting(1, "Copies of the model that share a batch.")
-    steps: int = setting(
+    towers: int = option(1, "Copies of the model that share a batch.", check=positive)
+    steps: int = option(
         20,
         "Batches that are timed, of batch_size rows; in prediction their rows are.",
+        check=positive,
     )
-    warmup_steps: Optional[int] = setting(
+    warmup_steps: Optional[int] = option(
         None,
         "Batches before those; default: as many where lengths differ, so that each "
         "shape has been seen, else 5.",
+        check=positive,
     )
-    input: str = setting(
-        REAL, "real: from records; synthetic: the same batches, but held in memory."
+    input: str = option(
+        REAL,
+        "real: from records; synthetic: the same batches, but held in memory.",
+        check=one_of(REAL, SYNTHETIC),
     )
-    end_to_end: bool = setting(
+    end_to_end: bool = option(
         False, "Predict from a text file to the prediction files, as a user does."
     )
-    vocab_file: Optional[str] = setting(
+    vocab_file: Optional[str] = option(
         None, "Vocabulary for made-up titles; default: a made-up one."
     )
-    json: Optional[str] = setting(None, "File to write the numbers to.")
-    compare: Optional[str] = setting(
-        None, "huggingface: the same work in transformers on PyTorch, in turns."
+    json: Optional[str] = option(None, "File to write the numbers to.")
+    compare: Optional[str] = option(
+        None,
+        "huggingface: the same work in transformers on PyTorch, in turns.",
+        check=one_of(HUGGINGFACE),
     )
-    upstream_dir: Optional[str] = setting(
+    upstream_dir: Optional[str] = option(
         None,
         "Folder with upstream's modeling.py and optimization.py, which are measured "
         "instead, with all rows padded to seq_length.",
     )
-    rounds: int = setting(3, "How often each side of a comparison runs.")
-    hf_python: Optional[str] = setting(
+    rounds: int = option(3, "How often each side of a comparison runs.", check=positive)
+    hf_python: Optional[str] = option(
         None, "Python that has torch and transformers; default: this one."
     )
-    hf_compile: Optional[bool] = setting(
+    hf_compile: Optional[bool] = option(
         None, "Whether torch.compile is used; default: on a GPU."
     )
 
@@ -148,17 +160,13 @@ def parse(argv):
     fields = [*dataclasses.fields(Benchmark), *engine_fields()]
     all_flags = dataclasses.make_dataclass(
         "AllFlags",
-        [(f.name, f.type, setting(f.default, f.metadata["help"])) for f in fields],
+        [(f.name, f.type, option(f.default, f.metadata["help"])) for f in fields],
     )
-    flag_values = flag_sets.define(all_flags, {}, {})
-    flag_sets.read(flag_values, argv)
-    if flag_values["help"].value:
-        print(flag_values.get_help())
+    line = CommandLine(argv, all_flags)
+    if line.shows_help():
         return None
-    values = {field.name: flag_values[field.name].value for field in fields}
-    given = {name: x for name, x in values.items() if flag_values[name].present}
-    own_names = [field.name for field in dataclasses.fields(Benchmark)]
-    own = Benchmark(**{name: values[name] for name in own_names})
+    given, own_names = line.given(), names(Benchmark)
+    own = Benchmark(**{name: x for name, x in given.items() if name in own_names})
     engine = {name: value for name, value in given.items() if name not in own_names}
     _check(own, engine)
     if own.lengths is None:
@@ -169,26 +177,6 @@ def parse(argv):
 
 def _check(own, engine):
     """Raises an `InputError` naming a flag that is wrong or without effect."""
-    for name, known in (
-        ("mode", MODES),
-        ("lengths", (None, *workload.LENGTHS)),
-        ("input", (REAL, SYNTHETIC)),
-        ("compare", (None, HUGGINGFACE)),
-    ):
-        if getattr(own, name) not in known:
-            raise InputError(
-                f"--{name}={getattr(own, name)}: it must be one of "
-                f"{', '.join(filter(None, known))}"
-            )
-    positive = ("batch_size", "towers", "steps", "rounds")
-    flag_sets.check_values(
-        own,
-        [
-            (positive, lambda value: value > 0, "positive"),
-            (("seq_length",), lambda n: n >= workload.SHORTEST, "5 or more"),
-            (("warmup_steps",), lambda n: n is None or n > 0, "positive"),
-        ],
-    )
     if own.model not in workload.MODELS and not os.path.isfile(own.model):
         raise InputError(
             f"--model={own.model}: it must be one of {', '.join(workload.MODELS)}, or "
