@@ -5,13 +5,13 @@ it; nothing here has to be changed. Needs no TensorFlow.
 """
 
 import dataclasses
-import os
 from typing import Optional
 
 from bert_my.cli.flag_sets import CommandLine
 from bert_my.common.errors import InputError
 from bert_my.common.options import Check, option
 from bert_my.engine.options import DeviceOptions, DevOptions, EvalOptions, TrainOptions
+from bert_my.engine.run_folder import CACHE, RunFolder
 from bert_my.tasks.options import TaskOptions
 
 # Accepted, so that command lines for upstream's scripts work.
@@ -74,9 +74,14 @@ class RunConfig(TaskOptions, TrainOptions, DevOptions, EvalOptions, DeviceOption
     use_tpu: bool = option(False, "Must be false: there is no TPU support.")
 
     @property
+    def folder(self):
+        """The `RunFolder` of the run."""
+        return RunFolder(self.output_dir)
+
+    @property
     def record_dir(self):
         """Folder for encoded records."""
-        return self.cache_dir or os.path.join(self.output_dir, "cache")
+        return self.cache_dir or self.folder.path_of(CACHE)
 
     @property
     def evaluates_in_training(self):

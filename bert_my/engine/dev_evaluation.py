@@ -10,9 +10,8 @@ import os
 
 import tensorflow.compat.v1 as tf
 
-from bert_my.engine import evaluation, history
+from bert_my.engine import evaluation, run_folder
 from bert_my.metrics import metrics
-from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ class DevEvaluation:
     """The evaluations of one training run; built into its graph."""
 
     def __init__(
-        self, task, records, options, eval_settings, output_dir, averages, first_step
+        self, task, records, options, eval_settings, folder, averages, first_step
     ):
         """Builds the forward pass over the dev set.
 
@@ -30,15 +29,15 @@ class DevEvaluation:
           records: of the dev set, see `input_pipeline`.
           options: `DevOptions`.
           eval_settings: `evaluation.EvalSettings`; its checkpoint is not used.
-          output_dir: folder of the run.
+          folder: `RunFolder`.
           averages: `averages.Averages` to evaluate, or None.
           first_step: steps done so far.
         """
         self._task = task
         self.options = options
         self.metric = options.metric_of(task)
-        self._output_dir = output_dir
-        self._entries = history.read_evaluations(output_dir, first_step)
+        self._folder = folder
+        self._entries = folder.read_evaluations(first_step)
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
         getter = averages.getter if averages else None
@@ -62,11 +61,11 @@ class DevEvaluation:
         They do not count if they are of a step that this run has yet to do: it was
         killed after it kept them and before its next checkpoint.
         """
-        path = checkpoints.best(self._output_dir)
+        path = self._folder.best_checkpoint()
         if path is None:
             return None
         self._saver.recover_last_checkpoints([path])  # so that the next ones replace it
-        step = checkpoints.read_counters(path).global_step
+        step = run_folder.read_counters(path).global_step
         values = {entry["step"]: entry.get(self.metric) for entry in self._entries}
         return values.get(step)
 
@@ -105,13 +104,13 @@ class DevEvaluation:
         best = self._kept if keep_best else self._find_best()[0]
         is_best = metrics.is_better(self.metric, value, best)
         if is_best and keep_best:
-            folder = os.path.join(self._output_dir, checkpoints.BEST)
-            os.makedirs(folder, exist_ok=True)
-            path = os.path.join(folder, "model.ckpt")
+            best = self._folder.path_of(run_folder.BEST)
+            os.makedirs(best, exist_ok=True)
+            path = os.path.join(best, run_folder.MODEL)
             self._saver.save(session, path, step, write_meta_graph=False)
             self._kept = value
         self._entries.append({"step": step, **scores})
-        history.write_evaluations(self._output_dir, self._entries)
+        self._folder.write_evaluations(self._entries)
         logger.info(
             "Evaluation after step %d: %s %.4f%s, eval_loss %.4f",
             step,

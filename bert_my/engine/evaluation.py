@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 import computing
 from bert_my.common import files
-from bert_my.data import input_pipeline, length_buckets, run_names
-from bert_my.engine import towers, weight_copies
+from bert_my.data import input_pipeline, length_buckets
+from bert_my.engine import run_folder, towers, weight_copies
 from bert_my.engine.devices import PRECISIONS, Devices, fuses_layer_norm
 from bert_my.model import checkpoints
 
@@ -260,7 +260,7 @@ def evaluate(task, records, examples, settings, output_dir):
     """
     scorer, paths = Scorer(task), {}
     if PREDICTIONS in task.prediction_headers:
-        paths[PREDICTIONS] = os.path.join(output_dir, run_names.DEV_PREDICTIONS)
+        paths[PREDICTIONS] = os.path.join(output_dir, run_folder.DEV_PREDICTIONS)
     predictions = None if paths else task.scored_predictions
 
     def rows():
@@ -269,7 +269,7 @@ def evaluate(task, records, examples, settings, output_dir):
             yield from _rows_of(batch)
 
     _write(task, examples, rows(), paths)
-    step = checkpoints.read_counters(settings.checkpoint).global_step
+    step = run_folder.read_counters(settings.checkpoint).global_step
     return {**scorer.scores(), "global_step": step}
 
 

@@ -87,7 +87,7 @@ class ProgressHook(tf.train.SessionRunHook):
 
         Args:
           graph: `train_graph.TrainGraph`.
-          training_history: `history.TrainingHistory`.
+          training_history: `run_folder.TrainingHistory`.
           num_train_steps: step at which the run ends.
           global_batch_size: rows of a step.
           num_examples: rows of an epoch.

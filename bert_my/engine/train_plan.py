@@ -6,9 +6,10 @@ from typing import NamedTuple, Optional, Tuple
 
 from bert_my.common.errors import InputError
 from bert_my.data import length_buckets
-from bert_my.engine import devices, layers
+from bert_my.engine import devices, layers, run_folder
 from bert_my.engine.devices import Devices
 from bert_my.engine.options import TrainOptions
+from bert_my.engine.run_folder import RunFolder
 from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,11 @@ class TrainSettings(TrainOptions):
     precision: str = "fp32"  # key of `devices.PRECISIONS`
     use_xla: Optional[bool] = None  # see `devices.choose_xla`
     seed: int = 0  # of initial weights, data order and dropout
+
+    @property
+    def folder(self):
+        """The `RunFolder` of the run."""
+        return RunFolder(self.output_dir)
 
     @property
     def global_batch_size(self):
@@ -125,10 +131,10 @@ def make_plan(records, settings):
     padded_lengths, share_of_padding = _choose_buckets(records, settings)
     checkpoint = None
     if not settings.overwrite_output_dir:
-        checkpoint = checkpoints.latest(settings.output_dir)
-    counters = checkpoints.Counters(0, 0, 0)
+        checkpoint = settings.folder.latest_checkpoint()
+    counters = run_folder.Counters(0, 0, 0)
     if checkpoint:
-        counters = checkpoints.read_counters(checkpoint)
+        counters = run_folder.read_counters(checkpoint)
         _check_same_batches(counters, settings, padded_lengths is not None)
     return Plan(
         num_examples=records.num_examples,
@@ -165,7 +171,7 @@ def _check_same_batches(counters, settings, has_buckets):
     """Raises an `InputError` if the run in `output_dir` has other batches.
 
     Args:
-      counters: `checkpoints.Counters` of its last checkpoint.
+      counters: `run_folder.Counters` of its last checkpoint.
       settings: `TrainSettings`.
       has_buckets: whether rows of like length will be in a batch.
     """

@@ -12,7 +12,6 @@ from bert_my.engine import (
     dev_evaluation,
     devices,
     flops,
-    history,
     hooks,
     train_graph,
     train_plan,
@@ -44,7 +43,7 @@ def train(task, records, settings, dev=None, start=None):
         tf.set_random_seed(settings.seed)
         _, graph = build(task, batches(records, settings, plan), settings, plan)
         evaluation = dev and dev_evaluation.DevEvaluation(
-            task, *dev, settings.output_dir, graph.averages, plan.first_step
+            task, *dev, settings.folder, graph.averages, plan.first_step
         )
         logger.info(
             "Training plan:\n%s", "\n".join(plan.describe(settings, graph.trained))
@@ -128,7 +127,7 @@ def _run(graph, settings, plan, evaluation, peak_flops):
             max_to_keep=settings.keep_checkpoint_max, save_relative_paths=True
         )
     )
-    training_history = history.TrainingHistory(settings.output_dir, plan.first_step)
+    training_history = settings.folder.open_training(plan.first_step)
     run_hooks = _create_hooks(
         graph, settings, plan, evaluation, training_history, peak_flops
     )

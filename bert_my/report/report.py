@@ -7,7 +7,7 @@ import contextlib
 import os
 
 from bert_my.common import files
-from bert_my.data import run_names
+from bert_my.engine import run_folder as run_names
 from bert_my.metrics import metrics
 from bert_my.report import (
     comparison,

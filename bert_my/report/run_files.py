@@ -10,7 +10,7 @@ import numpy as np
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
+from bert_my.engine import run_folder as run_names
 from bert_my.report import dev_predictions
 
 FILES = (

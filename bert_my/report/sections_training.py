@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bert_my.data import run_names
+from bert_my.engine import run_folder as run_names
 from bert_my.metrics import metrics
 from bert_my.report import curves, fonts, page, plots
 

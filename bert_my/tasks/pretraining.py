@@ -13,7 +13,6 @@ import tensorflow.compat.v1 as tf
 import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
 from bert_my.pretrain import pretraining_shards, shard_checks
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
@@ -119,7 +118,7 @@ class PretrainingTask(base.Task):
         if not self.tokenizer:
             return
         for folder in sorted({os.path.dirname(path) for path in paths}):
-            path = os.path.join(folder, run_names.VOCAB)
+            path = os.path.join(folder, "vocab.txt")
             if os.path.exists(path) and not vocabulary.is_that_of(path, self.tokenizer):
                 raise InputError(
                     f"{path}: the data beside it was built with another vocabulary; "

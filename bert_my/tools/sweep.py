@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
+from bert_my.engine import run_folder as run_names
 from bert_my.tools import sweep_failures, sweep_plan
 
 RECORD, LOG, LOCK = "sweep_run.json", "log.txt", ".lock"

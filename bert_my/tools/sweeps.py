@@ -12,7 +12,7 @@ import statistics
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from bert_my.common import files
-from bert_my.data import run_names
+from bert_my.engine import run_folder as run_names
 from bert_my.metrics import metrics as metrics_lib
 from bert_my.tools import sweep_plots
 

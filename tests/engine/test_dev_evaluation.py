@@ -5,10 +5,9 @@ import logging
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import run_names
-from bert_my.engine import dev_evaluation, evaluation, history, training
+from bert_my.engine import dev_evaluation, evaluation, run_folder, training
 from bert_my.engine.options import DevOptions
-from bert_my.model import checkpoints
+from bert_my.engine.run_folder import RunFolder
 from bert_my.tasks import base
 from tests import helpers
 
@@ -86,9 +85,9 @@ def evaluated(bench):
     save = tf.train.Saver.save
 
     def save_and_look(saver, session, path, *args, **kwargs):
-        if not path.startswith(str(folder / checkpoints.BEST)):
-            num_steps = len(helpers.read_lines(folder / run_names.TRAINING)) - 1
-            entries = history.read_evaluations(str(folder))
+        if not path.startswith(str(folder / run_folder.BEST)):
+            num_steps = len(helpers.read_lines(folder / run_folder.TRAINING)) - 1
+            entries = RunFolder(folder).read_evaluations()
             steps = [entry["step"] for entry in entries]
             written.append((kwargs["global_step"], num_steps, steps))
         return save(saver, session, path, *args, **kwargs)
@@ -106,7 +105,7 @@ def evaluated(bench):
 
 
 def entries_of(folder):
-    return {e["step"]: e for e in history.read_evaluations(str(folder))}
+    return {e["step"]: e for e in RunFolder(folder).read_evaluations()}
 
 
 def test_evaluations_are_after_the_steps_asked_for_and_the_last(evaluated):
@@ -120,14 +119,14 @@ def test_metrics_are_those_of_the_checkpoint(bench, evaluated, step):
     assert expected.pop("global_step") == step
     entry = entries_of(folder)[step]
     assert entry.pop("step") == step
-    assert entry == pytest.approx(history.finite(expected), abs=1e-6)
+    assert entry == pytest.approx(run_folder.finite(expected), abs=1e-6)
     assert len({e["eval_loss"] for e in entries_of(folder).values()}) == 4
 
 
 def test_best_weights_are_those_with_the_lowest_loss(evaluated):
     folder, _ = evaluated
     losses = {step: e["eval_loss"] for step, e in entries_of(folder).items()}
-    best = helpers.read_checkpoint(folder / checkpoints.BEST)
+    best = helpers.read_checkpoint(folder / run_folder.BEST)
     assert best.pop("global_step") == min(losses, key=losses.get)
     assert "bert/pooler/dense/kernel" in best
     trained = helpers.read_checkpoint(folder, min(losses, key=losses.get))
@@ -178,9 +177,9 @@ def scripted(monkeypatch):
 
 def best_step(folder):
     """Returns the step of the only checkpoint in the folder of the best."""
-    (path,) = (folder / checkpoints.BEST).glob("*.index")
-    assert checkpoints.best(str(folder)) == str(path.with_suffix(""))
-    return helpers.read_checkpoint(folder / checkpoints.BEST)["global_step"]
+    (path,) = (folder / run_folder.BEST).glob("*.index")
+    assert RunFolder(folder).best_checkpoint() == str(path.with_suffix(""))
+    return helpers.read_checkpoint(folder / run_folder.BEST)["global_step"]
 
 
 def test_patience_and_what_was_best_survive_a_resume(bench, scripted, caplog):
@@ -228,7 +227,7 @@ def test_best_weights_after_the_last_checkpoint_do_not_count(bench, scripted):
     assert best_step(folder) == 5
     values = {step: e["auc"] for step, e in entries_of(folder).items()}
     assert values == {1: 0.5, 2: 0.6, 3: 0.55, 4: 0.5, 5: 0.58, 6: 0.57, 7: 0.56}
-    lines = helpers.read_lines(folder / run_names.TRAINING)
+    lines = helpers.read_lines(folder / run_folder.TRAINING)
     assert [line.split(",")[0] for line in lines] == ["step", *"1234567"]
 
 
@@ -261,7 +260,7 @@ def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeyp
         train("parts")
     assert helpers.read_checkpoint(bench.folder / "parts")["global_step"] == 3
     parts = train("parts")
-    for name in ("", checkpoints.BEST):
+    for name in ("", run_folder.BEST):
         helpers.assert_all_close(
             helpers.read_checkpoint(parts / name),
             helpers.read_checkpoint(whole / name),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
+from bert_my.engine import run_folder as run_names
 from bert_my.report import run_files
 from tests.report import made_runs
 
