@@ -36,6 +36,7 @@ class EvalSettings(NamedTuple):
     devices: Devices
     batch_size: int  # rows of one tower
     precision: str  # key of `devices.PRECISIONS`
+    reduction: towers.Reduction = towers.Reduction()
 
     @property
     def global_batch_size(self):
@@ -149,8 +150,8 @@ def build_pass(task, records, settings, targets=(), predictions=None):
                 name: tf.concat([tower.predictions[name] for tower in outputs], axis=0)
                 for name in names
             },
-            towers.add_up([tower.losses for tower in outputs]),
-            towers.add_up([tower.means for tower in outputs]),
+            settings.reduction.add_pairs([tower.losses for tower in outputs]),
+            settings.reduction.add_pairs([tower.means for tower in outputs]),
         )
     begin = tf.group(initializer, *refresh)
     num_rows, windows = records.num_examples, order and order.windows

@@ -75,8 +75,8 @@ def build_graph(task, features, settings, plan):
         return TrainGraph(
             step=step,
             train_op=train_op,
-            loss=tf.add_n(computed.losses),
-            monitored=_monitored(computed.outputs),
+            loss=settings.reduction.add(computed.losses),
+            monitored=_monitored(computed.outputs, settings.reduction),
             work=_work(task, features, settings),
             learning_rate=optimizer.learning_rate,
             global_step=global_step,
@@ -143,10 +143,15 @@ class _Model:
           variables: list of those whose gradients are needed.
         """
         num_parts = self._settings.gradient_accumulation_steps
+        reduction = self._settings.reduction
         if num_parts == 1:
-            losses = towers.normalized_losses([each.losses for each in outputs])
+            losses = towers.normalized_losses(
+                [each.losses for each in outputs], reduction
+            )
             scaled = [loss * self._loss_scale.value for loss in losses]
-            grads_and_vars = towers.gradients(scaled, variables, self._devices)
+            grads_and_vars = towers.gradients(
+                scaled, variables, self._devices, reduction
+            )
             return _Computed(outputs, losses, grads_and_vars, None)
         # Every part of every step has dropout of its own.
         first = tf.cast(self._global_step, tf.int64) * num_parts
@@ -163,8 +168,9 @@ class _Model:
             self._loss_scale.value,
             variables,
             self._devices,
+            reduction,
         )
-        losses = towers.normalized_losses([each.losses for each in sums])
+        losses = towers.normalized_losses([each.losses for each in sums], reduction)
         return _Computed(sums, losses, grads_and_vars, norm)
 
 
@@ -223,13 +229,14 @@ def _compiles(settings):
     return bool(settings.use_xla) and compiles_functions()
 
 
-def _monitored(outputs):
+def _monitored(outputs, reduction):
     """Returns dict name -> mean over the batch.
 
     Args:
       outputs: for each tower an object with `means`.
+      reduction: `towers.Reduction`.
     """
-    pairs = towers.add_up([each.means for each in outputs])
+    pairs = reduction.add_pairs([each.means for each in outputs])
     return {name: total / weight for name, (total, weight) in pairs.items()}
 
 

@@ -10,6 +10,7 @@ from bert_my.engine import devices, layers, run_folder
 from bert_my.engine.devices import Devices
 from bert_my.engine.options import TrainOptions
 from bert_my.engine.run_folder import RunFolder
+from bert_my.engine.towers import Reduction
 from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TrainSettings(TrainOptions):
-    """The options of training, and the folder, devices and seed of the run."""
+    """The options of training, with the folder, devices and seed of the run."""
 
     output_dir: str = ""
     overwrite_output_dir: bool = False  # start from scratch, whatever is in the folder
@@ -26,6 +27,7 @@ class TrainSettings(TrainOptions):
     precision: str = "fp32"  # key of `devices.PRECISIONS`
     use_xla: Optional[bool] = None  # see `devices.choose_xla`
     seed: int = 0  # of initial weights, data order and dropout
+    reduction: Reduction = dataclasses.field(default_factory=Reduction)
 
     @property
     def folder(self):
@@ -34,13 +36,13 @@ class TrainSettings(TrainOptions):
 
     @property
     def global_batch_size(self):
-        """Rows of one step, on all towers together."""
+        """Rows of one step on all towers together, all accumulated batches included."""
         rows_at_once = self.train_batch_size * len(self.devices.towers)
         return rows_at_once * self.gradient_accumulation_steps
 
 
 class Plan(NamedTuple):
-    """What a training run is going to do."""
+    """Rows and steps of a training run, and the checkpoint that it resumes from."""
 
     num_examples: int
     num_rows: int  # of the whole run
@@ -48,17 +50,17 @@ class Plan(NamedTuple):
     num_warmup_steps: int
     checkpoint: Optional[str]  # to resume from
     first_step: int
-    first_row: int  # position in the data; skipped steps have moved it on too
+    first_row: int  # position in the data, which skipped steps advance as well
     padded_lengths: Optional[Tuple[int, ...]] = None  # see `length_buckets`
-    share_of_padding: Optional[float] = None  # in the first epoch, with those lengths
+    share_of_padding: Optional[float] = None  # of the first epoch, 0 to 1
     mean_length: Optional[float] = None  # of a row, in tokens
 
     def describe(self, settings, trained):
-        """Returns the lines that are printed at the start.
+        """Returns the lines to print at the start.
 
         Args:
           settings: `TrainSettings`.
-          trained: list of the variables that train.
+          trained: list of the trained variables.
         """
         facts = [
             ("devices", settings.devices),
@@ -94,7 +96,7 @@ class Plan(NamedTuple):
 
 
 def _describe_xla(settings):
-    """Tells which parts of a step are compiled, see `train_graph`."""
+    """Returns the parts of a step that XLA compiles, see `train_graph`, as text."""
     if not settings.use_xla:
         return "no"
     if settings.devices.has_gpus or not devices.compiles_functions():
@@ -109,7 +111,7 @@ def make_plan(records, settings):
     """Returns the `Plan` of a run; it resumes from a checkpoint in `output_dir`.
 
     Args:
-      records: those of the train split, see `input_pipeline`.
+      records: of the train split, see `input_pipeline`.
       settings: `TrainSettings`.
 
     Raises:
@@ -151,7 +153,7 @@ def make_plan(records, settings):
 
 
 def _choose_buckets(records, settings):
-    """Returns (padded lengths, share of padding), or two times None without buckets."""
+    """Returns (padded lengths, share of padding), or (None, None) without buckets."""
     lengths = length_buckets.lengths_of(records)
     if lengths is None or settings.length_buckets == length_buckets.OFF:
         return None, None
@@ -173,7 +175,7 @@ def _check_same_batches(counters, settings, has_buckets):
     Args:
       counters: `run_folder.Counters` of its last checkpoint.
       settings: `TrainSettings`.
-      has_buckets: whether rows of like length will be in a batch.
+      has_buckets: whether batches have rows of similar length.
     """
     if counters.global_batch_size not in (0, settings.global_batch_size):
         raise InputError(
