@@ -1,6 +1,6 @@
 """Runs a task: checks, encodes, trains, evaluates, predicts and exports, in this order.
 
-Everything that can be wrong with the input is found before training starts.
+Wrong input of any kind is found before training starts.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 
-# Options that stay those of the training when its model is used later.
+# Options of the training that a trained model keeps when it is used later.
 _OF_THE_MODEL = ("head", "objective", "num_dev_examples")
 
 
@@ -73,8 +73,15 @@ def parse(argv, task_name=None, **defaults):
     return flags.make_config(line)
 
 
+def _read_trained_task(config):
+    """Returns the description of the trained model in the output folder, or None."""
+    if config.begins_anew:
+        return None
+    return config.folder.read_trained_task(config.task_name, config.do_lower_case)
+
+
 def run(config):
-    """Does the jobs of a `RunConfig`: check, encode, train, evaluate, predict, export.
+    """Checks, encodes, trains, evaluates, predicts and exports, as a `RunConfig` asks.
 
     Raises:
       InputError: if something that the user gave is wrong.
@@ -96,7 +103,7 @@ def run(config):
         split: task.load_records(split, config.record_dir)
         for split in sorted(set(splits.values()))
     }
-    # After the records, whose processes are to be started before there is a session.
+    # After encoding, whose worker processes must be started before any session.
     precision = devices.choose_precision(config.precision, run_devices)
     config = dataclasses.replace(config, precision=precision)
     this_run = _Run(config, task, run_devices, splits, records)
@@ -111,6 +118,154 @@ def run(config):
         this_run.predict(checkpoint)
     if config.save_for_serving:
         this_run.export(checkpoint)
+
+
+def _check(config):
+    """Raises an `InputError` for flags, case or files that do not fit each other."""
+    config.check_task(base.get_task_class(config.task_name))
+    if config.vocab_file:  # else nothing is tokenized
+        try:
+            tokenization.validate_case_matches_checkpoint(
+                config.do_lower_case, config.init_checkpoint
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    if config.init_checkpoint:
+        checkpoints.check_exists(config.init_checkpoint)
+        if config.begins_anew:
+            config.folder.check_overwrite(config.init_checkpoint)
+
+
+def _with_added_words(config):
+    """Writes a model with the words of `--vocab_add`; returns a config with it."""
+    if not config.vocab_add:
+        return config
+    for flag in ("vocab_file", "bert_config_file"):
+        if files.is_in(getattr(config, flag), config.output_dir):
+            raise InputError(
+                f"--{flag}={getattr(config, flag)} would be replaced by that with the "
+                "added words; choose another --output_dir"
+            )
+    bert_config = pretrained.read_bert_config(config.bert_config_file)
+    tokenizer = _read_tokenizer(config, bert_config)
+    added = vocabulary.add_words(tokenizer, config.vocab_add)
+    logger.info("%s", added)
+    is_resumed = not config.begins_anew and config.folder.latest_checkpoint()
+    if is_resumed:
+        config.folder.check_vocabulary(added)
+    files.make_folder(config.output_dir, "output_dir")
+    written = added_words.write_model(
+        config.folder.path_of(run_folder.WITH_ADDED_WORDS),
+        added,
+        bert_config,
+        # A resumed run starts from its own checkpoint.
+        None if is_resumed else config.init_checkpoint,
+    )
+    return dataclasses.replace(config, **written._asdict())
+
+
+def _read_tokenizer(config, bert_config):
+    """Returns the tokenizer of a run, None if it has no vocabulary."""
+    if not config.vocab_file:
+        return None
+    return vocabulary.read_tokenizer(
+        config.vocab_file,
+        config.do_lower_case,
+        bert_config.vocab_size,
+        base.get_task_class(config.task_name).required_tokens,
+    )
+
+
+def load_task(config, bert_config=None):
+    """Returns the `Task` of a `RunConfig`, after all checks that need no data.
+
+    Args:
+      config: `RunConfig`.
+      bert_config: (optional) `modeling.BertConfig`, instead of `--bert_config_file`.
+
+    Raises:
+      InputError: if options, model config and vocabulary do not fit each other.
+    """
+    bert_config = bert_config or pretrained.read_bert_config(config.bert_config_file)
+    if config.max_seq_length > bert_config.max_position_embeddings:
+        raise InputError(
+            f"--max_seq_length={config.max_seq_length} is over max_position_embeddings="
+            f"{bert_config.max_position_embeddings} in {config.bert_config_file}"
+        )
+    if config.recompute > bert_config.num_hidden_layers:
+        raise InputError(
+            f"--recompute={config.recompute}: {config.bert_config_file} has only "
+            f"{bert_config.num_hidden_layers} layers"
+        )
+    return base.get_task_class(config.task_name)(
+        data_dir=config.data_dir,
+        tokenizer=_read_tokenizer(config, bert_config),
+        bert_config=bert_config,
+        max_seq_length=config.max_seq_length,
+        options=config.select(TaskOptions),
+        saved=_read_trained_task(config),
+    )
+
+
+def choose_devices(config):
+    """Returns the `Devices` of a `RunConfig`."""
+    return devices.choose_devices(
+        config.n_gpus,
+        config.use_gpu,
+        intra_op_threads=config.intra_op_threads,
+        inter_op_threads=config.inter_op_threads,
+    )
+
+
+def _choose_splits(task, config):
+    """Returns a dict job -> split, for all jobs that read data."""
+    wanted = {
+        "do_train": (base.TRAIN,),
+        "evaluates_in_training": (base.DEV,),
+        "do_eval": (base.DEV,),
+        "do_predict": (base.TEST, base.DEV),
+    }
+    splits = {}
+    for job, candidates in wanted.items():
+        if not getattr(config, job):
+            continue
+        found = [split for split in candidates if task.find_files(split)]
+        if not found:
+            is_flag = job != "evaluates_in_training"
+            name = job if is_flag else ", ".join(config.dev_flags)
+            others = [f"--{split}_file" for split in candidates]
+            if base.DEV in candidates:
+                others.append("--num_dev_examples")
+            raise InputError(
+                f"--data_dir={config.data_dir or '(not given)'}: {name} needs a "
+                f"{' or '.join(candidates)} file of task {task.name} there, or "
+                f"{' or '.join(others)}"
+            )
+        splits[job] = found[0]
+    return splits
+
+
+def _choose_checkpoint(config):
+    """Returns the checkpoint to evaluate, to predict with and to export.
+
+    The best checkpoint, unless the last training was without `--keep_best`: then it was
+    left by an earlier training, and the last checkpoint is used.
+    """
+    best = config.folder.best_checkpoint()
+    keeps_best = (config.folder.read_settings() or {}).get("keep_best")
+    if best and keeps_best:
+        logger.info("The best weights of the run are used: %s", best)
+        return best
+    last = config.folder.latest_checkpoint() or config.init_checkpoint
+    if last is None:
+        raise InputError(
+            f"--output_dir={config.output_dir}: there is no checkpoint; add "
+            "--do_train=true or give --init_checkpoint"
+        )
+    if best or keeps_best:
+        why = "those in best/ are older" if best else "no weights were the best"
+        logger.warning("The last weights are used, for %s: %s", why, last)
+    return last
 
 
 class _Run(NamedTuple):
@@ -201,158 +356,3 @@ class _Run(NamedTuple):
             records.num_examples,
         )
         return records._replace(num_examples=num_rows)
-
-
-def choose_devices(config):
-    """Returns the `Devices` of a `RunConfig`."""
-    return devices.choose_devices(
-        config.n_gpus,
-        config.use_gpu,
-        intra_op_threads=config.intra_op_threads,
-        inter_op_threads=config.inter_op_threads,
-    )
-
-
-def _check(config):
-    """Raises an `InputError` for what is wrong with model files, case and folder."""
-    config.check_task(base.get_task_class(config.task_name))
-    if config.vocab_file:  # else nothing is tokenized
-        try:
-            tokenization.validate_case_matches_checkpoint(
-                config.do_lower_case, config.init_checkpoint
-            )
-        except ValueError as error:
-            raise InputError(str(error)) from error
-    if config.init_checkpoint:
-        checkpoints.check_exists(config.init_checkpoint)
-        if config.begins_anew:
-            config.folder.check_overwrite(config.init_checkpoint)
-
-
-def _read_trained_task(config):
-    """Returns the description of the model that the run goes on with, or None."""
-    if config.begins_anew:
-        return None
-    return config.folder.read_trained_task(config.task_name, config.do_lower_case)
-
-
-def _with_added_words(config):
-    """Returns the config with the files of a model that knows `--vocab_add`."""
-    if not config.vocab_add:
-        return config
-    for flag in ("vocab_file", "bert_config_file"):
-        if files.is_in(getattr(config, flag), config.output_dir):
-            raise InputError(
-                f"--{flag}={getattr(config, flag)} would be replaced by that with the "
-                "added words; choose another --output_dir"
-            )
-    bert_config = pretrained.read_bert_config(config.bert_config_file)
-    tokenizer = _read_tokenizer(config, bert_config)
-    added = vocabulary.add_words(tokenizer, config.vocab_add)
-    logger.info("%s", added)
-    is_resumed = not config.begins_anew and config.folder.latest_checkpoint()
-    if is_resumed:
-        config.folder.check_vocabulary(added)
-    files.make_folder(config.output_dir, "output_dir")
-    written = added_words.write_model(
-        config.folder.path_of(run_folder.WITH_ADDED_WORDS),
-        added,
-        bert_config,
-        # A run that is resumed has weights of its own.
-        None if is_resumed else config.init_checkpoint,
-    )
-    return dataclasses.replace(config, **written._asdict())
-
-
-def _read_tokenizer(config, bert_config):
-    """Returns the tokenizer of a run, None if it has no vocabulary."""
-    if not config.vocab_file:
-        return None
-    return vocabulary.read_tokenizer(
-        config.vocab_file,
-        config.do_lower_case,
-        bert_config.vocab_size,
-        base.get_task_class(config.task_name).required_tokens,
-    )
-
-
-def _choose_checkpoint(config):
-    """Returns the checkpoint to evaluate, to predict with and to export.
-
-    The best one, unless the last training was without `--keep_best`: then an older one
-    made it, and what was trained since would be of no use.
-    """
-    best = config.folder.best_checkpoint()
-    keeps_best = (config.folder.read_settings() or {}).get("keep_best")
-    if best and keeps_best:
-        logger.info("The best weights of the run are used: %s", best)
-        return best
-    last = config.folder.latest_checkpoint() or config.init_checkpoint
-    if last is None:
-        raise InputError(
-            f"--output_dir={config.output_dir}: there is no checkpoint; add "
-            "--do_train=true or give --init_checkpoint"
-        )
-    if best or keeps_best:
-        why = "those in best/ are older" if best else "no weights were the best"
-        logger.warning("The last weights are used, for %s: %s", why, last)
-    return last
-
-
-def load_task(config, bert_config=None):
-    """Returns the `Task` of a `RunConfig`, after all checks that need no data.
-
-    Args:
-      config: `RunConfig`.
-      bert_config: (optional) `modeling.BertConfig` instead of that of the file.
-
-    Raises:
-      InputError: if they do not fit each other, or the vocabulary.
-    """
-    bert_config = bert_config or pretrained.read_bert_config(config.bert_config_file)
-    if config.max_seq_length > bert_config.max_position_embeddings:
-        raise InputError(
-            f"--max_seq_length={config.max_seq_length} is over max_position_embeddings="
-            f"{bert_config.max_position_embeddings} in {config.bert_config_file}"
-        )
-    if config.recompute > bert_config.num_hidden_layers:
-        raise InputError(
-            f"--recompute={config.recompute}: {config.bert_config_file} has only "
-            f"{bert_config.num_hidden_layers} layers"
-        )
-    return base.get_task_class(config.task_name)(
-        data_dir=config.data_dir,
-        tokenizer=_read_tokenizer(config, bert_config),
-        bert_config=bert_config,
-        max_seq_length=config.max_seq_length,
-        options=config.select(TaskOptions),
-        saved=_read_trained_task(config),
-    )
-
-
-def _choose_splits(task, config):
-    """Returns a dict job -> split, for the jobs that read data."""
-    wanted = {
-        "do_train": (base.TRAIN,),
-        "evaluates_in_training": (base.DEV,),
-        "do_eval": (base.DEV,),
-        "do_predict": (base.TEST, base.DEV),
-    }
-    splits = {}
-    for job, candidates in wanted.items():
-        if not getattr(config, job):
-            continue
-        found = [split for split in candidates if task.find_files(split)]
-        if not found:
-            is_flag = job != "evaluates_in_training"
-            name = job if is_flag else ", ".join(config.dev_flags)
-            others = [f"--{split}_file" for split in candidates]
-            if base.DEV in candidates:
-                others.append("--num_dev_examples")
-            raise InputError(
-                f"--data_dir={config.data_dir or '(not given)'}: {name} needs a "
-                f"{' or '.join(candidates)} file of task {task.name} there, or "
-                f"{' or '.join(others)}"
-            )
-        splits[job] = found[0]
-    return splits

@@ -1,7 +1,7 @@
-"""Evaluation during training: which weights are the best, and when to stop.
+"""Evaluation of the dev set during training: best weights and early stopping.
 
-The dev set is run through the weights, or their averages, in the session that trains;
-nothing is written and read again for it.
+The forward pass uses the weights, or their averages, of the training session; no
+checkpoint is written and read for it.
 """
 
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class DevEvaluation:
-    """The evaluations of one training run; built into its graph."""
+    """The evaluations of a training run, built into its graph."""
 
     def __init__(
         self, task, records, options, eval_settings, folder, averages, first_step
@@ -56,10 +56,10 @@ class DevEvaluation:
         self._kept = self._find_kept()
 
     def _find_kept(self):
-        """Returns the value of the weights that are kept, or None without any.
+        """Returns the metric of the weights that are kept, or None if there are none.
 
-        They do not count if they are of a step that this run has yet to do: it was
-        killed after it kept them and before its next checkpoint.
+        Weights of a step that this run has yet to do again do not count: the run was
+        killed after they were saved and before its next checkpoint.
         """
         path = self._folder.best_checkpoint()
         if path is None:
@@ -82,19 +82,19 @@ class DevEvaluation:
 
     @property
     def is_patience_out(self):
-        """Whether there were too many evaluations without a better value."""
+        """Whether the last `early_stop_patience` evaluations were no better."""
         patience = self.options.early_stop_patience
         return bool(patience) and self._find_best()[1] >= patience
 
     def run(self, session, step):
-        """Evaluates after a step; keeps the weights if they are the best so far.
+        """Evaluates after a step; saves the weights if they are the best so far.
 
         Args:
           session: `tf.Session` of the training graph.
           step: steps done.
 
         Returns:
-          whether training should stop.
+          bool, whether training should stop.
         """
         scorer = evaluation.Scorer(self._task)
         for batch in self._pass.batches(session.run):

@@ -12,6 +12,7 @@ from bert_my.common.options import (
     Check,
     Options,
     below_one,
+    names,
     not_negative,
     one_of,
     option,
@@ -284,8 +285,7 @@ class DevOptions(Options):
     @property
     def dev_flags(self):
         """The flags that ask for an evaluation during training."""
-        values = dataclasses.asdict(self.select(DevOptions))
-        return [f"--{name}" for name, value in values.items() if value]
+        return [f"--{name}" for name in names(DevOptions) if getattr(self, name)]
 
     def metric_of(self, task):
         """Returns the name of the metric that decides which weights are the best.
@@ -295,11 +295,11 @@ class DevOptions(Options):
         """
         if self.keep_best in (None, "", AUTO):
             return task.main_metric
-        names = {*task.metric_names, "eval_loss", "loss"}
-        if self.keep_best not in names:
+        known = {*task.metric_names, "eval_loss", "loss"}
+        if self.keep_best not in known:
             raise InputError(
                 f"--keep_best={self.keep_best}: task {task.name} has no such metric; "
-                f"it has {', '.join(sorted(names))}"
+                f"it has {', '.join(sorted(known))}"
             )
         return self.keep_best
 

@@ -1,4 +1,4 @@
-"""The training loop: the session that repeats a step to the end of its plan."""
+"""The training loop: a session that runs a step to the end of the plan."""
 
 import contextlib
 import dataclasses
@@ -26,12 +26,12 @@ def train(task, records, settings, dev=None, start=None):
 
     Args:
       task: `Task`.
-      records: those of the train split, see `input_pipeline`.
+      records: of the train split, see `input_pipeline`.
       settings: `TrainSettings`.
       dev: (optional) `(Records, DevOptions, EvalSettings)` for evaluations.
-      start: (optional) function to call when all is checked, before the first step,
-        if there is one. With `overwrite_output_dir` it has to delete the run in
-        `output_dir`.
+      start: (optional) function to call after all checks and before the first step; not
+        called if no step is left. With `overwrite_output_dir` it has to delete the run
+        in `output_dir`.
 
     Raises:
       InputError: if the initial checkpoint does not fit.
@@ -69,7 +69,7 @@ def train(task, records, settings, dev=None, start=None):
 
 
 def with_xla_chosen(task, settings, plan):
-    """Returns the settings with `use_xla` settled, see `devices.choose_xla`."""
+    """Returns the settings with `use_xla` chosen, see `devices.choose_xla`."""
     num_tokens = plan.num_rows * (plan.mean_length or task.max_seq_length)
     work = flops.of_tokens(task.bert_config, num_tokens, 0, 0, flops.TRAINING)
     use_xla = devices.choose_xla(settings.use_xla, settings.devices, work)
@@ -77,7 +77,7 @@ def with_xla_chosen(task, settings, plan):
 
 
 def batches(records, settings, plan):
-    """Returns the dataset of what a run has left to do, see `input_pipeline`."""
+    """Returns the dataset of the remaining batches of a run, see `input_pipeline`."""
     return input_pipeline.train_batches(
         records,
         settings.global_batch_size,
@@ -101,9 +101,9 @@ def build(task, dataset, settings, plan):
 
 
 def _initialize(variables, settings, plan):
-    """Decides where the weights start, before a session is made."""
+    """Sets the initial values of the weights, before a session is made."""
     if plan.checkpoint:
-        # The session restores it by itself; this names what does not fit.
+        # The session restores the checkpoint; this names variables that do not fit.
         missing = checkpoints.check_fits(
             plan.checkpoint, tf.global_variables(), "output_dir"
         )
@@ -131,8 +131,8 @@ def _run(graph, settings, plan, evaluation, peak_flops):
     run_hooks = _create_hooks(
         graph, settings, plan, evaluation, training_history, peak_flops
     )
-    # The last of all: a checkpoint must not be ahead of what is written of its step,
-    # for a run that is killed between the two goes on from the checkpoint.
+    # The last hook: a run that is killed resumes from its checkpoint, so the files must
+    # hold all steps before a checkpoint is written.
     run_hooks.append(
         tf.train.CheckpointSaverHook(
             settings.output_dir,
