@@ -7,19 +7,9 @@ import dataclasses
 import math
 from typing import Optional
 
+from bert_my.common import options
 from bert_my.common.errors import InputError
-from bert_my.common.options import (
-    Check,
-    Options,
-    below_one,
-    names,
-    not_negative,
-    one_of,
-    option,
-    positive,
-    positive_share,
-    share,
-)
+from bert_my.common.options import Options, option
 from bert_my.data import length_buckets
 
 PRECISIONS = ("fp32", "fp16", "bf16")  # keys of `devices.PRECISIONS`
@@ -41,14 +31,14 @@ class DeviceOptions(Options):
         1,
         "Number of towers (replicas of the model). More towers than GPUs share them; "
         "without a GPU they run on the CPU.",
-        check=not_negative,
+        check=options.not_negative,
         aliases=("num_gpu_cores", "n_gpu"),
     )
     precision: Optional[str] = option(
         None,
         "Precision of the activations: fp32, bf16, fp16 (with loss scaling), or auto: "
         "bf16 or fp16 if the device has hardware for it; default: fp32.",
-        check=one_of(AUTO, *PRECISIONS),
+        check=options.one_of(AUTO, *PRECISIONS),
         older_forms=("use_fp16",),
     )
     use_fp16: Optional[bool] = option(None, "Same as --precision=fp16.")
@@ -59,12 +49,12 @@ class DeviceOptions(Options):
     intra_op_threads: int = option(
         0,
         "CPU threads that share one operation; 0: one per core.",
-        check=not_negative,
+        check=options.not_negative,
     )
     inter_op_threads: int = option(
         0,
         "CPU operations that run at the same time; 0: one per core.",
-        check=not_negative,
+        check=options.not_negative,
     )
     deterministic: bool = option(
         False, "Use deterministic kernels: bit-identical results every time; slower."
@@ -98,13 +88,13 @@ class EvalOptions(Options):
         8,
         "Full-length rows per tower and step in evaluation; more rows if they are "
         "short.",
-        check=positive,
+        check=options.positive,
     )
     predict_batch_size: int = option(
         8,
         "Full-length rows per tower and step in prediction; more rows if they are "
         "short.",
-        check=positive,
+        check=options.positive,
     )
 
 
@@ -113,19 +103,19 @@ class BatchOptions(Options):
     """Batches of a training step."""
 
     train_batch_size: int = option(
-        32, "Rows per tower in one forward and backward pass.", check=positive
+        32, "Rows per tower in one forward and backward pass.", check=options.positive
     )
     gradient_accumulation_steps: int = option(
         1,
         "Batches per tower whose gradients are accumulated in one step: the update of "
         "a larger batch in the memory of one.",
-        check=positive,
+        check=options.positive,
     )
     length_buckets: str = option(
         length_buckets.AUTO,
         "auto: batches of rows of similar length, which need less padding; off: rows "
         "of any length.",
-        check=one_of(*length_buckets.MODES),
+        check=options.one_of(*length_buckets.MODES),
     )
 
 
@@ -134,25 +124,27 @@ class ScheduleOptions(Options):
     """Length of the run and learning rate schedule."""
 
     learning_rate: float = option(
-        5e-5, "Peak learning rate, reached after warm-up.", check=positive
+        5e-5, "Peak learning rate, reached after warm-up.", check=options.positive
     )
-    num_train_epochs: float = option(3.0, "Passes over the train file.", check=positive)
+    num_train_epochs: float = option(
+        3.0, "Passes over the train file.", check=options.positive
+    )
     num_train_steps: Optional[int] = option(
         None,
         "Number of training steps, instead of num_train_epochs.",
-        check=positive,
+        check=options.positive,
         aliases=("max_steps",),
         instead_of="num_train_epochs",
     )
     warmup_proportion: float = option(
         0.1,
         "Share of the steps that are warm-up: the learning rate rises from 0.",
-        check=share,
+        check=options.share,
     )
     num_warmup_steps: Optional[int] = option(
         None,
         "Number of warm-up steps, instead of warmup_proportion.",
-        check=not_negative,
+        check=options.not_negative,
         aliases=("warmup_steps",),
         instead_of="warmup_proportion",
     )
@@ -186,17 +178,19 @@ class OptimizerOptions(Options):
     """Optimizer, learning rates of parts of the model, averages of the weights."""
 
     optimizer: str = option(
-        "adamw", "adamw, or lamb for very large batches.", check=one_of(*OPTIMIZERS)
+        "adamw",
+        "adamw, or lamb for very large batches.",
+        check=options.one_of(*OPTIMIZERS),
     )
     adam_epsilon: float = option(
         1e-6,
         "Epsilon of AdamW and LAMB, added to the root of the second moment.",
-        check=positive,
+        check=options.positive,
     )
     weight_decay: float = option(
         0.01,
         "Decoupled weight decay; none for biases and LayerNorm.",
-        check=not_negative,
+        check=options.not_negative,
     )
     freeze: Optional[str] = option(
         None,
@@ -206,18 +200,18 @@ class OptimizerOptions(Options):
     layer_lr_decay: float = option(
         1.0,
         "Layer-wise learning rate decay: factor from each layer to the one below.",
-        check=positive_share,
+        check=options.positive_share,
     )
     head_learning_rate: Optional[float] = option(
         None,
         "Learning rate of everything above the encoder; default: learning_rate.",
-        check=positive,
+        check=options.positive,
     )
     ema_decay: float = option(
         0.0,
         "Decay of an exponential moving average of the weights, which is used instead "
         "of them; 0: no average.",
-        check=below_one,
+        check=options.below_one,
     )
 
 
@@ -228,10 +222,10 @@ class AdversarialOptions(Options):
     adversarial: Optional[str] = option(
         None,
         "fgm: train on perturbed word embeddings too, in twice the time.",
-        check=one_of(*ADVERSARIAL_METHODS),
+        check=options.one_of(*ADVERSARIAL_METHODS),
     )
     adversarial_epsilon: float = option(
-        1.0, "Euclidean norm of the perturbation.", check=positive
+        1.0, "Euclidean norm of the perturbation.", check=options.positive
     )
 
 
@@ -243,15 +237,20 @@ class TrainOptions(BatchOptions, ScheduleOptions, OptimizerOptions, AdversarialO
         0,
         "Number of layers whose activations are recomputed in the backward pass: less "
         "memory, more time.",
-        check=not_negative,
+        check=options.not_negative,
     )
     save_checkpoints_steps: int = option(
-        1000, "Steps between checkpoints.", check=positive, aliases=("save_steps",)
+        1000,
+        "Steps between checkpoints.",
+        check=options.positive,
+        aliases=("save_steps",),
     )
     keep_checkpoint_max: int = option(
-        5, "Number of checkpoints to keep; 0: all.", check=not_negative
+        5, "Number of checkpoints to keep; 0: all.", check=options.not_negative
     )
-    logging_steps: int = option(100, "Steps between progress reports.", check=positive)
+    logging_steps: int = option(
+        100, "Steps between progress reports.", check=options.positive
+    )
     report_mfu: bool = option(
         False,
         "Report the model FLOPs utilization (MFU): the share of the devices' peak.",
@@ -269,7 +268,7 @@ class DevOptions(Options):
     evaluate_every: Optional[str] = option(
         None,
         "Evaluate on the dev file during training: every this many steps, or epoch.",
-        check=Check(_is_interval, f"be a number of steps, or {EPOCH}"),
+        check=options.Check(_is_interval, f"be a number of steps, or {EPOCH}"),
     )
     keep_best: Optional[str] = option(
         None,
@@ -279,13 +278,15 @@ class DevOptions(Options):
     early_stop_patience: int = option(
         0,
         "Stop after this many evaluations without a better value; 0: never.",
-        check=not_negative,
+        check=options.not_negative,
     )
 
     @property
     def dev_flags(self):
         """The flags that ask for an evaluation during training."""
-        return [f"--{name}" for name in names(DevOptions) if getattr(self, name)]
+        return [
+            f"--{name}" for name in options.names(DevOptions) if getattr(self, name)
+        ]
 
     def metric_of(self, task):
         """Returns the name of the metric that decides which weights are the best.

@@ -6,16 +6,9 @@ Needs no TensorFlow, so that a command line can be checked without loading it.
 import dataclasses
 from typing import Optional
 
+from bert_my.common import options
 from bert_my.common.errors import InputError
-from bert_my.common.options import (
-    Options,
-    below_one,
-    names,
-    not_negative,
-    one_of,
-    option,
-    positive,
-)
+from bert_my.common.options import Options, option
 from bert_my.pretrain.pretraining_data import NEXT_SENTENCE
 
 
@@ -43,7 +36,7 @@ class TableOptions(Options):
     num_labels: Optional[int] = option(
         None,
         "Number of labels; without names they are called 0, 1, 2, ...",
-        check=positive,
+        check=options.positive,
     )
     train_file: Optional[str] = option(None, "Train file, instead of one in data_dir.")
     dev_file: Optional[str] = option(None, "Dev file, instead of one in data_dir.")
@@ -57,12 +50,12 @@ class TableOptions(Options):
         0,
         "Without a dev file: number of examples at the end of the train file that are "
         "held out as the dev set.",
-        check=not_negative,
+        check=options.not_negative,
     )
     max_train_examples: int = option(
         0,
         "Train on the first examples only, at most this many; 0: on all.",
-        check=not_negative,
+        check=options.not_negative,
     )
 
 
@@ -84,12 +77,12 @@ class LossOptions(Options):
         0.0,
         "Gamma of the focal loss, which lowers the weight of examples that are "
         "classified well; 0: off.",
-        check=not_negative,
+        check=options.not_negative,
     )
     label_smoothing: float = option(
         0.0,
         "Share of the target probability that is spread over all labels.",
-        check=below_one,
+        check=options.below_one,
     )
 
 
@@ -104,23 +97,23 @@ class PretrainingOptions(Options):
     max_predictions_per_seq: int = option(
         20,
         "Maximum number of masked tokens per instance, as the data was built.",
-        check=positive,
+        check=options.positive,
     )
     next_sentence: str = option(
         "nsp",
         "Meaning of next_sentence_labels: nsp (is it the next segment), sop (are the "
         "segments in order) or none (not trained).",
-        check=one_of(*NEXT_SENTENCE),
+        check=options.one_of(*NEXT_SENTENCE),
     )
     max_eval_steps: int = option(
         0,
         "Evaluate the first batches only, at most this many; 0: all.",
-        check=not_negative,
+        check=options.not_negative,
     )
     num_processes: int = option(
         1,
         "Number of processes that share the data; each reads its own rows.",
-        check=positive,
+        check=options.positive,
     )
     process_index: int = option(0, "Index of this process, from 0.")
 
@@ -140,10 +133,12 @@ class TaskOptions(HeadOptions, TableOptions, LossOptions, PretrainingOptions):
     """All options of a task."""
 
 
-OF_PRETRAINING = names(PretrainingOptions)
+OF_PRETRAINING = options.names(PretrainingOptions)
 # Options of tasks on texts with labels that pretraining has no use for.
 OF_TEXTS = tuple(
-    name for name in names(TaskOptions) if name not in (*OF_PRETRAINING, "dev_file")
+    name
+    for name in options.names(TaskOptions)
+    if name not in (*OF_PRETRAINING, "dev_file")
 )
 
 
