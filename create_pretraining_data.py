@@ -10,10 +10,11 @@ import os
 import sys
 from typing import Optional
 
-from bert_my.cli import console, flag_sets
-from bert_my.cli.flag_sets import setting
-from bert_my.common import files
+from bert_my.cli import console
+from bert_my.cli.flag_sets import CommandLine
+from bert_my.common import files, options
 from bert_my.common.errors import InputError
+from bert_my.common.options import Options, option
 from bert_my.pretrain import build
 from bert_my.pretrain.instances import NEXT_SENTENCE, InstanceSettings
 from bert_my.pretrain.masking import RULES
@@ -22,71 +23,87 @@ from bert_my.text import vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """All settings. A field is a flag."""
+class DataConfig(Options):
+    """All options."""
 
-    input_file: Optional[str] = setting(
+    input_file: Optional[str] = option(
         None, "Text files: paths and globs, separated by commas; also .gz."
     )
-    output_file: Optional[str] = setting(
+    output_file: Optional[str] = option(
         None, "Files to write, separated by commas; instances are spread over them."
     )
-    dev_output_file: Optional[str] = setting(
-        None, "Hold back some documents and write their instances here."
+    dev_output_file: Optional[str] = option(
+        None, "Hold out some documents and write their instances here."
     )
-    dev_share: float = setting(0.05, "Share of the documents that are held back.")
-    vocab_file: Optional[str] = setting(None, "Vocabulary of the model.")
-    vocab_add: Optional[str] = setting(
+    dev_share: float = option(
+        0.05,
+        "Share of the documents that are held out.",
+        check=options.Check(lambda value: 0 < value < 1, "be above 0 and below 1"),
+    )
+    vocab_file: Optional[str] = option(None, "Vocabulary of the model.")
+    vocab_add: Optional[str] = option(
         None,
-        "File with words, one a line, that are added to the vocabulary; it is written "
-        "as vocab.txt beside the output.",
+        "File with words, one per line, to add to the vocabulary, which is written as "
+        "vocab.txt beside the output.",
     )
-    do_lower_case: bool = setting(True, "True for uncased models, else false.")
-    line_documents: bool = setting(
+    do_lower_case: bool = option(True, "True for uncased models, else false.")
+    line_documents: bool = option(
         False, "Each line is a document, as in a file of titles."
     )
-    max_seq_length: int = setting(128, "Tokens of an instance, with special tokens.")
-    max_predictions_per_seq: int = setting(20, "The most masked tokens of an instance.")
-    masked_lm_prob: float = setting(0.15, "Share of the tokens that are masked.")
-    short_seq_prob: float = setting(
-        0.1, "Share of the instances that are made shorter than max_seq_length."
+    max_seq_length: int = option(
+        128, "Tokens per instance, with special tokens.", check=options.at_least(5)
     )
-    masking: Optional[str] = setting(
+    max_predictions_per_seq: int = option(
+        20, "Maximum number of masked tokens per instance.", check=options.positive
+    )
+    masked_lm_prob: float = option(
+        0.15, "Share of the tokens that are masked.", check=options.positive_share
+    )
+    short_seq_prob: float = option(
+        0.1,
+        "Share of the instances that are made shorter than max_seq_length.",
+        check=options.share,
+    )
+    masking: Optional[str] = option(
         None,
         "wordpiece, whole_word (Chinese words by jieba), ngram (1 to 3 words) or span "
         "(half of a segment); default: wordpiece.",
+        check=options.one_of(*RULES),
     )
-    do_whole_word_mask: bool = setting(False, "Same as --masking=whole_word.")
-    next_sentence: str = setting(
+    do_whole_word_mask: bool = option(False, "Same as --masking=whole_word.")
+    next_sentence: str = option(
         "nsp",
         "nsp (is the second segment the next one), sop (are they in order) or none "
         "(one segment).",
+        check=options.one_of(*NEXT_SENTENCE),
     )
-    dupe_factor: int = setting(10, "Copies of the text, each with other masks.")
-    random_seed: int = setting(12345, "The same seed gives the same instances.")
-    num_workers: int = setting(1, "Processes; the instances do not depend on it.")
-    format: str = setting("tfrecord", "tfrecord, or hdf5 as NVIDIA's scripts read.")
+    dupe_factor: int = option(
+        10, "Copies of the text, each with other masks.", check=options.positive
+    )
+    random_seed: int = option(12345, "Seed; the same seed gives the same instances.")
+    num_workers: int = option(
+        1,
+        "Number of processes; the instances do not depend on it.",
+        check=options.positive,
+    )
+    format: str = option(
+        "tfrecord",
+        "tfrecord, or hdf5 as NVIDIA's scripts read.",
+        check=options.one_of(*FORMATS),
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.do_whole_word_mask and self.masking not in (None, "whole_word"):
+            raise InputError(
+                f"--do_whole_word_mask=true and --masking={self.masking} contradict "
+                "one another"
+            )
+        if self.dev_share != DataConfig.dev_share and not self.dev_output_file:
+            raise InputError(f"--dev_share={self.dev_share} needs --dev_output_file")
 
 
 _OUTPUT_FLAGS = "--output_file and --dev_output_file"
-_RULES = (
-    (
-        ("max_predictions_per_seq", "dupe_factor", "num_workers"),
-        lambda value: value > 0,
-        "positive",
-    ),
-    (("masked_lm_prob",), lambda value: 0 < value <= 1, "above 0 and at most 1"),
-    (("short_seq_prob",), lambda value: 0 <= value <= 1, "a share, 0 to 1"),
-    (("dev_share",), lambda value: 0 < value < 1, "above 0 and below 1"),
-    (("max_seq_length",), lambda value: value >= 5, "at least 5"),
-    (("masking",), lambda value: value in (None, *RULES), f"one of {', '.join(RULES)}"),
-    (
-        ("next_sentence",),
-        lambda value: value in NEXT_SENTENCE,
-        f"one of {', '.join(NEXT_SENTENCE)}",
-    ),
-    (("format",), lambda value: value in FORMATS, f"one of {', '.join(FORMATS)}"),
-)
 
 
 def parse(argv):
@@ -95,24 +112,13 @@ def parse(argv):
     Raises:
       InputError: naming the flag that is unknown, wrong or contradicts another.
     """
-    flag_values = flag_sets.define(DataConfig, {}, {})
-    flag_sets.read(flag_values, argv)
-    if flag_values["help"].value:
-        print(flag_values.get_help())
+    line = CommandLine(argv, DataConfig)
+    if line.shows_help():
         return None
-    names = [field.name for field in dataclasses.fields(DataConfig)]
-    config = DataConfig(**{name: flag_values[name].value for name in names})
+    config = line.options()
     for name in ("input_file", "output_file", "vocab_file"):
         if not getattr(config, name):
             raise InputError(f"--{name} is needed")
-    flag_sets.check_values(config, _RULES)
-    if config.do_whole_word_mask and config.masking not in (None, "whole_word"):
-        raise InputError(
-            f"--do_whole_word_mask=true and --masking={config.masking} contradict one "
-            "another"
-        )
-    if config.dev_share != DataConfig.dev_share and not config.dev_output_file:
-        raise InputError(f"--dev_share={config.dev_share} needs --dev_output_file")
     from_older_form = "whole_word" if config.do_whole_word_mask else "wordpiece"
     return dataclasses.replace(config, masking=config.masking or from_older_form)
 

@@ -1,6 +1,7 @@
 """What several tests need: a tiny model, a data set, and ways to run and compare."""
 
 import csv
+import dataclasses
 import json
 import os
 import pathlib
@@ -131,7 +132,7 @@ def train_settings(output_dir, num_towers, **changes):
     """Returns `TrainSettings` with the defaults of the flags."""
     config = flags.RunConfig(output_dir=str(output_dir), precision="fp32")
     settings = config.select(train_plan.TrainSettings, devices=cpu_devices(num_towers))
-    return settings._replace(**changes)
+    return dataclasses.replace(settings, **changes)
 
 
 def cpu_devices(num_towers):

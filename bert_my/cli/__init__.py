@@ -2,6 +2,6 @@
 
 import os
 
-# What TensorFlow's libraries say at their start; errors are still shown. To be set
-# before TensorFlow is imported for the first time.
+# Hides what TensorFlow's libraries log at their start; errors are still shown. Must be
+# set before TensorFlow is imported for the first time.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 def use_graph_mode():
     """Switches TensorFlow 1.15 and 2.x to the same mode: graphs, resource variables.
 
-    To be called before any graph is built.
+    Must be called before any graph is built.
     """
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
@@ -16,8 +16,8 @@ def use_graph_mode():
 
 
 def make_deterministic():
-    """Makes ops choose what gives the same bits every time, where there is a choice."""
-    os.environ["TF_DETERMINISTIC_OPS"] = "1"  # what TensorFlow 1.15 looks at
+    """Makes ops use deterministic kernels, where there are several."""
+    os.environ["TF_DETERMINISTIC_OPS"] = "1"  # for TensorFlow 1.15
     enable = getattr(tf.config.experimental, "enable_op_determinism", None)
     if enable is not None:
         enable()

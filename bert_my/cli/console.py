@@ -1,10 +1,10 @@
-"""What a command line shows."""
+"""Log output of command lines."""
 
 import logging
 
 
 def log_to_stderr():
-    """Shows what is logged, with the time."""
+    """Writes log messages to stderr, with the time."""
     logger = logging.getLogger("bert_my")
     if not logger.handlers:
         handler = logging.StreamHandler()

@@ -1,4 +1,4 @@
-"""How a command line ends when its input is wrong."""
+"""Exit of a command line whose input is wrong: one line and a status."""
 
 import contextlib
 import re
@@ -8,13 +8,14 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 
-# What functions within a graph raise stands in TensorFlow's error, with a traceback.
+# TensorFlow puts errors of Python functions in a graph, with their traceback, into the
+# message of its own error.
 _WITHIN_GRAPH = re.compile(r"\bInputError: (.*?)\nTraceback ", re.DOTALL)
 
 
 @contextlib.contextmanager
 def one_line_for(*errors):
-    """Ends the program with one line for an `InputError`, or another of these."""
+    """Ends the program with one line for an `InputError` or one of `errors`."""
     try:
         yield
     except (InputError, *errors) as error:

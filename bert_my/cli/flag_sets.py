@@ -1,107 +1,125 @@
-"""Flags that are derived from the fields of a dataclass.
+"""Command lines whose flags are derived from a dataclass of options.
 
-They are defined in a set of their own, so that importing a script defines nothing.
+The flags are defined in a set of their own, so that importing a script defines nothing.
 """
 
 import dataclasses
 
 from absl import flags as absl_flags
 
-from bert_my.cli.aliases import REMOVED
 from bert_my.common.errors import InputError
 
+_DEFINERS = {
+    bool: absl_flags.DEFINE_bool,
+    int: absl_flags.DEFINE_integer,
+    float: absl_flags.DEFINE_float,
+    str: absl_flags.DEFINE_string,
+}
 
-def setting(default, help_text):
-    """Returns a field that is a flag."""
-    return dataclasses.field(default=default, metadata={"help": help_text})
 
+class CommandLine:
+    """A command line, which is parsed once.
 
-def define(config_class, defaults, aliases):
-    """Returns a new set of flags, with `--help`.
-
-    Args:
-      config_class: dataclass whose fields were made by `setting`; `Optional[x]` is x
-        for a flag.
-      defaults: dict name -> value, over those of the fields.
-      aliases: dict name -> tuple of other names.
-
-    Raises:
-      ValueError: if a default is not the name of a flag.
+    The defaults of flags that it does not give can still be changed afterwards.
     """
-    flag_values = absl_flags.FlagValues()
-    definers = {
-        bool: absl_flags.DEFINE_bool,
-        int: absl_flags.DEFINE_integer,
-        float: absl_flags.DEFINE_float,
-        str: absl_flags.DEFINE_string,
-    }
-    fields = dataclasses.fields(config_class)
-    unknown = set(defaults) - {field.name for field in fields}
-    if unknown:
-        raise ValueError(f"defaults for flags that do not exist: {sorted(unknown)}")
-    for field in fields:
-        kind = getattr(field.type, "__args__", (field.type,))[0]
-        default = defaults.get(field.name, field.default)
-        text = field.metadata["help"]
-        definers[kind](field.name, default, text, flag_values=flag_values)
-        for alias in aliases.get(field.name, ()):
-            text = f"Same as --{field.name}."
-            definers[kind](alias, None, text, flag_values=flag_values)
-    absl_flags.DEFINE_bool("help", False, "Show the flags.", flag_values=flag_values)
-    return flag_values
 
+    def __init__(self, argv, options_class, without_effect=None, removed=None):
+        """Parses a command line.
 
-def read(flag_values, argv):
-    """Reads a command line, with the name of the program first, into a set of flags.
+        Args:
+          argv: list of arguments, with the name of the program first.
+          options_class: dataclass whose fields were made by `options.option`; the type
+            `Optional[x]` is x for the flag.
+          without_effect: (optional) dict name -> help text of flags that are accepted
+            and not used.
+          removed: (optional) dict name of a flag that is gone -> the reason.
 
-    Raises:
-      InputError: naming the flag that is unknown, removed or wrong.
-    """
-    try:
-        rest = flag_values(argv)[1:]
-    except absl_flags.UnrecognizedFlagError as error:
-        reason = REMOVED.get(error.flagname)
-        problem = f"--{error.flagname}: {reason}" if reason else f"{error} (see --help)"
-        raise InputError(problem) from error
-    except absl_flags.Error as error:
-        raise InputError(f"{error} (see --help)") from error
-    if rest:
-        raise InputError(f"argument {rest[0]!r} is not a flag (see --help)")
+        Raises:
+          InputError: naming the flag that is unknown or wrong.
+        """
+        self._class = options_class
+        self._fields = {
+            field.name: field for field in dataclasses.fields(options_class)
+        }
+        self._flags = flags = absl_flags.FlagValues()
+        for field in self._fields.values():
+            kind = getattr(field.type, "__args__", (field.type,))[0]
+            text = field.metadata["help"]
+            _DEFINERS[kind](field.name, field.default, text, flag_values=flags)
+            for alias in field.metadata["aliases"]:
+                text = f"Same as --{field.name}."
+                _DEFINERS[kind](alias, None, text, flag_values=flags)
+        for name, text in (without_effect or {}).items():
+            absl_flags.DEFINE_string(name, None, text, flag_values=flags)
+        absl_flags.DEFINE_bool("help", False, "Show the flags.", flag_values=flags)
+        try:
+            rest = flags(argv)[1:]
+        except absl_flags.UnrecognizedFlagError as error:
+            reason = (removed or {}).get(error.flagname)
+            raise InputError(
+                f"--{error.flagname}: {reason}" if reason else f"{error} (see --help)"
+            ) from error
+        except absl_flags.Error as error:
+            raise InputError(f"{error} (see --help)") from error
+        if rest:
+            raise InputError(f"argument {rest[0]!r} is not a flag (see --help)")
 
+    def set_defaults(self, defaults):
+        """Sets values for flags that are not given.
 
-def value_of(flag_values, name, aliases):
-    """Returns a setting, given by its flag or by one of its aliases.
+        Args:
+          defaults: dict name -> value, over those of the fields.
 
-    Raises:
-      InputError: if two of them contradict one another.
-    """
-    names = _given_names(flag_values, name, aliases)
-    given = {n: flag_values[n].value for n in names}
-    if len(set(given.values())) > 1:
-        flags = " and ".join(f"--{n}={value}" for n, value in given.items())
-        raise InputError(f"{flags} contradict one another: they are the same setting")
-    return given[names[0]] if names else flag_values[name].value
+        Raises:
+          ValueError: if a default is not the name of an option.
+        """
+        unknown = set(defaults) - set(self._fields)
+        if unknown:
+            raise ValueError(f"defaults for flags that do not exist: {sorted(unknown)}")
+        for name, value in defaults.items():
+            self._flags.set_default(name, value)
 
+    def shows_help(self):
+        """Prints all flags if `--help` is given; returns whether it is."""
+        if self._flags["help"].value:
+            print(self._flags.get_help())
+        return self._flags["help"].value
 
-def is_given(flag_values, name, aliases):
-    """Whether a setting stands on the command line."""
-    return bool(_given_names(flag_values, name, aliases))
+    def given(self):
+        """Returns a dict name -> value of the options that are given, by any name.
 
+        Raises:
+          InputError: if two names of an option have different values.
+        """
+        values = {}
+        for name, field in self._fields.items():
+            names = [
+                each
+                for each in (name, *field.metadata["aliases"])
+                if self._flags[each].present
+            ]
+            found = {each: self._flags[each].value for each in names}
+            if len(set(found.values())) > 1:
+                flags = " and ".join(f"--{each}={x}" for each, x in found.items())
+                raise InputError(
+                    f"{flags} contradict one another: they are the same setting"
+                )
+            if found:
+                values[name] = found[names[0]]
+        return values
 
-def _given_names(flag_values, name, aliases):
-    return [n for n in (name, *aliases.get(name, ())) if flag_values[n].present]
+    def options(self):
+        """Returns the options, given or by default, as an object of the dataclass.
 
-
-def check_values(config, rules):
-    """Raises an `InputError` naming the first flag whose value breaks a rule.
-
-    Args:
-      config: object with an attribute for each flag.
-      rules: list of (names, function of a value that tells if it is right, what it must
-        be in words).
-    """
-    for names, is_right, what in rules:
-        for name in names:
-            value = getattr(config, name)
-            if not is_right(value):
-                raise InputError(f"--{name}={value}: it must be {what}")
+        Raises:
+          InputError: if a value is out of range, or options contradict one another.
+        """
+        given = self.given()
+        values = {name: self._flags[name].value for name in self._fields}
+        for name, field in self._fields.items():
+            overridden = field.metadata["instead_of"]
+            if name in given and overridden in given:
+                raise InputError(f"--{name} and --{overridden} contradict one another")
+            if overridden in given:
+                values[name] = None  # the default of the one that overrides
+        return self._class(**{**values, **given})

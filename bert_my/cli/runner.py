@@ -1,26 +1,27 @@
 """Runs a task: checks, encodes, trains, evaluates, predicts and exports, in this order.
 
-Everything that can be wrong with the input is found before training starts.
+Wrong input of any kind is found before training starts.
 """
 
 import dataclasses
 import logging
-import os
 import sys
+from typing import Any, Dict, NamedTuple
 
 import tokenization
-from bert_my.cli import checks, compat, console, exits, flags, run_folder
+from bert_my.cli import compat, console, exits, flags
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import (
-    dev_evaluation,
     devices,
     evaluation,
     forward,
     hooks,
+    run_folder,
     train_plan,
     training,
 )
+from bert_my.engine.options import DevOptions
 from bert_my.model import added_words, checkpoints, pretrained
 from bert_my.report import report
 from bert_my.serving import export
@@ -29,6 +30,9 @@ from bert_my.tasks.options import TaskOptions
 from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
+
+# Options of the training that a trained model keeps when it is used later.
+_OF_THE_MODEL = ("head", "objective", "num_dev_examples")
 
 
 def main(task_name=None, argv=None, **defaults):
@@ -53,29 +57,39 @@ def parse(argv, task_name=None, **defaults):
     Raises:
       InputError: naming the flag that is unknown, wrong or contradicts another.
     """
-    task_name = flags.read_task_name(argv) or task_name
+    line = flags.read(argv)
+    task_name = line.given().get("task_name") or task_name
     task_defaults = base.get_task_class(task_name).defaults if task_name else {}
     defaults = {"task_name": task_name, **task_defaults, **defaults}
-    config = flags.parse(argv, defaults)
-    trained_with = config and run_folder.read_description(config)
-    if trained_with:
-        # What a model was trained with comes before what its task usually has.
-        for name in {"head", "objective", "num_dev_examples"} & set(trained_with):
-            if defaults.get(name, trained_with[name]) != trained_with[name]:
-                logger.warning(
-                    "--%s=%s, with which the model in --output_dir was trained, comes "
-                    "before %s, the default here",
-                    name,
-                    trained_with[name],
-                    defaults[name],
-                )
-            defaults[name] = trained_with[name]
-        config = flags.parse(argv, defaults)
-    return config
+    line.set_defaults(defaults)
+    if line.shows_help():
+        return None
+    config = flags.make_config(line)
+    saved = _read_trained_task(config) or {}
+    # The options of a trained model come before the defaults of its task.
+    trained_with = {name: saved[name] for name in _OF_THE_MODEL if name in saved}
+    for name, value in trained_with.items():
+        if defaults.get(name, value) != value:
+            logger.warning(
+                "--%s=%s, with which the model in --output_dir was trained, comes "
+                "before %s, the default here",
+                name,
+                value,
+                defaults[name],
+            )
+    line.set_defaults(trained_with)
+    return flags.make_config(line)
+
+
+def _read_trained_task(config):
+    """Returns the description of the trained model in the output folder, or None."""
+    if config.begins_anew:
+        return None
+    return config.folder.read_trained_task(config.task_name, config.do_lower_case)
 
 
 def run(config):
-    """Does the jobs of a `RunConfig`.
+    """Checks, encodes, trains, evaluates, predicts and exports, as a `RunConfig` asks.
 
     Raises:
       InputError: if something that the user gave is wrong.
@@ -83,77 +97,55 @@ def run(config):
     if config.deterministic:
         compat.make_deterministic()
     devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
-    checks.check_task(config, base.get_task_class(config.task_name))
-    _check_case(config)
-    if config.init_checkpoint:
-        checkpoints.check_exists(config.init_checkpoint)
-        if config.begins_anew:
-            run_folder.check_overwrite(config)
+    _check(config)
     config = _with_added_words(config)
     task = load_task(config)
-    run_devices = _set_up_devices(config)
+    run_devices = choose_devices(config)
+    if not run_devices.has_gpus:
+        devices.keep_freed_memory()
     splits = _choose_splits(task, config)
-    dev_settings = _dev_settings(task, config)
+    if config.evaluates_in_training:
+        config.metric_of(task)  # checks that the task has it
     files.make_folder(config.output_dir, "output_dir")
     records = {
         split: task.load_records(split, config.record_dir)
         for split in sorted(set(splits.values()))
     }
-    # After the records, whose processes are to be started before there is a session.
-    config = dataclasses.replace(
-        config, precision=devices.choose_precision(config.precision, run_devices)
-    )
-
-    def start():
-        if config.begins_anew:
-            run_folder.clear(config.output_dir, task)
-        run_folder.describe(task, config)
-
+    # After encoding, whose worker processes must be started before any session.
+    precision = devices.choose_precision(config.precision, run_devices)
+    config = dataclasses.replace(config, precision=precision)
+    this_run = _Run(config, task, run_devices, splits, records)
     if config.do_train:
-        training.train(
-            task,
-            records[splits["do_train"]],
-            config.select(train_plan.TrainSettings, devices=run_devices),
-            _dev_evaluation(config, dev_settings, run_devices, splits, records),
-            start,
-        )
+        this_run.train()
     else:
-        start()
-    _use(task, config, run_devices, splits, records)
+        this_run.describe()
+    checkpoint = _choose_checkpoint(config)
+    if config.do_eval:
+        this_run.evaluate(checkpoint)
+    if config.do_predict:
+        this_run.predict(checkpoint)
+    if config.save_for_serving:
+        this_run.export(checkpoint)
 
 
-def _set_up_devices(config):
-    """Returns the `Devices` of a run, for which this process is set up."""
-    chosen = choose_devices(config)
-    if not chosen.has_gpus:
-        devices.keep_freed_memory()
-    return chosen
-
-
-def choose_devices(config):
-    """Returns the `Devices` of a `RunConfig`."""
-    return devices.choose_devices(
-        config.n_gpus,
-        config.use_gpu,
-        intra_op_threads=config.intra_op_threads,
-        inter_op_threads=config.inter_op_threads,
-    )
-
-
-def _check_case(config):
-    """Raises an `InputError` if a published model needs text of the other case."""
-    if not config.vocab_file:
-        return  # nothing is tokenized
-    try:
-        tokenization.validate_case_matches_checkpoint(
-            config.do_lower_case, config.init_checkpoint
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from error
+def _check(config):
+    """Raises an `InputError` for flags, case or files that do not fit each other."""
+    config.check_task(base.get_task_class(config.task_name))
+    if config.vocab_file:  # else nothing is tokenized
+        try:
+            tokenization.validate_case_matches_checkpoint(
+                config.do_lower_case, config.init_checkpoint
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    if config.init_checkpoint:
+        checkpoints.check_exists(config.init_checkpoint)
+        if config.begins_anew:
+            config.folder.check_overwrite(config.init_checkpoint)
 
 
 def _with_added_words(config):
-    """Returns the config with the files of a model that knows `--vocab_add`."""
+    """Writes a model with the words of `--vocab_add`; returns a config with it."""
     if not config.vocab_add:
         return config
     for flag in ("vocab_file", "bert_config_file"):
@@ -166,15 +158,15 @@ def _with_added_words(config):
     tokenizer = _read_tokenizer(config, bert_config)
     added = vocabulary.add_words(tokenizer, config.vocab_add)
     logger.info("%s", added)
-    is_resumed = not config.begins_anew and checkpoints.latest(config.output_dir)
+    is_resumed = not config.begins_anew and config.folder.latest_checkpoint()
     if is_resumed:
-        run_folder.check_vocabulary(config.output_dir, added)
+        config.folder.check_vocabulary(added)
     files.make_folder(config.output_dir, "output_dir")
     written = added_words.write_model(
-        os.path.join(config.output_dir, "with_added_words"),
+        config.folder.path_of(run_folder.WITH_ADDED_WORDS),
         added,
         bert_config,
-        # A run that is resumed has weights of its own.
+        # A resumed run starts from its own checkpoint.
         None if is_resumed else config.init_checkpoint,
     )
     return dataclasses.replace(config, **written._asdict())
@@ -192,115 +184,15 @@ def _read_tokenizer(config, bert_config):
     )
 
 
-def _choose_checkpoint(config):
-    """Returns the checkpoint to evaluate, to predict with and to export.
-
-    The best one, unless the last training was without `--keep_best`: then an older one
-    made it, and what was trained since would be of no use.
-    """
-    best = checkpoints.best(config.output_dir)
-    trained_with = run_folder.read_trained_with(config.output_dir)
-    if best and trained_with.get("keep_best"):
-        logger.info("The best weights of the run are used: %s", best)
-        return best
-    last = checkpoints.latest(config.output_dir) or config.init_checkpoint
-    if last is None:
-        raise InputError(
-            f"--output_dir={config.output_dir}: there is no checkpoint; add "
-            "--do_train=true or give --init_checkpoint"
-        )
-    if best or trained_with.get("keep_best"):
-        why = "those in best/ are older" if best else "no weights were the best"
-        logger.warning("The last weights are used, for %s: %s", why, last)
-    return last
-
-
-def _use(task, config, run_devices, splits, records):
-    """Evaluates, predicts and exports, as far as asked for."""
-    checkpoint = _choose_checkpoint(config)
-    settings = forward.EvalSettings(
-        checkpoint, run_devices, config.eval_batch_size, config.precision
-    )
-    if config.do_eval:
-        split = splits["do_eval"]
-        scores = evaluation.evaluate(
-            task,
-            _evaluated(records[split], config, settings),
-            settings,
-            config.output_dir,
-        )
-        run_folder.write_eval_results(scores, config.output_dir)
-        _write_report(config.output_dir)
-    if config.do_predict:
-        split = splits["do_predict"]
-        paths = evaluation.predict(
-            task,
-            records[split],
-            settings._replace(batch_size=config.predict_batch_size),
-            config.output_dir,
-        )
-        logger.info("Predictions of the %s file: %s", split, ", ".join(paths))
-    if config.save_for_serving:
-        path = export.export(
-            task,
-            checkpoint,
-            config.vocab_file,
-            os.path.join(config.output_dir, "serving"),
-        )
-        logger.info("SavedModel: %s", path)
-
-
-def _write_report(output_dir):
-    """Writes the report; a run that diverged must not fail for its sake."""
-    try:
-        logger.info("Report: %s", report.write(output_dir))
-    except InputError as error:
-        logger.warning("There is no report: %s", error)
-
-
-def _dev_settings(task, config):
-    """Returns the checked `DevSettings`, or None without evaluation in training."""
-    if not config.evaluates_in_training:
-        return None
-    settings = config.select(dev_evaluation.DevSettings)
-    settings.metric_of(task)
-    return settings
-
-
-def _dev_evaluation(config, settings, run_devices, splits, records):
-    """Returns what `training.train` needs to evaluate, or None."""
-    if settings is None:
-        return None
-    eval_settings = forward.EvalSettings(
-        None, run_devices, config.eval_batch_size, config.precision
-    )
-    found = _evaluated(records[splits["evaluates_in_training"]], config, eval_settings)
-    return found, settings, eval_settings
-
-
-def _evaluated(records, config, settings):
-    """Returns the records that are evaluated, see `--max_eval_steps`."""
-    num_rows = config.max_eval_steps * settings.global_batch_size
-    if not 0 < num_rows < records.num_examples:
-        return records
-    logger.info(
-        "--max_eval_steps=%d: %d of %d rows are evaluated",
-        config.max_eval_steps,
-        num_rows,
-        records.num_examples,
-    )
-    return records.head(num_rows)
-
-
 def load_task(config, bert_config=None):
     """Returns the `Task` of a `RunConfig`, after all checks that need no data.
 
     Args:
       config: `RunConfig`.
-      bert_config: (optional) `modeling.BertConfig` instead of that of the file.
+      bert_config: (optional) `modeling.BertConfig`, instead of `--bert_config_file`.
 
     Raises:
-      InputError: if they do not fit each other, or the vocabulary.
+      InputError: if options, model config and vocabulary do not fit each other.
     """
     bert_config = bert_config or pretrained.read_bert_config(config.bert_config_file)
     if config.max_seq_length > bert_config.max_position_embeddings:
@@ -319,14 +211,24 @@ def load_task(config, bert_config=None):
         config.max_seq_length,
         _read_tokenizer(config, bert_config),
         config.data_dir,
-        run_folder.read_description(config) or {},
+        _read_trained_task(config) or {},
         is_trained=config.do_train,
     )
     return base.get_task_class(config.task_name).load(inputs)
 
 
+def choose_devices(config):
+    """Returns the `Devices` of a `RunConfig`."""
+    return devices.choose_devices(
+        config.n_gpus,
+        config.use_gpu,
+        intra_op_threads=config.intra_op_threads,
+        inter_op_threads=config.inter_op_threads,
+    )
+
+
 def _choose_splits(task, config):
-    """Returns a dict job -> split, for the jobs that read data."""
+    """Returns a dict job -> split, for all jobs that read data."""
     wanted = {
         "do_train": (base.TRAIN,),
         "evaluates_in_training": (base.DEV,),
@@ -351,3 +253,114 @@ def _choose_splits(task, config):
             )
         splits[job] = found[0]
     return splits
+
+
+def _choose_checkpoint(config):
+    """Returns the checkpoint to evaluate, to predict with and to export.
+
+    The best checkpoint, unless the last training was without `--keep_best`: then it was
+    left by an earlier training, and the last checkpoint is used.
+    """
+    best = config.folder.best_checkpoint()
+    keeps_best = (config.folder.read_settings() or {}).get("keep_best")
+    if best and keeps_best:
+        logger.info("The best weights of the run are used: %s", best)
+        return best
+    last = config.folder.latest_checkpoint() or config.init_checkpoint
+    if last is None:
+        raise InputError(
+            f"--output_dir={config.output_dir}: there is no checkpoint; add "
+            "--do_train=true or give --init_checkpoint"
+        )
+    if best or keeps_best:
+        why = "those in best/ are older" if best else "no weights were the best"
+        logger.warning("The last weights are used, for %s: %s", why, last)
+    return last
+
+
+class _Run(NamedTuple):
+    """A run whose input is checked and encoded, and its jobs."""
+
+    config: flags.RunConfig
+    task: base.Task
+    devices: devices.Devices
+    splits: Dict[str, str]  # of each job that reads data
+    records: Dict[str, Any]  # of each split
+
+    def train(self):
+        """Trains to the end of the plan; a run in the folder is resumed or replaced."""
+        config, dev = self.config, None
+        if config.evaluates_in_training:
+            settings = self._eval_settings(None, config.eval_batch_size)
+            records = self._evaluated_records("evaluates_in_training", settings)
+            dev = (records, config.select(DevOptions), settings)
+        training.train(
+            self.task,
+            self.records[self.splits["do_train"]],
+            config.select(train_plan.TrainSettings, devices=self.devices),
+            dev,
+            self.describe,
+        )
+
+    def describe(self):
+        """Writes the description of the run, over an earlier run if so asked."""
+        config = self.config
+        if config.begins_anew:
+            config.folder.clear(self.task.writers)
+        settings = dataclasses.asdict(config)
+        config.folder.describe(self.task, config.vocab_file, settings, config.do_train)
+
+    def evaluate(self, checkpoint):
+        """Scores a checkpoint on the dev set; writes metrics and the report."""
+        settings = self._eval_settings(checkpoint, self.config.eval_batch_size)
+        scores = evaluation.evaluate(
+            self.task,
+            self._evaluated_records("do_eval", settings),
+            settings,
+            self.config.output_dir,
+        )
+        self.config.folder.write_results(scores)
+        try:
+            logger.info("Report: %s", report.write(self.config.output_dir))
+        except InputError as error:  # a run that diverged must not fail for its sake
+            logger.warning("There is no report: %s", error)
+
+    def predict(self, checkpoint):
+        """Writes the prediction files of the test set, or else of the dev set."""
+        split = self.splits["do_predict"]
+        paths = evaluation.predict(
+            self.task,
+            self.records[split],
+            self._eval_settings(checkpoint, self.config.predict_batch_size),
+            self.config.output_dir,
+        )
+        logger.info("Predictions of the %s file: %s", split, ", ".join(paths))
+
+    def export(self, checkpoint):
+        """Writes a SavedModel."""
+        path = export.export(
+            self.task,
+            checkpoint,
+            self.config.vocab_file,
+            self.config.folder.path_of(run_folder.SERVING),
+        )
+        logger.info("SavedModel: %s", path)
+
+    def _eval_settings(self, checkpoint, batch_size):
+        return forward.EvalSettings(
+            checkpoint, self.devices, batch_size, self.config.precision
+        )
+
+    def _evaluated_records(self, job, settings):
+        """Returns the records that a job evaluates, see `--max_eval_steps`."""
+        records, num_steps = self.records[self.splits[job]], self.config.max_eval_steps
+        num_rows = num_steps * settings.global_batch_size
+        if not 0 < num_rows < records.num_examples:
+            return records
+        logger.info(
+            "--max_eval_steps=%d: %d of %d rows are evaluated",
+            num_steps,
+            num_rows,
+            records.num_examples,
+        )
+        return records.head(num_rows)

@@ -33,7 +33,7 @@ positive_share = Check(lambda value: 0 < value <= 1, "be above 0 and at most 1")
 
 def at_least(least):
     """Returns the `Check` of a number that has a minimum."""
-    return Check(lambda value: value >= least, f"be at least {least}")
+    return Check(lambda value: value >= least, f"be {least} or more")
 
 
 def one_of(*known):
@@ -92,10 +92,10 @@ class Options:
         """Returns an object of a class with fewer fields.
 
         Args:
-          settings_class: dataclass or named tuple, whose fields have names of options
-            here.
-          **more: values of the other fields.
+          settings_class: dataclass or named tuple; its fields take the values of the
+            options of the same names, others have their defaults.
+          **more: values of fields.
         """
         fields = getattr(settings_class, "_fields", None) or names(settings_class)
-        values = {name: getattr(self, name) for name in fields if name not in more}
-        return settings_class(**values, **more)
+        known = {name: getattr(self, name) for name in fields if hasattr(self, name)}
+        return settings_class(**{**known, **more})

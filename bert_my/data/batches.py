@@ -16,21 +16,9 @@ with it, so they change nothing. The batches of training have one, static size.
 """
 
 import functools
-import math
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-
-
-def rows_of_epochs(num_examples, num_epochs):
-    """Returns the number of rows of a run that reads every example `num_epochs` times.
-
-    Args:
-      num_examples: int.
-      num_epochs: float.
-    """
-    # Rounded first: 30 examples times 0.1 epochs are 3 rows, not 3.0000000000000004.
-    return max(math.ceil(round(num_examples * num_epochs, 6)), 1)
 
 
 def train_batches(

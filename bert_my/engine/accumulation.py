@@ -29,7 +29,9 @@ class TowerSums(NamedTuple):
     squares: List[Optional[tf.Tensor]]
 
 
-def accumulate(build, outputs, features, num_parts, scale, variables, devices):
+def accumulate(
+    build, outputs, features, num_parts, scale, variables, devices, reduction
+):
     """Computes the losses of all towers and their gradients.
 
     Args:
@@ -44,12 +46,13 @@ def accumulate(build, outputs, features, num_parts, scale, variables, devices):
       scale: factor of the losses whose gradients are taken.
       variables: list of the shared variables.
       devices: device of each tower.
+      reduction: `towers.Reduction`.
 
     Returns:
       `(sums, grads_and_vars, norm)`: the `TowerSums` of each tower, the gradients of
       all towers, and their norm.
     """
-    weights = towers.total_weights([each.losses for each in outputs])
+    weights = reduction.add_weights([each.losses for each in outputs])
 
     def tower_fn(index, tower_features):
         def compute(part_index, part):
@@ -64,8 +67,10 @@ def accumulate(build, outputs, features, num_parts, scale, variables, devices):
 
     with tf.variable_scope(tf.get_variable_scope(), reuse=True):
         sums = towers.build(tower_fn, features, devices)
-    grads_and_vars = towers.reduce([each.gradients for each in sums], variables)
-    return sums, grads_and_vars, _global_norm(grads_and_vars, sums)
+    grads_and_vars = reduction.add_gradients(
+        [each.gradients for each in sums], variables
+    )
+    return sums, grads_and_vars, _global_norm(grads_and_vars, sums, reduction)
 
 
 def _part_sums(outputs, gradients):
@@ -145,7 +150,7 @@ def _without_missing(sums, parts):
     return [None if part is None else each for each, part in zip(sums, parts)]
 
 
-def _global_norm(grads_and_vars, sums):
+def _global_norm(grads_and_vars, sums, reduction):
     """Returns the norm of all gradients, as clipping counts it.
 
     Each looked-up row counts by itself, as if gradients were `tf.IndexedSlices`.
@@ -156,5 +161,5 @@ def _global_norm(grads_and_vars, sums):
     ):
         if gradient is not None:
             is_looked_up = squares[0] is not None
-            norms.append(tf.sqrt(tf.add_n(squares)) if is_looked_up else gradient)
+            norms.append(tf.sqrt(reduction.add(squares)) if is_looked_up else gradient)
     return tf.linalg.global_norm(norms)

@@ -6,8 +6,6 @@ Classification" (the fast gradient method, on the word embeddings).
 
 import tensorflow.compat.v1 as tf
 
-METHODS = ("fgm",)
-
 
 def add_fgm(grads_and_vars, table, epsilon, gradients_of):
     """Adds to the gradients those at perturbed word embeddings.

@@ -1,87 +1,45 @@
-"""Evaluation during training: which weights are the best, and when to stop.
+"""Evaluation of the dev set during training: best weights and early stopping.
 
-The dev set is run through the weights, or their averages, in the session that trains;
-nothing is written and read again for it.
+The forward pass uses the weights, or their averages, of the training session; no
+checkpoint is written and read for it.
 """
 
 import contextlib
 import logging
 import math
 import os
-from typing import NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
-from bert_my import metrics
-from bert_my.common.errors import InputError
-from bert_my.engine import evaluation, forward, history
-from bert_my.model import checkpoints
+from bert_my.engine import evaluation, forward, run_folder
+from bert_my.metrics import metrics
 
 logger = logging.getLogger(__name__)
 
-EPOCH = "epoch"
-AUTO = "auto"
-
-
-class DevSettings(NamedTuple):
-    """How a run is evaluated while it trains."""
-
-    output_dir: str
-    evaluate_every: Optional[str]  # a number of steps, or "epoch"; None for "epoch"
-    keep_best: Optional[str]  # name of a metric, AUTO, or None for not
-    early_stop_patience: int  # 0: never
-
-    def metric_of(self, task):
-        """Returns the name of the metric that tells what is best.
-
-        Raises:
-          InputError: if the task does not have it.
-        """
-        if not self.keep_best or self.keep_best == AUTO:
-            return task.main_metric
-        names = {*task.metric_names, "eval_loss", "loss"}
-        if self.keep_best not in names:
-            raise InputError(
-                f"--keep_best={self.keep_best}: task {task.name} has no such metric; "
-                f"it has {', '.join(sorted(names))}"
-            )
-        return self.keep_best
-
-    def is_due(self, step, plan, settings):
-        """Returns whether there is an evaluation after a step.
-
-        Args:
-          step: int.
-          plan, settings: `Plan` and `TrainSettings` of `train_plan`.
-        """
-        if step == plan.num_train_steps:
-            return True
-        if self.evaluate_every not in (None, EPOCH):
-            return step % int(self.evaluate_every) == 0
-        # Whether an epoch has ended within the step.
-        rows, batch_size = step * settings.global_batch_size, settings.global_batch_size
-        return rows // plan.num_examples > (rows - batch_size) // plan.num_examples
-
 
 class DevEvaluation:
-    """The evaluations of one training run; built into its graph."""
+    """The evaluations of a training run, built into its graph."""
 
-    def __init__(self, task, records, settings, eval_settings, averages, first_step):
+    def __init__(
+        self, task, records, options, eval_settings, folder, averages, first_step
+    ):
         """Builds the forward pass over the dev set.
 
         Args:
           task: `Task`.
-          records: those of the dev set, see `batches`.
-          settings: `DevSettings`.
+          records: of the dev set, see `data.batches`.
+          options: `DevOptions`.
           eval_settings: `forward.EvalSettings`; its checkpoint is not used.
+          folder: `RunFolder`.
           averages: `averages.Averages` to evaluate, or None.
           first_step: steps done so far.
         """
         self._task = task
         self._records = records
-        self.settings = settings
-        self.metric = settings.metric_of(task)
-        self._entries = history.read_evaluations(settings.output_dir, first_step)
+        self.options = options
+        self.metric = options.metric_of(task)
+        self._folder = folder
+        self._entries = folder.read_evaluations(first_step)
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
         getter = averages.getter if averages else None
@@ -95,16 +53,16 @@ class DevEvaluation:
         self._kept = self._find_kept()
 
     def _find_kept(self):
-        """Returns the value of the weights that are kept, or None without any.
+        """Returns the metric of the weights that are kept, or None if there are none.
 
-        They do not count if they are of a step that this run has yet to do: it was
-        killed after it kept them and before its next checkpoint.
+        Weights of a step that this run has yet to do again do not count: the run was
+        killed after they were saved and before its next checkpoint.
         """
-        path = checkpoints.best(self.settings.output_dir)
+        path = self._folder.best_checkpoint()
         if path is None:
             return None
         self._saver.recover_last_checkpoints([path])  # so that the next ones replace it
-        step = checkpoints.read_counters(path).global_step
+        step = run_folder.read_counters(path).global_step
         values = {entry["step"]: entry.get(self.metric) for entry in self._entries}
         return values.get(step)
 
@@ -121,33 +79,33 @@ class DevEvaluation:
 
     @property
     def is_patience_out(self):
-        """Whether there were too many evaluations without a better value."""
-        patience = self.settings.early_stop_patience
+        """Whether the last `early_stop_patience` evaluations were no better."""
+        patience = self.options.early_stop_patience
         return bool(patience) and self._find_best()[1] >= patience
 
     def run(self, session, step):
-        """Evaluates after a step; keeps the weights if they are the best so far.
+        """Evaluates after a step; saves the weights if they are the best so far.
 
         Args:
           session: `tf.Session` of the training graph.
           step: steps done.
 
         Returns:
-          whether training should stop.
+          bool, whether training should stop.
         """
         with contextlib.closing(self._pass.batches(session.run)) as batches:
             scores = evaluation.scores(self._task, self._records, batches)
-        keep_best, value = self.settings.keep_best, scores[self.metric]
+        keep_best, value = self.options.keep_best, scores[self.metric]
         best = self._kept if keep_best else self._find_best()[0]
         is_best = metrics.is_better(self.metric, value, best)
         if is_best and keep_best:
-            folder = os.path.join(self.settings.output_dir, checkpoints.BEST)
-            os.makedirs(folder, exist_ok=True)
-            path = os.path.join(folder, "model.ckpt")
+            best = self._folder.path_of(run_folder.BEST)
+            os.makedirs(best, exist_ok=True)
+            path = os.path.join(best, run_folder.MODEL)
             self._saver.save(session, path, step, write_meta_graph=False)
             self._kept = value
         self._entries.append({"step": step, **scores})
-        history.write_evaluations(self.settings.output_dir, self._entries)
+        self._folder.write_evaluations(self._entries)
         logger.info(
             "Evaluation after step %d: %s %.4f%s, eval_loss %.4f",
             step,
@@ -159,7 +117,7 @@ class DevEvaluation:
         if self.is_patience_out:
             logger.info(
                 "Stopping: %d evaluations without a better %s",
-                self.settings.early_stop_patience,
+                self.options.early_stop_patience,
                 self.metric,
             )
         return self.is_patience_out

@@ -5,9 +5,8 @@ import math
 import os
 
 from bert_my.common import files
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.engine.forward import add_pairs, forward
-from bert_my.model import checkpoints
 from bert_my.text.postprocessor import PREDICTIONS
 
 
@@ -23,12 +22,12 @@ def evaluate(task, records, settings, output_dir):
     """
     writers = {}
     if PREDICTIONS in task.writers:
-        writers[run_names.DEV_PREDICTIONS] = task.writers[PREDICTIONS]
+        writers[run_folder.DEV_PREDICTIONS] = task.writers[PREDICTIONS]
     with forward(task, records, settings, outputs_of(task)) as batches, _opened(
         writers, output_dir
     ) as write:
         found = scores(task, records, batches, write)
-    step = checkpoints.read_counters(settings.checkpoint).global_step
+    step = run_folder.read_counters(settings.checkpoint).global_step
     return {**found, "global_step": step}
 
 

@@ -27,6 +27,7 @@ class EvalSettings(NamedTuple):
     devices: Devices
     batch_size: int  # rows of one tower
     precision: str  # key of `devices.PRECISIONS`
+    reduction: towers.Reduction = towers.Reduction()
 
     @property
     def global_batch_size(self):
@@ -151,8 +152,8 @@ def build_pass(task, records, settings, outputs):
                 name: tf.concat([tower.predictions[name] for tower in by_tower], axis=0)
                 for name in outputs
             },
-            towers.add_up([tower.losses for tower in by_tower]),
-            towers.add_up([tower.means for tower in by_tower]),
+            settings.reduction.add_pairs([tower.losses for tower in by_tower]),
+            settings.reduction.add_pairs([tower.means for tower in by_tower]),
         )
     begin = tf.group(initializer, *refresh)
     return Pass(features, fetches, begin, records.num_examples, order)

@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training session."""
+"""Hooks of a training session: skipped steps, progress reports, evaluations."""
 
 import collections
 import logging
@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
-# Halving the initial loss scale of 2^15 down to 1 takes 15 steps; a run that still
-# finds no finite gradient after this many is broken.
+# Halving the initial loss scale of 2^15 down to 1 takes 15 steps; a run without any
+# finite gradient after this many steps has diverged.
 MAX_SKIPPED_STEPS = 50
-# Steps at the start that do not count for the speed: they trace and allocate. So do the
-# first ones that give more numbers than the others.
+# Steps at the start that are not timed, because they trace and allocate. The same holds
+# for the first steps that fetch the monitored values.
 UNTIMED_STEPS = 3
 
 
@@ -23,10 +23,7 @@ class NonFiniteTrainingError(RuntimeError):
 
 
 class SkippedStepsHook(tf.train.SessionRunHook):
-    """Logs every skipped step, and ends a run that only skips.
-
-    After each step (`after_run`).
-    """
+    """Logs every skipped step and ends a run that skips all of them (`after_run`)."""
 
     def __init__(self, step, max_in_a_row=MAX_SKIPPED_STEPS):
         """Watches a step.
@@ -67,9 +64,9 @@ class SkippedStepsHook(tf.train.SessionRunHook):
 class ProgressHook(tf.train.SessionRunHook):
     """Shows a bar on a terminal, lines elsewhere, and writes TensorBoard events.
 
-    Every `logging_steps` steps and at the last one (`after_run`). The speed is that of
-    the steps since the report before, without the first steps of a run and without what
-    happens between steps, such as the writing of checkpoints.
+    Reports every `logging_steps` steps and at the last step (`after_run`). The speed is
+    the mean over the steps since the previous report, without the first steps of a run
+    and without the time between steps, in which checkpoints are written.
     """
 
     def __init__(
@@ -87,14 +84,13 @@ class ProgressHook(tf.train.SessionRunHook):
 
         Args:
           graph: `train_graph.TrainGraph`.
-          training_history: `history.TrainingHistory`.
+          training_history: `run_folder.TrainingHistory`.
           num_train_steps: step at which the run ends.
           global_batch_size: rows of a step.
           num_examples: rows of an epoch.
           logging_steps: steps from one report to the next.
           output_dir: folder for the events.
-          peak_flops: (optional) what the devices can do in a second, for the share of
-            it that is used.
+          peak_flops: (optional) peak FLOPs per second of all devices, for the MFU.
         """
         self._graph = graph
         self._history = training_history
@@ -108,9 +104,9 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def after_create_session(self, session, coord):
         self._step = int(session.run(self._graph.global_step))
-        self._num_runs = collections.Counter()  # by whether all numbers were fetched
+        self._num_runs = collections.Counter()  # with and without monitored values
         self._timed = collections.Counter()
-        # The writer that the checkpoint hook uses.
+        # The checkpoint hook uses the same writer.
         self._events = tf.summary.FileWriterCache.get(self._output_dir)
         if sys.stderr.isatty():
             self._bar = tqdm(
@@ -127,7 +123,7 @@ class ProgressHook(tf.train.SessionRunHook):
             "learning_rate": graph.learning_rate,
             "loss_scale": step.loss_scale,
         }
-        # If this step is skipped, the next one is the one to report.
+        # If this step is skipped, the report is due at the next step.
         monitored = graph.monitored if self._is_due(self._step + 1) else {}
         self._began = time.time()
         return tf.train.SessionRunArgs([step.is_finite, values, monitored, graph.work])
@@ -138,7 +134,7 @@ class ProgressHook(tf.train.SessionRunHook):
         is_all = bool(monitored)
         self._num_runs[is_all] += 1
         if self._num_runs[is_all] > UNTIMED_STEPS:
-            # As Python's numbers, whose sums do not overflow.
+            # As Python numbers: sums of int32 could overflow.
             done = {unit: amount.item() for unit, amount in work.items()}
             self._timed.update({"steps": 1, "seconds": seconds, **done})
         if not is_finite:
@@ -153,7 +149,7 @@ class ProgressHook(tf.train.SessionRunHook):
         self._history.add(self._step, values["loss"], values["learning_rate"], speed)
 
     def _is_due(self, step):
-        """Whether there is a report after a step."""
+        """Returns whether there is a report after a step."""
         return step % self._logging_steps == 0 or step == self._num_train_steps
 
     def _report(self, values, monitored):
@@ -164,7 +160,7 @@ class ProgressHook(tf.train.SessionRunHook):
         return speeds["examples_per_second"]
 
     def _speeds(self):
-        """Returns dict name -> how much was done in a second, of the timed steps."""
+        """Returns a dict name -> amount per second over the timed steps."""
         timed = self._timed
 
         def speed(unit):
@@ -222,7 +218,7 @@ class ProgressHook(tf.train.SessionRunHook):
 
 
 class EvaluationHook(tf.train.SessionRunHook):
-    """Evaluates after some steps, and stops the run if that says so (`after_run`)."""
+    """Evaluates after some steps; an evaluation can stop the run (`after_run`)."""
 
     def __init__(self, step, first_step, evaluate, is_due):
         """Watches a step.

@@ -1,4 +1,4 @@
-"""Copies of one model in one graph, each on its own device and slice of the batch.
+"""Towers: replicas of a model in one graph, each on its device and slice of the batch.
 
 All towers share the variables, which live on the first tower's device. The losses of
 all towers are divided by the weight of the whole batch, and their gradients are added,
@@ -20,7 +20,7 @@ def build(tower_fn, features, devices):
       devices: list of device names, one for each tower.
 
     Returns:
-      list with what `tower_fn` returned for each tower.
+      list of the results of `tower_fn`, one for each tower.
 
     Raises:
       ValueError: if the batch cannot be split evenly, or naming the variable that a
@@ -42,7 +42,7 @@ def build(tower_fn, features, devices):
 
 def _variables_on(variable_device, tower_device):
     def device_of(op):
-        # What was placed on a device by name stays there.
+        # An op that was placed on a device by name stays there.
         return op.device or (
             variable_device if op.type in _VARIABLE_OPS else tower_device
         )
@@ -64,94 +64,83 @@ def _slice(name, value, index, num_towers):
     return value[index * size : (index + 1) * size]
 
 
-def add_up(tower_pairs):
-    """Adds up the weighted sums of all towers, and their weights.
+class Reduction:
+    """Sums over all towers: of losses, means, weights and gradients.
 
-    Args:
-      tower_pairs: for each tower a dict name -> (weighted sum, weight).
-
-    Returns:
-      such a dict.
+    Each sum over towers passes `add` or `add_slices` and nothing else, in one order for
+    all graphs of a run. A subclass that overrides these two can add the values of the
+    towers of other processes, too.
     """
-    return {
-        name: tuple(map(tf.add_n, zip(*(pairs[name] for pairs in tower_pairs))))
-        for name in tower_pairs[0]
-    }
 
+    def add(self, parts):
+        """Returns the sum of dense tensors.
 
-def total_weights(tower_losses):
-    """Returns a dict name -> weight of all towers; see `normalized_losses`."""
-    return {
-        name: tf.add_n([losses[name][1] for losses in tower_losses])
-        for name in tower_losses[0]
-    }
+        Args:
+          parts: list with the tensor of each tower, all of one shape and dtype: a
+            scalar, or the gradient of a variable.
+        """
+        return tf.add_n(parts)
 
+    def add_slices(self, parts):
+        """Returns the sum of sparse gradients, which are put one after the other.
 
-def normalized_losses(tower_losses):
-    """Divides the weighted sums of each tower by the weight of all towers.
+        Args:
+          parts: list with the `tf.IndexedSlices` of each tower, all of one variable.
+        """
+        return tf.IndexedSlices(
+            tf.concat([part.values for part in parts], axis=0),
+            tf.concat([part.indices for part in parts], axis=0),
+            parts[0].dense_shape,
+        )
 
-    Args:
-      tower_losses: for each tower a dict name -> (weighted sum, weight).
+    def add_pairs(self, tower_pairs):
+        """Returns the sums of weighted sums and of their weights.
 
-    Returns:
-      list with a float32 scalar for each tower; they add up to the loss of the batch,
-      which is the sum of the means of the named losses.
-    """
-    weights = total_weights(tower_losses)
-    return [normalized_loss(losses, weights) for losses in tower_losses]
+        Args:
+          tower_pairs: for each tower a dict name -> (weighted sum, weight).
 
+        Returns:
+          dict name -> (weighted sum, weight).
+        """
+        return {
+            name: tuple(map(self.add, zip(*(pairs[name] for pairs in tower_pairs))))
+            for name in tower_pairs[0]
+        }
 
-def normalized_loss(losses, weights):
-    """Returns what some rows add to the loss of the batch: a float32 scalar.
+    def add_weights(self, tower_losses):
+        """Returns a dict name -> weight of all towers; see `add_pairs`."""
+        return {
+            name: self.add([losses[name][1] for losses in tower_losses])
+            for name in tower_losses[0]
+        }
 
-    Args:
-      losses: dict name -> (weighted sum, weight) of those rows.
-      weights: dict name -> weight of the batch.
-    """
-    return tf.add_n(
-        [
-            # A batch without any weight has no loss, not 0/0.
-            tf.math.divide_no_nan(weighted_sum, weights[name])
-            for name, (weighted_sum, _) in losses.items()
-        ]
-    )
+    def add_gradients(self, by_tower, variables):
+        """Returns the sums of gradients, on the devices of their variables.
 
+        Args:
+          by_tower: for each tower the list of its gradients, one for each variable;
+            None for a variable that the tower does not use.
+          variables: list of shared variables.
 
-def gradients(losses, variables, devices):
-    """Adds up the gradients of all towers.
+        Returns:
+          list of (gradient, variable); the gradient is a tensor, `tf.IndexedSlices`, or
+          None for a variable that no tower uses.
 
-    Args:
-      losses: scalar of each tower.
-      variables: list of shared variables.
-      devices: device of each tower.
-
-    Returns:
-      list of (gradient, variable); the gradient is a tensor, `tf.IndexedSlices`, or
-      None for a variable that no tower uses.
-
-    Raises:
-      ValueError: naming the variables that some towers use and others do not.
-    """
-    by_tower = []
-    for index, (loss, device) in enumerate(zip(losses, devices)):
-        with tf.device(device), tf.name_scope(f"gradients_{index}"):
-            by_tower.append(tf.gradients(loss, variables))
-    return reduce(by_tower, variables)
-
-
-def reduce(by_tower, variables):
-    """Adds up the gradients that each tower has.
-
-    Args:
-      by_tower: for each tower the list of its gradients, one for each variable.
-      variables: see `gradients`, for what is returned and raised too.
-    """
-    _check_same_variables(by_tower, variables)
-    reduced = []
-    for variable, parts in zip(variables, zip(*by_tower)):
-        with tf.device(variable.device):
-            reduced.append((_add(parts), variable))
-    return reduced
+        Raises:
+          ValueError: naming the variables that some towers use and others do not.
+        """
+        _check_same_variables(by_tower, variables)
+        reduced = []
+        for variable, parts in zip(variables, zip(*by_tower)):
+            with tf.device(variable.device):
+                if parts[0] is None:
+                    gradient = None
+                elif isinstance(parts[0], tf.IndexedSlices):
+                    gradient = self.add_slices(parts)
+                else:
+                    gradient = self.add(parts)
+            reduced.append((gradient, variable))
+        return reduced
 
 
 def _check_same_variables(by_tower, variables):
@@ -168,14 +157,51 @@ def _check_same_variables(by_tower, variables):
             )
 
 
-def _add(parts):
-    """Adds the gradients of one variable; slices are put one after the other."""
-    if parts[0] is None:
-        return None
-    if isinstance(parts[0], tf.IndexedSlices):
-        return tf.IndexedSlices(
-            tf.concat([part.values for part in parts], axis=0),
-            tf.concat([part.indices for part in parts], axis=0),
-            parts[0].dense_shape,
-        )
-    return tf.add_n(parts)
+def normalized_losses(tower_losses, reduction):
+    """Divides the weighted sums of each tower by the weight of all towers.
+
+    Args:
+      tower_losses: for each tower a dict name -> (weighted sum, weight).
+      reduction: `Reduction`.
+
+    Returns:
+      list with a float32 scalar for each tower; their sum is the loss of the batch,
+      which is the sum of the means of the named losses.
+    """
+    weights = reduction.add_weights(tower_losses)
+    return [normalized_loss(losses, weights) for losses in tower_losses]
+
+
+def normalized_loss(losses, weights):
+    """Returns the share of some rows in the loss of the batch: a float32 scalar.
+
+    Args:
+      losses: dict name -> (weighted sum, weight) of the rows.
+      weights: dict name -> weight of the batch.
+    """
+    return tf.add_n(
+        [
+            # A batch without any weight has no loss, not 0/0.
+            tf.math.divide_no_nan(weighted_sum, weights[name])
+            for name, (weighted_sum, _) in losses.items()
+        ]
+    )
+
+
+def gradients(losses, variables, devices, reduction):
+    """Returns the gradients of the sum of the towers' losses.
+
+    Args:
+      losses: scalar of each tower.
+      variables: list of shared variables.
+      devices: device of each tower.
+      reduction: `Reduction`.
+
+    Returns:
+      list of (gradient, variable), see `Reduction.add_gradients`.
+    """
+    by_tower = []
+    for index, (loss, device) in enumerate(zip(losses, devices)):
+        with tf.device(device), tf.name_scope(f"gradients_{index}"):
+            by_tower.append(tf.gradients(loss, variables))
+    return reduction.add_gradients(by_tower, variables)

@@ -17,8 +17,6 @@ from bert_my.engine.devices import PRECISIONS
 from bert_my.model import checkpoints, fused
 from bert_my.model.ops import StatelessDropout, TrainingOps
 
-OPTIMIZERS = ("adamw", "lamb")
-
 
 class TrainGraph(NamedTuple):
     """The ops of a step."""
@@ -78,8 +76,8 @@ def build_graph(task, features, settings, plan):
         return TrainGraph(
             step=step,
             train_op=train_op,
-            loss=tf.add_n(found.losses),
-            monitored=_monitored(found.outputs),
+            loss=settings.reduction.add(found.losses),
+            monitored=_monitored(found.outputs, settings.reduction),
             work=_work(task, features, settings),
             learning_rate=optimizer.learning_rate,
             global_step=global_step,
@@ -144,10 +142,15 @@ class _Model:
           variables: list of the variables to differentiate for.
         """
         num_parts = self._settings.gradient_accumulation_steps
+        reduction = self._settings.reduction
         if num_parts == 1:
-            losses = towers.normalized_losses([each.losses for each in outputs])
+            losses = towers.normalized_losses(
+                [each.losses for each in outputs], reduction
+            )
             scaled = [loss * self._loss_scale.value for loss in losses]
-            grads_and_vars = towers.gradients(scaled, variables, self._devices)
+            grads_and_vars = towers.gradients(
+                scaled, variables, self._devices, reduction
+            )
             return _Gradients(outputs, losses, grads_and_vars, None)
         # Each part of each step draws its own dropout.
         first = tf.cast(self._global_step, tf.int64) * num_parts
@@ -164,8 +167,9 @@ class _Model:
             self._loss_scale.value,
             variables,
             self._devices,
+            reduction,
         )
-        losses = towers.normalized_losses([each.losses for each in sums])
+        losses = towers.normalized_losses([each.losses for each in sums], reduction)
         return _Gradients(sums, losses, grads_and_vars, norm)
 
 
@@ -226,13 +230,14 @@ def _uses_xla(settings):
     return bool(settings.use_xla) and fused.supports_jit()
 
 
-def _monitored(outputs):
+def _monitored(outputs, reduction):
     """Returns dict name -> mean over the batch.
 
     Args:
       outputs: for each tower an object with `means`.
+      reduction: `towers.Reduction`.
     """
-    pairs = towers.add_up([each.means for each in outputs])
+    pairs = reduction.add_pairs([each.means for each in outputs])
     return {name: total / weight for name, (total, weight) in pairs.items()}
 
 

@@ -1,60 +1,48 @@
-"""What a training run is asked for, and what it is going to do."""
+"""The settings of a training run, and the plan that follows from them."""
 
+import dataclasses
 import logging
-import math
 from typing import Any, NamedTuple, Optional, Tuple
 
 from bert_my.common.errors import InputError
-from bert_my.data import batches, padding, row_order
-from bert_my.engine import layers
+from bert_my.data import padding, row_order
+from bert_my.engine import layers, run_folder
 from bert_my.engine.devices import Devices
+from bert_my.engine.options import TrainOptions
+from bert_my.engine.run_folder import RunFolder
+from bert_my.engine.towers import Reduction
 from bert_my.model import checkpoints, fused
 
 logger = logging.getLogger(__name__)
 
 
-class TrainSettings(NamedTuple):
-    """How a task is trained."""
+@dataclasses.dataclass(frozen=True)
+class TrainSettings(TrainOptions):
+    """The options of training, with the folder, devices and seed of the run."""
 
-    output_dir: str
-    devices: Devices
-    init_checkpoint: Optional[str]  # a checkpoint in `output_dir` wins over it
-    train_batch_size: int  # rows that a tower computes at once
-    gradient_accumulation_steps: int  # how often it does so in a step
-    learning_rate: float  # the highest
-    length_buckets: str  # one of `row_order.MODES`
-    optimizer: str  # key of `train_graph.OPTIMIZERS`
-    adam_epsilon: float
-    num_train_epochs: float
-    num_train_steps: Optional[int]  # wins over `num_train_epochs`
-    warmup_proportion: float  # share of all steps in which the learning rate rises
-    num_warmup_steps: Optional[int]  # wins over `warmup_proportion`
-    weight_decay: float
-    precision: str  # key of `devices.PRECISIONS`
-    use_xla: Optional[bool]  # see `devices.choose_xla`
-    recompute: int  # layers that are computed once more for their gradient
-    seed: int  # of initial weights, data order and dropout
-    save_checkpoints_steps: int  # steps from one to the next
-    keep_checkpoint_max: int  # 0 for all
-    logging_steps: int  # steps from one line to the next
-    report_mfu: bool  # see `flops`
-    freeze: Optional[str]  # see `layers.freeze`
-    layer_lr_decay: float  # see `layers.rate_multiplier`
-    head_learning_rate: Optional[float]  # None: `learning_rate`
-    ema_decay: float  # see `averages.Averages`; 0 for none
-    adversarial: Optional[str]  # one of `adversarial.METHODS`
-    adversarial_epsilon: float  # see `adversarial.add_fgm`
-    overwrite_output_dir: bool  # begin anew, whatever is in `output_dir`
+    output_dir: str = ""
+    overwrite_output_dir: bool = False  # start from scratch, whatever is in the folder
+    init_checkpoint: Optional[str] = None  # a checkpoint in `output_dir` wins over it
+    devices: Optional[Devices] = None
+    precision: str = "fp32"  # key of `devices.PRECISIONS`
+    use_xla: Optional[bool] = None  # see `devices.choose_xla`
+    seed: int = 0  # of initial weights, data order and dropout
+    reduction: Reduction = dataclasses.field(default_factory=Reduction)
+
+    @property
+    def folder(self):
+        """The `RunFolder` of the run."""
+        return RunFolder(self.output_dir)
 
     @property
     def global_batch_size(self):
-        """Rows of one step, on all towers together."""
+        """Rows of one step on all towers together, all accumulated batches included."""
         rows_at_once = self.train_batch_size * len(self.devices.towers)
         return rows_at_once * self.gradient_accumulation_steps
 
 
 class Plan(NamedTuple):
-    """What a training run is going to do."""
+    """Rows and steps of a training run, and the checkpoint that it resumes from."""
 
     num_examples: int
     num_rows: int  # of the whole run
@@ -62,18 +50,18 @@ class Plan(NamedTuple):
     num_warmup_steps: int
     checkpoint: Optional[str]  # to resume from
     first_step: int
-    first_row: int  # position in the data; skipped steps have moved it on too
+    first_row: int  # position in the data, which skipped steps advance as well
     order: Any = None  # of the rows, see `row_order.for_training`
     padded_lengths: Optional[Tuple[int, ...]] = None  # see `padding.choose_lengths`
-    share_of_padding: Optional[float] = None  # in the first epoch, with those lengths
+    share_of_padding: Optional[float] = None  # of the first epoch, 0 to 1
     mean_length: Optional[float] = None  # of a row, in tokens
 
     def describe(self, settings, trained):
-        """Returns the lines that are printed at the start.
+        """Returns the lines to print at the start.
 
         Args:
           settings: `TrainSettings`.
-          trained: list of the variables that train.
+          trained: list of the trained variables.
         """
         facts = [
             ("devices", settings.devices),
@@ -109,7 +97,7 @@ class Plan(NamedTuple):
 
 
 def _describe_xla(settings):
-    """Tells which parts of a step are compiled, see `train_graph`."""
+    """Returns the parts of a step that XLA compiles, see `train_graph`, as text."""
     if not settings.use_xla:
         return "no"
     if settings.devices.has_gpus or not fused.supports_jit():
@@ -120,32 +108,20 @@ def _describe_xla(settings):
     return ", ".join(parts) or "nothing"
 
 
-def _num_rows_and_steps(num_examples, settings):
-    """Returns how many rows and steps a run has.
-
-    Only a run of epochs may end with a step that is not full.
-    """
-    batch_size, num_steps = settings.global_batch_size, settings.num_train_steps
-    if num_steps is not None:
-        return num_steps * batch_size, num_steps
-    num_rows = batches.rows_of_epochs(num_examples, settings.num_train_epochs)
-    return num_rows, math.ceil(num_rows / batch_size)
-
-
 def make_plan(records, settings):
     """Returns the `Plan` of a run; it resumes from a checkpoint in `output_dir`.
 
     Args:
-      records: those of the train split, see `batches`.
+      records: of the train split, see `batches`.
       settings: `TrainSettings`.
 
     Raises:
       InputError: if that checkpoint belongs to a run with other batches.
     """
-    num_rows, num_train_steps = _num_rows_and_steps(records.num_examples, settings)
-    num_warmup_steps = settings.num_warmup_steps
-    if num_warmup_steps is None:
-        num_warmup_steps = int(num_train_steps * settings.warmup_proportion)
+    num_rows, num_train_steps = settings.rows_and_steps(
+        records.num_examples, settings.global_batch_size
+    )
+    num_warmup_steps = settings.warmup_steps(num_train_steps)
     if num_warmup_steps >= num_train_steps > 1:
         logger.warning(
             "In %d steps the learning rate never gets to --learning_rate=%g: warm-up "
@@ -171,10 +147,10 @@ def make_plan(records, settings):
     mean_length = None if records.lengths is None else float(records.lengths.mean())
     checkpoint = None
     if not settings.overwrite_output_dir:
-        checkpoint = checkpoints.latest(settings.output_dir)
-    counters = checkpoints.Counters(0, 0, 0)
+        checkpoint = settings.folder.latest_checkpoint()
+    counters = run_folder.Counters(0, 0, 0)
     if checkpoint:
-        counters = checkpoints.read_counters(checkpoint)
+        counters = run_folder.read_counters(checkpoint)
         _check_same_batches(counters, settings, order, num_train_steps)
     return Plan(
         num_examples=records.num_examples,
@@ -195,7 +171,7 @@ def _check_same_batches(counters, settings, order, num_train_steps):
     """Raises an `InputError` if the run in `output_dir` has other batches.
 
     Args:
-      counters: `checkpoints.Counters` of its last checkpoint.
+      counters: `run_folder.Counters` of its last checkpoint.
       settings: `TrainSettings`.
       order: of the rows, see `row_order.for_training`.
       num_train_steps: of the run.

@@ -1,6 +1,7 @@
-"""The training loop: the session that repeats a step to the end of its plan."""
+"""The training loop: a session that runs a step to the end of the plan."""
 
 import contextlib
+import dataclasses
 import logging
 
 import tensorflow.compat.v1 as tf
@@ -11,7 +12,6 @@ from bert_my.engine import (
     dev_evaluation,
     devices,
     flops,
-    history,
     hooks,
     train_graph,
     train_plan,
@@ -26,12 +26,12 @@ def train(task, records, settings, dev=None, start=None):
 
     Args:
       task: `Task`.
-      records: those of the train split, see `batches`.
+      records: of the train split, see `batches`.
       settings: `TrainSettings`.
-      dev: (optional) `(Records, DevSettings, EvalSettings)` for evaluations.
-      start: (optional) function to call when all is checked, before the first step,
-        if there is one. With `overwrite_output_dir` it has to delete the run in
-        `output_dir`.
+      dev: (optional) `(Records, DevOptions, EvalSettings)` for evaluations.
+      start: (optional) function to call after all checks and before the first step; not
+        called if no step is left. With `overwrite_output_dir` it has to delete the run
+        in `output_dir`.
 
     Raises:
       InputError: if the initial checkpoint does not fit.
@@ -43,7 +43,7 @@ def train(task, records, settings, dev=None, start=None):
         tf.set_random_seed(settings.seed)
         _, graph = build(task, batches(records, settings, plan), settings, plan)
         evaluation = dev and dev_evaluation.DevEvaluation(
-            task, *dev, graph.averages, plan.first_step
+            task, *dev, settings.folder, graph.averages, plan.first_step
         )
         logger.info(
             "Training plan:\n%s", "\n".join(plan.describe(settings, graph.trained))
@@ -69,15 +69,15 @@ def train(task, records, settings, dev=None, start=None):
 
 
 def with_xla_chosen(task, settings, plan):
-    """Returns the settings with `use_xla` settled, see `devices.choose_xla`."""
+    """Returns the settings with `use_xla` chosen, see `devices.choose_xla`."""
     num_tokens = plan.num_rows * (plan.mean_length or task.max_seq_length)
     work = flops.of_tokens(task.bert_config, num_tokens, 0, 0, flops.TRAINING)
     use_xla = devices.choose_xla(settings.use_xla, settings.devices, work)
-    return settings._replace(use_xla=use_xla)
+    return dataclasses.replace(settings, use_xla=use_xla)
 
 
 def batches(records, settings, plan):
-    """Returns the dataset of what a run has left to do, see `batches`."""
+    """Returns the dataset of the remaining batches of a run, see `data.batches`."""
     return train_batches(
         records,
         plan.order,
@@ -101,9 +101,9 @@ def build(task, dataset, settings, plan):
 
 
 def _initialize(variables, settings, plan):
-    """Decides where the weights start, before a session is made."""
+    """Sets the initial values of the weights, before a session is made."""
     if plan.checkpoint:
-        # The session restores it by itself; this names what does not fit.
+        # The session restores the checkpoint; this names variables that do not fit.
         missing = checkpoints.check_fits(
             plan.checkpoint, tf.global_variables(), "output_dir"
         )
@@ -127,12 +127,12 @@ def _run(graph, settings, plan, evaluation, peak_flops):
             max_to_keep=settings.keep_checkpoint_max, save_relative_paths=True
         )
     )
-    training_history = history.TrainingHistory(settings.output_dir, plan.first_step)
+    training_history = settings.folder.open_training(plan.first_step)
     run_hooks = _create_hooks(
         graph, settings, plan, evaluation, training_history, peak_flops
     )
-    # The last of all: a checkpoint must not be ahead of what is written of its step,
-    # for a run that is killed between the two goes on from the checkpoint.
+    # The last hook: a run that is killed resumes from its checkpoint, so the files must
+    # hold all steps before a checkpoint is written.
     run_hooks.append(
         tf.train.CheckpointSaverHook(
             settings.output_dir,
@@ -177,7 +177,7 @@ def _create_hooks(graph, settings, plan, evaluation, training_history, peak_flop
                 graph.step,
                 plan.first_step,
                 evaluation.run,
-                is_due=lambda step: evaluation.settings.is_due(step, plan, settings),
+                is_due=lambda step: evaluation.options.is_due(step, plan, settings),
             )
         )
     return run_hooks

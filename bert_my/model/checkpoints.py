@@ -1,8 +1,6 @@
 """Checkpoints: what one holds, whether it fits, and starting from it."""
 
 import logging
-import os
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -16,20 +14,8 @@ DATA_POSITION = "data_position"
 GLOBAL_BATCH_SIZE = "global_batch_size"
 LENGTH_BUCKETS = "length_buckets"
 ROW_BLOCKS = "row_blocks"
-# Folder of the best checkpoint, in the output folder.
-BEST = "best"
 # How the names of what a run keeps beside each weight end.
 BESIDE_WEIGHTS = ("/adam_m", "/adam_v", "/average")
-
-
-class Counters(NamedTuple):
-    """Where a run stands; 0 for what a checkpoint does not hold."""
-
-    global_step: int
-    data_position: int  # rows of training data consumed, also by skipped steps
-    global_batch_size: int
-    has_length_buckets: int = 0  # 1 if rows of like length are in a batch
-    has_row_blocks: int = 0  # 1 if blocks of neighbouring rows are shuffled
 
 
 def average_name(variable_name):
@@ -207,48 +193,6 @@ def write(variables, path):
             source = tf.placeholder(value.dtype, value.shape)
             session.run(tf.assign(variable, source).op, {source: value})
         tf.train.Saver().save(session, path, write_meta_graph=False, write_state=False)
-
-
-def best(output_dir):
-    """Returns the path of the best checkpoint of a folder, or None."""
-    folder = os.path.join(output_dir, BEST)
-    return latest(folder) if os.path.isdir(folder) else None
-
-
-def latest(output_dir):
-    """Returns the path of the last checkpoint of a folder, or None.
-
-    Raises:
-      InputError: if the folder's list of checkpoints names one elsewhere, as in a copy
-        of a folder that another program has written.
-    """
-    state = tf.train.get_checkpoint_state(output_dir)
-    if state is None or not state.model_checkpoint_path:
-        return None
-    path = state.model_checkpoint_path
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder) or not os.path.samefile(folder, output_dir):
-        raise InputError(
-            f"--output_dir={output_dir}: its file named checkpoint points to {path}, "
-            "which is not in this folder; correct the paths in that file"
-        )
-    return tf.train.latest_checkpoint(output_dir)
-
-
-def read_counters(checkpoint):
-    """Returns the `Counters` of a checkpoint."""
-    reader = tf.train.load_checkpoint(checkpoint)
-
-    def read(name):
-        return int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
-
-    return Counters(
-        read(tf.GraphKeys.GLOBAL_STEP),
-        read(DATA_POSITION),
-        read(GLOBAL_BATCH_SIZE),
-        read(LENGTH_BUCKETS),
-        read(ROW_BLOCKS),
-    )
 
 
 def num_parameters(variables):

@@ -3,7 +3,7 @@
 import os
 
 from bert_my import metrics
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.report import (
     curves,
     dev_predictions,
@@ -67,7 +67,7 @@ def _results(runs, titles, main):
         ]
         direction = "low" if metrics.is_lower_better(metric) else "high"
         rows.append([metric, direction, *cells])
-    parts = _missing(titles, tables, run_names.RESULTS)
+    parts = _missing(titles, tables, run_folder.RESULTS)
     if rows:
         header, classes = ["metric", "best is", *titles], ["key", "", "number"]
         parts.append(Table(header, rows, classes=classes))
@@ -82,7 +82,7 @@ def _differences(runs, titles):
         cells = [setting((run.settings or {}).get(name)) for run in runs]
         if len({setting(settings.get(name)) for settings in known}) > 1:
             rows.append([name, *cells])
-    parts = _missing(titles, [run.settings for run in runs], run_names.SETTINGS)
+    parts = _missing(titles, [run.settings for run in runs], run_folder.SETTINGS)
     if rows:
         parts.append(Table(["flag", *titles], rows, classes=["key", "value"]))
     elif known:

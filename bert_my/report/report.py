@@ -6,7 +6,7 @@ People look rather than read: pictures first, tables where a number is wanted.
 import os
 
 from bert_my import metrics
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.report import (
     comparison,
     dev_predictions,
@@ -45,7 +45,7 @@ def write(output_dir, with_png=False):
         **_dev_sections(run),
         "Settings": _settings(run),
     }
-    folder = os.path.join(run.folder, run_names.REPORT)
+    folder = os.path.join(run.folder, run_folder.REPORT)
     title = f"{run.task.name}: {name}" if run.task else name
     return page.write(folder, "output_dir", title, sections, _lead(run), with_png)
 
@@ -76,7 +76,7 @@ def _lead(run):
         if labels:
             facts.append(f"{len(labels)} labels: {listed}.")
     else:
-        facts.append(f"There is no {run_names.TASK}, so the task is not known.")
+        facts.append(f"There is no {run_folder.TASK}, so the task is not known.")
     if run.predictions:
         rows = ROWS.get(run.task.kind, "rows")
         facts.append(f"Dev set of {run.predictions.num_rows:,} {rows}.")
@@ -88,7 +88,7 @@ def _lead(run):
 def _results(run):
     """Returns the final metrics as tiles, those of single labels as a table."""
     if not run.results:
-        return [f"There is no {run_names.RESULTS}: no final evaluation ran."]
+        return [f"There is no {run_folder.RESULTS}: no final evaluation ran."]
     names = metrics.in_order([run.results], run.main_metric)
     of_label = [name for name in names if metrics.is_of_label(name)]
     shown = [name for name in names if name not in of_label]
@@ -107,7 +107,7 @@ def _dev_sections(run):
     if run.task and run.task.kind == dev_predictions.PRETRAINING:
         return {}
     if not run.predictions:
-        missing = run_names.DEV_PREDICTIONS if run.task else run_names.TASK
+        missing = run_folder.DEV_PREDICTIONS if run.task else run_folder.TASK
         why = f"There is no {missing}: nothing can be told about single predictions."
         return {"Dev set": [why]}
     return {
@@ -118,6 +118,6 @@ def _dev_sections(run):
 
 def _settings(run):
     if run.settings is None:
-        return [f"There is no {run_names.SETTINGS}."]
+        return [f"There is no {run_folder.SETTINGS}."]
     rows = [(name, comparison.setting(run.settings[name])) for name in run.settings]
     return [Table(["flag", "value"], sorted(rows), classes=["key", "value"])]

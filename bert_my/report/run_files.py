@@ -10,16 +10,16 @@ import numpy as np
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.report import dev_predictions
 
 FILES = (
-    run_names.SETTINGS,
-    run_names.TASK,
-    run_names.RESULTS,
-    run_names.TRAINING,
-    run_names.EVALUATIONS,
-    run_names.DEV_PREDICTIONS,
+    run_folder.SETTINGS,
+    run_folder.TASK,
+    run_folder.RESULTS,
+    run_folder.TRAINING,
+    run_folder.EVALUATIONS,
+    run_folder.DEV_PREDICTIONS,
 )
 
 
@@ -83,20 +83,20 @@ def read(folder):
     def read_with(reader, name):
         return reader(paths[name]) if name in paths else None
 
-    task = read_with(_read_task, run_names.TASK)
+    task = read_with(_read_task, run_folder.TASK)
     predictions = None
-    if task and run_names.DEV_PREDICTIONS in paths:
+    if task and run_folder.DEV_PREDICTIONS in paths:
         predictions = dev_predictions.read(
-            paths[run_names.DEV_PREDICTIONS], task.kind, task.labels
+            paths[run_folder.DEV_PREDICTIONS], task.kind, task.labels
         )
-    evaluated = paths.get(run_names.RESULTS) or paths.get(run_names.DEV_PREDICTIONS)
+    evaluated = paths.get(run_folder.RESULTS) or paths.get(run_folder.DEV_PREDICTIONS)
     return Run(
         folder=folder,
-        settings=read_with(_read_object, run_names.SETTINGS),
+        settings=read_with(_read_object, run_folder.SETTINGS),
         task=task,
-        training=read_with(_read_training, run_names.TRAINING),
-        evaluations=read_with(_read_evaluations, run_names.EVALUATIONS),
-        results=read_with(_read_results, run_names.RESULTS),
+        training=read_with(_read_training, run_folder.TRAINING),
+        evaluations=read_with(_read_evaluations, run_folder.EVALUATIONS),
+        results=read_with(_read_results, run_folder.RESULTS),
         predictions=predictions,
         evaluated_at=evaluated and _changed_at(evaluated),
     )
@@ -187,8 +187,8 @@ def _read_training(path):
     lines = list(files.read_lines(path))
     if lines and not _ends_with_newline(path):
         lines.pop()
-    if lines and lines[0][1].split(",") != run_names.TRAINING_HEADER:
-        raise InputError(f"{path}:1: the columns are not {run_names.TRAINING_HEADER}")
+    if lines and lines[0][1].split(",") != run_folder.TRAINING_HEADER:
+        raise InputError(f"{path}:1: the columns are not {run_folder.TRAINING_HEADER}")
     for (number, _), cells in zip(lines[1:], csv.reader(line for _, line in lines[1:])):
         try:
             step, *values = cells

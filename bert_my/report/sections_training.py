@@ -3,7 +3,7 @@
 import numpy as np
 
 from bert_my import metrics
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.report import curves, plots
 from bert_my.report.page import Picture
 
@@ -30,7 +30,7 @@ def training(runs, names):
         if run.training is not None and len(run.training.steps)
     ]
     if not found:
-        yield f"There is no {run_names.TRAINING} with steps."
+        yield f"There is no {run_folder.TRAINING} with steps."
         return
     is_alone = len(found) == 1
     losses = [_loss_line(name, steps, is_alone) for name, steps in found]
@@ -87,7 +87,7 @@ def evaluations(run):
     """Yields the parts about the dev metrics of one run during training."""
     if not run.evaluations:
         yield (
-            f"There is no {run_names.EVALUATIONS}: the dev set was not evaluated "
+            f"There is no {run_folder.EVALUATIONS}: the dev set was not evaluated "
             "during training."
         )
         return
@@ -149,4 +149,4 @@ def compared_evaluations(runs, names, main):
             name = "dev_" + "".join(c if c.isalnum() else "_" for c in metric)
             yield Picture(name, figure, f"{metric} by step")
     if not has_picture:
-        yield f"No run has an evaluation in {run_names.EVALUATIONS}."
+        yield f"No run has an evaluation in {run_folder.EVALUATIONS}."

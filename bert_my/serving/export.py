@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from bert_my.common import files
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.model import checkpoints
 
 
@@ -40,8 +40,8 @@ def export(task, checkpoint, vocab_file, output_dir):
         _write_saved_model(task, checkpoint, temporary)
         extra = os.path.join(temporary, "assets.extra")
         os.makedirs(extra)
-        files.copy(vocab_file, os.path.join(extra, run_names.VOCAB))
-        files.write_json(os.path.join(extra, run_names.LABEL_MAP), task.label_map)
+        files.copy(vocab_file, os.path.join(extra, run_folder.VOCAB))
+        files.write_json(os.path.join(extra, run_folder.LABEL_MAP), task.label_map)
         task.preprocessor.save(extra)
         task.postprocessor.save(extra)
         os.replace(temporary, final)

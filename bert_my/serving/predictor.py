@@ -6,7 +6,7 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.text import postprocessor, preprocessor
 
 # Rows that the model is given at once.
@@ -51,7 +51,7 @@ class Predictor:
     @property
     def label_map(self):
         """Dict label -> id that was exported with the model."""
-        path = os.path.join(self._extra, run_names.LABEL_MAP)
+        path = os.path.join(self._extra, run_folder.LABEL_MAP)
         with open(path, encoding="utf-8") as reader:
             return json.load(reader)
 

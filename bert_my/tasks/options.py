@@ -1,46 +1,133 @@
-"""What the user may choose of a task."""
+"""The options of tasks: head, files and columns, loss, data of pretraining.
 
-from typing import NamedTuple, Optional
+Needs no TensorFlow, so that a command line can be checked without loading it.
+"""
 
+import dataclasses
+from typing import Optional
+
+from bert_my.common import options
 from bert_my.common.errors import InputError
+from bert_my.common.options import Options, option
+from bert_my.pretrain.instances import NEXT_SENTENCE
 
 
-class TaskOptions(NamedTuple):
-    """The fields are flags of the same names."""
+@dataclasses.dataclass(frozen=True)
+class HeadOptions(Options):
+    """The layers above the encoder."""
 
-    head: Optional[str] = None
-    objective: Optional[str] = None
-    labels: Optional[str] = None  # separated by commas
-    num_labels: Optional[int] = None
-    train_file: Optional[str] = None
-    dev_file: Optional[str] = None
-    test_file: Optional[str] = None
-    text_column: Optional[str] = None
-    text_pair_column: Optional[str] = None
-    label_column: Optional[str] = None
-    num_dev_examples: int = 0
-    max_train_examples: int = 0
-    class_weights: Optional[str] = None
-    pos_weight: Optional[str] = None
-    focal_gamma: float = 0.0
-    label_smoothing: float = 0.0
-    input_file: Optional[str] = None  # paths and globs, separated by commas
-    input_dir: Optional[str] = None
-    max_predictions_per_seq: int = 20
-    next_sentence: str = "nsp"
-    max_eval_steps: int = 0
+    head: Optional[str] = option(
+        None,
+        "Representation that the last layer gets from the encoder, for example cls, "
+        "mean or cnn; default: the task's.",
+    )
+    objective: Optional[str] = option(
+        None, "Loss and decoding, for example crf or token; default: the task's."
+    )
 
 
-OF_PRETRAINING = (
-    "input_file",
-    "input_dir",
-    "max_predictions_per_seq",
-    "next_sentence",
-    "max_eval_steps",
-)
-# What is set for texts with labels.
+@dataclasses.dataclass(frozen=True)
+class TableOptions(Options):
+    """Files, columns and labels."""
+
+    labels: Optional[str] = option(
+        None, "Labels in the order of their ids, separated by commas."
+    )
+    num_labels: Optional[int] = option(
+        None,
+        "Number of labels; without names they are called 0, 1, 2, ...",
+        check=options.positive,
+    )
+    train_file: Optional[str] = option(None, "Train file, instead of one in data_dir.")
+    dev_file: Optional[str] = option(None, "Dev file, instead of one in data_dir.")
+    test_file: Optional[str] = option(None, "Test file, instead of one in data_dir.")
+    text_column: Optional[str] = option(
+        None, "Column of the text: its name in the header, or its number from 1."
+    )
+    text_pair_column: Optional[str] = option(None, "Column of the second text, if any.")
+    label_column: Optional[str] = option(None, "Column of the label.")
+    num_dev_examples: int = option(
+        0,
+        "Without a dev file: number of examples at the end of the train file that are "
+        "held out as the dev set.",
+        check=options.not_negative,
+    )
+    max_train_examples: int = option(
+        0,
+        "Train on the first examples only, at most this many; 0: on all.",
+        check=options.not_negative,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossOptions(Options):
+    """The training loss."""
+
+    class_weights: Optional[str] = option(
+        None,
+        "Weight of each label in the loss: numbers (1,2,5), a file of lines "
+        "label<TAB>weight, or auto: inversely proportional to the label's frequency.",
+    )
+    pos_weight: Optional[str] = option(
+        None,
+        "Weight of the positive examples: a number, one number per label, a file or "
+        "auto (for multi-label tasks, or the second of two labels).",
+    )
+    focal_gamma: float = option(
+        0.0,
+        "Gamma of the focal loss, which lowers the weight of examples that are "
+        "classified well; 0: off.",
+        check=options.not_negative,
+    )
+    label_smoothing: float = option(
+        0.0,
+        "Share of the target probability that is spread over all labels.",
+        check=options.below_one,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingOptions(Options):
+    """Shards of pretraining instances, and evaluation on them."""
+
+    input_file: Optional[str] = option(
+        None, "Shards: paths and globs, separated by commas."
+    )
+    input_dir: Optional[str] = option(None, "Folder of shards, instead of input_file.")
+    max_predictions_per_seq: int = option(
+        20,
+        "Maximum number of masked tokens per instance, as the data was built.",
+        check=options.positive,
+    )
+    next_sentence: str = option(
+        "nsp",
+        "Meaning of next_sentence_labels: nsp (is it the next segment), sop (are the "
+        "segments in order) or none (not trained).",
+        check=options.one_of(*NEXT_SENTENCE),
+    )
+    max_eval_steps: int = option(
+        0,
+        "Evaluate the first batches only, at most this many; 0: all.",
+        check=options.not_negative,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.input_file and self.input_dir:
+            raise InputError("--input_file and --input_dir contradict one another")
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskOptions(HeadOptions, TableOptions, LossOptions, PretrainingOptions):
+    """All options of a task."""
+
+
+OF_PRETRAINING = options.names(PretrainingOptions)
+# Options of tasks on texts with labels that pretraining has no use for.
 OF_TEXTS = tuple(
-    name for name in TaskOptions._fields if name not in (*OF_PRETRAINING, "dev_file")
+    name
+    for name in options.names(TaskOptions)
+    if name not in (*OF_PRETRAINING, "dev_file")
 )
 
 
@@ -49,10 +136,10 @@ def check_meaning(options, meaningless, who):
 
     Args:
       options: `TaskOptions`.
-      meaningless: names of those that the task has no use for.
+      meaningless: names of the options that the task has no use for.
       who: the task's name, for the error.
     """
     for name in meaningless:
         value = getattr(options, name)
-        if value != TaskOptions._field_defaults[name]:
+        if value != getattr(TaskOptions, name):
             raise InputError(f"--{name}={value}: {who} has no use for it")

@@ -13,8 +13,9 @@ import tensorflow.compat.v1 as tf
 import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import row_order, run_names
-from bert_my.pretrain import instances, shard_checks
+from bert_my.data import row_order
+from bert_my.engine import run_folder
+from bert_my.pretrain import shard_checks
 from bert_my.pretrain.records import Sizes
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
@@ -47,19 +48,11 @@ class PretrainingTask(base.Task):
         """Builds the task; see `Task`."""
         super().__init__(inputs)
         self._tokenizer = inputs.tokenizer
-        options, known = inputs.options, instances.NEXT_SENTENCE
-        if options.next_sentence not in known:
-            raise InputError(
-                f"--next_sentence={options.next_sentence}: it must be one of "
-                f"{', '.join(known)}"
-            )
         if inputs.data_dir:
             raise InputError(
                 f"--data_dir={inputs.data_dir}: task {self.name} has no use for it; a "
                 "folder of shards is --input_dir"
             )
-        if options.input_file and options.input_dir:
-            raise InputError("--input_file and --input_dir contradict one another")
 
     @property
     def _sizes(self):
@@ -127,7 +120,7 @@ class PretrainingTask(base.Task):
         if not self._tokenizer:
             return
         for folder in sorted({os.path.dirname(path) for path in paths}):
-            path = os.path.join(folder, run_names.VOCAB)
+            path = os.path.join(folder, run_folder.VOCAB)
             if os.path.exists(path) and not vocabulary.is_that_of(
                 path, self._tokenizer
             ):

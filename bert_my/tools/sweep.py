@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.tools import sweep_plan
 
 RECORD, LOG, LOCK = "sweep_run.json", "log.txt", ".lock"
@@ -76,7 +76,7 @@ def read_scores(folder):
 
     Returns None if the folder has no readable `eval_results.json`.
     """
-    results = _read_object(os.path.join(folder, run_names.RESULTS))
+    results = _read_object(os.path.join(folder, run_folder.RESULTS))
     if results is None:
         return None
     return {
@@ -89,7 +89,9 @@ def read_scores(folder):
 
 def read_main_metric(folder):
     """Returns the main metric in `task.json` of a run's folder, or None."""
-    return (_read_object(os.path.join(folder, run_names.TASK)) or {}).get("main_metric")
+    return (_read_object(os.path.join(folder, run_folder.TASK)) or {}).get(
+        "main_metric"
+    )
 
 
 def _read_object(path):
@@ -212,7 +214,7 @@ def _start(run, lock):
     os.makedirs(run.folder, exist_ok=True)
     # Results of an earlier start must not count for this one.
     with contextlib.suppress(FileNotFoundError):
-        os.remove(os.path.join(run.folder, run_names.RESULTS))
+        os.remove(os.path.join(run.folder, run_folder.RESULTS))
     _write_record(run, exit_code=None)
     with open(os.path.join(run.folder, LOG), "ab") as log:
         log.write(_first_line(run).encode())
@@ -247,7 +249,7 @@ def _record_end(active, first_failures):
     if state == FINISHED:
         return
     if exit_code == 0:
-        _say(f"  It left no {run_names.RESULTS}: is --do_eval missing?")
+        _say(f"  It left no {run_folder.RESULTS}: is --do_eval missing?")
     said = describe_failure(run, exit_code, _read_log(run), first_failures)
     _say("\n".join(f"  {line}" for line in said))
 

@@ -7,7 +7,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 from bert_my import metrics as metrics_lib
 from bert_my.common import files
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.tools import sweep_page
 
 MAX_DEFAULT_METRICS = 6
@@ -200,7 +200,7 @@ def write(folder, runs, requested=(), main_metric=None):
     ):
         with files.replacing(os.path.join(folder, name)) as stream:
             csv.writer(stream, lineterminator="\n").writerows(lines)
-    report = os.path.join(folder, run_names.REPORT)
+    report = os.path.join(folder, run_folder.REPORT)
     sweep_page.write(report, cells, best, notes, runs, metrics)
     return text
 

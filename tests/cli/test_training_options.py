@@ -8,10 +8,11 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my import metrics
-from bert_my.cli import flags, run_folder, runner
+from bert_my.cli import flags, runner
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.engine import history, training
+from bert_my.engine import training
+from bert_my.engine.run_folder import RunFolder
 from tests import helpers
 
 ALL_JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
@@ -65,11 +66,11 @@ def old_run(best_run, tmp_path):
 
 
 def test_the_best_weights_are_evaluated(best_run):
-    steps = [entry["step"] for entry in history.read_evaluations(str(best_run))]
+    steps = [entry["step"] for entry in RunFolder(best_run).read_evaluations()]
     assert steps == [2, 4, 5]
     scores = helpers.read_json(best_run / "eval_results.json")
     assert scores.pop("global_step") == 2
-    best = history.read_evaluations(str(best_run))[0]
+    best = RunFolder(best_run).read_evaluations()[0]
     del best["step"]
     assert scores == pytest.approx(best, abs=1e-6)
 
@@ -254,7 +255,8 @@ def test_model_folder_as_output_folder_can_be_overwritten(tmp_path):
     )
     (tmp_path / "bert_model.ckpt.index").write_text("")
     (tmp_path / "model.ckpt-7.index").write_text("")
-    run_folder.check_overwrite(flags.parse(argv, {}))
+    config = flags.parse(argv, {})
+    config.folder.check_overwrite(config.init_checkpoint)
 
 
 def test_number_of_examples(tmp_path, model_dir, data_dir):

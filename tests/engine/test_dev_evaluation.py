@@ -5,10 +5,9 @@ import logging
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.common.errors import InputError
-from bert_my.data import run_names
-from bert_my.engine import dev_evaluation, evaluation, history, train_plan, training
-from bert_my.model import checkpoints
+from bert_my.engine import dev_evaluation, evaluation, run_folder, training
+from bert_my.engine.options import DevOptions
+from bert_my.engine.run_folder import RunFolder
 from bert_my.tasks import base
 from tests import helpers
 
@@ -53,10 +52,8 @@ class Bench:
         settings = helpers.train_settings(folder, num_towers, **values)
         dev = None
         if evaluate_every:
-            dev_settings = dev_evaluation.DevSettings(
-                str(folder), evaluate_every, keep_best, patience
-            )
-            dev = (self.dev_records, dev_settings, self.eval_settings(num_towers))
+            dev_options = DevOptions(evaluate_every, keep_best, patience)
+            dev = (self.dev_records, dev_options, self.eval_settings(num_towers))
         training.train(self.task, self.train_records, settings, dev)
         return folder
 
@@ -88,9 +85,9 @@ def evaluated(bench):
     save = tf.train.Saver.save
 
     def save_and_look(saver, session, path, *args, **kwargs):
-        if not path.startswith(str(folder / checkpoints.BEST)):
-            num_steps = len(helpers.read_lines(folder / run_names.TRAINING)) - 1
-            entries = history.read_evaluations(str(folder))
+        if not path.startswith(str(folder / run_folder.BEST)):
+            num_steps = len(helpers.read_lines(folder / run_folder.TRAINING)) - 1
+            entries = RunFolder(folder).read_evaluations()
             steps = [entry["step"] for entry in entries]
             written.append((kwargs["global_step"], num_steps, steps))
         return save(saver, session, path, *args, **kwargs)
@@ -108,7 +105,7 @@ def evaluated(bench):
 
 
 def entries_of(folder):
-    return {e["step"]: e for e in history.read_evaluations(str(folder))}
+    return {e["step"]: e for e in RunFolder(folder).read_evaluations()}
 
 
 def test_evaluations_are_after_the_steps_asked_for_and_the_last(evaluated):
@@ -122,14 +119,14 @@ def test_metrics_are_those_of_the_checkpoint(bench, evaluated, step):
     assert expected.pop("global_step") == step
     entry = entries_of(folder)[step]
     assert entry.pop("step") == step
-    assert entry == pytest.approx(history.finite(expected), abs=1e-6)
+    assert entry == pytest.approx(run_folder.finite(expected), abs=1e-6)
     assert len({e["eval_loss"] for e in entries_of(folder).values()}) == 4
 
 
 def test_best_weights_are_those_with_the_lowest_loss(evaluated):
     folder, _ = evaluated
     losses = {step: e["eval_loss"] for step, e in entries_of(folder).items()}
-    best = helpers.read_checkpoint(folder / checkpoints.BEST)
+    best = helpers.read_checkpoint(folder / run_folder.BEST)
     assert best.pop("global_step") == min(losses, key=losses.get)
     assert "bert/pooler/dense/kernel" in best
     trained = helpers.read_checkpoint(folder, min(losses, key=losses.get))
@@ -180,9 +177,9 @@ def scripted(monkeypatch):
 
 def best_step(folder):
     """Returns the step of the only checkpoint in the folder of the best."""
-    (path,) = (folder / checkpoints.BEST).glob("*.index")
-    assert checkpoints.best(str(folder)) == str(path.with_suffix(""))
-    return helpers.read_checkpoint(folder / checkpoints.BEST)["global_step"]
+    (path,) = (folder / run_folder.BEST).glob("*.index")
+    assert RunFolder(folder).best_checkpoint() == str(path.with_suffix(""))
+    return helpers.read_checkpoint(folder / run_folder.BEST)["global_step"]
 
 
 def test_patience_and_what_was_best_survive_a_resume(bench, scripted, caplog):
@@ -230,7 +227,7 @@ def test_best_weights_after_the_last_checkpoint_do_not_count(bench, scripted):
     assert best_step(folder) == 5
     values = {step: e["auc"] for step, e in entries_of(folder).items()}
     assert values == {1: 0.5, 2: 0.6, 3: 0.55, 4: 0.5, 5: 0.58, 6: 0.57, 7: 0.56}
-    lines = helpers.read_lines(folder / run_names.TRAINING)
+    lines = helpers.read_lines(folder / run_folder.TRAINING)
     assert [line.split(",")[0] for line in lines] == ["step", *"1234567"]
 
 
@@ -263,7 +260,7 @@ def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeyp
         train("parts")
     assert helpers.read_checkpoint(bench.folder / "parts")["global_step"] == 3
     parts = train("parts")
-    for name in ("", checkpoints.BEST):
+    for name in ("", run_folder.BEST):
         helpers.assert_all_close(
             helpers.read_checkpoint(parts / name),
             helpers.read_checkpoint(whole / name),
@@ -271,46 +268,3 @@ def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeyp
         )
     for step, entry in entries_of(whole).items():
         assert entries_of(parts)[step] == pytest.approx(entry, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("evaluate_every", "steps"),
-    [
-        # 11 rows in steps of 4: epochs end within steps 3, 6, 9 and 11.
-        (None, [3, 6, 9, 10]),
-        ("epoch", [3, 6, 9, 10]),
-        ("1", list(range(1, 11))),
-        ("4", [4, 8, 10]),
-        ("5", [5, 10]),
-        ("99", [10]),
-    ],
-)
-def test_steps_after_which_an_evaluation_is_due(evaluate_every, steps):
-    settings = dev_evaluation.DevSettings("", evaluate_every, None, 0)
-    train_settings = helpers.train_settings("", NUM_TOWERS, train_batch_size=2)
-    plan = train_plan.Plan(11, 40, 10, 0, None, 0, 0)
-    due = [s for s in range(1, 11) if settings.is_due(s, plan, train_settings)]
-    assert due == steps
-
-
-def test_every_step_ends_an_epoch_that_is_smaller_than_a_step():
-    settings = dev_evaluation.DevSettings("", "epoch", None, 0)
-    train_settings = helpers.train_settings("", NUM_TOWERS, train_batch_size=2)
-    plan = train_plan.Plan(3, 40, 10, 0, None, 0, 0)
-    assert all(settings.is_due(s, plan, train_settings) for s in range(1, 11))
-
-
-@pytest.mark.parametrize(
-    ("keep_best", "metric"),
-    [(None, "auc"), ("", "auc"), ("auto", "auc"), ("f1", "f1"), ("loss", "loss")],
-)
-def test_metric_that_is_watched(bench, keep_best, metric):
-    settings = dev_evaluation.DevSettings("", None, keep_best, 0)
-    assert settings.metric_of(bench.task) == metric
-
-
-def test_unknown_metric_is_refused_with_those_there_are(bench):
-    settings = dev_evaluation.DevSettings("", None, "recal", 0)
-    message = "--keep_best=recal: task info has no such metric; it has auc, .*recall"
-    with pytest.raises(InputError, match=message):
-        settings.metric_of(bench.task)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.engine import history, hooks
+from bert_my.engine import hooks
+from bert_my.engine.run_folder import RunFolder
 from tests import helpers
 from tests.engine import toy_tasks
 from tests.engine.step_runs import StepRun
@@ -38,7 +39,7 @@ def report(run, folder, bad_steps=(), num_steps=5, **more):
             fetched.append(sorted(arguments.fetches[2]))
             return arguments
 
-    log = history.TrainingHistory(str(folder), 0)
+    log = RunFolder(folder).open_training(0)
     hook = Hook(
         run.graph,
         log,

@@ -1,5 +1,7 @@
 """Towers: N of them give the update that one gives for the same batch."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -75,7 +77,7 @@ def train(
         precision=precision,
     )
     if devices is not None:
-        settings = settings._replace(devices=devices)
+        settings = dataclasses.replace(settings, devices=devices)
     plan = make_plan(num_steps, num_warmup_steps=2)
     batches = make_batches(num_steps)
     with tf.Graph().as_default():
@@ -169,7 +171,9 @@ def test_variables_used_by_some_towers_only_are_named():
     first, second = tf.get_variable("first", [1]), tf.get_variable("second", [1])
     losses = [tf.reduce_sum(first + second), tf.reduce_sum(first)]
     with pytest.raises(ValueError, match=r"towers 0 and 1.*second"):
-        towers.gradients(losses, [first, second], ["/cpu:0", "/cpu:1"])
+        towers.gradients(
+            losses, [first, second], ["/cpu:0", "/cpu:1"], towers.Reduction()
+        )
 
 
 def test_uneven_batch_is_an_error():
@@ -184,7 +188,7 @@ def test_losses_are_divided_by_the_weight_of_all_towers():
         {"a": (tf.constant(5.0), tf.constant(1.0)), "b": (tf.constant(0.0),) * 2},
     ]
     with tf.Session() as session:
-        values = session.run(towers.normalized_losses(losses))
+        values = session.run(towers.normalized_losses(losses, towers.Reduction()))
     np.testing.assert_allclose(values, [2.0, 1.0])
 
 
@@ -194,7 +198,9 @@ def test_sparse_gradients_are_put_together():
         tf.reduce_sum(tf.gather(table, [1, 2])),
         2 * tf.reduce_sum(tf.gather(table, [2])),
     ]
-    ((gradient, _),) = towers.gradients(losses, [table], ["/cpu:0", "/cpu:0"])
+    ((gradient, _),) = towers.gradients(
+        losses, [table], ["/cpu:0", "/cpu:0"], towers.Reduction()
+    )
     assert isinstance(gradient, tf.IndexedSlices)
     with tf.Session() as session:
         dense = session.run(tf.convert_to_tensor(gradient))
@@ -210,3 +216,67 @@ def test_towers_reuse_an_encoder_with_a_default_scope():
         ["/cpu:0", "/cpu:1"],
     )
     assert all(v.name.startswith("bert/") for v in tf.global_variables())
+
+
+class Twice(towers.Reduction):
+    """Sums over two processes that have the same rows."""
+
+    def add(self, parts):
+        return 2 * super().add(parts)
+
+    def add_slices(self, parts):
+        return super().add_slices([*parts, *parts])
+
+
+@pytest.mark.parametrize("num_parts", [1, 2])
+def test_all_sums_of_a_step_pass_the_reduction(tiny_model, num_parts):
+    """The loss of twice the same rows is the loss of these rows."""
+
+    def first_loss(reduction):
+        task = helpers.make_task(tiny_model, max_seq_length=SEQ_LENGTH)
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            setattr(task.bert_config, name, 0.0)
+        settings = helpers.train_settings(
+            "",
+            2,
+            train_batch_size=BATCH_SIZE // 2 // num_parts,
+            gradient_accumulation_steps=num_parts,
+            reduction=reduction,
+        )
+        features = {name: tf.constant(v) for name, v in make_batches(2)[1].items()}
+        graph = train_graph.build_graph(task, features, settings, make_plan(1, 0))
+        with tf.Session(config=settings.devices.session_config()) as session:
+            session.run(tf.global_variables_initializer())
+            set_weights(session)
+            return session.run(graph.loss)
+
+    expected = first_loss(towers.Reduction())
+    helpers.reset_graph()
+    assert first_loss(Twice()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_gradients_of_twice_the_same_rows_are_those_of_the_rows():
+    table = tf.get_variable("table", initializer=np.ones([4, 1], np.float32))
+    scale = tf.get_variable("scale", initializer=np.float32(3.0))
+    pairs = [
+        {
+            "loss": (
+                tf.reduce_sum(tf.gather(table, [index, 1])) * scale,
+                tf.constant(2.0),
+            )
+        }
+        for index in (1, 2)
+    ]
+    found = []
+    for reduction in (towers.Reduction(), Twice()):
+        losses = towers.normalized_losses(pairs, reduction)
+        grads_and_vars = towers.gradients(
+            losses, [table, scale], ["/cpu:0", "/cpu:0"], reduction
+        )
+        found.append([tf.convert_to_tensor(gradient) for gradient, _ in grads_and_vars])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        (rows, factor), (rows_twice, factor_twice) = session.run(found)
+    np.testing.assert_allclose(rows_twice, rows, rtol=1e-6)
+    np.testing.assert_allclose(rows.ravel(), [0, 2.25, 0.75, 0])
+    assert factor_twice == pytest.approx(factor) == pytest.approx(1.0)

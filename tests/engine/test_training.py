@@ -1,5 +1,6 @@
 """The training loop: resuming, skipped steps and what it refuses."""
 
+import dataclasses
 import logging
 import shutil
 import signal
@@ -166,7 +167,9 @@ def test_resuming_needs_the_same_global_batch(task, records, tmp_path):
     with pytest.raises(InputError, match=r"batch size of 6, and now it would be 8"):
         training.train(task, records, settings)
     # Other towers are fine as long as the product is the same.
-    settings = settings._replace(devices=helpers.cpu_devices(3), train_batch_size=2)
+    settings = dataclasses.replace(
+        settings, devices=helpers.cpu_devices(3), train_batch_size=2
+    )
     training.train(task, records, settings)
     assert helpers.read_checkpoint(tmp_path)["global_step"] == 9
 
@@ -175,11 +178,11 @@ def test_resuming_needs_the_same_global_batch(task, records, tmp_path):
 def test_resuming_needs_the_same_order_of_rows(task, records, tmp_path, first, then):
     settings = make_settings(tmp_path, num_train_epochs=1, length_buckets=first)
     training.train(task, records, settings)
-    settings = settings._replace(num_train_epochs=2, length_buckets=then)
+    settings = dataclasses.replace(settings, num_train_epochs=2, length_buckets=then)
     message = f"^--length_buckets={then}: .*give --length_buckets={first}$"
     with pytest.raises(InputError, match=message):
         training.train(task, records, settings)
-    training.train(task, records, settings._replace(length_buckets=first))
+    training.train(task, records, dataclasses.replace(settings, length_buckets=first))
     assert helpers.read_checkpoint(tmp_path)["global_step"] == 9
 
 
@@ -198,7 +201,7 @@ def test_init_checkpoint_only_initializes(task, records, tmp_path):
     path = tf.train.latest_checkpoint(str(tmp_path / "first"))
     settings = make_settings(tmp_path / "second", init_checkpoint=path)
     # No learning rate, so that what was loaded can be seen.
-    training.train(task, records, settings._replace(learning_rate=1e-12))
+    training.train(task, records, dataclasses.replace(settings, learning_rate=1e-12))
     started = helpers.read_checkpoint(tmp_path / "second")
     assert started["global_step"] == 9
     name = "bert/encoder/layer_1/output/dense/kernel"

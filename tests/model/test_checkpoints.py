@@ -52,16 +52,6 @@ def test_a_checkpoint_of_something_else_is_refused(checkpoint):
         checkpoints.check_fits(checkpoint, [tf.get_variable("new", [1])])
 
 
-def test_counters_of_a_foreign_checkpoint(tmp_path, checkpoint):
-    assert checkpoints.read_counters(checkpoint) == (0, 0, 0, 0)
-    helpers.reset_graph()
-    step = tf.train.get_or_create_global_step()
-    with tf.Session() as session:
-        session.run(tf.assign(step, 7))
-        path = tf.train.Saver().save(session, str(tmp_path / "other.ckpt"))
-    assert checkpoints.read_counters(path) == (7, 0, 0, 0)
-
-
 def test_a_data_file_that_was_cut_off_is_named(checkpoint):
     path = f"{checkpoint}.data-00000-of-00001"
     with open(path, "rb") as reader:
@@ -90,14 +80,3 @@ def test_weights_come_back_without_what_a_run_keeps_beside_them(tmp_path):
     weights = checkpoints.read_weights(path)
     assert weights["b"].dtype == np.float16
     helpers.assert_all_close(weights, {"a": values["a"], "b": [8.0]}, atol=0)
-    assert checkpoints.read_counters(path).global_step == 9
-
-
-def test_a_list_of_checkpoints_that_points_elsewhere(tmp_path, checkpoint):
-    other = tmp_path / "copy"
-    other.mkdir()
-    text = f'model_checkpoint_path: "{checkpoint}"\n'
-    (other / "checkpoint").write_text(text)
-    with pytest.raises(InputError, match=r"--output_dir=.*copy.* points to"):
-        checkpoints.latest(str(other))
-    assert checkpoints.latest(str(tmp_path)) == checkpoint

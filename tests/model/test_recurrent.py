@@ -117,7 +117,9 @@ def test_two_towers_give_the_gradients_of_one():
         with tf.device("/cpu:0"):
             features = {"inputs": tf.constant(INPUTS), "mask": tf.constant(MASK)}
         losses = towers.build(tower_fn, features, devices.towers)
-        pairs = towers.gradients(losses, tf.trainable_variables(), devices.towers)
+        pairs = towers.gradients(
+            losses, tf.trainable_variables(), devices.towers, towers.Reduction()
+        )
         variables = {v.op.name: v for v in tf.trainable_variables()}
         with tf.Session(config=devices.session_config()) as session:
             load_weights(variables, session)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
+from bert_my.engine import run_folder
 from bert_my.report import run_files
 from tests.report import made_runs
 
@@ -75,7 +75,7 @@ def test_equal_mistakes_stay_in_order(folder):
 
 def test_a_carriage_return_in_a_text_does_not_end_the_row(folder):
     lines = ["\t".join(COLUMNS), "0\ta\tone\rtwo\tno\tyes\t0.3\t0.7\r", ""]
-    (folder / run_names.DEV_PREDICTIONS).write_bytes("\n".join(lines).encode())
+    (folder / run_folder.DEV_PREDICTIONS).write_bytes("\n".join(lines).encode())
     (mistake,) = run_files.read(folder).predictions.mistakes
     assert mistake.texts == ("one two",)
 
@@ -153,7 +153,7 @@ def test_training_without_speed_is_nan(tmp_path):
         "1,0.5,1e-5,",
         "2,inf,2e-5,8",
     ]
-    write(tmp_path, run_names.TRAINING, "\n".join(lines) + "\n")
+    write(tmp_path, run_folder.TRAINING, "\n".join(lines) + "\n")
     training = run_files.read(tmp_path).training
     np.testing.assert_array_equal(training.steps, [1, 2])
     np.testing.assert_array_equal(training.losses, [0.5, np.nan])
@@ -168,15 +168,15 @@ def test_after_a_resume_the_later_line_of_a_step_counts(tmp_path):
         "4,1,0,",
         "3,7,0,",
     ]
-    write(tmp_path, run_names.TRAINING, "\n".join(lines) + "\n")
+    write(tmp_path, run_folder.TRAINING, "\n".join(lines) + "\n")
     training = run_files.read(tmp_path).training
     assert training.steps.tolist() == [3, 4] and training.losses.tolist() == [7, 1]
 
 
 def test_lines_cut_off_at_the_end_are_left_out(tmp_path):
     header = "step,loss,learning_rate,examples_per_second\n"
-    write(tmp_path, run_names.TRAINING, header + "1,0.5,0.1,\n2,0.4,")
-    write(tmp_path, run_names.EVALUATIONS, '{"step": 5, "f1": null}\n{"step": 6, "f')
+    write(tmp_path, run_folder.TRAINING, header + "1,0.5,0.1,\n2,0.4,")
+    write(tmp_path, run_folder.EVALUATIONS, '{"step": 5, "f1": null}\n{"step": 6, "f')
     run = run_files.read(tmp_path)
     assert run.training.steps.tolist() == [1]
     assert run.evaluations == [{"step": 5, "f1": None}]
@@ -184,7 +184,7 @@ def test_lines_cut_off_at_the_end_are_left_out(tmp_path):
 
 def test_evaluations_are_ordered_by_step(tmp_path):
     lines = ['{"step": 9, "f1": 1}', '{"step": 3, "f1": 2}', '{"step": 9, "f1": 3}', ""]
-    write(tmp_path, run_names.EVALUATIONS, "\n".join(lines))
+    write(tmp_path, run_folder.EVALUATIONS, "\n".join(lines))
     evaluations = run_files.read(tmp_path).evaluations
     assert [(each["step"], each["f1"]) for each in evaluations] == [(3, 2), (9, 3)]
 
@@ -225,7 +225,7 @@ def test_broken_files_are_named(folder, name, text, message):
 )
 def test_broken_rows_are_named(folder, row, message):
     made_runs.write_rows(folder, COLUMNS, [row])
-    assert f"{run_names.DEV_PREDICTIONS}{message}" in read_error(folder)
+    assert f"{run_folder.DEV_PREDICTIONS}{message}" in read_error(folder)
 
 
 def test_predictions_of_another_task_are_refused(folder):
@@ -239,7 +239,7 @@ def test_predictions_without_rows_are_refused(folder):
 
 
 def test_a_file_that_is_not_utf8_is_named(folder):
-    (folder / run_names.RESULTS).write_bytes(b'{"f\xff": 1}')
+    (folder / run_folder.RESULTS).write_bytes(b'{"f\xff": 1}')
     assert "eval_results.json:1: not UTF-8" in read_error(folder)
 
 

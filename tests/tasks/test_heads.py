@@ -206,8 +206,10 @@ def test_two_towers_learn_what_one_learns(name, head):
         by_tower = towers.build(
             lambda _, part: build(name, head, part)[0], features, names
         )
-        losses = towers.normalized_losses(by_tower)
-        pairs = towers.gradients(losses, tf.trainable_variables(), names)
+        losses = towers.normalized_losses(by_tower, towers.Reduction())
+        pairs = towers.gradients(
+            losses, tf.trainable_variables(), names, towers.Reduction()
+        )
         with tf.Session(config=devices.session_config()) as session:
             session.run(tf.global_variables_initializer())
             test_recurrent.load_weights(

@@ -67,7 +67,7 @@ def test_splits_of_one_file_have_records_of_their_own(make_named_task, tmp_path)
     }
     assert counts == {"train": 8, "dev": 3}
     with_file = make_named_task("info", dev="77\t1\n", num_dev_examples=3)
-    with_file.options = with_file.options._replace(train_file=task.options.train_file)
+    with_file.options = TaskOptions(train_file=task.options.train_file)
     records = helpers.make_records(with_file, base.TRAIN, tmp_path / "cache")
     assert records.num_examples == 11
     fewer = make_named_task("info", train=TRAIN, num_dev_examples=5)

@@ -9,8 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.cli import flags, runner
 from bert_my.common.errors import InputError
-from bert_my.data import run_names
-from bert_my.engine import devices
+from bert_my.engine import devices, run_folder
 from bert_my.tasks import base
 from bert_my.text import vocabulary
 from bert_my.text.postprocessor import PREDICTIONS
@@ -40,7 +39,7 @@ def write_files(settings, folder):
         vocab_size = max(known.inv_vocab) + 1
     bert_config = workload.bert_config(settings.model, settings.seq_length, vocab_size)
     if not vocab_file:
-        vocab_file = os.path.join(folder, run_names.VOCAB)
+        vocab_file = os.path.join(folder, run_folder.VOCAB)
         workload.write_vocabulary(vocab_file, bert_config.vocab_size)
     bert_config_file = os.path.join(folder, "bert_config.json")
     with open(bert_config_file, "w", encoding="utf-8") as writer:

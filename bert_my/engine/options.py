@@ -1,0 +1,320 @@
+"""The options of the engine: devices, forward passes, training and its evaluations.
+
+Needs no TensorFlow, so that a command line can be checked without loading it.
+"""
+
+import dataclasses
+import math
+from typing import Optional
+
+from bert_my.common import options
+from bert_my.common.errors import InputError
+from bert_my.common.options import Options, option
+from bert_my.data import row_order
+
+PRECISIONS = ("fp32", "fp16", "bf16")  # keys of `devices.PRECISIONS`
+AUTO = "auto"  # of `precision` and `keep_best`
+EPOCH = "epoch"
+OPTIMIZERS = ("adamw", "lamb")
+ADVERSARIAL_METHODS = ("fgm",)
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceOptions(Options):
+    """Devices, precision and threads."""
+
+    use_gpu: Optional[bool] = option(
+        None,
+        "true: fail without a GPU; false: use none; default: use the GPUs there are.",
+    )
+    n_gpus: int = option(
+        1,
+        "Number of towers (replicas of the model). More towers than GPUs share them; "
+        "without a GPU they run on the CPU.",
+        check=options.not_negative,
+        aliases=("num_gpu_cores", "n_gpu"),
+    )
+    precision: Optional[str] = option(
+        None,
+        "Precision of the activations: fp32, bf16, fp16 (with loss scaling), or auto: "
+        "bf16 or fp16 if the device has hardware for it; default: fp32.",
+        check=options.one_of(AUTO, *PRECISIONS),
+        older_forms=("use_fp16",),
+    )
+    use_fp16: Optional[bool] = option(None, "Same as --precision=fp16.")
+    use_xla: Optional[bool] = option(
+        None,
+        "Compile parts of the training step with XLA; default: in long runs on a CPU.",
+    )
+    intra_op_threads: int = option(
+        0,
+        "CPU threads that share one operation; 0: one per core.",
+        check=options.not_negative,
+    )
+    inter_op_threads: int = option(
+        0,
+        "CPU operations that run at the same time; 0: one per core.",
+        check=options.not_negative,
+    )
+    deterministic: bool = option(
+        False, "Use deterministic kernels: bit-identical results every time; slower."
+    )
+
+    def with_older_forms(self):
+        """Returns these options with values that older command lines give otherwise.
+
+        `precision` may be given as `use_fp16`; 0 towers, the default of the forks that
+        name them `num_gpu_cores`, are one.
+
+        Raises:
+          InputError: if both are given and contradict one another.
+        """
+        if self.use_fp16 and self.precision not in (None, "fp16"):
+            raise InputError(
+                f"--use_fp16=true and --precision={self.precision} contradict one "
+                "another"
+            )
+        from_older_form = "fp16" if self.use_fp16 else "fp32"
+        return dataclasses.replace(
+            self, precision=self.precision or from_older_form, n_gpus=self.n_gpus or 1
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalOptions(Options):
+    """Batches of evaluation and prediction."""
+
+    eval_batch_size: int = option(
+        8,
+        "Full-length rows per tower and step in evaluation; more rows if they are "
+        "short.",
+        check=options.positive,
+    )
+    predict_batch_size: int = option(
+        8,
+        "Full-length rows per tower and step in prediction; more rows if they are "
+        "short.",
+        check=options.positive,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchOptions(Options):
+    """Batches of a training step."""
+
+    train_batch_size: int = option(
+        32, "Rows per tower in one forward and backward pass.", check=options.positive
+    )
+    gradient_accumulation_steps: int = option(
+        1,
+        "Batches per tower whose gradients are accumulated in one step: the update of "
+        "a larger batch in the memory of one.",
+        check=options.positive,
+    )
+    length_buckets: str = option(
+        row_order.AUTO,
+        "auto: batches of rows of similar length, which need less padding; off: rows "
+        "of any length.",
+        check=options.one_of(*row_order.MODES),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleOptions(Options):
+    """Length of the run and learning rate schedule."""
+
+    learning_rate: float = option(
+        5e-5, "Peak learning rate, reached after warm-up.", check=options.positive
+    )
+    num_train_epochs: float = option(
+        3.0, "Passes over the train file.", check=options.positive
+    )
+    num_train_steps: Optional[int] = option(
+        None,
+        "Number of training steps, instead of num_train_epochs.",
+        check=options.positive,
+        aliases=("max_steps",),
+        instead_of="num_train_epochs",
+    )
+    warmup_proportion: float = option(
+        0.1,
+        "Share of the steps that are warm-up: the learning rate rises from 0.",
+        check=options.share,
+    )
+    num_warmup_steps: Optional[int] = option(
+        None,
+        "Number of warm-up steps, instead of warmup_proportion.",
+        check=options.not_negative,
+        aliases=("warmup_steps",),
+        instead_of="warmup_proportion",
+    )
+
+    def rows_and_steps(self, num_examples, global_batch_size):
+        """Returns the rows and the steps of the whole run, two ints.
+
+        Only a run of epochs may end with a step that is not full.
+
+        Args:
+          num_examples: rows of an epoch.
+          global_batch_size: rows of a step.
+        """
+        if self.num_train_steps is not None:
+            return self.num_train_steps * global_batch_size, self.num_train_steps
+        # Rounded first: 30 examples times 0.1 epochs are 3 rows, not
+        # 3.0000000000000004.
+        exact = round(num_examples * self.num_train_epochs, 6)
+        num_rows = max(math.ceil(exact), 1)
+        return num_rows, math.ceil(num_rows / global_batch_size)
+
+    def warmup_steps(self, num_train_steps):
+        """Returns the number of warm-up steps of a run."""
+        if self.num_warmup_steps is not None:
+            return self.num_warmup_steps
+        return int(num_train_steps * self.warmup_proportion)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerOptions(Options):
+    """Optimizer, learning rates of parts of the model, averages of the weights."""
+
+    optimizer: str = option(
+        "adamw",
+        "adamw, or lamb for very large batches.",
+        check=options.one_of(*OPTIMIZERS),
+    )
+    adam_epsilon: float = option(
+        1e-6,
+        "Epsilon of AdamW and LAMB, added to the root of the second moment.",
+        check=options.positive,
+    )
+    weight_decay: float = option(
+        0.01,
+        "Decoupled weight decay; none for biases and LayerNorm.",
+        check=options.not_negative,
+    )
+    freeze: Optional[str] = option(
+        None,
+        "Parts that do not train: embeddings, pooler, bert, layers and ranges of "
+        "layers, for example embeddings,0-5.",
+    )
+    layer_lr_decay: float = option(
+        1.0,
+        "Layer-wise learning rate decay: factor from each layer to the one below.",
+        check=options.positive_share,
+    )
+    head_learning_rate: Optional[float] = option(
+        None,
+        "Learning rate of everything above the encoder; default: learning_rate.",
+        check=options.positive,
+    )
+    ema_decay: float = option(
+        0.0,
+        "Decay of an exponential moving average of the weights, which is used instead "
+        "of them; 0: no average.",
+        check=options.below_one,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class AdversarialOptions(Options):
+    """Adversarial training."""
+
+    adversarial: Optional[str] = option(
+        None,
+        "fgm: train on perturbed word embeddings too, in twice the time.",
+        check=options.one_of(*ADVERSARIAL_METHODS),
+    )
+    adversarial_epsilon: float = option(
+        1.0, "Euclidean norm of the perturbation.", check=options.positive
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions(BatchOptions, ScheduleOptions, OptimizerOptions, AdversarialOptions):
+    """All options of training; here those of memory, checkpoints and progress."""
+
+    recompute: int = option(
+        0,
+        "Number of layers whose activations are recomputed in the backward pass: less "
+        "memory, more time.",
+        check=options.not_negative,
+    )
+    save_checkpoints_steps: int = option(
+        1000,
+        "Steps between checkpoints.",
+        check=options.positive,
+        aliases=("save_steps",),
+    )
+    keep_checkpoint_max: int = option(
+        5, "Number of checkpoints to keep; 0: all.", check=options.not_negative
+    )
+    logging_steps: int = option(
+        100, "Steps between progress reports.", check=options.positive
+    )
+    report_mfu: bool = option(
+        False,
+        "Report the model FLOPs utilization (MFU): the share of the devices' peak.",
+    )
+
+
+def _is_interval(text):
+    return text == EPOCH or (text.isdecimal() and int(text) > 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DevOptions(Options):
+    """Evaluation of the dev set during training. Each option asks for it."""
+
+    evaluate_every: Optional[str] = option(
+        None,
+        "Evaluate on the dev file during training: every this many steps, or epoch.",
+        check=options.Check(_is_interval, f"be a number of steps, or {EPOCH}"),
+    )
+    keep_best: Optional[str] = option(
+        None,
+        "Keep the weights with the best value of this metric, for evaluation, "
+        "prediction and export; auto: the task's main metric.",
+    )
+    early_stop_patience: int = option(
+        0,
+        "Stop after this many evaluations without a better value; 0: never.",
+        check=options.not_negative,
+    )
+
+    @property
+    def dev_flags(self):
+        """The flags that ask for an evaluation during training."""
+        return [
+            f"--{name}" for name in options.names(DevOptions) if getattr(self, name)
+        ]
+
+    def metric_of(self, task):
+        """Returns the name of the metric that decides which weights are the best.
+
+        Raises:
+          InputError: if the task does not have it.
+        """
+        if self.keep_best in (None, "", AUTO):
+            return task.main_metric
+        known = {*task.metric_names, "eval_loss", "loss"}
+        if self.keep_best not in known:
+            raise InputError(
+                f"--keep_best={self.keep_best}: task {task.name} has no such metric; "
+                f"it has {', '.join(sorted(known))}"
+            )
+        return self.keep_best
+
+    def is_due(self, step, plan, settings):
+        """Returns whether there is an evaluation after a step.
+
+        Args:
+          step: steps done.
+          plan, settings: `Plan` and `TrainSettings` of `train_plan`.
+        """
+        if step == plan.num_train_steps:
+            return True
+        if self.evaluate_every not in (None, EPOCH):
+            return step % int(self.evaluate_every) == 0
+        # Whether an epoch has ended within the step.
+        rows, batch_size = step * settings.global_batch_size, settings.global_batch_size
+        return rows // plan.num_examples > (rows - batch_size) // plan.num_examples

@@ -1,0 +1,399 @@
+"""The files of a run in its `--output_dir`: their names, and reading and writing them.
+
+Only the functions that look into checkpoints load TensorFlow.
+"""
+
+import csv
+import glob
+import json
+import logging
+import math
+import os
+import shutil
+from typing import NamedTuple
+
+from bert_my.common import files
+from bert_my.common.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+# Files of the model.
+BERT_CONFIG = "bert_config.json"
+VOCAB = "vocab.txt"
+LABEL_MAP = "label_map.json"
+MODEL = "model.ckpt"  # prefix of checkpoints
+# Files that describe the run.
+SETTINGS = "run_config.json"
+TASK = "task.json"
+TRAINING = "training.csv"
+TRAINING_HEADER = ["step", "loss", "learning_rate", "examples_per_second"]
+EVALUATIONS = "evaluations.jsonl"
+RESULTS = "eval_results.json"
+RESULTS_AS_TEXT = "eval_results.txt"
+DEV_PREDICTIONS = "dev_predictions.tsv"
+# Folders.
+BEST = "best"  # checkpoint with the best weights
+REPORT = "report"
+SERVING = "serving"  # exported models
+CACHE = "cache"  # encoded records
+WITH_ADDED_WORDS = "with_added_words"  # model files with the words of `--vocab_add`
+
+# Files that training and evaluation write, for `RunFolder.clear`.
+_OF_A_RUN = (
+    "checkpoint",
+    f"{MODEL}-*",
+    "graph.pbtxt",
+    "events.out.tfevents.*",
+    BEST,
+    TRAINING,
+    EVALUATIONS,
+    TASK,
+    RESULTS,
+    RESULTS_AS_TEXT,
+    DEV_PREDICTIONS,
+    REPORT,
+)
+
+
+class Counters(NamedTuple):
+    """The state of a run in a checkpoint; 0 for a counter that is missing there."""
+
+    global_step: int
+    data_position: int  # rows of training data consumed, also by skipped steps
+    global_batch_size: int
+    has_length_buckets: int = 0  # 1 if batches have rows of similar length
+    has_row_blocks: int = 0  # 1 if blocks of neighbouring rows are shuffled
+
+
+def read_counters(checkpoint):
+    """Returns the `Counters` of a checkpoint.
+
+    Args:
+      checkpoint: path without the ending `.index`, of any folder.
+    """
+    import tensorflow.compat.v1 as tf
+
+    from bert_my.model import checkpoints
+
+    reader = tf.train.load_checkpoint(checkpoint)
+    names = (
+        tf.GraphKeys.GLOBAL_STEP,
+        checkpoints.DATA_POSITION,
+        checkpoints.GLOBAL_BATCH_SIZE,
+        checkpoints.LENGTH_BUCKETS,
+        checkpoints.ROW_BLOCKS,
+    )
+    return Counters(
+        *(int(reader.get_tensor(n)) if reader.has_tensor(n) else 0 for n in names)
+    )
+
+
+def finite(values):
+    """Returns a dict of numbers with None for those that are not finite."""
+    return {
+        name: None if value is None or not math.isfinite(value) else value
+        for name, value in values.items()
+    }
+
+
+class RunFolder:
+    """The folder of a run. Any of its files may be missing, and the folder too.
+
+    path: str, the folder.
+    """
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def path_of(self, name):
+        """Returns the path of a file or folder, which need not exist."""
+        return os.path.join(self.path, name)
+
+    # Checkpoints.
+
+    def latest_checkpoint(self, folder=""):
+        """Returns the path of the last checkpoint, or None.
+
+        Args:
+          folder: (optional) name of a folder within that of the run.
+
+        Raises:
+          InputError: if the list of checkpoints names one of another folder, as in a
+            copy of a folder that another program has written.
+        """
+        import tensorflow.compat.v1 as tf
+
+        searched = self.path_of(folder) if folder else self.path
+        state = tf.train.get_checkpoint_state(searched)
+        if state is None or not state.model_checkpoint_path:
+            return None
+        path = state.model_checkpoint_path
+        parent = os.path.dirname(path)
+        if not os.path.isdir(parent) or not os.path.samefile(parent, searched):
+            raise InputError(
+                f"--output_dir={searched}: its file named checkpoint points to {path}, "
+                "which is not in this folder; correct the paths in that file"
+            )
+        return tf.train.latest_checkpoint(searched)
+
+    def best_checkpoint(self):
+        """Returns the path of the checkpoint with the best weights, or None."""
+        if not os.path.isdir(self.path_of(BEST)):
+            return None
+        return self.latest_checkpoint(BEST)
+
+    # Starting anew.
+
+    def check_overwrite(self, init_checkpoint):
+        """Raises an `InputError` if `clear` would delete the initial checkpoint."""
+        checkpoint = os.path.realpath(f"{init_checkpoint}.index")
+        for path in map(os.path.realpath, self._paths_of_run()):
+            if os.path.commonpath([path, checkpoint]) == path:
+                raise InputError(
+                    f"--overwrite_output_dir: --init_checkpoint={init_checkpoint} is "
+                    "part of the run that would be deleted"
+                )
+
+    def clear(self, prediction_files):
+        """Deletes the run; exported models and other files stay.
+
+        Args:
+          prediction_files: names of the task's prediction files.
+        """
+        paths = self._paths_of_run(prediction_files)
+        for path in paths:
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            else:
+                os.remove(path)
+        if paths:
+            logger.warning("%s: the run in it was deleted", self.path)
+
+    def _paths_of_run(self, names=()):
+        folder = glob.escape(self.path)
+        patterns = [os.path.join(folder, name) for name in (*_OF_A_RUN, *names)]
+        return [path for pattern in patterns for path in glob.glob(pattern)]
+
+    # Model, task and settings.
+
+    def describe(self, task, vocab_file, settings, is_training):
+        """Writes the files that are needed to use or repeat the run.
+
+        Args:
+          task: `Task`.
+          vocab_file: path of the vocabulary, or None.
+          settings: dict of all options of the run.
+          is_training: whether the run trains; the settings of an earlier training are
+            kept when its model is only used.
+        """
+        with files.replacing(self.path_of(BERT_CONFIG)) as writer:
+            writer.write(task.bert_config.to_json_string())
+        if vocab_file:
+            files.copy(vocab_file, self.path_of(VOCAB))
+        files.write_json(self.path_of(LABEL_MAP), task.label_map)
+        files.write_json(self.path_of(TASK), task.description)
+        if is_training or not os.path.exists(self.path_of(SETTINGS)):
+            files.write_json(self.path_of(SETTINGS), settings)
+
+    def read_settings(self):
+        """Returns the options of the last training as a dict, or None."""
+        return self._read_json(SETTINGS)
+
+    def read_task(self):
+        """Returns the description of the task, see `Task.description`, or None."""
+        return self._read_json(TASK)
+
+    def read_trained_task(self, task_name, do_lower_case):
+        """Returns the description of the task that a model here was trained on.
+
+        Args:
+          task_name: name of the task to which the model is now put.
+          do_lower_case: case of the text of that task.
+
+        Returns:
+          dict, or None if there is no trained model, or one of another task.
+
+        Raises:
+          InputError: if the model was trained on text of the other case.
+        """
+        # Only a trained model binds the runs after it.
+        saved = self.read_task()
+        if saved is None or self.latest_checkpoint() is None:
+            return None
+        case = (self.read_settings() or {}).get("do_lower_case")
+        if case not in (None, do_lower_case):
+            raise InputError(
+                f"--do_lower_case={do_lower_case}: the model in --output_dir was "
+                f"trained with --do_lower_case={case}"
+            )
+        return saved if saved["task"] == task_name.lower() else None
+
+    def check_vocabulary(self, added):
+        """Raises an `InputError` if the run has other words.
+
+        Args:
+          added: `vocabulary.AddedWords`.
+        """
+        path = self.path_of(VOCAB)
+        if os.path.exists(path) and not added.is_in(path):
+            raise InputError(
+                f"--vocab_add: the run in --output_dir has the vocabulary {path}, and "
+                "now it would be another; to go on with other words choose another "
+                "folder and give the run's model as --init_checkpoint"
+            )
+
+    # Course of the training.
+
+    def open_training(self, first_step):
+        """Returns the `TrainingHistory` of a run that has done a number of steps."""
+        return TrainingHistory(self.path_of(TRAINING), first_step)
+
+    def read_training(self):
+        """Returns the steps of the training, ascending, each once.
+
+        Of a step that stands twice, after a resume, the later line counts. A last line
+        without its end is left out: the run was killed, or is writing.
+
+        Returns:
+          list of (step, loss, learning rate, examples per second), an int and three
+          floats, NaN for cells that are empty; or None without a file.
+
+        Raises:
+          InputError: naming the line that is broken.
+        """
+        lines = self._read_lines(TRAINING)
+        if lines is None:
+            return None
+        path, rows = self.path_of(TRAINING), {}
+        for number, line in lines:
+            cells = line.split(",")
+            if number == 1 and cells != TRAINING_HEADER:
+                raise InputError(f"{path}:1: the columns are not {TRAINING_HEADER}")
+            if number == 1:
+                continue
+            try:
+                step, *values = (float(cell or "nan") for cell in cells)
+                loss, learning_rate, speed = values
+                rows[int(step)] = (int(step), loss, learning_rate, speed)
+            except ValueError as error:
+                raise InputError(f"{path}:{number}: {line}: {error}") from error
+        return [rows[step] for step in sorted(rows)]
+
+    def read_evaluations(self, last_step=None):
+        """Returns the evaluations of the dev set during training, in their order.
+
+        A last line without its end is left out.
+
+        Args:
+          last_step: (optional) step after which evaluations do not count.
+
+        Returns:
+          list of dicts metric -> number or None; `step` is one of the keys.
+
+        Raises:
+          InputError: naming the line that is broken.
+        """
+        path = self.path_of(EVALUATIONS)
+        entries = [
+            _parse_object(line, f"{path}:{number}")
+            for number, line in self._read_lines(EVALUATIONS) or ()
+        ]
+        return [e for e in entries if last_step is None or e["step"] <= last_step]
+
+    def write_evaluations(self, entries):
+        """Writes all evaluations; JSON has no NaN, so it becomes null."""
+        with files.replacing(self.path_of(EVALUATIONS)) as writer:
+            for entry in entries:
+                writer.write(json.dumps(finite(entry), ensure_ascii=False) + "\n")
+
+    # Results.
+
+    def write_results(self, scores):
+        """Writes and logs the metrics of the final evaluation, as text and as JSON.
+
+        Args:
+          scores: dict metric -> number.
+        """
+        lines = [f"{name} = {scores[name]}" for name in sorted(scores)]
+        with files.replacing(self.path_of(RESULTS_AS_TEXT)) as writer:
+            writer.writelines(line + "\n" for line in lines)
+        path = self.path_of(RESULTS)
+        files.write_json(path, finite(scores))
+        logger.info("Evaluation (%s):\n  %s", path, "\n  ".join(lines))
+
+    def read_results(self):
+        """Returns the metrics of the final evaluation as a dict, or None."""
+        return self._read_json(RESULTS)
+
+    def _read_json(self, name):
+        path = self.path_of(name)
+        if not os.path.exists(path):
+            return None
+        text = "\n".join(line for _, line in files.read_lines(path))
+        return _parse_object(text, path)
+
+    def _read_lines(self, name):
+        """Returns a list of (line number, line) of the whole lines, None if missing."""
+        path = self.path_of(name)
+        if not os.path.exists(path):
+            return None
+        lines = list(files.read_lines(path))
+        with open(path, "rb") as reader:
+            is_whole = reader.read().endswith(b"\n")
+        return lines if is_whole else lines[:-1]
+
+
+def _parse_object(text, where):
+    """Returns a JSON object as a dict; the error names where it stands."""
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict):
+            return value
+        reason = "not a JSON object"
+    except ValueError as error:
+        reason = f"not JSON: {error}"
+    raise InputError(f"{where}: {reason}")
+
+
+class TrainingHistory:
+    """The file with the loss, learning rate and speed of each step.
+
+    A run that is resumed drops the lines after its checkpoint and writes them anew.
+    """
+
+    def __init__(self, path, first_step):
+        """Opens the file.
+
+        Args:
+          path: of the file, whose folder is made if need be.
+          first_step: steps done so far; lines of later steps are dropped.
+        """
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        kept = []
+        if os.path.exists(path):
+            with open(path, encoding="utf-8", newline="") as reader:
+                rows = list(csv.reader(reader))[1:]
+            # The last line of a run that was killed may be cut off.
+            kept = [row for row in rows if len(row) == len(TRAINING_HEADER)]
+            kept = [row for row in kept if int(row[0]) <= first_step]
+        with files.replacing(path) as stream:
+            _csv_writer(stream).writerows([TRAINING_HEADER, *kept])
+        # Line by line on the disk: a run that is killed after a checkpoint is resumed
+        # from there, and does not write the lines before it again.
+        self._stream = open(  # noqa: SIM115
+            path, "a", buffering=1, encoding="utf-8", newline=""
+        )
+        self._writer = _csv_writer(self._stream)
+
+    def add(self, step, loss, learning_rate, examples_per_second=None):
+        """Adds a step; the speed, rows per second, is known where it was reported."""
+        speed = "" if examples_per_second is None else f"{examples_per_second:.1f}"
+        self._writer.writerow([step, f"{loss:.6g}", f"{learning_rate:.6g}", speed])
+
+    def close(self):
+        """Closes the file."""
+        self._stream.close()
+
+
+def _csv_writer(stream):
+    return csv.writer(stream, lineterminator="\n")

@@ -1,0 +1,169 @@
+"""The files of a run: complete, whatever ended the run before."""
+
+import math
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert_my.common.errors import InputError
+from bert_my.engine import run_folder
+from bert_my.engine.run_folder import RunFolder
+from tests import helpers
+
+HEADER = "step,loss,learning_rate,examples_per_second"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / run_folder.TRAINING
+
+
+def test_training_history_has_a_line_for_each_step(path):
+    log = RunFolder(path.parent).open_training(0)
+    log.add(1, 0.69314718, 2e-5)
+    log.add(2, 123456789.0, 1e-5, 1234.567)
+    log.close()
+    assert helpers.read_lines(path) == [
+        HEADER,
+        "1,0.693147,2e-05,",
+        "2,1.23457e+08,1e-05,1234.6",
+    ]
+
+
+def test_a_line_is_on_the_disk_at_once(path):
+    log = RunFolder(path.parent).open_training(0)
+    for step in range(1, 4):
+        log.add(step, 0.5, 0.1)
+        assert len(helpers.read_lines(path)) == 1 + step
+    log.close()
+
+
+def test_lines_after_the_checkpoint_are_left_out(path):
+    path.write_text(f"{HEADER}\n" + "".join(f"{i},0.5,0.1,\n" for i in range(1, 12)))
+    log = RunFolder(path.parent).open_training(9)
+    log.add(10, 0.25, 0.1, 7)
+    log.close()
+    lines = helpers.read_lines(path)
+    assert [line.split(",")[0] for line in lines] == ["step", *map(str, range(1, 11))]
+    assert lines[-2:] == ["9,0.5,0.1,", "10,0.25,0.1,7.0"]
+
+
+@pytest.mark.parametrize("rest", ["", "3", "3,", "3,0.2", "3,0.25,1e"])
+def test_a_line_that_was_cut_off_is_left_out(path, rest):
+    path.write_text(f"{HEADER}\n1,0.5,0.1,\n2,0.5,0.1,8.0\n{rest}")
+    RunFolder(path.parent).open_training(5).close()
+    assert helpers.read_lines(path) == [HEADER, "1,0.5,0.1,", "2,0.5,0.1,8.0"]
+
+
+def test_a_new_run_keeps_no_line(path):
+    path.write_text(f"{HEADER}\n1,0.5,0.1,\n")
+    RunFolder(path.parent / "new" / "folder").open_training(0).close()
+    RunFolder(path.parent).open_training(0).close()
+    assert helpers.read_lines(path) == [HEADER]
+
+
+def test_evaluations_are_read_as_they_were_written(tmp_path):
+    assert RunFolder(tmp_path).read_evaluations() == []
+    entries = [
+        {"step": 3, "auc": float("nan"), "eval_loss": float("inf")},
+        {"step": 6, "auc": None, "eval_loss": 0.5, "f1_猫": -float("inf")},
+    ]
+    RunFolder(tmp_path).write_evaluations(entries)
+    assert RunFolder(tmp_path).read_evaluations() == [
+        {"step": 3, "auc": None, "eval_loss": None},
+        {"step": 6, "auc": None, "eval_loss": 0.5, "f1_猫": None},
+    ]
+    text = (tmp_path / run_folder.EVALUATIONS).read_text(encoding="utf-8")
+    assert "NaN" not in text
+    assert "猫" in text
+
+
+def test_evaluations_after_the_checkpoint_are_left_out(tmp_path):
+    steps = [{"step": step} for step in (5, 10, 15)]
+    RunFolder(tmp_path).write_evaluations(steps)
+    assert RunFolder(tmp_path).read_evaluations(10) == steps[:2]
+    assert RunFolder(tmp_path).read_evaluations(4) == []
+
+
+def test_an_evaluation_that_was_cut_off_is_left_out(tmp_path):
+    path = tmp_path / run_folder.EVALUATIONS
+    path.write_text('{"step": 5, "auc": 0.5}\n{"step": 10, "auc"')
+    assert RunFolder(tmp_path).read_evaluations() == [{"step": 5, "auc": 0.5}]
+
+
+def test_steps_are_read_ascending_and_the_later_of_two_counts(path):
+    path.write_text(f"{HEADER}\n2,0.5,0.1,\n1,0.7,0.2,8.5\n2,nan,0.3,\n3,0.2")
+    first, second = RunFolder(path.parent).read_training()
+    assert first == (1, 0.7, 0.2, 8.5)
+    assert second[0] == 2 and math.isnan(second[1])
+    assert RunFolder(path.parent / "nowhere").read_training() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a,b\n", 1), (f"{HEADER}\n1,0.5,0.1\n", 2), (f"{HEADER}\nx,1,1,\n", 2)],
+)
+def test_a_broken_line_of_the_steps_is_named(path, text, line):
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"training\.csv:{line}:"):
+        RunFolder(path.parent).read_training()
+
+
+@pytest.mark.parametrize(
+    "name", [run_folder.SETTINGS, run_folder.TASK, run_folder.RESULTS]
+)
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_broken_file_is_named(tmp_path, name, text):
+    folder = RunFolder(tmp_path)
+    readers = {
+        run_folder.SETTINGS: folder.read_settings,
+        run_folder.TASK: folder.read_task,
+        run_folder.RESULTS: folder.read_results,
+    }
+    assert readers[name]() is None
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=name):
+        readers[name]()
+
+
+def test_results_are_written_as_text_and_as_json(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_results({"loss": float("inf"), "auc": 0.25})
+    assert helpers.read_lines(tmp_path / run_folder.RESULTS_AS_TEXT) == [
+        "auc = 0.25",
+        "loss = inf",
+    ]
+    assert folder.read_results() == {"auc": 0.25, "loss": None}
+
+
+def save(path, step):
+    """Writes a checkpoint that holds nothing but the step; returns its path."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        session.run(tf.assign(tf.train.get_or_create_global_step(), step))
+        path.mkdir(parents=True, exist_ok=True)
+        return tf.train.Saver().save(session, str(path / run_folder.MODEL), step)
+
+
+def test_checkpoints(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.latest_checkpoint() is None and folder.best_checkpoint() is None
+    best = save(tmp_path / run_folder.BEST, 2)
+    latest = save(tmp_path, 5)
+    assert (folder.latest_checkpoint(), folder.best_checkpoint()) == (latest, best)
+
+
+def test_counters_of_a_foreign_checkpoint(tmp_path):
+    assert run_folder.read_counters(save(tmp_path, 7)) == (7, 0, 0, 0)
+    with tf.Graph().as_default(), tf.Session() as session:
+        session.run(tf.get_variable("a", initializer=1.0).initializer)
+        path = tf.train.Saver().save(session, str(tmp_path / "other.ckpt"))
+    assert run_folder.read_counters(path) == (0, 0, 0, 0)
+
+
+def test_a_list_of_checkpoints_that_points_elsewhere(tmp_path):
+    checkpoint = save(tmp_path, 1)
+    other = tmp_path / "copy"
+    other.mkdir()
+    (other / "checkpoint").write_text(f'model_checkpoint_path: "{checkpoint}"\n')
+    with pytest.raises(InputError, match=r"--output_dir=.*copy"):
+        RunFolder(other).latest_checkpoint()
