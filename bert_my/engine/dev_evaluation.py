@@ -11,8 +11,8 @@ import os
 
 import tensorflow.compat.v1 as tf
 
+from bert_my import metrics
 from bert_my.engine import evaluation, forward, run_folder
-from bert_my.metrics import metrics
 
 logger = logging.getLogger(__name__)
 
