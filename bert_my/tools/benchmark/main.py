@@ -11,7 +11,8 @@ import threading
 import time
 from typing import Dict, Optional
 
-from bert_my.cli import compat, console, exits, flag_sets, flags
+from bert_my.cli import compat, console, exits, flags
+from bert_my.cli.flag_sets import CommandLine
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, at_least, names, one_of, option, positive
@@ -179,18 +180,15 @@ def parse(argv):
     fields = [*dataclasses.fields(Flags), *(of_run[name] for name in ENGINE_FLAGS)]
     all_flags = dataclasses.make_dataclass(
         "AllFlags",
-        [(f.name, f.type, option(f.default, f.metadata["help"])) for f in fields],
+        [
+            (f.name, f.type, dataclasses.field(default=f.default, metadata=f.metadata))
+            for f in fields
+        ],
     )
-    flag_values = flag_sets.define(all_flags, {}, {})
-    flag_sets.read(flag_values, argv)
-    if flag_values["help"].value:
-        print(flag_values.get_help())
+    line = CommandLine(argv, all_flags)
+    if line.shows_help():
         return None
-    given = {
-        field.name: flag_values[field.name].value
-        for field in fields
-        if flag_values[field.name].present
-    }
+    given = line.given()
     own = {name: value for name, value in given.items() if name not in ENGINE_FLAGS}
     settings = Settings(**own, given=given)
     _check(settings)
