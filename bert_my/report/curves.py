@@ -1,6 +1,6 @@
 """The numbers behind the pictures of the report, over numpy, on scikit-learn.
 
-All are exact, over all rows; `thin` and `sample` choose what is drawn of long ones.
+Numbers are exact, over all rows; `thin` and `sample` choose points to draw.
 """
 
 from typing import Any, NamedTuple
@@ -59,7 +59,7 @@ class Calibration(NamedTuple):
     """A reliability diagram; arrays `[num_bins]`, NaN where a bin has no row.
 
     expected_error: mean over rows of the distance, in their bin, between mean
-      probability and share that came true. Source: Guo et al. 2017.
+      probability and share of positive rows. Source: Guo et al. 2017.
     """
 
     edges: np.ndarray  # [num_bins + 1]
@@ -87,7 +87,7 @@ def has_both(is_positive):
 def roc(is_positive, scores):
     """Returns the ROC `Curve` of bool and float `[num_rows]`.
 
-    The score is the area under it; None if a class is missing.
+    The score is the area under the curve. None if a class is missing.
     """
     if not has_both(is_positive):
         return None
@@ -102,7 +102,7 @@ def thresholds(is_positive, scores):
     false_positive, true_positive, values = sklearn_metrics.roc_curve(
         is_positive, scores, drop_intermediate=False
     )
-    # scikit-learn's versions differ in what they put above the highest score.
+    # scikit-learn's versions differ in the threshold above the highest score.
     values[0] = np.nextafter(values[1], np.inf)
     num_positive = np.count_nonzero(is_positive)
     num_negative = len(is_positive) - num_positive
@@ -140,7 +140,7 @@ def kept(probabilities, is_right):
 
 
 def label_counts(targets, predicted):
-    """Counts rows by whether they have a label and are given it, for each label.
+    """Counts rows by true and predicted label, for each label against the rest.
 
     targets, predicted: bool `[num_rows, num_labels]`.
 

@@ -73,86 +73,67 @@ def _worst(mistakes):
     return [mistake for _, mistake in worst]
 
 
-def _classification(rows, labels):
-    """Returns the `Predictions` of rows with one of several labels."""
+def _examples(rows, labels, kind):
+    """Returns the `Predictions` of rows that are examples, not tokens."""
+    parse, to_probability, typecode = _EXAMPLES[kind]
     ids = {label: index for index, label in enumerate(labels)}
-    targets, predicted = array.array("q"), array.array("q")
+    targets, predicted = array.array(typecode), array.array(typecode)
     probabilities = array.array("d")
 
     def mistakes():
         for row in rows:
-            target, found = (_id(cell, ids) for cell in row.cells[:2])
-            targets.append(target)
-            predicted.append(found)
-            probabilities.extend(map(_probability, row.cells[2:]))
-            if target != found:
-                sureness = probabilities[found - len(labels)]
-                yield sureness, Mistake(row.guid, row.texts, *row.cells[:2], sureness)
-
-    worst = _worst(mistakes())
-    shaped = np.array(probabilities).reshape(-1, len(labels))
-    return Predictions(
-        np.array(targets, int), np.array(predicted, int), shaped, worst, len(shaped)
-    )
-
-
-def _multilabel(rows, labels):
-    """Returns the `Predictions` of rows with any number of labels, with commas."""
-    ids = {label: index for index, label in enumerate(labels)}
-    targets, predicted = array.array("b"), array.array("b")
-    probabilities = array.array("d")
-
-    def multi_hot(cell):
-        if cell == NO_LABEL and cell not in ids:
-            cell = ""
-        chosen = {_id(label, ids) for label in cell.split(",") if cell}
-        return [index in chosen for index in range(len(labels))]
-
-    def mistakes():
-        for row in rows:
-            target, found = map(multi_hot, row.cells[:2])
+            target, found = (parse(cell, ids) for cell in row.cells[:2])
+            values = [_probability(cell) for cell in row.cells[2:]]
             targets.extend(target)
             predicted.extend(found)
-            values = list(map(_probability, row.cells[2:]))
             probabilities.extend(values)
             if target != found:
-                # Of the label on which the model was most sure and wrong.
-                sureness = max(
-                    value if is_found else 1 - value
-                    for value, is_target, is_found in zip(values, target, found)
-                    if is_target != is_found
-                )
-                yield sureness, Mistake(row.guid, row.texts, *row.cells[:2], sureness)
+                value = to_probability(target, found, values)
+                yield abs(value), Mistake(row.guid, row.texts, *row.cells[:2], value)
 
     worst = _worst(mistakes())
-    shaped = [
-        np.array(values, dtype).reshape(-1, len(labels))
-        for values, dtype in (
-            (targets, bool),
-            (predicted, bool),
-            (probabilities, float),
-        )
-    ]
-    return Predictions(*shaped, worst, len(shaped[0]))
+    targets, predicted = np.array(targets), np.array(predicted)
+    if kind == MULTILABEL:
+        shape = (-1, len(labels))
+        targets = targets.reshape(shape).astype(bool)
+        predicted = predicted.reshape(shape).astype(bool)
+    shaped = None
+    if kind != REGRESSION:
+        shaped = np.array(probabilities).reshape(-1, len(labels))
+    return Predictions(targets, predicted, shaped, worst, len(targets))
 
 
-def _regression(rows, labels):
-    """Returns the `Predictions` of rows with a number."""
-    targets, predicted = array.array("d"), array.array("d")
+def _to_id(cell, ids):
+    return [_id(cell, ids)]
 
-    def mistakes():
-        for row in rows:
-            target, found = map(_number, row.cells)
-            targets.append(target)
-            predicted.append(found)
-            error = found - target
-            if error:
-                yield abs(error), Mistake(row.guid, row.texts, *row.cells, error)
 
-    worst = _worst(mistakes())
-    return Predictions(
-        np.array(targets), np.array(predicted), None, worst, len(targets)
+def _to_multi_hot(cell, ids):
+    if cell == NO_LABEL and cell not in ids:
+        cell = ""
+    chosen = {_id(label, ids) for label in cell.split(",") if cell}
+    return [int(index in chosen) for index in range(len(ids))]
+
+
+def _to_number(cell, ids):
+    return [_number(cell)]
+
+
+def _of_decision(target, found, values):
+    """Returns the highest probability of a wrong decision."""
+    return max(
+        value if is_found else 1 - value
+        for value, is_target, is_found in zip(values, target, found)
+        if is_target != is_found
     )
+
+
+# Kind of task -> function from a cell and the ids of labels to numbers, function from
+# the numbers and probabilities of a wrong row to `Mistake.probability`, type of array.
+_EXAMPLES = {
+    CLASSIFICATION: (_to_id, lambda target, found, values: values[found[0]], "q"),
+    MULTILABEL: (_to_multi_hot, _of_decision, "b"),
+    REGRESSION: (_to_number, lambda target, found, values: found[0] - target[0], "d"),
+}
 
 
 def _labeling(rows, labels):
@@ -183,14 +164,7 @@ def _labeling(rows, labels):
     return Predictions(targets, predicted, None, worst, len(targets))
 
 
-# Kind of task -> (function from rows and labels to `Predictions`, columns of texts).
-_TEXTS = (["text_a"], ["text_a", "text_b"])
-KINDS = {
-    CLASSIFICATION: (_classification, _TEXTS),
-    MULTILABEL: (_multilabel, _TEXTS),
-    REGRESSION: (_regression, _TEXTS),
-    LABELING: (_labeling, (["token"],)),
-}
+KINDS = (CLASSIFICATION, MULTILABEL, REGRESSION, LABELING)
 
 
 def _id(label, ids):
@@ -229,7 +203,7 @@ def read(path, kind, labels):
 
     Args:
       path: file.
-      kind: key of `KINDS`.
+      kind: one of `KINDS`.
       labels: names of the labels in the order of their ids; empty without.
 
     Returns:
@@ -240,10 +214,12 @@ def read(path, kind, labels):
     """
     last_line = [0]
     lines = csv.reader(_lines(path, last_line), delimiter="\t", strict=True)
-    to_predictions, _ = KINDS[kind]
     try:
         rows = _rows(lines, kind, labels)
-        predictions = to_predictions(rows, labels)
+        if kind == LABELING:
+            predictions = _labeling(rows, labels)
+        else:
+            predictions = _examples(rows, labels, kind)
     except (csv.Error, ValueError) as error:
         raise InputError(f"{path}:{last_line[0]}: {error}") from error
     if not predictions.num_rows:
@@ -258,13 +234,15 @@ def _rows(lines, kind, labels):
       ValueError: if the columns or the cells of a line are not the expected ones.
     """
     header = next(lines, [])
-    found = ["label", "predicted_label", *(f"probability_{each}" for each in labels)]
+    texts = [["text_a"], ["text_a", "text_b"]]
+    found = ["label", "predicted_label"]
     if kind == REGRESSION:
         found = ["label", "prediction"]
     elif kind == LABELING:
-        found = found[:2]
-    _, choices = KINDS[kind]
-    expected = [["index", "guid", *texts, *found] for texts in choices]
+        texts = [["token"]]
+    else:
+        found += [f"probability_{label}" for label in labels]
+    expected = [["index", "guid", *each, *found] for each in texts]
     if header not in expected:
         raise ValueError(
             f"the columns are {header}, but a run with this task.json has "

@@ -34,7 +34,7 @@ PALE = "#A6CEE8"
 # Half-width columns of text in 9 points that fit into an inch.
 COLUMNS_PER_INCH = 11.3
 MAX_WIDTH = 26  # columns of a name
-# Characters that no page may hold, for `str.translate`; line ends and tabs it may.
+# For `str.translate`: control characters and surrogates, which HTML does not allow.
 UNPRINTABLE = dict.fromkeys(
     {*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)} - {*b"\t\n\r"}, "\ufffd"
 )
@@ -97,15 +97,15 @@ class Line(NamedTuple):
 
 
 def width(text):
-    """Returns the width of a text in half-width columns, without spaces at its ends."""
+    """Returns the width of a text without outer spaces, in half-width columns."""
     is_wide = [unicodedata.east_asian_width(c) in "WF" for c in text.strip()]
     return len(is_wide) + sum(is_wide)
 
 
 def shown(name):
-    """Returns a name of a label, metric or run as pictures show it.
+    """Returns the name of a label, metric or run for pictures.
 
-    The name is in one line, cut with an ellipsis if it is wider than `MAX_WIDTH`.
+    The name is in one line; a name wider than `MAX_WIDTH` is cut with an ellipsis.
     """
     text = " ".join(name.translate(UNPRINTABLE).split()) or "(empty)"
     if width(text) > MAX_WIDTH:
@@ -119,12 +119,14 @@ def shown(name):
 
 
 def _padding(text):
-    """Returns spaces for the room that wide characters need and matplotlib leaves out.
+    """Returns spaces that widen a text with wide characters to its width in a browser.
 
-    Without a font that has them, matplotlib gives them less than an em. SVG shows no
-    spaces at the ends of a text.
+    Without a font for these characters matplotlib measures less than an em. Browsers
+    do not show spaces at the ends of SVG texts.
     """
     wide = "".join(character for character in text if width(character) > 1)
+    if not wide:
+        return ""
     missing = len(wide) * _measure("—") - _measure(wide)  # an em dash is an em wide
     return " " * max(math.ceil(missing / (_measure("- -") - _measure("--"))), 0)
 
@@ -144,7 +146,9 @@ def new(title, size=SIZE, rows=1, columns=1, **kwargs):
     The axes are an array if there is more than one row or column.
     """
     figure = Figure(figsize=size)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    # Fonts with Chinese are seldom bold.
+    font = {"fontfamily": "DejaVu Sans", "fontsize": 12, "fontweight": "bold"}
+    figure.suptitle(title, x=0.01, ha="left", **font)
     return figure, figure.subplots(rows, columns, **kwargs)
 
 
@@ -199,7 +203,8 @@ def lines(title, x_label, y_label, many, **axes_settings):
 def svg(figure, name):
     """Returns the elements within the `<svg>` of a figure.
 
-    name: of the picture, unique on the page; the ids of its elements depend on it.
+    name: of the picture, unique on the page. The ids of elements are hashes with this
+      salt.
     """
     stream = io.BytesIO()
     metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -27,7 +27,7 @@ class Task(NamedTuple):
     """The task of a run: `task.json`."""
 
     name: str
-    kind: str  # key of `dev_predictions.KINDS`, or `PRETRAINING`
+    kind: str  # one of `dev_predictions.KINDS`, or `PRETRAINING`
     labels: Tuple[str, ...]
     main_metric: Optional[str]
 
