@@ -111,36 +111,29 @@ def _store_blocks(settings, tokenizer, folder):
     encoder = corpus.Encoder(
         tokenizer, find_words=settings.instances.masking in ("whole_word", "ngram")
     )
+    share = settings.dev_share if settings.dev_outputs else 0.0
     stored = {"train": [], "dev": []}
+
+    def split_of(part):
+        # Spread evenly: of 0.05 these are the documents 20, 40, 60, ...
+        is_dev = int((part.number + 1) * share) > int(part.number * share)
+        return "dev" if is_dev else "train"
 
     def store(item):
         index, split, parts = item
         return split, encoder.store(os.path.join(folder, f"{index}.npz"), parts)
 
     with _progress("Reading", unit=" characters", unit_scale=True) as progress:
-        groups = _groups(settings, progress.update)
+        parts = corpus.read_parts(
+            settings.inputs, settings.line_documents, progress.update
+        )
+        groups = corpus.group(parts, split_of)
         items = ((index, *group) for index, group in enumerate(groups))
         for split, block in workers.ordered_map(store, items, settings.num_workers):
             if block:
                 stored[split].append(block)
     _check_enough(settings, stored)
     return stored
-
-
-def _groups(settings, on_read):
-    """Yields (split, list of `corpus.Part`) for each block."""
-    waiting = {"train": corpus.Grouper(), "dev": corpus.Grouper()}
-    share = settings.dev_share if settings.dev_outputs else 0.0
-    for part in corpus.read_parts(settings.inputs, settings.line_documents, on_read):
-        # Spread evenly: of 0.05 these are the documents 20, 40, 60, ...
-        is_dev = int((part.number + 1) * share) > int(part.number * share)
-        split = "dev" if is_dev else "train"
-        full = waiting[split].add(part)
-        if full:
-            yield split, full
-    for split, grouper in waiting.items():
-        if grouper.parts:
-            yield split, grouper.parts
 
 
 def _check_enough(settings, stored):

@@ -6,6 +6,7 @@ block depends on the text only, so work on blocks gives the same results with an
 of processes, in the memory of a few blocks.
 """
 
+import collections
 import functools
 import re
 from typing import List, NamedTuple
@@ -116,21 +117,22 @@ def read_parts(paths, line_documents, on_read=None):
         number += bool(lines) or is_part
 
 
-class Grouper:
-    """Collects the parts of a block."""
+def group(parts, split_of):
+    """Yields (split, list of `Part`s) for each block.
 
-    def __init__(self):
-        self.parts = []  # of the next block
-        self._size = 0
-
-    def add(self, part):
-        """Adds a `Part`; returns the list of parts of a block that is full, or None."""
-        self.parts.append(part)
-        self._size += sum(map(len, part.lines))
-        if self._size < BLOCK_CHARACTERS:
-            return None
-        full, self.parts, self._size = self.parts, [], 0
-        return full
+    Args:
+      parts: iterator over `Part`s.
+      split_of: function that returns the split of a `Part`.
+    """
+    waiting, sizes = collections.defaultdict(list), collections.Counter()
+    for part in parts:
+        split = split_of(part)
+        waiting[split].append(part)
+        sizes[split] += sum(map(len, part.lines))
+        if sizes[split] >= BLOCK_CHARACTERS:
+            yield split, waiting.pop(split)
+            del sizes[split]
+    yield from waiting.items()
 
 
 class Encoder:

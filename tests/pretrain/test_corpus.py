@@ -142,10 +142,24 @@ def test_parts_change_no_document(write, monkeypatch, size, blank):
 
 def test_blocks_have_a_size_and_keep_all_parts(monkeypatch):
     monkeypatch.setattr(corpus, "BLOCK_CHARACTERS", 5)
-    grouper = corpus.Grouper()
     parts = [Part(0, ["aa", "bb"]), Part(1, ["c"]), Part(2, ["dddddd"]), Part(3, ["e"])]
-    assert [grouper.add(part) for part in parts] == [None, parts[:2], parts[2:3], None]
-    assert grouper.parts == parts[3:]
+    groups = list(corpus.group(parts, lambda part: "train"))
+    assert groups == [
+        ("train", parts[:2]),
+        ("train", parts[2:3]),
+        ("train", parts[3:]),
+    ]
+
+
+def test_a_block_is_of_one_split(monkeypatch):
+    monkeypatch.setattr(corpus, "BLOCK_CHARACTERS", 3)
+    parts = [Part(number, ["aa"]) for number in range(5)]
+    groups = list(corpus.group(parts, lambda part: part.number % 2))
+    assert groups == [
+        (0, [parts[0], parts[2]]),
+        (1, [parts[1], parts[3]]),
+        (0, [parts[4]]),
+    ]
 
 
 def test_sentences_and_documents(tokenizer):
