@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from bert_my.data.column_roles import Roles
+from bert_my.data.readers import Dialect
 
 from bert_my.common.errors import InputError
 from bert_my.data import readers, sniffing
-from bert_my.data.column_roles import Roles
-from bert_my.data.readers import Dialect
 
 QUOTED_TABS = Dialect("\t", is_quoted=True)
 ROLES = Roles("text", None, "label")

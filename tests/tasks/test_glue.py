@@ -135,8 +135,7 @@ def test_test_files_have_no_labels(make_named_task, name):
 def test_mnli_has_two_dev_sets(make_named_task, tmp_path, name, dev, test):
     for stem in ("dev_matched", "dev_mismatched", "test_matched", "test_mismatched"):
         (tmp_path / f"{stem}.tsv").write_text("x\n")
-    task = make_named_task(name)
-    task.data_dir = str(tmp_path)
+    task = make_named_task(name, data_dir=tmp_path)
     assert task.find_files(base.DEV) == [str(tmp_path / f"{dev}.tsv")]
     expected = test.replace("dev", "test")
     assert task.find_files(base.TEST) == [str(tmp_path / f"{expected}.tsv")]

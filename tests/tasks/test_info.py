@@ -2,12 +2,11 @@
 
 import gzip
 
-import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.data.features import Example
 from bert_my.tasks import base
+from bert_my.text.examples import Example
 from tests import helpers
 
 
@@ -100,16 +99,14 @@ def test_other_columns_are_said_and_kept(make_task, tmp_path, caplog):
     task = make_task(train_tsv="1\tthe cat\n0\ta dog\n", test_tsv="a tree\n")
     assert [each.text_a for each in task.read_examples(base.TEST)] == ["a tree"]
     assert "the columns are not those that task info declares" in caplog.text
-    assert task.structure.roles == ("2", None, "1")
+    assert task.schema.structure.roles == ("2", None, "1")
 
 
 def test_both_reasons_are_given_for_what_cannot_be_read(make_task):
-    task = make_task(train_csv="nr,headline,ctr\n1,a,0\n")
-    message = (
-        r"expected the columns id,title,label .* By its contents: .* --label_column"
-    )
-    with pytest.raises(InputError, match=message):
-        list(task.read_examples(base.TRAIN))
+    with pytest.raises(
+        InputError, match=r"id,title,label .*train\.csv: .* --label_col"
+    ):
+        make_task(train_csv="nr,headline,ctr\n1,a,0\n")
 
 
 @pytest.mark.parametrize("name", ["qnli", "sst2"])
@@ -121,37 +118,19 @@ def test_published_files_are_never_found_out(make_named_task, name):
 
 def test_encoding(make_task, tiny_model):
     task = make_task()
-    (encoded,) = task.encode_batch([Example("The cat runs, 你好!", label="1")])
-    tokens = task.tokenizer.convert_ids_to_tokens(encoded.features["input_ids"])
+    ((encoded,),) = task.encode([Example("The cat runs, 你好!", label="1")])
+    tokens = task.preprocessor.tokenizer.convert_ids_to_tokens(
+        encoded.features["input_ids"]
+    )
     assert tokens == ["[CLS]", "the", "cat", "runs", ",", "你", "好", "!", "[SEP]"]
     assert encoded.features["label_ids"] == 1
     assert encoded.features["segment_ids"] == [0] * 9
-    (long,) = task.encode_batch([Example("cat " * 20, label="0")])
+    ((long,),) = task.encode([Example("cat " * 20, label="0")])
     assert (len(long.features["input_ids"]), long.num_cut_tokens) == (12, 10)
 
 
 def test_trains_evaluates_predicts_and_exports(tiny_model, titles, tmp_path):
     helpers.check_task("info", tiny_model, titles, tmp_path / "out", num_rows=11)
-
-
-def test_predictions_are_formatted(make_task):
-    task = make_task()
-    row = {"probabilities": np.array([0.25, 0.75], np.float32), "label": 1}
-    lines = task.format_prediction(4, Example("a\tb", label="0", guid="g"), row)
-    assert lines == {
-        "predict.txt": [1],
-        "test_results.tsv": ["0.25", "0.75"],
-        "predictions.tsv": [4, "g", "a\tb", "0", "1", "0.25", "0.75"],
-    }
-    assert task.prediction_headers["predictions.tsv"] == [
-        "index",
-        "guid",
-        "text_a",
-        "label",
-        "predicted_label",
-        "probability_0",
-        "probability_1",
-    ]
 
 
 def test_unknown_task_and_double_registration():
@@ -175,6 +154,7 @@ def test_real_headlines(tiny_model):
 
 
 def test_gzip_is_read(make_task, tmp_path):
-    task = make_task()
+    (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.tsv.gz").write_bytes(gzip.compress(b"cat\t1\n"))
+    task = make_task()
     assert [e.text_a for e in task.read_examples(base.TRAIN)] == ["cat"]

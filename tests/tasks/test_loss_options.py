@@ -20,7 +20,7 @@ def settings(make_named_task):
     def read(name, train, **flags):
         task = make_named_task(name, train=train, **flags)
         return loss_options.read(
-            task.options, task.objective_class, task.label_list, task.count_labels
+            task.options, type(task.objective), task.labels, task.schema.counts
         )
 
     return read

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.data import readers
-from bert_my.data.features import Example
+from bert_my.data import tables
 from bert_my.tasks import base
+from bert_my.text.examples import Example
 from tests import helpers
 
 
@@ -19,7 +19,7 @@ def read(make_named_task):
     def read_rows(content, suffix="tsv", **flags):
         task = make_named_task("mlabel", suffix=suffix, train=content, **flags)
         examples = task.read_examples(base.TRAIN)
-        return [task.label_value(each.label) for each in examples]
+        return [task.schema.labels.value(each.label) for each in examples]
 
     return read_rows
 
@@ -57,7 +57,7 @@ def test_names(make_named_task, read, cells):
     assert read(content) == expected
     assert read(content, labels="new york,sport,war") == expected
     task = make_named_task("mlabel", train=content)
-    assert task.label_list == ("new york", "sport", "war")
+    assert task.labels == ("new york", "sport", "war")
 
 
 def test_names_between_blanks(read):
@@ -176,7 +176,7 @@ def test_known_labels_may_come_first(read):
 def test_names_of_collected_labels_are_counted(make_named_task, caplog):
     content = "text\tx,y\n\ty\n" + "text\ty\n" * 3
     with caplog.at_level("INFO", logger="bert_my"):
-        assert make_named_task("mlabel", train=content).label_list == ("x", "y")
+        assert make_named_task("mlabel", train=content).labels == ("x", "y")
     assert "Labels of the train file: y (5), x (1)" in caplog.text
     assert "labels that no more than 2 train examples have: x\n" in caplog.text
     assert "the text of 1 train examples is empty" in caplog.text
@@ -200,13 +200,13 @@ TOXIC = (
 
 def test_a_column_for_each_label(make_named_task):
     task = make_named_task("mlabel", train=WIDE, num_labels=10)
-    assert task.label_list == tuple(NAMES)
+    assert task.labels == tuple(NAMES)
     examples = list(task.read_examples(base.TRAIN))
     assert [each[:4] for each in examples] == [
         ("the cat", None, "label_0,label_9", "7"),
         ("a dog, a tree", None, "-", "8"),
     ]
-    assert task.label_value(examples[0].label) == [1, *[0] * 8, 1]
+    assert task.schema.labels.value(examples[0].label) == [1, *[0] * 8, 1]
 
 
 @pytest.mark.parametrize(
@@ -220,9 +220,12 @@ def test_a_column_for_each_label(make_named_task):
 def test_names_of_label_columns(make_named_task, flags):
     task = make_named_task("mlabel", suffix="csv", train=TOXIC, **flags)
     examples = list(task.read_examples(base.TRAIN))
-    assert task.label_list == ("obscene", "toxic", "severe_toxic")
+    assert task.labels == ("obscene", "toxic", "severe_toxic")
     assert [each[0] for each in examples] == ["the cat, and\nmore", "a dog"]
-    assert [task.label_value(each.label) for each in examples] == [[1, 0, 1], [0, 1, 0]]
+    assert [task.schema.labels.value(each.label) for each in examples] == [
+        [1, 0, 1],
+        [0, 1, 0],
+    ]
 
 
 def test_some_of_the_label_columns(read):
@@ -250,7 +253,7 @@ def test_a_test_file_may_lack_the_label_columns(make_named_task):
     saved = json.loads(json.dumps(task.description))
     later = make_named_task("mlabel", suffix="csv", test=test, saved=saved)
     assert [each[:4] for each in later.read_examples(base.TEST)] == expected
-    assert later.label_list == ("toxic", "severe_toxic", "obscene")
+    assert later.labels == ("toxic", "severe_toxic", "obscene")
 
 
 @pytest.mark.parametrize(
@@ -283,32 +286,23 @@ def test_a_header_with_one_column_of_labels_has_no_label_columns(read):
 
 def test_labels_must_be_those_of_the_trained_model(make_named_task):
     saved = {"labels": ["x", "y"]}
-    task = make_named_task("mlabel", saved=saved, labels="y,x")
-    with pytest.raises(InputError, match=r"--labels=y,x: .* with the labels x, y$"):
-        task.label_list  # noqa: B018
-    assert make_named_task("mlabel", saved=saved).label_list == ("x", "y")
+    with pytest.raises(InputError, match=r"^--labels=y,x: .* x, y$"):
+        make_named_task("mlabel", saved=saved, labels="y,x")
+    assert make_named_task("mlabel", saved=saved).labels == ("x", "y")
 
 
 def test_score(make_named_task):
     task = make_named_task("mlabel", labels="x,y")
-    targets = np.array([[1, 0], [1, 1], [0, 0]])
+    examples = [Example("a", label=label) for label in ("x", "x,y", "-")]
     probabilities = np.array([[0.9, 0.6], [0.8, 0.3], [0.1, 0.2]])
-    scores = task.score({"label_ids": targets}, {"probabilities": probabilities})
+    scores = task.score(
+        (example, {"probabilities": row})
+        for example, row in zip(examples, probabilities)
+    )
     # Right: x twice; wrong: y once too many and once too few.
     assert scores["f1_micro"] == pytest.approx(2 / 3)
-    assert set(scores) == task.metric_names
+    assert set(scores) == set(task.metric_names)
     assert task.main_metric in scores
-
-
-def test_predictions_are_formatted(make_named_task):
-    task = make_named_task("mlabel", labels="x,y,z")
-    row = {"probabilities": np.array([0.75, 0.25, 0.5]), "label": np.array([1, 0, 1])}
-    lines = task.format_prediction(4, Example("a", label="x,y", guid="g"), row)
-    assert lines == {
-        "predict.txt": [1, 0, 1],
-        "test_results.tsv": ["0.75", "0.25", "0.5"],
-        "predictions.tsv": [4, "g", "a", "x,y", "x,z", "0.75", "0.25", "0.5"],
-    }
 
 
 def test_label_columns_train_evaluate_predict_and_export(one_layer_model, tmp_path):
@@ -333,19 +327,9 @@ def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["csv", "mlabel"])
-def test_texts_of_a_large_train_file_are_not_held(make_named_task, monkeypatch, name):
-    """Labels behind the sample are found, though nothing else of their rows is kept."""
+def test_labels_of_rows_after_the_sample_are_found(make_named_task, monkeypatch, name):
+    monkeypatch.setattr(tables, "SAMPLE_SIZE", 5)
     rows = [f"a cat runs today {n}\t{'ab'[n % 2]}" for n in range(9)]
     rows += [f"a dog sleeps again {n}\tc" for n in range(4)]
     task = make_named_task(name, train="text\tlabel\n" + "\n".join(rows) + "\n")
-    samples = []
-    count_in_cells = task.count_in_cells
-
-    def count(cells, sample):
-        samples.append(len(sample))
-        return count_in_cells(cells, sample)
-
-    monkeypatch.setattr(readers, "SAMPLE_SIZE", 5)
-    monkeypatch.setattr(task, "count_in_cells", count)
-    assert task.label_list == ("a", "b", "c")
-    assert samples == [5]
+    assert task.labels == ("a", "b", "c")

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from bert_my.common.errors import InputError
-from bert_my.data.features import Example
 from bert_my.tasks import base
+from bert_my.text.examples import Example
 from tests import helpers
 
 
@@ -39,7 +39,7 @@ def test_columns(make_named_task, content, text_b):
     examples = list(task.read_examples(base.TRAIN))
     assert [each.text_a for each in examples] == ["the cat", "a dog"]
     assert [each.text_b for each in examples] == list(text_b or [None, None])
-    assert [task.label_value(each.label) for each in examples] == [0.25, -3.0]
+    assert [task.schema.labels.value(each.label) for each in examples] == [0.25, -3.0]
 
 
 @pytest.mark.parametrize("first", ["tiger", "苹果", "1984"])
@@ -116,10 +116,11 @@ def test_there_is_a_second_text_if_the_train_file_has_one(
     make_named_task, train, test, has_pairs
 ):
     task = make_named_task("regression", train=train, test=test)
-    assert task.has_text_b == has_pairs == ("text_b" in task.known_header)
+    header = task.writers["predictions.tsv"].header
+    assert task.schema.has_pair == has_pairs == ("text_b" in header)
     saved = json.loads(json.dumps(task.description))
     task = make_named_task("regression", test=test, saved=saved)
-    assert task.has_text_b == has_pairs
+    assert task.schema.has_pair == has_pairs
     (example,) = task.read_examples(base.TEST)
     assert (example.text_b is not None) == has_pairs
 
@@ -135,7 +136,7 @@ def test_other_files_have_as_many_texts_as_the_train_file(make_named_task):
 
 def test_encoding_of_pairs_and_of_single_texts(make_named_task):
     task = make_named_task("regression")
-    pair, single = task.encode_batch(
+    (pair,), (single,) = task.encode(
         [Example("the cat", "a dog", "2.5"), Example("the cat", label="-1")]
     )
     assert pair.features["segment_ids"] == [0, 0, 0, 0, 1, 1, 1]
@@ -148,7 +149,10 @@ def test_score(make_named_task):
     task = make_named_task("regression")
     rng = np.random.RandomState(5)
     numbers, predictions = rng.rand(2, 17)
-    scores = task.score({"label_ids": numbers}, {"prediction": predictions})
+    scores = task.score(
+        (Example("a", label=str(number)), {"prediction": prediction})
+        for number, prediction in zip(numbers, predictions)
+    )
     assert scores["pearson"] == pytest.approx(np.corrcoef(numbers, predictions)[0, 1])
     assert scores["spearman"] == pytest.approx(stats.spearmanr(numbers, predictions)[0])
     assert scores["mse"] == pytest.approx(np.mean((numbers - predictions) ** 2))

@@ -33,7 +33,7 @@ def test_columns(make_named_task, content):
     task = make_named_task("sentiment", train=content)
     examples = task.read_examples(base.TRAIN)
     assert [(each.text_a, each.text_b, each.label) for each in examples] == PAIRS
-    assert task.label_list == ("positive", "negtive", "neutral")
+    assert task.labels == ("positive", "negtive", "neutral")
 
 
 @pytest.mark.parametrize("num_columns", [2, 3])
@@ -49,7 +49,7 @@ def test_other_labels(make_named_task):
     content = lines(("a", "b", "N"), ("c", "d", "Y"))
     task = make_named_task("sentiment", train=content, labels="Y,N,M")
     examples = task.read_examples(base.TRAIN)
-    assert [task.label_value(each.label) for each in examples] == [1, 0]
+    assert [task.schema.labels.value(each.label) for each in examples] == [1, 0]
 
 
 @pytest.mark.parametrize(
