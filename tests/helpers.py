@@ -195,6 +195,9 @@ def check_task(name, model_dir, data_dir, output_dir, num_rows, **options):
     columns = read_table(output_dir / "dev_predictions.tsv")[0]
     assert columns == task.writers["predictions.tsv"].header
     assert len(read_lines(output_dir / "predict.txt")) == num_rows
+    for folder in (output_dir, version_folder(output_dir) + "/assets.extra"):
+        settings = read_json(f"{folder}/preprocessor.json")
+        assert settings == task.preprocessor.settings
     check_export(task, output_dir)
 
 

@@ -197,6 +197,21 @@ def copy(source, path):
         shutil.copyfile(source, temporary)
 
 
+def read_json(path):
+    """Returns the value in a JSON file.
+
+    Raises:
+      InputError: if the file cannot be read or is not JSON.
+    """
+    try:
+        with open(path, encoding="utf-8") as reader:
+            return json.load(reader)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from error
+
+
 def write_json(path, value):
     """Writes a value as indented JSON."""
     with replacing(path) as writer:
