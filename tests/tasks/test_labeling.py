@@ -196,9 +196,9 @@ def test_tags_that_mark_no_entities_are_scored_by_token(make_named_task):
 @pytest.mark.parametrize(
     ("split", "content", "message"),
     [
-        (base.DEV, "a O\nb I-Y\n", r"dev\.tsv:2: tag 'I-Y' is not one of .*; --labels"),
-        (base.DEV, "a b\tO I-Y\n", r"dev\.tsv:1: tag 'I-Y' is not one of .*; --labels"),
-        (base.DEV, "a\nb\n", r"dev\.tsv:1: there is no tag after 'a'"),
+        (base.DEV, "a O\nb I-Y\n", r"dev\.tsv:2: .*'I-Y'.*--labels"),
+        (base.DEV, "a b\tO I-Y\n", r"dev\.tsv:1: .*'I-Y'.*--labels"),
+        (base.DEV, "a\nb\n", r"dev\.tsv:1: .*'a'"),
     ],
 )
 def test_unknown_tags_are_named(make_named_task, split, content, message):
@@ -234,22 +234,21 @@ def test_other_splits_are_read_like_the_train_file(make_named_task):
 
 def test_tags_behind_another_separator_are_no_tokens(make_named_task):
     task = make_named_task("ner", train="a\tB-X\nb\tO\n", test="a B-X\nb O\n")
-    with pytest.raises(InputError, match=r"test\.tsv:1: 'a B-X' looks like a token"):
+    with pytest.raises(InputError, match=r"test\.tsv:1: 'a B-X'"):
         list(task.read_examples(base.TEST))
 
 
 @pytest.mark.parametrize("text", ["He lives in New York now", "我住在北京的东城区"])
 def test_sentences_are_not_read_as_tokens(make_named_task, text):
     task = make_named_task("ner", train="a\tB-X\nb\tO\n", test=f"{text}\n{text}\n\nb\n")
-    message = rf"test\.tsv:1: '{text}' would be one .* a token on each line"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=rf"test\.tsv:1: '{text}' .* on each line"):
         list(task.read_examples(base.TEST))
 
 
 def test_texts_that_are_not_cut_into_tokens_are_named(make_named_task):
     test = "我住在北京的东城区\n"
     task = make_named_task("ner", train="a b\tB-X O\n", test=test)
-    with pytest.raises(InputError, match=r"would be one token; .* a blank between tok"):
+    with pytest.raises(InputError, match=r"test\.tsv:1: .* a blank between"):
         list(task.read_examples(base.TEST))
 
 
@@ -262,12 +261,12 @@ def test_one_long_word_is_a_token(make_named_task):
 def test_an_odd_tag_that_costs_the_scores_of_entities_is_named(make_named_task, caplog):
     task = make_named_task("ner", train="a B-X\nb I-X\nc O\n# remark\n")
     assert task.main_metric == "token_accuracy"
-    assert "but 'remark' do not fit with the others" in caplog.text
-    assert "NO SCORES OF ENTITIES" in caplog.text
+    (warning,) = (x for x in caplog.records if x.levelname == "WARNING")
+    assert "'remark'" in warning.getMessage()
 
 
 def test_without_a_train_file_tags_must_be_given(make_named_task):
-    with pytest.raises(InputError, match=r"no train file to find the tags .*--labels"):
+    with pytest.raises(InputError, match=r"^task ner: .*--labels"):
         make_named_task("ner", test="a\n")
 
 

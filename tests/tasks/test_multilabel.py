@@ -1,4 +1,4 @@
-"""Multi-label tasks: what a cell of labels may look like, scores, a whole run."""
+"""Multi-label tasks: forms of a cell with labels, scores, a whole run."""
 
 import json
 
@@ -109,42 +109,42 @@ def test_a_test_file_may_lack_the_labels(make_named_task, test):
         (
             "a\t1,0,1\nb\t1,0\n",
             {"num_labels": 3},
-            r"tsv:2: label '1,0': 2 zeros and ones",
+            r"tsv:2: .*'1,0'.* 2 .* 3 ",
         ),
-        ("a\t1\nb\t1,0,1,1\n", {"num_labels": 3}, "4 zeros and ones for 3 labels"),
+        ("a\t1\nb\t1,0,1,1\n", {"num_labels": 3}, r"tsv:2: .*'1,0,1,1'.* 4 .* 3 "),
         (
             "a\t1\nb\t1,0,2\n",
             {"num_labels": 2},
-            r"tsv:2: labels '2' are not among 0, 1",
+            r"tsv:2: .*'2'.* 0, 1",
         ),
-        ("a\tx\nb\tx,q\n", {"labels": "x,y"}, r"tsv:2: labels 'q' are not among x, y"),
-        ("a\t1,0\nb\t0,0\n", {}, "give --num_labels, or --labels with their names"),
-        ("a\tx\nb\tx\n", {}, "at least two different labels are needed, found x"),
+        ("a\tx\nb\tx,q\n", {"labels": "x,y"}, r"tsv:2: .*'q'.* x, y"),
+        ("a\t1,0\nb\t0,0\n", {}, r"--num_labels.*--labels"),
+        ("a\tx\nb\tx\n", {}, "found x; --labels"),
         (
             "a\tx\n",
             {"num_labels": 3, "labels": "x,y"},
-            "--num_labels=3, but --labels has",
+            r"^--num_labels=3.*--labels.*x, y",
         ),
-        ("a\t['x,y', 'z']\n", {}, "the name of a label has no comma"),
+        ("a\t['x,y', 'z']\n", {}, "^task mlabel: "),
         (
             "text\tother\na\tx,q\n",
             {"labels": "x,y"},
-            r"tsv:1: found \['text', 'other'\].* with label any of x, y separated",
+            r"tsv:1: .*'text', 'other'.* x, y ",
         ),
         (
             "a|b\ttext number 0\nb\ttext number 0\n",
             {},
-            r"3 different labels, such as '0' and 'text', .* give --label_column and ",
+            r" 3 .*'0' and 'text'.*--label_column",
         ),
         (
             "体育\t今天的比赛很好看\n财经\t股票在今天上涨了\n",
             {},
-            "2 different labels, .* give --label_column and --text_column",
+            r" 2 .*--label_column and --text_column",
         ),
         (
             "".join(f"a text\tname{i}\n" for i in range(21)),
             {},
-            "21 train examples have 21 different labels, such as 'name0'",
+            r"21 .* 21 .*'name0'",
         ),
     ],
 )
@@ -177,9 +177,10 @@ def test_names_of_collected_labels_are_counted(make_named_task, caplog):
     content = "text\tx,y\n\ty\n" + "text\ty\n" * 3
     with caplog.at_level("INFO", logger="bert_my"):
         assert make_named_task("mlabel", train=content).labels == ("x", "y")
-    assert "Labels of the train file: y (5), x (1)" in caplog.text
-    assert "labels that no more than 2 train examples have: x\n" in caplog.text
-    assert "the text of 1 train examples is empty" in caplog.text
+    assert "y (5), x (1)" in caplog.text
+    _, rare, empty = (x.getMessage() for x in caplog.records)
+    assert rare.endswith(": x")
+    assert " 1 train examples" in empty
 
 
 # Rows of the fork: a column for each of the labels.
@@ -259,18 +260,18 @@ def test_a_test_file_may_lack_the_label_columns(make_named_task):
 @pytest.mark.parametrize(
     ("content", "flags", "message"),
     [
-        (TOXIC, {"num_labels": 4}, "--num_labels=4, but behind the text there are 3 "),
-        (TOXIC, {}, "csv: behind the text there are 3 .*; give --num_labels=3, or"),
+        (TOXIC, {"num_labels": 4}, "--num_labels=4.* 3 "),
+        (TOXIC, {}, r"csv: .* 3 .*--num_labels=3"),
         (
             TOXIC + "9,a,2,0,0\n",
             {"labels": "toxic,obscene"},
-            r"csv:5: .* holds '2' inst",
+            r"csv:5: .*'2'",
         ),
-        (TOXIC + "9,a,,0,0\n", {"labels": "toxic,obscene"}, r"csv:5: .* holds '' inst"),
+        (TOXIC + "9,a,,0,0\n", {"labels": "toxic,obscene"}, r"csv:5: .*''"),
         (
             "nr,what,x,y\n1,a,0,1\n2,b,1,1\n",
             {"labels": "x,y"},
-            "cannot tell which column is the text .* give --text_column",
+            r"csv: .*--text_column",
         ),
     ],
 )

@@ -41,8 +41,8 @@ COUNTS = [
     ("dbqa", "wikiqa", "dev", {"0": 2733 - 140, "1": 140}),
     ("dbqa", "wikiqa", "test", {"0": 6165 - 293, "1": 293}),
 ]
-# What `csv` must find out by itself; it reads every row.
-FOUND_OUT = [
+# Files of which `csv` must tell the columns by itself; it reads every row.
+TOLD_BY_CONTENTS = [
     *[row for row in COUNTS if row[1] in ("chnsenticorp", "atec", "mnli_sample")],
     *[row for row in COUNTS if row[1] in ("thucnews_title", "wikiqa", "qnli")],
 ]
@@ -63,8 +63,8 @@ def test_counts(tiny_model, name, folder, split, counts):
     assert collections.Counter(each.label for each in examples) == counts
 
 
-@pytest.mark.parametrize(("name", "folder", "split", "counts"), FOUND_OUT)
-def test_csv_finds_out_the_same(tiny_model, name, folder, split, counts):
+@pytest.mark.parametrize(("name", "folder", "split", "counts"), TOLD_BY_CONTENTS)
+def test_csv_tells_the_same(tiny_model, name, folder, split, counts):
     found = make_task(tiny_model, "csv", folder)
     declared = make_task(tiny_model, name, folder)
     assert [each[:3] for each in found.read_examples(split)] == [

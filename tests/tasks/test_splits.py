@@ -44,7 +44,7 @@ def test_max_train_examples_leaves_other_splits_alone(make_named_task):
 
 def test_nothing_is_left_to_train_on(make_named_task):
     task = make_named_task("info", train=TRAIN, num_dev_examples=11)
-    with pytest.raises(InputError, match=r"--num_dev_examples=11: .*train\.tsv has 11"):
+    with pytest.raises(InputError, match=r"^--num_dev_examples=11: .*train\.tsv .*11"):
         list(task.read_examples(base.TRAIN))
 
 
@@ -91,11 +91,11 @@ def test_a_number_of_labels_keeps_known_names(make_named_task, name, flags, labe
 @pytest.mark.parametrize(
     ("name", "saved", "message"),
     [
-        ("mnli", None, "--num_labels=4, but task mnli has 3: contradiction, entail"),
+        ("mnli", None, "^--num_labels=4.* mnli .*3: contradiction, entail"),
         (
             "csv",
             {"labels": ["N", "Y"]},
-            "=4, but the model in --output_dir has 2: N, Y",
+            "^--num_labels=4.* --output_dir .*2: N, Y",
         ),
     ],
 )
