@@ -1,4 +1,4 @@
-"""What several tests need: a tiny model, a data set, and ways to run and compare."""
+"""Helpers of several tests: a tiny model, a data set, runs and comparisons."""
 
 import csv
 import json
@@ -174,7 +174,7 @@ def run(argv):
 
 
 def check_task(name, model_dir, data_dir, output_dir, num_rows, **options):
-    """What holds for every task: it trains, evaluates, predicts and exports.
+    """Trains, evaluates, predicts and exports a task, and checks all files.
 
     Args:
       name: of the task.

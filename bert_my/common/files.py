@@ -185,7 +185,7 @@ def make_folder(path, flag):
 
 
 def is_in(path, folder):
-    """Whether a file lies directly in a folder."""
+    """Returns whether a file lies directly in a folder."""
     return os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
 
 

@@ -24,7 +24,7 @@ AUTO = "auto"
 
 
 class DevSettings(NamedTuple):
-    """How a run is evaluated while it trains."""
+    """Settings of the evaluations during training."""
 
     output_dir: str
     evaluate_every: Optional[str]  # a number of steps, or "epoch"; None for "epoch"
@@ -32,7 +32,7 @@ class DevSettings(NamedTuple):
     early_stop_patience: int  # 0: never
 
     def metric_of(self, task):
-        """Returns the name of the metric that tells what is best.
+        """Returns the name of the metric by which the best weights are chosen.
 
         Raises:
           InputError: if the task does not have it.
@@ -121,7 +121,7 @@ class DevEvaluation:
 
     @property
     def is_patience_out(self):
-        """Whether there were too many evaluations without a better value."""
+        """True if the last `early_stop_patience` evaluations were not the best."""
         patience = self.settings.early_stop_patience
         return bool(patience) and self._find_best()[1] >= patience
 

@@ -1,4 +1,4 @@
-"""What the user may choose of a task."""
+"""Options of tasks, and the check for options without effect."""
 
 from typing import NamedTuple, Optional
 

@@ -8,6 +8,7 @@ import pytest
 from bert_my.common.errors import InputError
 from bert_my.serving import predictor
 from bert_my.tasks import base
+from bert_my.text import preprocessor
 from tests import helpers
 
 
@@ -72,12 +73,15 @@ def test_a_text_of_another_kind_is_refused(tagger, text):
 
 
 @pytest.mark.parametrize("name", ["preprocessor.json", "postprocessor.json"])
-def test_an_export_without_its_json_files_says_so(tagger, tmp_path, name):
+def test_an_export_without_its_json_files_is_named(tagger, tmp_path, name):
     """As those of versions that did not write them; features are predicted as ever."""
     path, _, _ = tagger
+    encoder = preprocessor.load(os.path.join(path, "assets.extra"))
+    (features,) = encoder(["cat", "runs"])
     old = shutil.copytree(path, str(tmp_path / "old"))
     os.remove(os.path.join(old, "assets.extra", name))
     with predictor.Predictor(old) as model:
         with pytest.raises(InputError, match=name):
             model.predict_texts([["cat"]])
-        assert len(model.predict({x: [[1, 2]] for x in model.inputs})["label"]) == 1
+        outputs = model.predict({name: [features[name]] for name in model.inputs})
+    assert outputs["label"].shape == (1, len(features["input_ids"]))

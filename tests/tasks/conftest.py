@@ -1,4 +1,4 @@
-"""What tests of several tasks need."""
+"""Fixtures for tests of several tasks."""
 
 import functools
 

@@ -39,7 +39,6 @@ def opened(monkeypatch):
     monkeypatch.setattr(builtins, "open", counting(builtins.open))
     monkeypatch.setattr(io, "open", counting(io.open))
     monkeypatch.setattr(os, "open", counting(os.open))
-    monkeypatch.setattr(io, "FileIO", counting(io.FileIO))
     return counts
 
 

@@ -1,4 +1,4 @@
-"""What pretraining learns, against the definition in numpy."""
+"""Losses of pretraining, against their definition in numpy."""
 
 import numpy as np
 import tensorflow.compat.v1 as tf

@@ -1,4 +1,4 @@
-"""Which examples belong to which split, and which files."""
+"""Examples and files of each split."""
 
 import pytest
 
