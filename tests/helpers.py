@@ -1,4 +1,4 @@
-"""What several tests need: a tiny model, a data set, and ways to run and compare."""
+"""Helpers of several tests: a tiny model, a data set, runs and comparisons."""
 
 import csv
 import dataclasses
@@ -18,7 +18,7 @@ import tokenization
 from bert_my.cli import flags, runner
 from bert_my.data import record_cache
 from bert_my.engine import devices, train_plan
-from bert_my.serving import export, predictor
+from bert_my.serving import predictor
 from bert_my.tasks import base
 from bert_my.tasks.options import TaskOptions
 
@@ -174,7 +174,7 @@ def run(argv):
 
 
 def check_task(name, model_dir, data_dir, output_dir, num_rows, **options):
-    """What holds for every task: it trains, evaluates, predicts and exports.
+    """Trains, evaluates, predicts and exports a task, and checks all files.
 
     Args:
       name: of the task.
@@ -189,40 +189,77 @@ def check_task(name, model_dir, data_dir, output_dir, num_rows, **options):
     task = make_task(model_dir, data_dir, name, options=TaskOptions(**options))
     scores = read_json(output_dir / "eval_results.json")
     assert np.isfinite(scores["eval_loss"])
-    assert task.metric_names <= set(scores)
+    assert set(task.metric_names) <= set(scores)
     assert task.main_metric in scores
-    assert read_json(output_dir / "task.json")["labels"] == list(task.label_list)
-    assert read_lines(output_dir / "dev_predictions.tsv")[0] == "\t".join(
-        task.prediction_headers["predictions.tsv"]
-    )
+    assert read_json(output_dir / "task.json")["labels"] == list(task.labels)
+    columns = read_table(output_dir / "dev_predictions.tsv")[0]
+    assert columns == task.writers["predictions.tsv"].header
     assert len(read_lines(output_dir / "predict.txt")) == num_rows
+    for folder in (output_dir, version_folder(output_dir) + "/assets.extra"):
+        settings = read_json(f"{folder}/preprocessor.json")
+        assert settings == task.preprocessor.settings
     check_export(task, output_dir)
 
 
 def check_export(task, output_dir):
-    """Compares an exported model with the prediction file, on the first example."""
+    """Compares the results of an exported model with the prediction file of a run.
+
+    The exported model is given the texts alone.
+    """
     split = base.TEST if task.find_files(base.TEST) else base.DEV
-    example = next(iter(task.read_examples(split)))
-    rows = []
-    (folder,) = (output_dir / "serving").iterdir()
-    with predictor.Predictor(str(folder)) as model:
-        for encoded in task.encode_batch([example]):
-            batch = {name: [encoded.features[name]] for name in model.inputs}
-            outputs = model.predict(batch)
-            rows.append({name: values[0] for name, values in outputs.items()})
-    lines = task.format_predictions(iter([example]), iter(rows))
-    found = [line["predictions.tsv"] for line in lines if "predictions.tsv" in line]
-    with predictor.Predictor(str(folder), export.WITH_LABEL_IDS) as labeled:
+    examples = list(task.read_examples(split))
+    with predictor.Predictor(version_folder(output_dir)) as model:
+        results = model.predict_texts(list(map(text_of, examples)))
+    with predictor.Predictor(
+        version_folder(output_dir), base.WITH_LABEL_IDS
+    ) as labeled:
         assert set(labeled.inputs) == {*model.inputs, "label_ids"}
-    header, *expected = read_table(output_dir / "predictions.tsv")
-    assert found
-    for cells, expected_cells in zip(found, expected):
-        for name, cell, expected_cell in zip(header, cells, expected_cells):
-            if name.startswith(("probability_", "prediction")):
-                # The exported model sees no padding; over it float32 rounds to 1e-6.
-                assert float(cell) == pytest.approx(float(expected_cell), abs=1e-6)
+    rows = list(result_rows(results))
+    predicted = read_dicts(output_dir / "predictions.tsv")
+    assert len(rows) == len(predicted) > 0
+    for found, expected in zip(rows, predicted):
+        for name, value in found.items():
+            if isinstance(value, float):
+                # Rows are padded to other lengths; over it float32 rounds to 1e-6.
+                assert value == pytest.approx(float(expected[name]), abs=2e-6)
             else:
-                assert str(cell) == expected_cell
+                assert value == expected[name]
+
+
+def text_of(example):
+    """Returns the text of an example as a user of a predictor gives it."""
+    if hasattr(example, "tokens"):
+        return list(example.tokens)
+    return (example.text_a, example.text_b) if example.text_b else example.text_a
+
+
+def result_rows(results):
+    """Yields the cells of predictions.tsv that a predictor's results hold, as dicts."""
+    for result in results:
+        if "tags" in result:
+            for token, tag in zip(result["tokens"], result["tags"]):
+                yield {"token": token, "predicted_label": tag}
+        elif "prediction" in result:
+            yield {"prediction": result["prediction"]}
+        else:
+            label = result["label"] if "label" in result else ",".join(result["labels"])
+            shares = result["probabilities"].items()
+            yield {
+                "predicted_label": label,
+                **{f"probability_{name}": share for name, share in shares},
+            }
+
+
+def version_folder(output_dir):
+    """Returns the folder of the only exported model of a run."""
+    (folder,) = (output_dir / "serving").iterdir()
+    return str(folder)
+
+
+def read_dicts(path):
+    """Returns the rows of a prediction file as dicts column -> cell."""
+    header, *rows = read_table(path)
+    return [dict(zip(header, row)) for row in rows]
 
 
 def read_table(path):

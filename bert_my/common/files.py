@@ -185,7 +185,7 @@ def make_folder(path, flag):
 
 
 def is_in(path, folder):
-    """Whether a file lies directly in a folder."""
+    """Returns whether a file lies directly in a folder."""
     return os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)
 
 
@@ -195,6 +195,21 @@ def copy(source, path):
         return
     with replacing_path(path) as temporary:
         shutil.copyfile(source, temporary)
+
+
+def read_json(path):
+    """Returns the value in a JSON file.
+
+    Raises:
+      InputError: if the file cannot be read or is not JSON.
+    """
+    try:
+        with open(path, encoding="utf-8") as reader:
+            return json.load(reader)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from error
 
 
 def write_json(path, value):

@@ -1,1 +1,1 @@
-"""Text and records: readers, features, the record cache and the input pipeline."""
+"""Tables, tagged files, records and the input pipeline."""

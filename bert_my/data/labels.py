@@ -146,7 +146,7 @@ class AnyLabels(Labels):
     def _names_in(self, cell):
         parts = [cell] if cell in self.ids else _split(cell, _separator(cell))
         if len(parts) > 1 and set(parts) <= {"0", "1"}:
-            # What could be both, as "0,1" of two labels, is taken for zeros and ones.
+            # A cell that could be names too, as "0,1" of two labels, is zeros and ones.
             if len(parts) == len(self.names):
                 return [name for name, bit in zip(self.names, parts) if bit == "1"]
             if parts != ["0", "1"]:

@@ -102,7 +102,7 @@ class Records:
 
 
 class Source(NamedTuple):
-    """What is converted.
+    """A split that is to be converted: its examples and their encoding.
 
     name: of the split, for the file's name and the messages.
     read_examples: returns an iterator over `Example`, or another class of named tuples.

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Structure(NamedTuple):
-    """Structure of a table, told by its contents.
+    """Structure of a table, inferred from its contents.
 
     roles: names of the header; without a header, numbers from 1 as text.
     label_columns: names of the columns with a 0 or 1 for each label, in the order of
@@ -36,7 +36,7 @@ class Structure(NamedTuple):
 
     @classmethod
     def restore(cls, saved):
-        """Returns the structure of what `as_dict` gave, which may come from JSON."""
+        """Returns the structure of a dict from `as_dict`, possibly through JSON."""
         parts = {
             "roles": Roles(**saved["roles"]),
             "dialect": Dialect(**saved["dialect"]),
@@ -65,7 +65,7 @@ class _OpenTable(NamedTuple):
 
 
 class TableSchema(NamedTuple):
-    """How the tables of a data set are built; immutable, made by `inspect`.
+    """Structure and labels of the tables of a data set; immutable, see `inspect`.
 
     spec: `TableSpec`.
     labels: `labels.Labels`, with names unless they are numbers.
@@ -110,7 +110,7 @@ class TableSchema(NamedTuple):
 
     @property
     def description(self):
-        """JSON-able dict of what was told; `inspect` takes it as `saved`."""
+        """JSON-able dict of the structure; `inspect` takes it as `saved`."""
         if self.structure is not None:
             return {"structure": self.structure.as_dict()}
         if self.spec.has_pairs is None:
@@ -176,7 +176,7 @@ class TableSchema(NamedTuple):
 
     @property
     def knows_labels(self):
-        """Whether a cell can be told to be a label."""
+        """True if `is_label` can tell labels from other cells."""
         return bool(self.labels.names) or isinstance(self.labels, labels.Number)
 
     def is_label(self, cell):

@@ -16,7 +16,7 @@ class Splits:
     """Files of a data set by split, and the rows of each split.
 
     Without a dev file the last `num_dev_examples` of the train file are the dev set,
-    and not part of the train set. Rows of one group (see `features.Example`) that stand
+    and not part of the train set. Rows of one group (see `examples.Example`) that stand
     together are not parted: those on both sides of the cut all stay in the train set.
     """
 

@@ -20,7 +20,7 @@ from bert_my.common.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# Lines or rows by which the structure of a file is told.
+# Number of lines, or rows, from which the structure of a file is inferred.
 SAMPLE_SIZE = 500
 
 # JSON strings may hold lone surrogates, which UTF-8 cannot encode.
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """How the lines of a table are split into cells."""
+    """Delimiter and quoting, by which the lines of a table are split into cells."""
 
     delimiter: Optional[str]  # one character; None for a JSON object on each line
     is_quoted: bool
@@ -81,20 +81,21 @@ class Table:
         if not any(self.lines):
             raise InputError(f"{path}: the file is empty")
         self._keys = None
+        self._heads = {}
 
     @property
     def has_json_name(self):
-        """Whether the name of the file is that of JSON lines."""
+        """True if the name of the file is that of JSON lines."""
         return ".json" in os.path.basename(self.path)
 
     @property
     def has_csv_name(self):
-        """Whether the name of the file is that of comma separated values."""
+        """True if the name of the file is that of comma separated values."""
         return ".csv" in os.path.basename(self.path)
 
     @property
     def is_json(self):
-        """Whether the file holds a JSON object on each line, by its name or content."""
+        """True if the file holds JSON lines, by its name or its first line."""
         return self.has_json_name or is_json_object(self.lines[0])
 
     def rows(self, dialect):
@@ -105,13 +106,16 @@ class Table:
     def head(self, dialect):
         """Returns the first `SAMPLE_SIZE` rows; see `read_rows`.
 
-        The file is not opened again if its first lines hold them all.
+        The file is not opened again if its first lines hold them all, and once for
+        each dialect otherwise.
         """
-        rows = self.rows(dialect)
-        if self._is_whole:
-            keys = self._find_keys() if dialect.delimiter is None else None
-            rows = _split(enumerate(self.lines, 1), dialect, keys, self.path)
-        return list(itertools.islice(rows, SAMPLE_SIZE))
+        if dialect not in self._heads:
+            rows = self.rows(dialect)
+            if self._is_whole:
+                keys = self._find_keys() if dialect.delimiter is None else None
+                rows = _split(enumerate(self.lines, 1), dialect, keys, self.path)
+            self._heads[dialect] = list(itertools.islice(rows, SAMPLE_SIZE))
+        return self._heads[dialect]
 
     def _find_keys(self):
         """Returns the dict key -> line of the first object; keys of all objects."""

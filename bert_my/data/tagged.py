@@ -34,9 +34,9 @@ _EXPECTED = "lines `token<TAB>tag`, or `token token<TAB>tag tag`, are needed"
 
 
 class Layout(NamedTuple):
-    """How a file is built.
+    """Layout of a tagged file.
 
-    separator: what parts tokens from tags, a tab or a blank; None without tags.
+    separator: character between token and tag, a tab or a blank; None without tags.
     is_by_sentence: whether a line holds a whole sentence.
     has_header: whether the first line holds names.
     """
@@ -198,7 +198,7 @@ def _split(line, separator, where):
 
 
 class TaggedSchema(NamedTuple):
-    """How the tagged files of a data set are built; immutable, made by `inspect`.
+    """Layout and tags of the files of a data set; immutable, see `inspect`.
 
     labels: `labels.OneLabel`, the tags.
     layout: `Layout` of the train file, by which the files of other splits are read, as
@@ -240,7 +240,7 @@ class TaggedSchema(NamedTuple):
 
     @property
     def description(self):
-        """JSON-able dict of what was told; `inspect` takes it as `saved`."""
+        """JSON-able dict of the layout; `inspect` takes it as `saved`."""
         return {"layout": self.layout and self.layout._asdict()}
 
     @property

@@ -79,7 +79,7 @@ class DevEvaluation:
 
     @property
     def is_patience_out(self):
-        """Whether the last `early_stop_patience` evaluations were no better."""
+        """Whether the last `early_stop_patience` evaluations were not the best."""
         patience = self.options.early_stop_patience
         return bool(patience) and self._find_best()[1] >= patience
 

@@ -21,7 +21,7 @@ from bert_my.model.weights import HoistedWeights
 
 
 class EvalSettings(NamedTuple):
-    """How a forward pass runs."""
+    """Settings of a forward pass."""
 
     checkpoint: Optional[str]  # None for weights that are in a session already
     devices: Devices

@@ -84,7 +84,7 @@ def _write_saved_model(task, checkpoint, path):
                     for name, specs in signatures.items()
                 },
                 saver=saver,
-                # What only the newer TensorFlow writes, the older one cannot read.
+                # TensorFlow 1.15 cannot read attributes that only 2.x knows.
                 strip_default_attrs=True,
             )
         builder.save()
@@ -92,7 +92,7 @@ def _write_saved_model(task, checkpoint, path):
 
 
 def _remove_debug_names(path):
-    """Removes what TensorFlow 2 notes at variables and TensorFlow 1.15 cannot read."""
+    """Removes an attribute of TensorFlow 2 that TensorFlow 1.15 cannot read."""
     saved_model = saved_model_pb2.SavedModel()
     with open(path, "rb") as reader:
         saved_model.ParseFromString(reader.read())

@@ -1,11 +1,11 @@
 """Predicts texts with an exported SavedModel; needs nothing of the training run."""
 
-import json
 import os
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from bert_my.common import files
 from bert_my.engine import run_folder
 from bert_my.text import postprocessor, preprocessor
 
@@ -51,9 +51,7 @@ class Predictor:
     @property
     def label_map(self):
         """Dict label -> id that was exported with the model."""
-        path = os.path.join(self._extra, run_folder.LABEL_MAP)
-        with open(path, encoding="utf-8") as reader:
-            return json.load(reader)
+        return files.read_json(os.path.join(self._extra, run_folder.LABEL_MAP))
 
     def predict(self, features):
         """Runs the model.
@@ -101,8 +99,10 @@ class Predictor:
         """Yields a dict output name -> array for each `Encoded` row."""
         for begin in range(0, len(rows), BATCH_SIZE):
             batch = [row.features for row in rows[begin : begin + BATCH_SIZE]]
+            # A signature may ask for labels, which no prediction depends on.
+            names = [name for name in self.inputs if name in batch[0]]
             outputs = self.predict(
-                {name: _padded([row[name] for row in batch]) for name in self.inputs}
+                {name: _padded([row[name] for row in batch]) for name in names}
             )
             for values in zip(*outputs.values()):
                 yield dict(zip(outputs, values))

@@ -1,1 +1,1 @@
-"""What is learnt: tasks, their registry and heads."""
+"""Tasks, their registry, heads and objectives."""

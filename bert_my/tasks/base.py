@@ -66,7 +66,7 @@ class Task:
     name: set by `register`.
     kind: "classification", "multilabel", "regression", "labeling" or "pretraining":
       the kind of rows in the prediction files, for the report.
-    jobs: what a run may do with it, as names of flags.
+    jobs: names of the flags of the jobs that a run may do with it.
     needs_vocab: whether there must be a vocabulary.
     adds_words: whether words may be added to it.
     defaults: flag -> value, for flags that the user did not give.
@@ -115,7 +115,7 @@ class Task:
 
     @property
     def description(self):
-        """JSON-able dict of what a later run and the report must know of this one."""
+        """JSON-able dict that a later run and the report read; see `load`."""
         return {
             "task": self.name,
             "kind": self.kind,
@@ -159,7 +159,7 @@ class Task:
           record_dir: folder for files that are to be made only once.
 
         Raises:
-          InputError: naming what is wrong with a file.
+          InputError: naming the file that is wrong, and its line.
         """
         raise NotImplementedError
 

@@ -31,7 +31,7 @@ class ChnSentiCorpTask(ClassificationTask):
 
 @base.register("thucnews")
 class ThucNewsTask(ClassificationTask):
-    """Which of ten sections is a news title from? (Li et al. 2006)
+    """News titles of ten sections (Li et al. 2006).
 
     Rows are `title<TAB>number`, or, in the whole articles of cnews, `name<TAB>text`;
     the labels are those of the train file.
@@ -101,7 +101,7 @@ class XnliTask(OcnliTask):
 
 @base.register("dbqa")
 class DbqaTask(ClassificationTask):
-    """Which candidate sentences answer a question? (NLPCC-ICCPOL 2016 DBQA)
+    """Candidate sentences that answer a question or not (NLPCC-ICCPOL 2016 DBQA).
 
     Candidates are ranked within their question, by the probability of label 1.
     """

@@ -174,7 +174,9 @@ class PretrainingTask(base.Task):
         names = ["masked_lm"]
         if self.options.next_sentence != "none":
             names.append("next_sentence")
-        return {f"{name}_{what}" for name in names for what in ("loss", "accuracy")}
+        return tuple(
+            f"{name}_{what}" for name in names for what in ("loss", "accuracy")
+        )
 
 
 def _masked_lm_logits(config, encoder, features, ops):

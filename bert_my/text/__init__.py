@@ -1,1 +1,1 @@
-"""What a text becomes, and what comes back; no TensorFlow."""
+"""Preprocessors, postprocessors and prediction files; no TensorFlow."""

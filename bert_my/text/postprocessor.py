@@ -6,7 +6,6 @@ scores, the predictor and services are fed with results. It is saved with an exp
 model, as `postprocessor.json`.
 """
 
-import json
 import os
 
 from bert_my.common import files
@@ -198,8 +197,7 @@ def load(folder):
             f"{path}: there is no such file; models that were exported before it was "
             "written do not tell what their outputs are"
         )
-    with open(path, encoding="utf-8") as reader:
-        settings = json.load(reader)
+    settings = files.read_json(path)
     if settings["kind"] not in _KINDS:
         raise InputError(
             f"{path}: there is no postprocessor of the kind {settings['kind']!r}"

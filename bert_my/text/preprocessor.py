@@ -5,7 +5,6 @@ lengths, one text or two. It is saved with the model, as `preprocessor.json` bes
 `vocab.txt`, so that whoever uses the model encodes texts as in training.
 """
 
-import json
 import os
 from typing import Dict, List, NamedTuple, Optional, Union
 
@@ -105,10 +104,9 @@ class TextPreprocessor(Preprocessor):
         Raises:
           InputError: if there are more or fewer texts than the model has learnt from.
         """
+        texts = list(text) if isinstance(text, (list, tuple)) else [text]
         if isinstance(text, dict):
             texts = [text.get("text_a", text.get("text")), text.get("text_b")]
-        else:
-            texts = [text] if isinstance(text, str) else list(text)
         while texts and texts[-1] is None:
             texts.pop()
         wanted = 2 if self.has_pair else 1
@@ -173,9 +171,10 @@ class TokenPreprocessor(Preprocessor):
         if isinstance(text, str):
             words = self.tokenizer.basic_tokenizer.words_with_spans(text)
             text = [text[spans[0][0] : spans[-1][1]] for _, spans in words]
-        if not text or not all(isinstance(token, str) for token in text):
+        tokens = text if isinstance(text, (list, tuple)) else ()
+        if not tokens or not all(isinstance(token, str) for token in tokens):
             raise InputError(f"the model takes a sentence of tokens, found {text!r}")
-        return Sentence(tuple(text))
+        return Sentence(tuple(tokens))
 
     def encode(self, examples):
         tokens = list(dict.fromkeys(t for each in examples for t in each.tokens))
@@ -227,8 +226,7 @@ def load(folder):
             f"{path}: there is no such file; models that were trained or exported "
             "before it was written do not tell how texts are encoded"
         )
-    with open(path, encoding="utf-8") as reader:
-        settings = json.load(reader)
+    settings = files.read_json(path)
     kind, do_lower_case = settings.pop("kind"), settings.pop("do_lower_case")
     if kind not in _KINDS:
         raise InputError(f"{path}: there is no preprocessor of the kind {kind!r}")

@@ -1,7 +1,7 @@
 """Writers of prediction files: one for each file format.
 
-A writer is made with a function `(index, example, result)` that formats an example with
-what was predicted of it, see `postprocessor`; the index is the example's, from 0.
+A writer is made with a function `(index, example, result)` that formats an example and
+its result, see `postprocessor`; the index is the example's, from 0.
 """
 
 import csv
@@ -15,14 +15,14 @@ class Writer:
         self.format = format
 
     def begin(self, stream):
-        """Writes what comes before the first example to a text stream."""
+        """Writes the beginning of a file to a text stream."""
 
     def add(self, stream, index, example, result):
         """Writes an example."""
         raise NotImplementedError
 
     def end(self, stream):
-        """Writes what comes after the last example."""
+        """Writes the end of a file."""
 
 
 class Lines(Writer):

@@ -5,7 +5,7 @@ import pytest
 import safetensors.numpy
 import tensorflow.compat.v1 as tf
 
-from bert_my.engine import evaluation
+from bert_my.engine import forward
 from bert_my.model import checkpoints, hf_checkpoints
 from bert_my.serving import export, predictor
 from bert_my.tasks import base
@@ -90,9 +90,10 @@ def test_frozen_weights_need_no_average(model_dir):
 
 
 def probabilities(task, records, checkpoint):
-    settings = evaluation.EvalSettings(checkpoint, helpers.cpu_devices(2), 3, "fp32")
-    batches = evaluation.forward(task, records, settings)
-    return np.concatenate([batch.predictions["probabilities"] for batch in batches])
+    settings = forward.EvalSettings(checkpoint, helpers.cpu_devices(2), 3, "fp32")
+    with forward.forward(task, records, settings, ["probabilities"]) as batches:
+        rows = [batch.predictions["probabilities"] for batch in batches]
+    return np.concatenate(rows)
 
 
 def test_evaluation_and_export_use_the_averages(
@@ -105,11 +106,12 @@ def test_evaluation_and_export_use_the_averages(
     np.testing.assert_array_equal(probabilities(task, records, checkpoint), expected)
     vocab_file = str(model_dir / "vocab.txt")
     folder = export.export(task, checkpoint, vocab_file, str(tmp_path))
-    (encoded,) = task.encode_batch([next(task.read_examples(base.DEV))])
+    text = next(task.read_examples(base.DEV)).text_a
     with predictor.Predictor(folder) as model:
-        row = model.predict({name: [encoded.features[name]] for name in model.inputs})
+        (result,) = model.predict_texts([text])
     # The exported model sees no padding; over it float32 rounds to 1e-6.
-    np.testing.assert_allclose(row["probabilities"][0], expected[0], atol=1e-6)
+    found = list(result["probabilities"].values())
+    np.testing.assert_allclose(found, expected[0], atol=1e-6)
 
 
 def test_names_in_a_checkpoint(trained):

@@ -5,7 +5,7 @@ import logging
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.engine import dev_evaluation, evaluation, run_folder, training
+from bert_my.engine import dev_evaluation, evaluation, forward, run_folder, training
 from bert_my.engine.options import DevOptions
 from bert_my.engine.run_folder import RunFolder
 from bert_my.tasks import base
@@ -29,7 +29,7 @@ class Bench:
 
     def eval_settings(self, num_towers=NUM_TOWERS, checkpoint=None):
         devices = helpers.cpu_devices(num_towers)
-        return evaluation.EvalSettings(checkpoint, devices, 3, "fp32")
+        return forward.EvalSettings(checkpoint, devices, 3, "fp32")
 
     def train(
         self,
@@ -62,7 +62,6 @@ class Bench:
         return evaluation.evaluate(
             self.task,
             self.dev_records,
-            self.task.read_examples(base.DEV),
             self.eval_settings(checkpoint=str(checkpoint)),
             str(self.folder),
         )
@@ -161,16 +160,16 @@ class Killed(RuntimeError):
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """A function that says what the metric `auc` will be; None kills the run."""
+    """Returns a function that sets the next values of `auc`; None kills the run."""
     values = []
 
-    def scores(scorer):
+    def scores(task, records, batches):
         value = values.pop(0)
         if value is None:
             raise Killed
         return {"auc": value, "eval_loss": 1.0}
 
-    monkeypatch.setattr(evaluation.Scorer, "scores", scores)
+    monkeypatch.setattr(evaluation, "scores", scores)
     yield values.extend
     assert not values
 
@@ -191,9 +190,9 @@ def test_patience_and_what_was_best_survive_a_resume(bench, scripted, caplog):
     folder = train(patience=2)
     assert helpers.read_checkpoint(folder)["global_step"] == 4
     assert best_step(folder) == 2
-    assert "Stopping: 2 evaluations without a better auc" in caplog.text
+    assert "2 evaluations without a better auc" in caplog.text
     train(patience=2)
-    assert "is at step 4 of 7, and was stopped early" in caplog.text
+    assert "step 4 of 7" in caplog.text
     scripted([0.65, 0.8, float("nan")])
     train(patience=4)
     assert helpers.read_checkpoint(folder)["global_step"] == 7

@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
-from bert_my.engine import evaluation
+from bert_my.engine import evaluation, forward
 from bert_my.tasks import base
 from tests import helpers
 from tests.engine import toy_tasks
@@ -38,12 +38,13 @@ def checkpoint(task, tmp_path):
 
 def settings(checkpoint, num_towers=2, batch_size=3):
     devices = helpers.cpu_devices(num_towers)
-    return evaluation.EvalSettings(checkpoint, devices, batch_size, "fp32")
+    return forward.EvalSettings(checkpoint, devices, batch_size, "fp32")
 
 
 def probabilities(task, records, settings):
-    batches = evaluation.forward(task, records, settings)
-    return np.concatenate([batch.predictions["probabilities"] for batch in batches])
+    with forward.forward(task, records, settings, ["probabilities"]) as batches:
+        rows = [batch.predictions["probabilities"] for batch in batches]
+    return np.concatenate(rows)
 
 
 def read_table(path):
@@ -67,13 +68,7 @@ def test_every_batch_size_and_tower_count_gives_the_same_rows(
 
 def test_scores_equal_those_of_the_rows(task, checkpoint, tmp_path):
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
-    scores = evaluation.evaluate(
-        task,
-        records,
-        task.read_examples(base.DEV),
-        settings(checkpoint),
-        str(tmp_path),
-    )
+    scores = evaluation.evaluate(task, records, settings(checkpoint), str(tmp_path))
     rows = probabilities(task, records, settings(checkpoint))
     labels = np.array([int(e.label) for e in task.read_examples(base.DEV)])
     assert scores["eval_accuracy"] == np.mean(rows.argmax(-1) == labels)
@@ -92,11 +87,7 @@ def test_scores_equal_those_of_the_rows(task, checkpoint, tmp_path):
 def test_predict_writes_a_line_for_each_row(task, checkpoint, tmp_path, batch_size):
     records = helpers.make_records(task, base.TEST, tmp_path / "cache")
     evaluation.predict(
-        task,
-        records,
-        task.read_examples(base.TEST),
-        settings(checkpoint, 2, batch_size),
-        str(tmp_path),
+        task, records, settings(checkpoint, 2, batch_size), str(tmp_path)
     )
     expected = probabilities(task, records, settings(checkpoint))
     classes = (tmp_path / "predict.txt").read_text().splitlines()
@@ -119,8 +110,8 @@ def test_an_untrained_checkpoint_is_refused(task, tmp_path):
         session.run(tf.global_variables_initializer())
         path = tf.train.Saver().save(session, str(tmp_path / "other.ckpt"))
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
-    with pytest.raises(InputError, match=r"lacks bert/.*--do_train=true"):
-        list(evaluation.forward(task, records, settings(path)))
+    with pytest.raises(InputError, match=r"bert/.*--do_train=true"):
+        probabilities(task, records, settings(path))
 
 
 def test_means_are_scores():
@@ -129,10 +120,8 @@ def test_means_are_scores():
         ({"a": (6.0, 3.0), "b": (1.0, 2.0)}, {"accuracy": (2.0, 3.0), "none": (0, 0)}),
         ({"a": (2.0, 1.0), "b": (0.0, 0.0)}, {"accuracy": (1.0, 1.0), "none": (0, 0)}),
     ]
-    scorer = evaluation.Scorer(toy_tasks.GuessTask())
-    for losses, means in batches:
-        scorer.add(evaluation.Batch({}, {}, losses, means))
-    scores = scorer.scores()
+    found = [forward.Batch({}, *pairs) for pairs in batches]
+    scores = evaluation.scores(toy_tasks.GuessTask(), None, found)
     assert np.isnan(scores.pop("none"))
     assert scores == {
         "accuracy": 0.75,
@@ -142,9 +131,8 @@ def test_means_are_scores():
 
 
 def test_a_loss_alone_has_no_score_of_its_own():
-    scorer = evaluation.Scorer(toy_tasks.GuessTask())
-    scorer.add(evaluation.Batch({}, {}, {"loss": (0.0, 0.0)}, {}))
-    scores = scorer.scores()
+    found = [forward.Batch({}, {"loss": (0.0, 0.0)}, {})]
+    scores = evaluation.scores(toy_tasks.GuessTask(), None, found)
     assert set(scores) == {"eval_loss", "loss"}
     assert np.isnan(scores["loss"])
 
@@ -158,7 +146,7 @@ def test_a_task_without_predictions_is_evaluated(tmp_path, monkeypatch):
             order.sizes[0], drop_remainder=True
         )
 
-    monkeypatch.setattr(evaluation, "eval_batches", eval_batches)
+    monkeypatch.setattr(forward, "eval_batches", eval_batches)
     with tf.Graph().as_default(), tf.Session() as session:
         features = {name: tf.constant(value) for name, value in batch.items()}
         outputs = task.build(features, is_training=False)
@@ -169,9 +157,7 @@ def test_a_task_without_predictions_is_evaluated(tmp_path, monkeypatch):
     records = collections.namedtuple("Records", ["num_examples", "lengths"])(12, None)
     output_dir = tmp_path / "out"
     output_dir.mkdir()
-    scores = evaluation.evaluate(
-        task, records, iter(()), settings(path, 2, 2), str(output_dir)
-    )
+    scores = evaluation.evaluate(task, records, settings(path, 2, 2), str(output_dir))
     expected = {name: total / weight for name, (total, weight) in pairs.items()}
     assert expected.keys() == {"word_loss", "row_loss", "word_accuracy"}
     expected["loss"] = expected["word_loss"] + expected["row_loss"]

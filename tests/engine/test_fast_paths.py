@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.engine import devices, evaluation
+from bert_my.engine import devices, forward
 from bert_my.model import fused
 from bert_my.model.ops import InferenceOps
 from tests import helpers
@@ -170,13 +170,13 @@ def test_forward_passes_fuse_layer_norm(model_dir, tmp_path, precision):
     helpers.write_titles(tmp_path)
     task = helpers.make_task(model_dir, tmp_path)
     records = helpers.make_records(task, "dev", tmp_path / "cache")
-    settings = evaluation.EvalSettings(None, helpers.cpu_devices(2), 4, precision)
-    forward = evaluation.build_pass(task, records, settings)
+    settings = forward.EvalSettings(None, helpers.cpu_devices(2), 4, precision)
+    forward_pass = forward.build_pass(task, records, settings, ["probabilities"])
     kinds = {op.type for op in tf.get_default_graph().get_operations()}
     assert "_MklLayerNorm" in kinds
     with tf.Session(config=settings.devices.session_config()) as session:
         session.run([tf.global_variables_initializer(), tf.tables_initializer()])
-        batches = list(forward.batches(session.run))
+        batches = list(forward_pass.batches(session.run))
     assert sum(len(batch.predictions["probabilities"]) for batch in batches) == 13
 
 

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.data import record_cache, row_files, row_order
 from bert_my.data.features import FeatureSpec
-from bert_my.engine import devices, evaluation
+from bert_my.engine import devices, forward
 from bert_my.model import weights
 from bert_my.tasks import base
 from tests import helpers
@@ -19,6 +19,7 @@ SPECS = (
     FeatureSpec("number", (), "float32"),
 )
 SEQ_LENGTH = 12
+OUTPUTS = ("input_ids", "tokens", "twice")
 
 
 class EchoTask:
@@ -30,7 +31,7 @@ class EchoTask:
         # Not 0 at padding: what other rows of a batch are padded to must not matter.
         tokens = tf.stack([ids, 1 - ids], axis=-1)
         pair = (tf.reduce_sum(number * is_real), tf.reduce_sum(is_real))
-        predictions = {"tokens": tokens, "twice": 2.0 * number}
+        predictions = {"input_ids": ids, "tokens": tokens, "twice": 2.0 * number}
         return base.TaskOutputs({"loss": pair}, predictions, {"mean": pair})
 
 
@@ -50,20 +51,20 @@ def make_records(folder, num_rows):
 def run(records, batch_size, num_towers=1):
     """Returns the list of `Batch`es of a pass, and the widths that were computed."""
     devices = helpers.cpu_devices(num_towers)
-    settings = evaluation.EvalSettings(None, devices, batch_size, "fp32")
+    settings = forward.EvalSettings(None, devices, batch_size, "fp32")
     widths = []
     with tf.Graph().as_default(), tf.Session(
         config=devices.session_config()
     ) as session:
-        forward = evaluation.build_pass(EchoTask(), records, settings, ["input_ids"])
+        forward_pass = forward.build_pass(EchoTask(), records, settings, OUTPUTS)
 
         def fetch(tensors):
             values = session.run(tensors)
-            if tensors is forward.fetches:
-                widths.append(values.targets["input_ids"].shape[1])
+            if tensors is forward_pass.fetches:
+                widths.append(values[0]["input_ids"].shape[1])
             return values
 
-        return list(forward.batches(fetch)), widths
+        return list(forward_pass.batches(fetch)), widths
 
 
 @pytest.fixture
@@ -88,7 +89,8 @@ def check(output, rows):
     """Compares a pass with the rows that went in."""
     place = 0
     for batch in output:
-        ids = batch.targets["input_ids"]
+        assert batch.first_row == place
+        ids = batch.predictions["input_ids"]
         tokens = batch.predictions["tokens"]
         assert tokens.shape == (*ids.shape, 2)
         expected = rows[place : place + len(ids)]
@@ -115,9 +117,9 @@ def test_rows_are_in_the_order_of_the_input(small_windows, tmp_path, batch_size)
         check(output, rows)
         most = max(12, 2 * batch_size)
         assert len(output) == -(-num_rows // most)
-        assert max(len(batch.targets["input_ids"]) for batch in output) <= most
+        assert max(len(batch.predictions["input_ids"]) for batch in output) <= most
         assert len(widths) <= sum(
-            -(-len(batch.targets["input_ids"]) // batch_size) for batch in output
+            -(-len(batch.predictions["input_ids"]) // batch_size) for batch in output
         )
 
 
@@ -129,7 +131,7 @@ def test_rows_of_several_towers_are_in_order(small_windows, tmp_path):
 def test_windows_hold_several_batches_padded_as_they_need(small_windows, tmp_path):
     records, rows = make_records(tmp_path, 24)
     output, widths = run(records, 4)
-    assert [len(batch.targets["input_ids"]) for batch in output] == [12, 12]
+    assert [len(batch.predictions["input_ids"]) for batch in output] == [12, 12]
     lengths = [len(row["input_ids"]) for row in rows]
     expected, narrowest = [], []
     for window in (lengths[:12], lengths[12:]):
@@ -141,7 +143,7 @@ def test_windows_hold_several_batches_padded_as_they_need(small_windows, tmp_pat
         narrowest.append(expected[-1])
     assert widths == expected
     # Where a batch was narrower than the longest row there are zeros.
-    ids, tokens = output[0].targets["input_ids"], output[0].predictions["tokens"]
+    ids, tokens = output[0].predictions["input_ids"], output[0].predictions["tokens"]
     assert ids.shape == (12, max(lengths[:12]))
     shortest = np.argmin(lengths[:12])
     assert not tokens[shortest, narrowest[0] :].any()
@@ -156,7 +158,7 @@ def test_records_without_lengths_are_read_in_their_order(tmp_path):
         parse=records.parse,
     )
     output, widths = run(plain, 4)
-    assert [len(batch.targets["input_ids"]) for batch in output] == [4, 4, 3]
+    assert [len(batch.predictions["input_ids"]) for batch in output] == [4, 4, 3]
     check(output, rows)
     # Multiples of 8, or as long as a row may be.
     assert set(widths) <= {8, SEQ_LENGTH}
@@ -186,18 +188,20 @@ def test_a_fast_pass_is_the_plain_one(
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
 
     def probabilities(precision):
-        settings = evaluation.EvalSettings(None, cpus, 3, precision)
+        settings = forward.EvalSettings(None, cpus, 3, precision)
         config = cpus.session_config()
         with tf.Graph().as_default(), tf.Session(config=config) as session:
-            forward = evaluation.build_pass(task, records, settings)
+            forward_pass = forward.build_pass(
+                task, records, settings, ["probabilities"]
+            )
             session.run(tf.global_variables_initializer())
             test_towers.set_weights(session)
-            batches = list(forward.batches(session.run))
+            batches = list(forward_pass.batches(session.run))
         return np.concatenate([each.predictions["probabilities"] for each in batches])
 
     fast = probabilities(precision)
     read_in_file_order(monkeypatch)
-    monkeypatch.setattr(evaluation, "supports_fused_layer_norm", lambda *args: False)
+    monkeypatch.setattr(forward, "supports_fused_layer_norm", lambda *args: False)
     monkeypatch.setattr(
         weights.HoistedWeights,
         "read",

@@ -15,8 +15,8 @@ NUM_WORDS = 29
 class GuessTask:
     """Guesses the next word where `weights` is not 0, and a label for each row."""
 
-    scored_targets = scored_predictions = ()
-    prediction_headers = {}
+    postprocessor = None
+    writers = {}
 
     def __init__(self, dropout_prob=0.0):
         self.bert_config = modeling.BertConfig(
@@ -59,16 +59,6 @@ class GuessTask:
     @staticmethod
     def _mean(values, weights):
         return tf.reduce_sum(values * weights), tf.reduce_sum(weights)
-
-    def scored(self, targets, predictions):
-        return targets, predictions
-
-    def score(self, targets, predictions):
-        assert targets == predictions == {}
-        return {}
-
-    def format_predictions(self, examples, rows):
-        return zip(examples, rows)
 
 
 def make_batches(num_steps):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.engine import devices, evaluation
+from bert_my.engine import devices, forward
 from bert_my.model.ops import InferenceOps
 from bert_my.model.weights import HoistedWeights
 from bert_my.tasks import base
@@ -54,10 +54,10 @@ def test_each_pass_uses_the_weights_as_they_are(
         pytest.skip(f"this TensorFlow cannot compute {precision} on a CPU")
     task = helpers.make_task(tiny_model, titles)
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
-    settings = evaluation.EvalSettings(None, cpus, 3, precision)
+    settings = forward.EvalSettings(None, cpus, 3, precision)
     with tf.Graph().as_default():
         tf.set_random_seed(1)
-        forward_pass = evaluation.build_pass(task, records, settings)
+        forward_pass = forward.build_pass(task, records, settings, ["logits"])
         copies = [
             op
             for op in tf.get_default_graph().get_operations()

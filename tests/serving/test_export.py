@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.engine import evaluation
-from bert_my.serving import export, predictor
+from bert_my.engine import forward
+from bert_my.serving import predictor
 from bert_my.tasks import base
 from tests import helpers
 
@@ -23,26 +23,24 @@ def trained(tiny_model, titles, tmp_path):
     return output_dir
 
 
-def version_folder(output_dir):
-    (folder,) = (output_dir / "serving").iterdir()
-    return str(folder)
-
-
 def dev_rows(model_dir, titles, output_dir):
     """Returns (features, probabilities) of the dev set by the training code."""
     task = helpers.make_task(model_dir, titles)
     records = helpers.make_records(task, base.DEV, output_dir / "cache")
     checkpoint = tf.train.latest_checkpoint(str(output_dir))
     devices = helpers.cpu_devices(1)
-    settings = evaluation.EvalSettings(checkpoint, devices, 13, "fp32")
-    names = ("input_ids", "input_mask", "segment_ids")
-    (batch,) = evaluation.forward(task, records, settings, targets=names)
-    return batch.targets, batch.predictions
+    settings = forward.EvalSettings(checkpoint, devices, 13, "fp32")
+    outputs = ("probabilities", "logits", "label")
+    with forward.forward(task, records, settings, outputs) as batches:
+        (batch,) = batches
+    features = records.gather(range(records.num_examples))
+    del features["label_ids"]
+    return features, batch.predictions
 
 
 def test_saved_model_equals_the_checkpoint(tiny_model, titles, trained):
     features, expected = dev_rows(tiny_model, titles, trained)
-    with predictor.Predictor(version_folder(trained)) as model:
+    with predictor.Predictor(helpers.version_folder(trained)) as model:
         actual = model.predict(features)
         assert set(model.inputs) == {"input_ids", "input_mask", "segment_ids"}
         assert set(actual) == {"probabilities", "logits", "label"}
@@ -62,8 +60,8 @@ def test_saved_model_equals_the_checkpoint(tiny_model, titles, trained):
 def test_old_clients_may_send_labels(tiny_model, titles, trained):
     features, expected = dev_rows(tiny_model, titles, trained)
     features["label_ids"] = np.zeros(13, np.int32)
-    folder = version_folder(trained)
-    with predictor.Predictor(folder, export.WITH_LABEL_IDS) as model:
+    folder = helpers.version_folder(trained)
+    with predictor.Predictor(folder, base.WITH_LABEL_IDS) as model:
         actual = model.predict(features)
     np.testing.assert_allclose(
         actual["probabilities"], expected["probabilities"], atol=1e-6
@@ -71,7 +69,7 @@ def test_old_clients_may_send_labels(tiny_model, titles, trained):
 
 
 def test_what_the_folder_holds(tiny_model, trained):
-    folder = version_folder(trained)
+    folder = helpers.version_folder(trained)
     assert os.path.basename(folder).isdigit()
     vocab = os.path.join(folder, "assets.extra", "vocab.txt")
     with open(vocab, "rb") as reader:
@@ -115,7 +113,7 @@ def test_the_other_tensorflow_loads_it(tiny_model, titles, trained, tmp_path):
     )
     helpers.run_script("bert_my/run_classifier_lr.py", argv, python=other_python())
     features, expected = dev_rows(tiny_model, titles, trained)
-    with predictor.Predictor(version_folder(tmp_path / "other")) as model:
+    with predictor.Predictor(helpers.version_folder(tmp_path / "other")) as model:
         actual = model.predict(features)
     np.testing.assert_allclose(
         actual["probabilities"], expected["probabilities"], atol=1e-5

@@ -1,4 +1,4 @@
-"""What tests of several tasks need."""
+"""Fixtures for tests of several tasks."""
 
 import functools
 
@@ -10,19 +10,21 @@ from tests import helpers
 
 @pytest.fixture
 def make_named_task(tiny_model, tmp_path):
-    """Returns a function to a task from its name, contents of files, and flags.
+    """Returns a function that makes a task of a name, contents of files, and flags.
 
     The contents are those of `train`, `dev` and `test`; the flags are fields of
-    `TaskOptions`.
+    `TaskOptions`; `saved` and `data_dir` are those of `Task.load`.
     """
 
-    def make(name, suffix="tsv", saved=None, **values):
+    def make(name, suffix="tsv", saved=None, data_dir=None, **values):
         for split in {"train", "dev", "test"} & set(values):
             path = tmp_path / f"{split}.{suffix}"
             path.write_bytes(values.pop(split).encode("utf-8"))
             values[f"{split}_file"] = str(path)
         options = TaskOptions(**values)
-        return helpers.make_task(tiny_model, name=name, options=options, saved=saved)
+        return helpers.make_task(
+            tiny_model, data_dir, name, options=options, saved=saved
+        )
 
     return make
 

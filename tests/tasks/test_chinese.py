@@ -1,6 +1,7 @@
 """The Chinese data sets: every task reads its usual files as they are."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -108,9 +109,9 @@ def test_test_files_without_labels(make_named_task, name, content, text_b):
 )
 def test_thucnews_in_both_forms(make_named_task, content, labels):
     task = make_named_task("thucnews", suffix="txt", train=content)
-    assert task.label_list == (labels or ("体育", "财经"))
+    assert task.labels == (labels or ("体育", "财经"))
     assert len(read(task)) == content.count("\n")
-    assert {label for _, _, label in read(task)} == set(task.label_list)
+    assert {label for _, _, label in read(task)} == set(task.labels)
 
 
 def test_ocnli_leaves_out_rows_without_a_label(make_named_task, caplog):
@@ -122,17 +123,22 @@ def test_ocnli_leaves_out_rows_without_a_label(make_named_task, caplog):
     )
     task = make_named_task("ocnli", suffix="json", train=content)
     assert [text for text, _, _ in read(task)] == ["甲", "丙"]
-    assert "2 rows are no examples of task ocnli and were left out" in caplog.text
+    assert "2 rows" in caplog.text
 
 
 def test_ocnli_takes_the_whole_train_set(make_named_task, tmp_path):
     for size in ("50k", "30k", "10k", "3k"):
-        (tmp_path / f"train.{size}.json").write_text("{}\n")
-    task = make_named_task("ocnli")
-    task.data_dir = str(tmp_path)
-    assert task.find_files(base.TRAIN) == [str(tmp_path / "train.50k.json")]
+        row = {"sentence1": "好", "sentence2": "来", "label": "neutral"}
+        (tmp_path / f"train.{size}.json").write_text(json.dumps(row) + "\n")
+
+    def found():
+        task = make_named_task("ocnli", data_dir=tmp_path)
+        (path,) = task.find_files(base.TRAIN)
+        return pathlib.Path(path).name
+
+    assert found() == "train.50k.json"
     (tmp_path / "train.50k.json").unlink()
-    assert task.find_files(base.TRAIN) == [str(tmp_path / "train.30k.json")]
+    assert found() == "train.30k.json"
 
 
 def test_xnli_reads_the_chinese_rows(make_named_task):
@@ -161,9 +167,9 @@ def test_xnli_reads_the_chinese_rows(make_named_task):
 def test_xnli_finds_its_official_files(make_named_task, tmp_path):
     names = ("multinli/multinli.train.zh.tsv", "xnli.dev.tsv", "xnli.test.tsv")
     for name in names:
-        helpers.write_rows(tmp_path / name, [("x",)])
-    task = make_named_task("xnli")
-    task.data_dir = str(tmp_path)
+        rows = [("premise", "hypo", "label"), ("好", "来", "neutral")]
+        helpers.write_rows(tmp_path / name, rows)
+    task = make_named_task("xnli", data_dir=tmp_path)
     found = [task.find_files(split) for split in (base.TRAIN, base.DEV, base.TEST)]
     assert found == [[str(tmp_path / name)] for name in names]
 
@@ -179,14 +185,15 @@ def test_dbqa_ranks_the_candidates_of_a_question(make_named_task):
         *[(q, f"c {i}", str(y)) for i, (q, y) in enumerate(zip(questions, labels))]
     )
     task = make_named_task("dbqa", dev=content)
-    encoded = task.encode_batch(list(task.read_examples(base.DEV)))
-    groups = [each.features["group_ids"] for each in encoded]
-    assert groups == [0, 0, 1, 1, 1, 0, 1]
-    positive = np.array([0.9, 0.8, 0.1, 0.7, 0.6, 0.2, 0.65])
-    scores = task.score(
-        {"label_ids": np.array(labels), "group_ids": np.array(groups)},
-        {"probabilities": np.stack([1 - positive, positive], axis=1)},
-    )
+    examples = list(task.read_examples(base.DEV))
+    assert [each.group for each in examples] == [0, 0, 1, 1, 1, 0, 1]
+    positive = [0.9, 0.8, 0.1, 0.7, 0.6, 0.2, 0.65]
+    results = [
+        {"label": str(int(p > 0.5)), "probabilities": np.array([1 - p, p])}
+        for p in positive
+    ]
+    scores = task.score(zip(examples, results))
+    assert set(scores) == set(task.metric_names)
     # The right candidate of a is the second, that of b the third.
     assert scores["mrr"] == pytest.approx((1 / 2 + 1 / 3) / 2)
     assert scores["map"] == pytest.approx((1 / 2 + 1 / 3) / 2)
@@ -201,9 +208,7 @@ def test_dbqa_groups_by_the_question_id(make_named_task):
 
 def test_wrong_labels_are_named(make_named_task):
     task = make_named_task("lcqmc", train=lines(*PAIR, ("a", "b", "2")))
-    with pytest.raises(
-        InputError, match=r"train\.tsv:3: label '2' is not one of '0', '1'"
-    ):
+    with pytest.raises(InputError, match=r"train\.tsv:3: .*'2'.*'0', '1'"):
         read(task)
 
 

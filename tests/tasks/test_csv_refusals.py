@@ -1,4 +1,4 @@
-"""The task `csv`: test and dev files, and one clear error for what is not clear."""
+"""The task `csv`: test and dev files, and errors that name the file or the flag."""
 
 import pytest
 
@@ -13,83 +13,87 @@ from tests.tasks.made_tables import (
     table,
 )
 
-# (train file, flags, error)
+# (train file, flags, what the error names)
 UNREADABLE = [
-    ("", {}, r"train\.csv: the file is empty"),
+    ("", {}, r"train\.csv: "),
     (
         table("text", "n", "label"),
         {},
-        "cannot tell .* label .*; give --label_column",
+        "label.*--label_column",
     ),
     (
         table("text", "more", "label", header={}),
         {},
-        "--text_pair_column for a second",
+        "--text_pair_column",
     ),
     (
         table("text", "more", "text", "label"),
         {},
-        "cannot tell which column is the te",
+        "text.*--text_column",
     ),
     (
         table("text", "label", "label", header={}),
         {},
-        "more than one column 'label'",
+        "'label'",
     ),
     (
         table("text", "label"),
         {"label_column": "3"},
-        r"no column '3'; .*--label_column",
+        r"'3'.*--label_column",
     ),
     (
         table("text", "label"),
         {"text_column": "x"},
-        "no column 'x'; .*--text_column",
+        "'x'.*--text_column",
     ),
     (
         table("text", "label", header={}),
         {"text_column": "1", "label_column": "text"},
-        "must be different columns",
+        "--text_column.*--label_column",
     ),
-    ("good movie,pos\nbad movie,neg\n", {}, "give --label_column=NAME"),
+    ("good movie,pos\nbad movie,neg\n", {}, "--label_column"),
     (
         "good movie,pos\nbad movie,neg\n",
         {"label_column": "2", "text_column": "1"},
-        "cannot tell whether the first row .* is a header; .* --text_column",
+        "good movie.*--text_column",
     ),
-    ("".join(f"{text}\n" for text in ("a", "b c")), {}, "there is only one column"),
+    ("".join(f"{text}\n" for text in ("a", "b c")), {}, r"train\.csv: "),
     ("sep=;\ntext;label\na b c;1\n", {}, r"train\.csv:1: 'sep=;'"),
-    ("text,label\ra b,1\rc d,0\r", {}, r"lines must end with \\n"),
+    ("text,label\ra b,1\rc d,0\r", {}, r"train\.csv: "),
     (
         "my data\ntext,label\na,1\n",
         {},
-        r"train\.csv:2: 2 columns, .* first row .* 1",
+        r"train\.csv:2: 2 .* 1",
     ),
-    ("text,label\na b,1\nc, d,0\ne,1\n", {}, r"train\.csv:3: 3 columns, .* comma"),
-    ('text, label\n"a, b", "1"\n"c, d", "0"\n', {}, r"train\.csv:2: no blank may"),
-    ("text,label\na b,1\n,\n", {}, r"train\.csv:3: the row has no label"),
-    ("text,label\na b,1\nc,1\n", {}, "two different labels are needed, found 1"),
+    ("text,label\na b,1\nc, d,0\ne,1\n", {}, r"train\.csv:3: 3 .* comma"),
+    ('text, label\n"a, b", "1"\n"c, d", "0"\n', {}, r"train\.csv:2: "),
+    ("text,label\na b,1\n,\n", {}, r"train\.csv:3: "),
+    ("text,label\na b,1\nc,1\n", {}, r"found 1; --labels"),
     (
         "text,score\n" + "".join(f"text {i},{i / 7}\n" for i in range(50)),
         {"label_column": "score"},
-        "50 train examples have 50 different labels, .*--task_name=regression",
+        "50 .* 50 .*--task_name=regression",
     ),
-    (json_lines("text").replace("}", ', "label": ["a", "b"]}'), {}, "name=mlabel"),
+    (
+        json_lines("text").replace("}", ', "label": ["a", "b"]}'),
+        {},
+        "--task_name=mlabel",
+    ),
     (
         '{"text": "a", "label": 1}\n{"label": 0}\n',
         {},
-        r"csv:2: .*there is no text_a",
+        r"csv:2: .*text_a",
     ),
     (
         '{"text": "a", "label": 1}\n{"text": "b"}\n',
         {},
-        r"csv:2: the row has no label",
+        r"csv:2: ",
     ),
 ]
 
 
 @pytest.mark.parametrize(("train", "flags", "message"), UNREADABLE)
-def test_what_cannot_be_read_is_one_error(make_csv_task, train, flags, message):
+def test_a_train_file_that_cannot_be_read(make_csv_task, train, flags, message):
     with pytest.raises(InputError, match=message):
         read(make_csv_task(train=train, **flags))
 
@@ -125,10 +129,10 @@ def test_a_test_file_may_lack_the_labels(make_csv_task, train, test, with_labels
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        (WITH_HEADER, TRAIN, r"test\.csv: there is no column 'text'.*--text_column"),
-        (TRAIN, WITH_HEADER, r"test\.csv: the first row .* looks like a header"),
-        (TRAIN, table("text", "label"), r"test\.csv:1: the text would be .*'bad'"),
-        (TRAIN, table("text"), r"test\.csv: 1 columns, but the train file, .* has 3"),
+        (WITH_HEADER, TRAIN, r"test\.csv: .*'text'.*--text_column"),
+        (TRAIN, WITH_HEADER, r"test\.csv: .*'text'"),
+        (TRAIN, table("text", "label"), r"test\.csv:1: .*'bad'"),
+        (TRAIN, table("text"), r"test\.csv: 1 .* 3"),
     ],
 )
 def test_other_columns_than_in_training_are_named(make_csv_task, train, test, message):
@@ -150,8 +154,8 @@ def test_a_dev_file_of_one_row_is_split_as_the_train_file(
 @pytest.mark.parametrize(
     ("dev", "message"),
     [
-        (table("id", "text", header={}), r"dev\.csv: there is no label column"),
-        ("id,text,label\n1,a b,new\n", r"dev\.csv:2: label 'new' is not one of 'bad'"),
+        (table("id", "text", header={}), r"dev\.csv: .*--label_column"),
+        ("id,text,label\n1,a b,new\n", r"dev\.csv:2: .*'new'.*'bad'"),
     ],
 )
 def test_a_dev_file_needs_known_labels(make_csv_task, dev, message):

@@ -1,4 +1,4 @@
-"""The task `csv`: whatever the layout, every row is read, and read right."""
+"""The task `csv`: every row of a table of any layout becomes its example."""
 
 import csv
 import itertools
@@ -47,7 +47,7 @@ def test_layouts(make_csv_task, order, header, delimiter):
         )
         task = make_csv_task(train=mark + content)
         assert read(task) == EXPECTED
-        assert task.label_list == ("bad", "good", "so so")
+        assert task.labels == ("bad", "good", "so so")
 
 
 @pytest.mark.parametrize("header", [{}, None])
@@ -107,7 +107,7 @@ def test_a_json_list_of_one_label_is_that_label(make_csv_task):
 )
 def test_two_text_columns_are_a_pair_in_their_order(make_csv_task, content):
     task = make_csv_task(train=content)
-    assert task.has_text_b
+    assert task.schema.has_pair
     pairs = [(each.text_a, each.text_b) for each in task.read_examples(base.TRAIN)]
     forward = list(zip(TEXTS, TEXTS[::-1]))
     assert pairs in (forward, [(b, a) for a, b in forward])
@@ -162,7 +162,7 @@ def test_ids_of_a_header_are_kept(make_csv_task):
 def test_a_rare_label_in_the_first_row_is_kept(make_csv_task):
     lines = ["great\t7\n", *(f"some text x{i}\t{i % 2}\n" for i in range(20))]
     task = make_csv_task(train="".join(lines), suffix="tsv")
-    assert (len(read(task)), task.label_list) == (21, ("0", "1", "7"))
+    assert (len(read(task)), task.labels) == (21, ("0", "1", "7"))
 
 
 WITH_HEADER = table("id", "text", "label", header={})
@@ -182,19 +182,22 @@ def test_words_of_a_date_are_no_text(make_csv_task):
 def test_collected_labels_are_counted(make_csv_task, caplog):
     content = "text,label\n" + "a b,x\n" * 4 + ",x\n,-\n" + "a b,y\n" * 3
     with caplog.at_level(logging.INFO, logger="bert_my"):
-        make_csv_task(train=content).find_labels()
-    assert "Labels of the train file: x (5), y (3), - (1)" in caplog.text
-    assert "labels that no more than 2 train examples have: -" in caplog.text
-    assert "1 train examples have the label '-'" in caplog.text
-    assert "the text of 2 train examples is empty" in caplog.text
+        make_csv_task(train=content)
+    info, rare, none, empty = (each.getMessage() for each in caplog.records)
+    assert "x (5), y (3), - (1)" in info
+    assert rare.endswith(": -")
+    assert "1 train examples" in none
+    assert "'-'" in none
+    assert "2 train examples" in empty
 
 
-def test_what_was_found_is_logged(make_csv_task, caplog):
+def test_dialect_and_columns_are_logged(make_csv_task, caplog):
     with caplog.at_level(logging.INFO, logger="bert_my"):
         read(make_csv_task(train="\ufeff" + WITH_HEADER))
-    assert "train.csv: comma separated, quotes as in RFC 4180" in caplog.text
-    assert "with a header (id, text, label); columns guid, text_a, label" in caplog.text
-    assert "byte-order mark" in caplog.text
+    (line,) = (x.getMessage() for x in caplog.records if "RFC 4180" in x.getMessage())
+    assert "train.csv: comma" in line
+    assert "(id, text, label); columns guid, text_a, label" in line
+    assert "byte-order mark" in line
 
 
 def test_a_trained_model_needs_no_train_file(make_csv_task):
@@ -202,20 +205,22 @@ def test_a_trained_model_needs_no_train_file(make_csv_task):
     assert saved["labels"] == ["bad", "good", "so so"]
     task = make_csv_task(test=table("text", header={}), saved=saved)
     assert read(task, base.TEST) == [(text, None) for text in TEXTS]
-    assert task.label_list == ("bad", "good", "so so")
+    assert task.labels == ("bad", "good", "so so")
     task = make_csv_task(
         test="x,headline\n1,a b\n", saved=saved, text_column="headline"
     )
     assert read(task, base.TEST) == [("a b", None)]
 
 
-def test_other_columns_are_other_records(make_csv_task):
+def test_other_columns_are_other_records(make_csv_task, tmp_path):
     content = table("text", "more", "label", header={})
-    settings = [
-        make_csv_task(train=content, text_column=name).encoding_settings
+    records = [
+        helpers.make_records(
+            make_csv_task(train=content, text_column=name), base.TRAIN, tmp_path
+        )
         for name in ("text", "more", "text")
     ]
-    assert settings[0] == settings[2] != settings[1]
+    assert records[0].path == records[2].path != records[1].path
 
 
 def test_trains_evaluates_predicts_and_exports(

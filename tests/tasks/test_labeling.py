@@ -1,5 +1,7 @@
 """Tagging: windows, alignment with the original tokens, scores of whole sentences."""
 
+import csv
+import io
 import json
 import random
 
@@ -8,9 +10,8 @@ import pytest
 from seqeval import metrics as seqeval_metrics
 
 from bert_my.common.errors import InputError
-from bert_my.data.features import pack
-from bert_my.data.tagged import Sentence
 from bert_my.tasks import base
+from bert_my.text.examples import Sentence
 from tests import helpers
 
 TAGS = ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
@@ -47,57 +48,87 @@ def task(make_named_task):
     return make_named_task("ner", labels=",".join(TAGS))
 
 
-def encode(task, sentences):
-    return [each.features for each in task.encode_batch(sentences)]
+def outputs_for(task, sentences, tags):
+    """Returns the outputs of a model that predicts some tags of some sentences.
 
+    The tags stand where tokens are scored; anything else that is predicted must not
+    matter.
 
-def rows_for(task, features, tags):
-    """Returns what a model would predict for windows: `tags` where they are scored.
+    Args:
+      tags: list with a list of tags for each sentence.
 
-    Anything else it predicts must not matter.
+    Returns:
+      list with the rows of each sentence, as a `Postprocessor` takes them.
     """
-    rng, tags = random.Random(9), iter(tags)
-    rows = []
-    for each in features:
-        labels = np.array([rng.randrange(len(TAGS)) for _ in range(12)])
-        for place, label_id in enumerate(each["label_ids"]):
-            if label_id:
-                labels[place] = task.label_map[next(tags)]
-        rows.append({"label": labels})
-    assert next(tags, None) is None
-    return rows
+    rng = random.Random(9)
+    outputs = []
+    for rows, wanted in zip(task.encode(sentences), tags):
+        wanted, found = iter(wanted), []
+        for row in rows:
+            labels = np.array([rng.randrange(len(task.labels)) for _ in range(12)])
+            for place, label_id in enumerate(row.features["label_ids"]):
+                if label_id:
+                    labels[place] = task.label_map[next(wanted)]
+            found.append({"label": labels, **row.about})
+        assert next(wanted, None) is None
+        outputs.append(found)
+    return outputs
+
+
+def results_of(task, sentences, tags):
+    """Returns the results of the sentences with these predictions."""
+    outputs = outputs_for(task, sentences, tags)
+    return [task.postprocessor(*pair) for pair in zip(sentences, outputs)]
+
+
+def written(writer, sentences, results):
+    """Returns the text that a writer makes of results."""
+    stream = io.StringIO()
+    writer.begin(stream)
+    for index, (sentence, result) in enumerate(zip(sentences, results)):
+        writer.add(stream, index, sentence, result)
+    writer.end(stream)
+    return stream.getvalue()
 
 
 def test_encoding_of_a_short_sentence(task):
     sentence = Sentence(("cats", " ", "你", "zzz"), TAGS[:4], "g", 1)
-    (features,) = encode(task, [sentence])
-    tokens = task.tokenizer.convert_ids_to_tokens(features["input_ids"])
+    ((row,),) = task.encode([sentence])
+    tokens = task.preprocessor.tokenizer.convert_ids_to_tokens(
+        row.features["input_ids"]
+    )
     assert tokens == ["[CLS]", "cat", "##s", "[UNK]", "你", "[UNK]", "[SEP]"]
-    assert features["label_ids"] == [0, 1, 0, 2, 3, 4, 0]
-    assert features["token_mask"] == [0, 1, 0, 1, 1, 1, 0]
-    assert features["input_mask"] == [1] * 7
-    assert features["starts_sentence"] == 1
+    assert row.features["label_ids"] == [0, 1, 0, 2, 3, 4, 0]
+    assert row.features["token_mask"] == [0, 1, 0, 1, 1, 1, 0]
+    assert row.features["input_mask"] == [1] * 7
 
 
 def test_windows_hold_every_token_once_and_with_its_tag(task):
     sentences = make_sentences([1, 50, 7, 123, 10])
-    features = encode(task, sentences)
-    label_ids = [x - 1 for each in features for x in each["label_ids"] if x]
+    encoded = task.encode(sentences)
+    rows = [row for rows in encoded for row in rows]
+    label_ids = [x - 1 for row in rows for x in row.features["label_ids"] if x]
     tags = [tag for sentence in sentences for tag in sentence.tags]
-    assert [task.label_list[x] for x in label_ids] == tags
-    assert sum(each["starts_sentence"] for each in features) == len(sentences)
-    assert max(len(each["input_ids"]) for each in features) <= task.max_seq_length
+    assert [task.labels[x] for x in label_ids] == tags
+    assert [len(rows) > 1 for rows in encoded] == [False, True, False, True, True]
+    assert max(len(row.features["input_ids"]) for row in rows) <= task.max_seq_length
+    assert {row.num_cut_tokens for row in rows} == {0}
     assert all(
         mask >= (label > 0)
-        for each in features
-        for mask, label in zip(each["token_mask"], each["label_ids"])
+        for row in rows
+        for mask, label in zip(row.features["token_mask"], row.features["label_ids"])
     )
 
 
-def test_nothing_is_said_to_be_cut(task):
-    encoded = task.encode_batch(make_sentences([99]))
-    assert {each.num_cut_tokens for each in encoded} == {0}
-    assert pack([5] * 99, None, 12, 1, 2).num_cut_tokens  # As other tasks would do.
+def test_sentences_without_tags_are_encoded_alike(task):
+    tagged = make_sentences([1, 50])
+    untagged = [each._replace(tags=None) for each in tagged]
+    for name in ("input_ids", "token_mask"):
+        found, expected = (
+            [row.features[name] for rows in task.encode(each) for row in rows]
+            for each in (untagged, tagged)
+        )
+        assert found == expected
 
 
 def test_scores_are_those_of_whole_sentences(task):
@@ -108,24 +139,7 @@ def test_scores_are_those_of_whole_sentences(task):
         [tag if i % 3 else guess for i, (tag, guess) in enumerate(zip(each.tags, row))]
         for each, row in zip(sentences, guesses)
     ]
-    features = encode(task, sentences)
-    rows = rows_for(task, features, [tag for tags in predicted for tag in tags])
-    label_ids = np.zeros((len(rows), 12), int)
-    for row, each in zip(label_ids, features):
-        row[: len(each["label_ids"])] = each["label_ids"]
-    starts = np.array([each["starts_sentence"] for each in features])
-    kept = [
-        task.scored(
-            {"label_ids": label_ids[i : i + 5], "starts_sentence": starts[i : i + 5]},
-            {"label": np.array([row["label"] for row in rows[i : i + 5]])},
-        )
-        for i in range(0, len(rows), 5)
-    ]
-    targets, predictions = (
-        {name: np.concatenate([part[name] for part in side]) for name in side[0]}
-        for side in zip(*kept)
-    )
-    scores = task.score(targets, predictions)
+    scores = task.score(zip(sentences, results_of(task, sentences, predicted)))
     tags = [list(each.tags) for each in sentences]
     for name in ("f1", "precision", "recall"):
         expected = getattr(seqeval_metrics, f"{name}_score")(tags, predicted)
@@ -133,52 +147,58 @@ def test_scores_are_those_of_whole_sentences(task):
         assert scores[name] == pytest.approx(expected)
     accuracy = seqeval_metrics.accuracy_score(tags, predicted)
     assert scores["token_accuracy"] == pytest.approx(accuracy)
-    assert {"f1_PER", "f1_LOC"} < set(scores) == task.metric_names
+    assert {"f1_PER", "f1_LOC"} < set(scores) == set(task.metric_names)
 
 
 @pytest.mark.parametrize("has_tags", [True, False])
 def test_predictions_stand_beside_the_original_tokens(task, has_tags):
     sentences = make_sentences([3, 61, 1, 13])
-    predicted = [tag for each in make_sentences([3, 61, 1, 13], 8) for tag in each.tags]
-    rows = rows_for(task, encode(task, sentences), predicted)
+    predicted = [each.tags for each in make_sentences([3, 61, 1, 13], 8)]
+    results = results_of(task, sentences, predicted)
     given = [each if has_tags else each._replace(tags=None) for each in sentences]
-    lines = list(task.format_predictions(iter(given), iter(rows)))
-    plain = [line["predict.txt"] for line in lines]
-    tokens = [token for each in sentences for token in each.tokens]
-    assert [line for line in plain if line] == list(map(list, zip(tokens, predicted)))
-    assert [i for i, line in enumerate(plain) if not line] == [3, 65, 67, 81]
-    table = [line["predictions.tsv"] for line in lines if "predictions.tsv" in line]
-    assert table[2:4] == [
-        [0, "dev-0", tokens[2], sentences[0].tags[2] if has_tags else "", predicted[2]],
-        [1, "dev-1", tokens[3], sentences[1].tags[0] if has_tags else "", predicted[3]],
+    assert written(task.writers["predict.txt"], given, results) == "".join(
+        "".join(f"{pair[0]}\t{pair[1]}\n" for pair in zip(each.tokens, tags)) + "\n"
+        for each, tags in zip(sentences, predicted)
+    )
+    table = written(task.writers["predictions.tsv"], given, results)
+    rows = list(csv.reader(io.StringIO(table, newline=""), delimiter="\t"))
+    assert rows[0] == ["index", "guid", "token", "label", "predicted_label"]
+    assert rows[1:] == [
+        [str(index), each.guid, token, tag if has_tags else "", guess]
+        for index, (each, tags) in enumerate(zip(sentences, predicted))
+        for token, tag, guess in zip(each.tokens, each.tags, tags)
     ]
 
 
 def test_tags_are_those_of_the_train_file(make_named_task):
-    task = make_named_task("ner", train="a S-PER\nb O\n\nc B-LOC\nd E-LOC\n")
+    train = "a S-PER\nb O\n\nc B-LOC\nd E-LOC\n"
+    flags = {"class_weights": "auto", "objective": "token"}
+    task = make_named_task("ner", train=train, **flags)
     types = ("LOC", "PER")
     # Those that a type may have in other files, too.
     expected = [f"{mark}-{each}" for mark in "BEI" for each in types]
-    assert task.label_list == (*expected, "O", "S-LOC", "S-PER")
-    counts, total = task.count_labels()
+    assert task.labels == (*expected, "O", "S-LOC", "S-PER")
+    counts, total = task.schema.counts
     seen = {tag: count for tag, count in counts.items() if count is not None}
     assert (seen, total) == (dict.fromkeys(("S-PER", "O", "B-LOC", "E-LOC"), 1), 4)
-    assert set(counts) == set(task.label_list)
+    assert set(counts) == set(task.labels)
 
 
 def test_tags_that_mark_no_entities_are_scored_by_token(make_named_task):
     task = make_named_task("ner", labels="NN,VB")
-    targets, predictions = task.perfect_scored()
+    sentence = Sentence(("a", "b"), ("VB", "NN"))
+    result = {"tokens": ["a", "b"], "tags": ["VB", "VB"]}
     assert task.main_metric == "token_accuracy"
-    assert task.score(targets, predictions) == {"token_accuracy": 1.0}
+    assert task.score([(sentence, result)]) == {"token_accuracy": 0.5}
+    assert task.metric_names == ("token_accuracy",)
 
 
 @pytest.mark.parametrize(
     ("split", "content", "message"),
     [
-        (base.DEV, "a O\nb I-Y\n", r"dev\.tsv:2: tag 'I-Y' is not one of .*; --labels"),
-        (base.DEV, "a b\tO I-Y\n", r"dev\.tsv:1: tag 'I-Y' is not one of .*; --labels"),
-        (base.DEV, "a\nb\n", r"dev\.tsv:1: there is no tag after 'a'"),
+        (base.DEV, "a O\nb I-Y\n", r"dev\.tsv:2: .*'I-Y'.*--labels"),
+        (base.DEV, "a b\tO I-Y\n", r"dev\.tsv:1: .*'I-Y'.*--labels"),
+        (base.DEV, "a\nb\n", r"dev\.tsv:1: .*'a'"),
     ],
 )
 def test_unknown_tags_are_named(make_named_task, split, content, message):
@@ -190,13 +210,12 @@ def test_unknown_tags_are_named(make_named_task, split, content, message):
 def test_unknown_tags_of_a_test_file_are_shown(make_named_task, caplog):
     task = make_named_task("ner", train="a B-X\nb O\n", test="a O\n\nb B-Z\nc Y\n")
     examples = list(task.read_examples(base.TEST))
-    list(task.read_examples(base.TEST))
     assert [each.tags for each in examples] == [("O",), ("B-Z", "Y")]
-    assert caplog.text.count("2 tokens have tags that the model does not") == 1
-    rows = rows_for(task, encode(task, examples), ["O", "I-X", "B-X"])
-    lines = list(task.format_predictions(iter(examples), iter(rows)))
-    table = [line["predictions.tsv"] for line in lines if "predictions.tsv" in line]
-    assert [row[2:] for row in table] == [
+    (warning,) = caplog.records
+    assert "B-Z, Y" in warning.getMessage()
+    results = results_of(task, examples, [["O"], ["I-X", "B-X"]])
+    table = written(task.writers["predictions.tsv"], examples, results)
+    assert [line.split("\t")[2:] for line in table.splitlines()[1:]] == [
         ["a", "O", "O"],
         ["b", "B-Z", "I-X"],
         ["c", "Y", "B-X"],
@@ -215,22 +234,21 @@ def test_other_splits_are_read_like_the_train_file(make_named_task):
 
 def test_tags_behind_another_separator_are_no_tokens(make_named_task):
     task = make_named_task("ner", train="a\tB-X\nb\tO\n", test="a B-X\nb O\n")
-    with pytest.raises(InputError, match=r"test\.tsv:1: 'a B-X' looks like a token"):
+    with pytest.raises(InputError, match=r"test\.tsv:1: 'a B-X'"):
         list(task.read_examples(base.TEST))
 
 
 @pytest.mark.parametrize("text", ["He lives in New York now", "我住在北京的东城区"])
 def test_sentences_are_not_read_as_tokens(make_named_task, text):
     task = make_named_task("ner", train="a\tB-X\nb\tO\n", test=f"{text}\n{text}\n\nb\n")
-    message = rf"test\.tsv:1: '{text}' would be one .* a token on each line"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=rf"test\.tsv:1: '{text}' .* on each line"):
         list(task.read_examples(base.TEST))
 
 
 def test_texts_that_are_not_cut_into_tokens_are_named(make_named_task):
     test = "我住在北京的东城区\n"
     task = make_named_task("ner", train="a b\tB-X O\n", test=test)
-    with pytest.raises(InputError, match=r"would be one token; .* a blank between tok"):
+    with pytest.raises(InputError, match=r"test\.tsv:1: .* a blank between"):
         list(task.read_examples(base.TEST))
 
 
@@ -243,13 +261,13 @@ def test_one_long_word_is_a_token(make_named_task):
 def test_an_odd_tag_that_costs_the_scores_of_entities_is_named(make_named_task, caplog):
     task = make_named_task("ner", train="a B-X\nb I-X\nc O\n# remark\n")
     assert task.main_metric == "token_accuracy"
-    assert "but 'remark' do not fit with the others" in caplog.text
-    assert "NO SCORES OF ENTITIES" in caplog.text
+    (warning,) = (x for x in caplog.records if x.levelname == "WARNING")
+    assert "'remark'" in warning.getMessage()
 
 
 def test_without_a_train_file_tags_must_be_given(make_named_task):
-    with pytest.raises(InputError, match=r"no train file to find the tags .*--labels"):
-        make_named_task("ner", test="a\n").find_labels()
+    with pytest.raises(InputError, match=r"^task ner: .*--labels"):
+        make_named_task("ner", test="a\n")
 
 
 def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):

@@ -16,5 +16,5 @@ from bert_my.common.errors import InputError
     ],
 )
 def test_options_that_a_task_cannot_use_are_named(make_named_task, name, flag, value):
-    with pytest.raises(InputError, match=f"^--{flag}={value}: task {name} has no use"):
+    with pytest.raises(InputError, match=f"^--{flag}={value}: task {name} "):
         make_named_task(name, **{flag: value})

@@ -1,0 +1,130 @@
+"""Dialects: the delimiter and the quotes of a table, by its first lines."""
+
+import pytest
+
+from bert_my.common.errors import InputError
+from bert_my.data import dialects
+from bert_my.data.tables import (
+    COMMAS,
+    JSON_LINES,
+    QUOTED_TABS,
+    TABS,
+    Dialect,
+    Table,
+)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Returns a function that writes a file and returns its `Table`."""
+
+    def write_file(content, name="a.csv"):
+        path = tmp_path / name
+        path.write_bytes(content.encode("utf-8"))
+        return Table(str(path))
+
+    return write_file
+
+
+def long_cells(num_rows):
+    return "".join(f'"a, {i}\nb\nc","x"\n' for i in range(num_rows))
+
+
+@pytest.mark.parametrize(
+    ("content", "dialect"),
+    [
+        ("a\tb\nc, d\te\n", TABS),
+        ('"a\tb\nc"\td\n', TABS),
+        ('"a ""b"""\tc\nd\te\n', QUOTED_TABS),
+        ('"a\tb"\tc\nd\te\n', QUOTED_TABS),
+        ('"text"\t"label"\n"a b"\t"c"\n\t"d"\n', QUOTED_TABS),
+        ('"text"\t"label"\n"a b"\tc\n', TABS),
+        ('"a"\n"b"\n', TABS),
+        ("a,b\nc,d\n", COMMAS),
+        ('a,"b, c"\nd,e\n', COMMAS),
+        ('a "b" c,d\n"e" f,g\n', Dialect(",", is_quoted=False)),
+        ("a, b;c\nd;e\n", Dialect(";", is_quoted=True)),
+        ("a|b;c\nd|e\n", Dialect("|", is_quoted=True)),
+        ('{"a": "b, c"}\n{"a": "d"}\n', JSON_LINES),
+        ("one column\n", TABS),
+        (long_cells(3), COMMAS),
+        # The sample of 500 lines ends within a cell.
+        (long_cells(400), COMMAS),
+        # A quote that is never closed.
+        ('"a\tb\n' + "c\td\n" * 700, TABS),
+        ('"a,b\n' + "c,d\n" * 700, Dialect(",", is_quoted=False)),
+    ],
+)
+def test_dialect(write, content, dialect):
+    assert dialects.likely(write(content))[0] == dialect
+    assert dialects.likely(write("\ufeff" + content))[0] == dialect
+    windows = content.replace("\n", "\r\n")
+    assert dialects.likely(write(windows))[0] == dialect
+
+
+def test_a_json_file_is_never_a_table(write):
+    table = write("[\n1, 2\n]\n", "a.json")
+    assert dialects.likely(table) == [JSON_LINES]
+
+
+def test_all_separators_that_split_evenly(write):
+    table = write("a, b;c\nd, e;f\n")
+    assert [each.delimiter for each in dialects.likely(table)] == [",", ";"]
+
+
+def in_three(dialect, widths):
+    return widths == {3}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "content", "delimiter"),
+    [
+        (COMMAS, "7,a; b; c,yes\n", ","),
+        (Dialect(";", True), "7;a, b, c;yes\n", ";"),
+        (COMMAS, "7;a;yes\n", ";"),
+        (COMMAS, '{"text": "a, b, c"}\n', None),
+    ],
+)
+def test_a_file_is_split_like_another_if_that_fits(write, dialect, content, delimiter):
+    found = dialects.like(write(content), dialect, in_three)
+    assert found.delimiter == delimiter
+
+
+def test_the_quotes_of_a_file_are_its_own(write):
+    table = write('7\t"a ""b"""\tyes\n')
+    assert dialects.like(table, TABS, in_three) == QUOTED_TABS
+
+
+def test_lines_of_fasttext_are_named(write):
+    table = write("__label__x a, b c\n__label__y d, e\n")
+    with pytest.raises(InputError, match=r"a\.csv:1: .*__label__"):
+        dialects.likely(table)
+    table = write("__label__x\ta b c\n__label__y\td e\n", "b.tsv")
+    assert dialects.likely(table) == [TABS]
+
+
+@pytest.mark.parametrize(
+    ("content", "dialect"),
+    [
+        ('"a"\t"b"\n', QUOTED_TABS),
+        # Doubled quotes alone do not make a declared file quoted.
+        ('"a ""b"""\tc\n', TABS),
+        ('"a"\n', TABS),
+    ],
+)
+def test_dialect_of_declared_columns(write, content, dialect):
+    assert dialects.declared(write(content, "a.tsv")) == dialect
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "dialect"),
+    [
+        ("a.csv", "a,b\n", COMMAS),
+        ("a.csv", "a\tb, c\n", TABS),
+        ("a.csv", '"a\tb",c\n', COMMAS),
+        ("a.txt", "a,b\n", TABS),
+        ("a.jsonl", "a,b\n", JSON_LINES),
+    ],
+)
+def test_dialect_by_name(write, name, content, dialect):
+    assert dialects.by_name(write(content, name)) == dialect
