@@ -12,7 +12,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
-from bert_my.engine import devices, hooks, training
+from bert_my.engine import hooks, training
+from bert_my.model import fused
 from bert_my.tasks import base
 from tests import helpers
 
@@ -63,7 +64,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
     task, records, tmp_path, monkeypatch, use_xla
 ):
     """With dropout, which compiled functions draw otherwise."""
-    if use_xla and not devices.compiles_functions():
+    if use_xla and not fused.supports_jit():
         pytest.skip("this TensorFlow does not compile")
 
     def train(name):
