@@ -6,7 +6,6 @@ from typing import NamedTuple, Optional, Tuple
 
 from bert_my.common.errors import InputError
 from bert_my.data import input_pipeline, length_buckets
-from bert_my.engine import layers
 from bert_my.engine.devices import Devices
 from bert_my.model import checkpoints, fused
 
@@ -38,8 +37,8 @@ class TrainSettings(NamedTuple):
     keep_checkpoint_max: int  # 0 for all
     logging_steps: int  # steps from one line to the next
     report_mfu: bool  # see `flops`
-    freeze: Optional[str]  # see `layers.freeze`
-    layer_lr_decay: float  # see `layers.rate_multiplier`
+    freeze: Optional[str]  # see `train_graph.freeze`
+    layer_lr_decay: float  # see `train_graph.rate_multiplier`
     head_learning_rate: Optional[float]  # None: `learning_rate`
     ema_decay: float  # see `averages.Averages`; 0 for none
     adversarial: Optional[str]  # one of `adversarial.METHODS`
@@ -67,12 +66,13 @@ class Plan(NamedTuple):
     share_of_padding: Optional[float] = None  # in the first epoch, with those lengths
     mean_length: Optional[float] = None  # of a row, in tokens
 
-    def describe(self, settings, trained):
+    def describe(self, settings, trained, encoder=None):
         """Returns the lines that are printed at the start.
 
         Args:
           settings: `TrainSettings`.
           trained: list of the variables that train.
+          encoder: description of the encoder, see `encoders`; for `--freeze` only.
         """
         facts = [
             ("devices", settings.devices),
@@ -92,7 +92,8 @@ class Plan(NamedTuple):
         if settings.recompute:
             facts.append(("recomputed layers", settings.recompute))
         if settings.freeze:
-            facts.append(("trained parts", layers.describe(trained)))
+            parts = dict.fromkeys(encoder.part_of(v.op.name) for v in trained)
+            facts.append(("trained parts", ", ".join(parts)))
         if self.first_step:
             facts.append(("resumes after step", self.first_step))
         return [f"  {name:<21} {value}" for name, value in facts]

@@ -16,7 +16,7 @@ from bert_my.engine import (
     train_graph,
     train_plan,
 )
-from bert_my.model import checkpoints
+from bert_my.model import checkpoints, encoders
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,10 @@ def train(task, records, settings, dev=None, start=None):
             task, *dev, graph.averages, plan.first_step
         )
         logger.info(
-            "Training plan:\n%s", "\n".join(plan.describe(settings, graph.trained))
+            "Training plan:\n%s",
+            "\n".join(
+                plan.describe(settings, graph.trained, encoders.of(task.bert_config))
+            ),
         )
         is_patience_out = evaluation and evaluation.is_patience_out
         is_done = plan.first_step >= plan.num_train_steps or is_patience_out
@@ -71,7 +74,8 @@ def train(task, records, settings, dev=None, start=None):
 def with_xla_chosen(task, settings, plan):
     """Returns the settings with `use_xla` settled, see `devices.choose_xla`."""
     num_tokens = plan.num_rows * (plan.mean_length or task.max_seq_length)
-    work = flops.of_tokens(task.bert_config, num_tokens, 0, 0, flops.TRAINING)
+    encoder = encoders.of(task.bert_config)
+    work = encoder.flops(num_tokens, 0, 0, encoders.TRAINING)
     use_xla = devices.choose_xla(settings.use_xla, settings.devices, work)
     return settings._replace(use_xla=use_xla)
 

@@ -11,7 +11,6 @@ from bert_my.common.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 DATA_POSITION = "data_position"
 GLOBAL_BATCH_SIZE = "global_batch_size"
 LENGTH_BUCKETS = "length_buckets"

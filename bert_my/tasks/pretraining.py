@@ -14,6 +14,7 @@ import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import run_names
+from bert_my.model import encoders
 from bert_my.pretrain import pretraining_data, pretraining_shards, shard_checks
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
@@ -140,14 +141,7 @@ class PretrainingTask(base.Task):
                 )
 
     def build(self, features, is_training, ops=None):
-        encoder = modeling.BertModel(
-            config=self.bert_config,
-            is_training=is_training,
-            input_ids=features["input_ids"],
-            input_mask=features["input_mask"],
-            token_type_ids=features["segment_ids"],
-            ops=ops,
-        )
+        encoder = encoders.of(self.bert_config).build(features, is_training, ops=ops)
         losses, means = {}, {}
 
         def add(name, logits, labels, weights):

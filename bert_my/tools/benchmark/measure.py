@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.cli import compat, flags, runner
-from bert_my.engine import devices, evaluation, flops, train_plan, training
+from bert_my.engine import devices, evaluation, train_plan, training
 from bert_my.engine.devices import Devices
+from bert_my.model import encoders
 from bert_my.tasks import base
 from bert_my.tools.benchmark import machine, settings, steps, workload
 
@@ -170,11 +171,13 @@ def add_batch(recorder, mask, bert_config, per_weight):
     Args:
       recorder: `steps.Recorder`.
       mask: int `[num_rows, seq_length]`, 1 for tokens; rows of zeros do not count.
-      bert_config, per_weight: see `flops.of_tokens`.
+      bert_config: `modeling.BertConfig`.
+      per_weight: see `encoders.Bert.flops`.
     """
     lengths = mask.sum(axis=1, dtype="int64")
     num_tokens, num_pairs = lengths.sum(), (lengths**2).sum()
-    num_flops = flops.of_tokens(bert_config, num_tokens, num_pairs, 0, per_weight)
+    encoder = encoders.of(bert_config)
+    num_flops = encoder.flops(num_tokens, num_pairs, 0, per_weight)
     recorder.add(mask.shape, np.count_nonzero(lengths), num_tokens, num_flops)
 
 
@@ -189,7 +192,7 @@ def _recording(run, recorder, bert_config):
         values = run(fetches)
         if isinstance(values, evaluation.Batch):
             mask = values.targets["input_mask"]
-            add_batch(recorder, mask, bert_config, flops.FORWARD)
+            add_batch(recorder, mask, bert_config, encoders.FORWARD)
         else:
             recorder.begin()
         return values

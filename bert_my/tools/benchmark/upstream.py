@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.data import input_pipeline
-from bert_my.engine import flops
+from bert_my.model import encoders
 from bert_my.tools.benchmark import measure, settings, steps, workload
 
 _LEARNING_RATE, _NUM_WARMUP_STEPS = 2e-5, 100000
@@ -33,7 +33,7 @@ def run(request, folder):
     setup = measure.set_up(request, folder)
     own, bert_config = setup.own, setup.task.bert_config
     is_training = own.mode == settings.TRAIN
-    per_weight = flops.TRAINING if is_training else flops.FORWARD
+    per_weight = encoders.TRAINING if is_training else encoders.FORWARD
     lengths = workload.row_lengths(own.lengths, setup.num_rows, own.seq_length)
     records = workload.title_records(setup.task, lengths, setup.folder)
     ceiling = steps.Ceiling(setup.devices, setup.config.precision)
