@@ -144,19 +144,25 @@ def _run(graph, settings, plan, evaluation, peak_flops):
             scaffold=scaffold,
         )
     )
-    with contextlib.closing(training_history), tf.train.MonitoredTrainingSession(
-        checkpoint_dir=settings.output_dir,
-        scaffold=scaffold,
-        hooks=run_hooks,
-        save_checkpoint_steps=None,
-        save_checkpoint_secs=None,
-        save_summaries_steps=None,
-        save_summaries_secs=None,
-        log_step_count_steps=None,
-        config=settings.devices.session_config(settings.use_xla),
-    ) as session:
-        while not session.should_stop():
-            session.run(graph.train_op)
+    checkpoint, flag = settings.init_checkpoint, "init_checkpoint"
+    if plan.checkpoint:
+        checkpoint, flag = plan.checkpoint, "output_dir"
+    with contextlib.closing(training_history):
+        with checkpoints.restoring(checkpoint, tf.global_variables(), flag):
+            session = tf.train.MonitoredTrainingSession(
+                checkpoint_dir=settings.output_dir,
+                scaffold=scaffold,
+                hooks=run_hooks,
+                save_checkpoint_steps=None,
+                save_checkpoint_secs=None,
+                save_summaries_steps=None,
+                save_summaries_secs=None,
+                log_step_count_steps=None,
+                config=settings.devices.session_config(settings.use_xla),
+            )
+        with session:
+            while not session.should_stop():
+                session.run(graph.train_op)
 
 
 def _create_hooks(graph, settings, plan, evaluation, training_history, peak_flops):

@@ -207,6 +207,23 @@ def test_init_checkpoint_only_initializes(task, records, tmp_path):
     assert not np.allclose(started[name + "/adam_m"], trained[name + "/adam_m"])
 
 
+@pytest.mark.parametrize("flag", ["output_dir", "init_checkpoint"])
+def test_damaged_data_of_a_checkpoint_is_named(task, records, tmp_path, flag):
+    """Found when the weights are restored, which is the only time they are read."""
+    training.train(task, records, make_settings(tmp_path / "out", num_train_steps=2))
+    (path,) = (tmp_path / "out").glob("model.ckpt-2.data-*")
+    content = bytearray(path.read_bytes())
+    for place in range(0, 2000, 50):  # counters are further behind
+        content[place] ^= 255
+    path.write_bytes(bytes(content))
+    settings = make_settings(tmp_path / "out", num_train_steps=4)
+    if flag == "init_checkpoint":
+        checkpoint = str(tmp_path / "out" / "model.ckpt-2")
+        settings = make_settings(tmp_path / "new", init_checkpoint=checkpoint)
+    with pytest.raises(InputError, match=f"--{flag}=.* variable [a-z_/]+ cannot be"):
+        training.train(task, records, settings)
+
+
 def test_checkpoints_are_kept_as_asked(task, records, tmp_path):
     settings = make_settings(tmp_path, save_checkpoints_steps=2, keep_checkpoint_max=2)
     training.train(task, records, settings)
