@@ -1,4 +1,4 @@
-"""Adversarial training: the gradients of a batch and of its worst neighbour.
+"""Adversarial training: gradients of a batch and of its adversarial perturbation.
 
 Source: Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text
 Classification" (the fast gradient method, on the word embeddings).
@@ -8,27 +8,26 @@ import tensorflow.compat.v1 as tf
 
 
 def add_fgm(grads_and_vars, table, epsilon, gradients_of):
-    """Adds to the gradients those at perturbed word embeddings.
+    """Adds the gradients at perturbed word embeddings to the gradients of a batch.
 
     The perturbation goes along the gradient of the word embedding table; its Euclidean
     norm over the whole table is `epsilon`.
 
     Args:
-      grads_and_vars: list of (gradient, variable), the table's among them.
+      grads_and_vars: list of (gradient, variable), including the table's.
       table: the variable of the word embeddings.
       epsilon: float.
-      gradients_of: function that builds the model anew, in a scope that has the
-        variables already, and returns its gradients as such a list.
+      gradients_of: function that builds the model again, in a scope that reuses the
+        variables, and returns its list of (gradient, variable).
 
     Returns:
-      such a list.
+      list of (gradient, variable).
     """
     by_name = {variable.op.name: gradient for gradient, variable in grads_and_vars}
     # The table's gradient as a whole: a word that occurs twice has one perturbation.
     direction = tf.convert_to_tensor(by_name[table.op.name])
     norm = tf.norm(direction)
-    # A gradient of 0 has no direction; one that is not finite spoils the step, which
-    # is then skipped.
+    # A gradient of 0 has no direction. With one that is not finite the step is skipped.
     perturbation = tf.stop_gradient(tf.math.divide_no_nan(direction, norm) * epsilon)
 
     def perturbed(getter, name, *args, **kwargs):

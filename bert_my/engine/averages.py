@@ -9,15 +9,15 @@ from bert_my.model import checkpoints
 
 
 class Averages:
-    """The averages of a list of variables, which are variables themselves."""
+    """The averages of a list of variables, kept in variables."""
 
     def __init__(self, variables, decay):
-        """Makes the variables.
+        """Creates the variables of the averages.
 
         Args:
           variables: list of variables.
-          decay: of the average, per step, 0 to 1; less in the first steps, so that the
-            average does not remember where the weights started.
+          decay: of the average, per step, 0 to 1; lower in the first steps, so that the
+            average forgets the initial weights.
         """
         self._decay = decay
         self._averages = {}
@@ -38,8 +38,8 @@ class Averages:
           global_step: integer scalar, steps done before this one.
         """
         step = tf.cast(global_step, tf.float32)
-        # At first the average follows the weights closely, as TensorFlow's
-        # ExponentialMovingAverage(num_updates) has it: (1 + n) / (10 + n).
+        # At first the average follows the weights closely, by the rule of TensorFlow's
+        # ExponentialMovingAverage(num_updates): (1 + n) / (10 + n).
         decay = tf.minimum(self._decay, step / (step + 9.0))
         updates = []
         for variable in self._variables:
@@ -50,9 +50,9 @@ class Averages:
         return tf.group(*updates)
 
     def of(self, variable):
-        """Returns the average of a variable, or itself if it has none."""
+        """Returns the average of a variable, or the variable if it has none."""
         return self._averages.get(variable.op.name, variable)
 
     def getter(self, getter, name, *args, **kwargs):
-        """A `custom_getter` for variable scopes in which averages stand for weights."""
+        """A `custom_getter` for scopes that use averages in place of weights."""
         return self.of(getter(name, *args, **kwargs))

@@ -1,4 +1,4 @@
-"""Which devices the towers run on."""
+"""Devices of the towers, and the precision and compilation that suit them."""
 
 import ctypes
 import functools
@@ -18,21 +18,20 @@ logger = logging.getLogger(__name__)
 
 # dtypes of the activations; variables are float32 always.
 PRECISIONS = {"fp32": tf.float32, "fp16": tf.float16, "bf16": tf.bfloat16}
-AUTO = "auto"  # the fastest that a device is made for
-# What a CPU has that multiplies bfloat16 matrices faster than float32.
+AUTO = "auto"  # the fastest precision of the device
+# CPU flags of instructions that multiply bfloat16 matrices faster than float32.
 _CPU_BF16 = {"avx512_bf16", "amx_bf16"}
 # Compute capability from which a GPU has tensor cores for a precision, best first.
 _GPU_PRECISIONS = (("bf16", (8, 0)), ("fp16", (7, 0)))
-# Programs for all shapes of a run take about this long to compile: it has to take a
-# multiple of it. At the speed of a CPU, in FLOPs.
+# Below this many FLOPs of a run XLA compilation does not pay off on a CPU.
 MIN_FLOPS_TO_COMPILE = 5e13
-# Of glibc's malloc.h: M_ARENA_MAX, for arenas of threads cannot keep large blocks,
+# Options of glibc's malloc.h: M_ARENA_MAX (arenas of threads cannot keep large blocks),
 # M_MMAP_MAX and M_TRIM_THRESHOLD.
 _KEEP_FREED = ((-8, 1), (-4, 0), (-1, 2**31 - 1))
 
 
 class Devices(NamedTuple):
-    """Where towers run. `towers`: a device for each tower, which may repeat."""
+    """Devices of a run. `towers`: one for each tower; names may repeat."""
 
     towers: Tuple[str, ...]
     num_cpus: int  # logical CPU devices that the session needs
@@ -44,7 +43,7 @@ class Devices(NamedTuple):
         """Returns the `tf.ConfigProto` of a session with these devices.
 
         Args:
-          use_xla: whether to compile what can be on a GPU, not only what asks for it.
+          use_xla: have XLA compile clusters of operations on GPUs.
         """
         config = tf.ConfigProto(
             allow_soft_placement=True,
@@ -69,13 +68,13 @@ class Devices(NamedTuple):
 
 
 def supports(dtype, devices):
-    """Whether the first tower's device has kernels for an encoder in that dtype."""
+    """Returns whether the first tower's device has an encoder's kernels in a dtype."""
     if dtype == tf.float32:
         return True
     config = devices.session_config()
     config.allow_soft_placement = False
     with tf.Graph().as_default(), tf.device(devices.towers[0]):
-        tf.set_random_seed(0)  # without one a deterministic run is refused
+        tf.set_random_seed(0)  # deterministic runs refuse graphs without a seed
         layer = modeling.transformer_model(
             tf.zeros([2, 3, 8], dtype),
             attention_mask=tf.ones([2, 1, 3]),
@@ -119,7 +118,7 @@ def supports_fused_layer_norm(dtype, devices):
 
 
 def choose_precision(name, devices):
-    """Returns a precision that the devices can compute: that one, or else fp32.
+    """Returns a precision that the devices support: the named one, or else fp32.
 
     Args:
       name: key of `PRECISIONS`, or `AUTO`.
@@ -144,7 +143,7 @@ def choose_precision(name, devices):
 
 
 def _fastest_precision(devices):
-    """Returns (key of `PRECISIONS`, why): what a device is made for."""
+    """Returns (key of `PRECISIONS`, reason): the fastest precision of the devices."""
     if not devices.has_gpus:
         found = sorted(_CPU_BF16 & _cpu_flags())
         if found:
@@ -161,7 +160,7 @@ def _fastest_precision(devices):
 
 
 def _cpu_flags():
-    """Returns the set of names of what the CPU can do; empty if that is not known."""
+    """Returns the set of the CPU's flags; empty if the system does not list them."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as reader:
             lines = [line for line in reader if line.startswith("flags")]
@@ -184,12 +183,12 @@ def choose_xla(asked, devices, num_flops):
     """Returns whether XLA compiles the parts of a training step.
 
     Args:
-      asked: True, False, or None: where it was measured to help.
+      asked: True, False, or None for compiling where it was measured to be faster.
       devices: `Devices`.
       num_flops: of the whole run.
     """
     if devices.has_gpus:
-        return bool(asked)  # by itself not before it has been measured
+        return bool(asked)  # not measured yet, so never by default
     if not fused.supports_jit():
         if asked:
             logger.warning(
@@ -201,10 +200,10 @@ def choose_xla(asked, devices, num_flops):
 
 
 def limit_threads(intra_op_threads, inter_op_threads):
-    """Sets the threads of every session of this process, whichever comes first.
+    """Sets the threads of all sessions of this process; the first one creates them.
 
     Args:
-      see `Devices`; 0 leaves it at that.
+      see `Devices`; 0 keeps TensorFlow's default.
     """
     for name, number in (("INTRA", intra_op_threads), ("INTER", inter_op_threads)):
         if number:
@@ -212,14 +211,14 @@ def limit_threads(intra_op_threads, inter_op_threads):
 
 
 def keep_freed_memory():
-    """Has this process keep the memory that a step frees for the next one.
+    """Has this process keep the memory that a step frees for the next step.
 
-    TensorFlow 1.15 asks the C library for each tensor, and what glibc gives back to the
-    system costs 100,000 page faults in a step of BERT-base. TensorFlow 2 keeps it by
-    itself. Of no effect with another C library.
+    TensorFlow 1.15 allocates each tensor through the C library, and memory that glibc
+    returns to the system costs 100,000 page faults in a step of BERT-base. TensorFlow 2
+    keeps memory by itself. Of no effect with another C library.
 
     Returns:
-      whether it will be kept.
+      whether freed memory will be kept.
     """
     if fused.supports_jit() or os.name != "posix":
         return False
@@ -232,7 +231,7 @@ def choose_devices(num_towers, use_gpu=None, **threads):
 
     Args:
       num_towers: int, > 0; more towers than GPUs share them, round robin.
-      use_gpu: True needs a GPU, False uses none, None uses those that are there.
+      use_gpu: True needs a GPU, False uses none, None uses those that TensorFlow sees.
       **threads: see `Devices`.
 
     Raises:

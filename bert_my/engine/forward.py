@@ -193,7 +193,8 @@ def forward(task, records, settings, outputs):
         forward_pass = build_pass(task, records, settings, outputs)
         saver = checkpoints.saver_for(settings.checkpoint, tf.global_variables())
         with tf.Session(config=settings.devices.session_config()) as session:
-            saver.restore(session, settings.checkpoint)
+            with checkpoints.restoring(settings.checkpoint, tf.global_variables()):
+                saver.restore(session, settings.checkpoint)
             session.run([tf.tables_initializer(), tf.local_variables_initializer()])
             session.graph.finalize()
             with contextlib.closing(forward_pass.batches(session.run)) as batches:

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
+from bert_my.text.vocabulary import VOCAB
 
 logger = logging.getLogger(__name__)
 
 # Files of the model.
 BERT_CONFIG = "bert_config.json"
-VOCAB = "vocab.txt"
 LABEL_MAP = "label_map.json"
 MODEL = "model.ckpt"  # prefix of checkpoints
 # Files that describe the run.

@@ -5,16 +5,18 @@ gradients are finite, else skip (see `custom_optimization.apply_if_finite`).
 """
 
 import functools
+import re
 from typing import Dict, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
 import custom_optimization
 import optimization
+from bert_my.common.errors import InputError
 from bert_my.data import row_order
-from bert_my.engine import accumulation, adversarial, averages, flops, layers, towers
+from bert_my.engine import accumulation, adversarial, averages, towers
 from bert_my.engine.devices import PRECISIONS
-from bert_my.model import checkpoints, fused
+from bert_my.model import checkpoints, encoders, fused
 from bert_my.model.ops import StatelessDropout, TrainingOps
 
 
@@ -53,10 +55,9 @@ def build_graph(task, features, settings, plan):
 
     model = _Model(task, features, settings, global_step, loss_scale)
     outputs = model.build(settings.seed)
-    trained = layers.freeze(
-        tf.trainable_variables(), settings.freeze, task.bert_config.num_hidden_layers
-    )
-    found = _gradients(model, outputs, trained, settings)
+    encoder = encoders.of(task.bert_config)
+    trained = freeze(encoder, tf.trainable_variables(), settings.freeze)
+    found = _gradients(model, outputs, trained, settings, encoder.word_embeddings)
     with tf.device(devices[0]):
         averaged, after_update = None, None
         if settings.ema_decay:
@@ -173,13 +174,65 @@ class _Model:
         return _Gradients(sums, losses, grads_and_vars, norm)
 
 
-def _gradients(model, outputs, trained, settings):
+def freeze(encoder, variables, spec):
+    """Returns the variables that train.
+
+    Args:
+      encoder: description of the encoder, see `encoders`.
+      variables: list of variables.
+      spec: names of parts, layers and ranges of layers separated by commas, for
+        example "embeddings,0-5"; None for none.
+
+    Raises:
+      InputError: if a part does not exist, or nothing is left to train.
+    """
+    frozen = set()
+    for name in spec.split(",") if spec else ():
+        frozen.update(_parts_named(encoder, name.strip(), spec))
+    left = [v for v in variables if encoder.part_of(v.op.name) not in frozen]
+    if not left:
+        raise InputError(f"--freeze={spec}: nothing is left to train")
+    return left
+
+
+def _parts_named(encoder, name, spec):
+    """Returns the parts of an encoder that a piece of `--freeze` names."""
+    names = (encoders.EMBEDDINGS, encoders.POOLER, encoder.scope)
+    if name == encoder.scope:
+        return encoder.parts
+    if name in names:
+        return [name]
+    num_layers = encoder.config.num_hidden_layers
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", name)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+    if not 0 <= first <= last < num_layers:
+        raise InputError(
+            f"--freeze={spec}: {name!r} is none of {', '.join(names)}, a layer from 0 "
+            f"to {num_layers - 1}, or a range of layers such as 0-{num_layers - 1}"
+        )
+    return [f"layer_{index}" for index in range(first, last + 1)]
+
+
+def rate_multiplier(encoder, layer_lr_decay, head_factor):
+    """Returns the function from a variable's name to the factor of its learning rate.
+
+    Args:
+      encoder: description of the encoder, see `encoders`.
+      layer_lr_decay: factor from each layer to the one below; the pooler has 1. Source:
+        Howard and Ruder 2018, 3.2; Clark et al. 2020 for BERT.
+      head_factor: factor of variables outside of the encoder.
+    """
+    factors = {encoders.HEAD: head_factor}
+    for distance, part in enumerate(reversed(encoder.parts)):
+        factors[part] = layer_lr_decay**distance
+    return lambda name: factors[encoder.part_of(name)]
+
+
+def _gradients(model, outputs, trained, settings, word_embeddings):
     """Returns the `_Gradients` of a step, with adversarial training if it is set."""
     if not settings.adversarial:
         return model.gradients(outputs, settings.seed, trained)
-    (table,) = [
-        v for v in tf.trainable_variables() if v.op.name == checkpoints.WORD_EMBEDDINGS
-    ]
+    (table,) = [v for v in tf.trainable_variables() if v.op.name == word_embeddings]
     # The perturbation needs the gradient of the words, even if they do not train.
     variables = trained if table in trained else [*trained, table]
 
@@ -199,11 +252,11 @@ def _gradients(model, outputs, trained, settings):
 
 def _create_optimizer(task, global_step, settings, plan):
     """Returns the optimizer with its schedule, and the rate of each layer."""
-    rate_multiplier = None
+    multiplier = None
     if settings.layer_lr_decay != 1 or settings.head_learning_rate is not None:
         head_rate = settings.head_learning_rate or settings.learning_rate
-        rate_multiplier = layers.rate_multiplier(
-            task.bert_config.num_hidden_layers,
+        multiplier = rate_multiplier(
+            encoders.of(task.bert_config),
             settings.layer_lr_decay,
             head_rate / settings.learning_rate,
         )
@@ -220,7 +273,7 @@ def _create_optimizer(task, global_step, settings, plan):
     return create(
         learning_rate,
         weight_decay_rate=settings.weight_decay,
-        rate_multiplier=rate_multiplier,
+        rate_multiplier=multiplier,
         epsilon=settings.adam_epsilon,
     )
 
@@ -249,11 +302,13 @@ def _work(task, features, settings):
     mask = features["input_mask"]
     work = {"tokens": tf.reduce_sum(mask)}
     if settings.report_mfu:
+        lengths = tf.cast(tf.reduce_sum(mask, axis=1), tf.float32)
         masked = features.get("masked_lm_weights", tf.zeros([]))
-        step_flops = flops.of_step(
-            task.bert_config,
-            lengths=tf.cast(tf.reduce_sum(mask, axis=1), tf.float32),
+        step_flops = encoders.of(task.bert_config).flops(
+            num_tokens=tf.reduce_sum(lengths),
+            num_pairs=tf.reduce_sum(tf.square(lengths)),
             num_masked=tf.reduce_sum(tf.cast(masked > 0.0, tf.float32)),
+            per_weight=encoders.TRAINING,
         )
         # A second pass runs on the perturbed words.
         work["flops"] = step_flops * (2.0 if settings.adversarial else 1.0)

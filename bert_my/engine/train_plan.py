@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 from bert_my.common.errors import InputError
 from bert_my.data import padding, row_order
-from bert_my.engine import layers, run_folder
+from bert_my.engine import run_folder
 from bert_my.engine.devices import Devices
 from bert_my.engine.options import TrainOptions
 from bert_my.engine.run_folder import RunFolder
@@ -56,12 +56,13 @@ class Plan(NamedTuple):
     share_of_padding: Optional[float] = None  # of the first epoch, 0 to 1
     mean_length: Optional[float] = None  # of a row, in tokens
 
-    def describe(self, settings, trained):
+    def describe(self, settings, trained, encoder=None):
         """Returns the lines to print at the start.
 
         Args:
           settings: `TrainSettings`.
           trained: list of the trained variables.
+          encoder: description of the encoder, see `encoders`; for `--freeze` only.
         """
         facts = [
             ("devices", settings.devices),
@@ -81,7 +82,8 @@ class Plan(NamedTuple):
         if settings.recompute:
             facts.append(("recomputed layers", settings.recompute))
         if settings.freeze:
-            facts.append(("trained parts", layers.describe(trained)))
+            parts = dict.fromkeys(encoder.part_of(v.op.name) for v in trained)
+            facts.append(("trained parts", ", ".join(parts)))
         if self.first_step:
             facts.append(("resumes after step", self.first_step))
         return [f"  {name:<21} {value}" for name, value in facts]

@@ -16,7 +16,7 @@ from bert_my.engine import (
     train_graph,
     train_plan,
 )
-from bert_my.model import checkpoints
+from bert_my.model import checkpoints, encoders
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,10 @@ def train(task, records, settings, dev=None, start=None):
             task, *dev, settings.folder, graph.averages, plan.first_step
         )
         logger.info(
-            "Training plan:\n%s", "\n".join(plan.describe(settings, graph.trained))
+            "Training plan:\n%s",
+            "\n".join(
+                plan.describe(settings, graph.trained, encoders.of(task.bert_config))
+            ),
         )
         is_patience_out = evaluation and evaluation.is_patience_out
         is_done = plan.first_step >= plan.num_train_steps or is_patience_out
@@ -71,7 +74,8 @@ def train(task, records, settings, dev=None, start=None):
 def with_xla_chosen(task, settings, plan):
     """Returns the settings with `use_xla` chosen, see `devices.choose_xla`."""
     num_tokens = plan.num_rows * (plan.mean_length or task.max_seq_length)
-    work = flops.of_tokens(task.bert_config, num_tokens, 0, 0, flops.TRAINING)
+    encoder = encoders.of(task.bert_config)
+    work = encoder.flops(num_tokens, 0, 0, encoders.TRAINING)
     use_xla = devices.choose_xla(settings.use_xla, settings.devices, work)
     return dataclasses.replace(settings, use_xla=use_xla)
 
@@ -140,19 +144,25 @@ def _run(graph, settings, plan, evaluation, peak_flops):
             scaffold=scaffold,
         )
     )
-    with contextlib.closing(training_history), tf.train.MonitoredTrainingSession(
-        checkpoint_dir=settings.output_dir,
-        scaffold=scaffold,
-        hooks=run_hooks,
-        save_checkpoint_steps=None,
-        save_checkpoint_secs=None,
-        save_summaries_steps=None,
-        save_summaries_secs=None,
-        log_step_count_steps=None,
-        config=settings.devices.session_config(settings.use_xla),
-    ) as session:
-        while not session.should_stop():
-            session.run(graph.train_op)
+    checkpoint, flag = settings.init_checkpoint, "init_checkpoint"
+    if plan.checkpoint:
+        checkpoint, flag = plan.checkpoint, "output_dir"
+    with contextlib.closing(training_history):
+        with checkpoints.restoring(checkpoint, tf.global_variables(), flag):
+            session = tf.train.MonitoredTrainingSession(
+                checkpoint_dir=settings.output_dir,
+                scaffold=scaffold,
+                hooks=run_hooks,
+                save_checkpoint_steps=None,
+                save_checkpoint_secs=None,
+                save_summaries_steps=None,
+                save_summaries_secs=None,
+                log_step_count_steps=None,
+                config=settings.devices.session_config(settings.use_xla),
+            )
+        with session:
+            while not session.should_stop():
+                session.run(graph.train_op)
 
 
 def _create_hooks(graph, settings, plan, evaluation, training_history, peak_flops):

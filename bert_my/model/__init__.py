@@ -1,1 +1,1 @@
-"""Encoders, checkpoints, conversion of weights, recurrent layers and decoding."""
+"""Encoder families, fused operations, checkpoints, conversion, CRF and LSTM layers."""

@@ -1,27 +1,23 @@
-"""A pretrained model for a vocabulary into which words were put."""
+"""A pretrained model for a vocabulary with added words."""
 
 import numpy as np
 
 import modeling
 from bert_my.common.errors import InputError
-from bert_my.model import checkpoints, pretrained
-from bert_my.model.checkpoints import WORD_EMBEDDINGS
-
-# Variables with a row for each line of the vocabulary.
-_BY_TOKEN = (WORD_EMBEDDINGS, "cls/predictions/output_bias")
+from bert_my.model import checkpoints, encoders, pretrained
 
 
 def write_model(folder, added, config, checkpoint=None):
     """Writes the files of a model that knows the added words.
 
-    A word's rows start as the mean of those of the pieces that it was split into, which
-    is what the model knows of it. All other weights stay as they are.
+    The rows of an added word start as the mean of the rows of its pieces in the old
+    vocabulary. All other weights stay as they are.
 
     Args:
-      folder: path; it is made if it is not there.
+      folder: path; created if necessary.
       added: `vocabulary.AddedWords`.
-      config: `modeling.BertConfig` of the model as it is.
-      checkpoint: path, or None for a model that is not trained.
+      config: `modeling.BertConfig` of the model without the words.
+      checkpoint: path, or None for an untrained model.
 
     Returns:
       `pretrained.ModelFiles`.
@@ -29,14 +25,14 @@ def write_model(folder, added, config, checkpoint=None):
     Raises:
       InputError: if the checkpoint cannot be read or is of another vocabulary.
     """
-    weights = None
+    weights, encoder = None, encoders.of(config)
     if checkpoint:
         weights = checkpoints.read_weights(checkpoint)
-        if WORD_EMBEDDINGS not in weights:
+        if encoder.word_embeddings not in weights:
             raise InputError(
-                f"--init_checkpoint={checkpoint}: it lacks {WORD_EMBEDDINGS}"
+                f"--init_checkpoint={checkpoint}: it lacks {encoder.word_embeddings}"
             )
-        for name in set(_BY_TOKEN) & set(weights):
+        for name in set(encoder.token_variables) & set(weights):
             if len(weights[name]) != added.num_old_lines:
                 raise InputError(
                     f"--init_checkpoint={checkpoint}: {name} has {len(weights[name])} "

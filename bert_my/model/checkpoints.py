@@ -1,5 +1,9 @@
-"""Checkpoints: what one holds, whether it fits, and starting from it."""
+"""Checkpoints: their contents, checks against a model, and starting from them.
 
+A check reads the index of a checkpoint only. Values are read once, by the restore.
+"""
+
+import contextlib
 import logging
 
 import numpy as np
@@ -9,12 +13,11 @@ from bert_my.common.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 DATA_POSITION = "data_position"
 GLOBAL_BATCH_SIZE = "global_batch_size"
 LENGTH_BUCKETS = "length_buckets"
 ROW_BLOCKS = "row_blocks"
-# How the names of what a run keeps beside each weight end.
+# Endings of the names of the slots and averages that a run keeps beside each weight.
 BESIDE_WEIGHTS = ("/adam_m", "/adam_v", "/average")
 
 
@@ -43,7 +46,7 @@ def check_exists(checkpoint, flag="init_checkpoint"):
 
 
 def check_fits(checkpoint, variables, flag="init_checkpoint"):
-    """Checks that a checkpoint holds variables whole and in their shapes.
+    """Checks that a checkpoint holds variables in their shapes, by its index.
 
     Args:
       checkpoint: path.
@@ -54,8 +57,9 @@ def check_fits(checkpoint, variables, flag="init_checkpoint"):
       list of the names of variables that the checkpoint does not hold.
 
     Raises:
-      InputError: naming the first variable whose shape differs or whose value cannot be
-        read, or if the checkpoint holds none of the variables.
+      InputError: naming the first variable whose shape differs, or that cannot be read
+        because a data file is cut off; or if the checkpoint holds none of the
+        variables.
     """
     reader = tf.train.load_checkpoint(checkpoint)
     shapes = reader.get_variable_to_shape_map()
@@ -72,13 +76,52 @@ def check_fits(checkpoint, variables, flag="init_checkpoint"):
                 f"there and {shape} here; is --bert_config_file the one of this "
                 "checkpoint, and are the task's labels those it was trained with?"
             )
-        _read(reader, name, checkpoint, flag)
     if len(missing) == len(variables):
         raise InputError(
             f"--{flag}={checkpoint}: it holds none of the model's variables, only "
             f"{', '.join(sorted(shapes)[:3])}, ..."
         )
+    if _is_cut_off(checkpoint, reader):
+        _name_unreadable(checkpoint, variables, flag)
     return missing
+
+
+def _is_cut_off(checkpoint, reader):
+    """Returns whether the data files are smaller than the tensors of the index."""
+    shapes = reader.get_variable_to_shape_map()
+    num_bytes = sum(
+        int(np.prod(shapes[name], dtype=np.int64)) * dtype.size
+        for name, dtype in reader.get_variable_to_dtype_map().items()
+        if dtype != tf.string  # of any size
+    )
+    paths = tf.io.gfile.glob(f"{checkpoint}.data-*")
+    return sum(tf.io.gfile.stat(path).length for path in paths) < num_bytes
+
+
+@contextlib.contextmanager
+def restoring(checkpoint, variables, flag="init_checkpoint or --output_dir"):
+    """Turns the error of a restore into an `InputError` that names the variable.
+
+    Args:
+      checkpoint: path; None where nothing is restored.
+      variables: list of variables that are restored.
+      flag: name of the flag, for the error.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        if checkpoint:
+            _name_unreadable(checkpoint, variables, flag)
+        raise
+
+
+def _name_unreadable(checkpoint, variables, flag):
+    """Raises an `InputError` for the first variable that cannot be read, if any."""
+    reader = tf.train.load_checkpoint(checkpoint)
+    for variable in variables:
+        for name in (variable.op.name, average_name(variable.op.name)):
+            if reader.has_tensor(name):
+                _read(reader, name, checkpoint, flag)
 
 
 def _read(reader, name, checkpoint, flag):
@@ -86,7 +129,7 @@ def _read(reader, name, checkpoint, flag):
     try:
         return reader.get_tensor(name)
     except (tf.errors.OpError, ValueError, IndexError) as error:
-        # The index may be whole and the data not, after a copy that broke off.
+        # After an interrupted copy the index may be whole and the data cut off.
         raise InputError(
             f"--{flag}={checkpoint}: variable {name} cannot be read; is the file "
             f"{checkpoint}.data-* whole? ({str(error).splitlines()[0]})"
@@ -96,7 +139,8 @@ def _read(reader, name, checkpoint, flag):
 def saver_for(checkpoint, variables):
     """Returns a `tf.train.Saver` that restores variables from a checkpoint.
 
-    Where the checkpoint has an average of a variable, it is restored to that.
+    A variable is restored to its average, if the checkpoint has one. The restore is to
+    be run within `restoring`.
 
     Args:
       checkpoint: path, of `--init_checkpoint` or in `--output_dir`.
@@ -116,30 +160,28 @@ def saver_for(checkpoint, variables):
 
 
 def names_in(checkpoint, variables):
-    """Returns a dict name in the checkpoint -> variable, for those that it has."""
+    """Returns a dict name in the checkpoint -> variable, without missing ones."""
     names = {name for name, _ in tf.train.list_variables(checkpoint)}
     found = {name_in(names, variable.op.name): variable for variable in variables}
     return {name: variable for name, variable in found.items() if name in names}
 
 
 def name_in(names, variable_name):
-    """Returns the name under which a checkpoint has what is used of a variable.
+    """Returns the name of a variable's average in a checkpoint, or its own name.
 
     Args:
-      names: those in the checkpoint.
+      names: of all tensors in the checkpoint.
       variable_name: str.
-
-    Returns:
-      the name of its average, or its own if there is none.
     """
     average = average_name(variable_name)
     return average if average in names else variable_name
 
 
 def initialize_from(checkpoint, variables):
-    """Makes variables start with the values of a checkpoint, where it has them.
+    """Initializes variables with the values that a checkpoint has of them.
 
-    To be called before the session is made. Says which variables start at random.
+    To be called before the session is created, and the initializers are to be run
+    within `restoring`. Logs which variables start at random.
     """
     check_exists(checkpoint)
     missing = check_fits(checkpoint, variables)
@@ -174,7 +216,7 @@ def read_weights(checkpoint):
     return {
         name: _read(reader, name_in(shapes, name), checkpoint, "init_checkpoint")
         for name, shape in sorted(shapes.items())
-        # Counters and what belongs to the loss scale are scalars, as no weight is.
+        # Counters and the variables of the loss scale are scalars, unlike weights.
         if shape and not name.endswith(BESIDE_WEIGHTS)
     }
 
@@ -196,5 +238,5 @@ def write(variables, path):
 
 
 def num_parameters(variables):
-    """Returns how many numbers a list of variables holds."""
+    """Returns the number of elements in a list of variables."""
     return int(sum(np.prod(variable.shape.as_list()) for variable in variables))

@@ -13,8 +13,8 @@ def log_likelihood(logits, tags, mask, transitions):
 
     Args:
       logits: float32 `[batch_size, seq_length, num_labels]`.
-      tags: int32 `[batch_size, seq_length]`, 0 to `num_labels - 1`; anything where
-        mask is 0.
+      tags: int32 `[batch_size, seq_length]`, 0 to `num_labels - 1`; ignored where mask
+        is 0.
       mask: int32 `[batch_size, seq_length]`, 1 for positions of the chain, else 0.
       transitions: float32 `[num_labels, num_labels]`, from row to column.
 
@@ -30,7 +30,7 @@ def log_likelihood(logits, tags, mask, transitions):
 
 
 def viterbi(logits, mask, transitions):
-    """Returns the tags with the highest score, those of the most probable sequence.
+    """Returns the sequence of tags with the highest score.
 
     Args: see `log_likelihood`.
 
@@ -72,7 +72,7 @@ def viterbi(logits, mask, transitions):
 
 
 def _chain(mask):
-    """Puts the positions of a chain in front, in their order.
+    """Moves the positions of a chain to the front, in their order.
 
     Args:
       mask: int32 `[batch_size, seq_length]`.
@@ -88,9 +88,9 @@ def _chain(mask):
 
 
 def _steps(logits, is_in_chain):
-    """Returns what each step sees, with the steps on the first axis.
+    """Returns the logits and the mask of each step, with steps on the first axis.
 
-    The first position is the start of the recursions and no step: nothing leads there.
+    The first position starts the recursions and is not a step.
     """
     is_step = is_in_chain & (tf.range(tf.shape(logits)[1]) > 0)
     return (

@@ -1,4 +1,4 @@
-"""The files of a pretrained model: reading and writing them, and what can be wrong."""
+"""The files of a pretrained model: reading, checking and writing them."""
 
 import os
 from typing import NamedTuple, Optional
@@ -8,18 +8,8 @@ import tensorflow.compat.v1 as tf
 import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.model import checkpoints
+from bert_my.model import checkpoints, encoders
 from bert_my.text import vocabulary
-
-_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-)
 
 
 class ModelFiles(NamedTuple):
@@ -34,39 +24,29 @@ def read_bert_config(path):
     """Returns the `modeling.BertConfig` of a `bert_config.json`.
 
     Raises:
-      InputError: if the file cannot be read or is not the config of a BERT.
+      InputError: if the file cannot be read or is not the config of a BERT; one of
+        another family is named.
     """
     if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
         raise InputError(f"--bert_config_file={path}: there is no such file")
     try:
         config = modeling.BertConfig.from_json_file(path)
-        modeling.get_activation(str(config.hidden_act))
     except (ValueError, AttributeError, tf.errors.OpError) as error:
         raise InputError(
             f"--bert_config_file={path}: not the config of a BERT: {error}"
         ) from error
-    for name in _SIZES:
-        value = getattr(config, name)
-        if not isinstance(value, int) or value <= 0:
-            raise InputError(
-                f"--bert_config_file={path}: {name} is {value!r}, not a positive number"
-            )
-    if config.hidden_size % config.num_attention_heads:
-        raise InputError(
-            f"--bert_config_file={path}: hidden_size {config.hidden_size} is not a "
-            f"multiple of num_attention_heads {config.num_attention_heads}"
-        )
+    encoders.of(config).check_config(f"--bert_config_file={path}")
     return config
 
 
 def write(folder, lines, config, variables=None):
-    """Writes the files of a model into a folder, which is made if it is not there.
+    """Writes the files of a model into a folder, which is created if necessary.
 
     Args:
       folder: path.
       lines: of the vocabulary, list of str.
       config: `modeling.BertConfig`.
-      variables: dict name -> array, or None for a model that is not trained.
+      variables: dict name -> array, or None for an untrained model.
 
     Returns:
       `ModelFiles`.

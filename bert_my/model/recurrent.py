@@ -9,7 +9,7 @@ import modeling
 
 
 class _Weights(NamedTuple):
-    """Of one direction; the gates stand in the order input, forget, cell, output."""
+    """Weights of one direction; the order of the gates: input, forget, cell, output."""
 
     input_kernel: tf.Tensor  # [width, 4 * num_units]
     recurrent_kernel: tf.Tensor  # [num_units, 4 * num_units]
@@ -19,9 +19,9 @@ class _Weights(NamedTuple):
 def bidirectional_lstm(inputs, mask, num_units):
     """Reads sequences from left to right and from right to left.
 
-    A position with mask 0 is passed over in both directions: it keeps the state and
-    gives 0, so padding changes nothing, wherever it is. Both directions run in one
-    loop. Its variables are in the scope `lstm`. Source: Hochreiter and Schmidhuber
+    A position with mask 0 is skipped in both directions: the state stays and the output
+    is 0, so padding changes nothing, wherever it is. Both directions run in one loop.
+    The variables are in the scope `lstm`. Source: Hochreiter and Schmidhuber
     1997; forget gate with a bias of 1 at the start: Jozefowicz et al. 2015.
 
     Args:
@@ -37,7 +37,7 @@ def bidirectional_lstm(inputs, mask, num_units):
         weights = [
             _create_weights(name, width, num_units) for name in ("forward", "backward")
         ]
-    # What does not depend on the state is one product for all steps and directions.
+    # The inputs' share of the gates: one product for all steps and directions.
     gates = tf.nn.bias_add(
         tf.matmul(
             modeling.reshape_to_matrix(inputs),
@@ -86,7 +86,8 @@ def _run(gates, is_real, kernels):
     """Runs the recurrence of both directions.
 
     Args:
-      gates: float32 `[seq_length, 2, batch_size, 4 * num_units]`, without the state.
+      gates: float32 `[seq_length, 2, batch_size, 4 * num_units]`, without the state's
+        share.
       is_real: float32 `[seq_length, 2, batch_size, 1]`.
       kernels: float32 `[2, num_units, 4 * num_units]`.
 

@@ -73,7 +73,8 @@ def _write_saved_model(task, checkpoint, path):
         # Nothing is computed, so no GPU is taken from whoever uses it.
         config = tf.ConfigProto(device_count={"GPU": 0})
         with tf.Session(graph=graph, config=config) as session:
-            restorer.restore(session, checkpoint)
+            with checkpoints.restoring(checkpoint, variables):
+                restorer.restore(session, checkpoint)
             builder.add_meta_graph_and_variables(
                 session,
                 [tf.saved_model.tag_constants.SERVING],

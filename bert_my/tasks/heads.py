@@ -8,7 +8,7 @@ Padding never changes what is real, and a row of padding only gives finite value
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.model import recurrent
+from bert_my.model import encoders, recurrent
 
 FILTER_WIDTHS = (1, 2, 3, 4)  # tokens that a convolution sees at once
 NUM_FILTERS = 256  # for each width
@@ -141,14 +141,8 @@ def build(bert_config, features, is_training, represent, objective, ops=None):
     Returns:
       `(losses, predictions)`, see `base.TaskOutputs`.
     """
-    encoder = modeling.BertModel(
-        config=bert_config,
-        is_training=is_training,
-        input_ids=features["input_ids"],
-        input_mask=features["input_mask"],
-        token_type_ids=features["segment_ids"],
-        first_token_only=represent in _OF_FIRST_TOKEN,
-        ops=ops,
+    encoder = encoders.of(bert_config).build(
+        features, is_training, first_token_only=represent in _OF_FIRST_TOKEN, ops=ops
     )
     representation = represent(encoder, features)
     return objective.build(representation, features, is_training, ops)

@@ -14,7 +14,7 @@ import modeling
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import row_order
-from bert_my.engine import run_folder
+from bert_my.model import encoders
 from bert_my.pretrain import shard_checks
 from bert_my.pretrain.records import Sizes
 from bert_my.tasks import base
@@ -120,7 +120,7 @@ class PretrainingTask(base.Task):
         if not self._tokenizer:
             return
         for folder in sorted({os.path.dirname(path) for path in paths}):
-            path = os.path.join(folder, run_folder.VOCAB)
+            path = os.path.join(folder, vocabulary.VOCAB)
             if os.path.exists(path) and not vocabulary.is_that_of(
                 path, self._tokenizer
             ):
@@ -130,14 +130,7 @@ class PretrainingTask(base.Task):
                 )
 
     def build(self, features, is_training, ops=None):
-        encoder = modeling.BertModel(
-            config=self.bert_config,
-            is_training=is_training,
-            input_ids=features["input_ids"],
-            input_mask=features["input_mask"],
-            token_type_ids=features["segment_ids"],
-            ops=ops,
-        )
+        encoder = encoders.of(self.bert_config).build(features, is_training, ops=ops)
         losses, means = {}, {}
 
         def add(name, logits, labels, weights):

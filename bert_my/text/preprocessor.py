@@ -15,7 +15,6 @@ from bert_my.text.examples import Example, Sentence
 from bert_my.text.packing import lengths_within
 
 SETTINGS = "preprocessor.json"
-VOCAB = "vocab.txt"
 
 
 class Encoded(NamedTuple):
@@ -230,5 +229,7 @@ def load(folder):
     kind, do_lower_case = settings.pop("kind"), settings.pop("do_lower_case")
     if kind not in _KINDS:
         raise InputError(f"{path}: there is no preprocessor of the kind {kind!r}")
-    tokenizer = vocabulary.read_tokenizer(os.path.join(folder, VOCAB), do_lower_case)
+    tokenizer = vocabulary.read_tokenizer(
+        os.path.join(folder, vocabulary.VOCAB), do_lower_case
+    )
     return _KINDS[kind](tokenizer, **settings)

@@ -10,6 +10,7 @@ import tokenization
 from bert_my.common import files
 from bert_my.common.errors import InputError
 
+VOCAB = "vocab.txt"  # name of the vocabulary file of a model
 # BERT's authors left room with these. No text gives one of them, [unused0] no more than
 # the others, so nothing that a model has learnt is lost with them.
 _UNUSED = re.compile(r"\[unused[0-9]+\]")

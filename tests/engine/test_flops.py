@@ -1,41 +1,21 @@
-"""Model FLOPs, counted by hand, and the peak that they are compared with."""
+"""Model FLOPs of a step, and the peak that they are compared with."""
 
 import logging
 
 import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
 
-import modeling
 from bert_my.engine import flops, training
+from bert_my.model import encoders
 from bert_my.tasks import base
 from tests import helpers
 from tests.engine import toy_tasks
 from tests.engine.step_runs import StepRun
 
 
-def evaluate(tensor):
-    with tf.Session() as session:
-        return session.run(tensor)
-
-
-def test_of_a_step_counted_by_hand():
-    config = modeling.BertConfig(
-        5, hidden_size=2, num_hidden_layers=3, intermediate_size=7
-    )
-    lengths = tf.constant([2.0, 1.0, 0.0])
-    # Of a layer: 4 matrices of 2 x 2 and 2 of 2 x 7, for 3 tokens; the products with
-    # the keys and with the values, of 2 numbers each, for 2 * 2 + 1 pairs of tokens.
-    layer = (4 * 4 + 2 * 14) * 3 + 2 * 2 * 5
-    assert evaluate(flops.of_step(config, lengths, 0.0)) == 6 * 3 * layer
-    # A matrix of 2 x 2 and one of 2 x 5 for each word to guess.
-    words = evaluate(flops.of_step(config, lengths, 4.0)) - 6 * 3 * layer
-    assert words == 6 * 4 * (4 + 10)
-
-
 @pytest.mark.parametrize("passes", [1, 2])
-def test_of_the_graph(tiny_model, passes):
-    """Padding does not count, words to guess do, and a second pass."""
+def test_flops_of_a_step(tiny_model, passes):
+    """Padding does not count; masked words and a second pass do."""
     task = toy_tasks.GuessTask()
     batch = toy_tasks.make_batches(1)[0]
     batch["masked_lm_weights"] = np.float32([[1, 0.5, 0]] * 12)
@@ -48,8 +28,8 @@ def test_of_the_graph(tiny_model, passes):
         adversarial="fgm" if passes == 2 else None,
     )
     lengths = batch["input_mask"].sum(axis=1)
-    expected = evaluate(
-        flops.of_step(task.bert_config, tf.constant(lengths, tf.float32), 24.0)
+    expected = encoders.of(task.bert_config).flops(
+        lengths.sum(), (lengths**2).sum(), 24, encoders.TRAINING
     )
     work = run.fetch(run.graph.work)
     assert work["tokens"] == lengths.sum()

@@ -7,6 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.engine import devices, train_plan
+from bert_my.model import fused
 from tests import helpers
 
 GPU = devices.Devices(("/gpu:0",), num_cpus=1, has_gpus=True)
@@ -96,7 +97,7 @@ def told_of_buckets(plan):
     ],
 )
 def test_what_is_compiled(settings, expected, monkeypatch):
-    monkeypatch.setattr(devices, "compiles_functions", lambda: True)
+    monkeypatch.setattr(fused, "supports_jit", lambda: True)
     settings = helpers.train_settings("nowhere", 1, **{"use_xla": True, **settings})
     lines = train_plan.make_plan(RECORDS, settings).describe(settings, [])
     assert [x for x in lines if "XLA" in x] == [f"  {'compiled by XLA':<21} {expected}"]

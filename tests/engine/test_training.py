@@ -13,7 +13,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
-from bert_my.engine import devices, hooks, training
+from bert_my.engine import hooks, training
+from bert_my.model import fused
 from bert_my.tasks import base
 from tests import helpers
 
@@ -64,7 +65,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
     task, records, tmp_path, monkeypatch, use_xla
 ):
     """With dropout, which compiled functions draw otherwise."""
-    if use_xla and not devices.compiles_functions():
+    if use_xla and not fused.supports_jit():
         pytest.skip("this TensorFlow does not compile")
 
     def train(name):
@@ -207,6 +208,23 @@ def test_init_checkpoint_only_initializes(task, records, tmp_path):
     name = "bert/encoder/layer_1/output/dense/kernel"
     np.testing.assert_allclose(started[name], trained[name], atol=1e-6)
     assert not np.allclose(started[name + "/adam_m"], trained[name + "/adam_m"])
+
+
+@pytest.mark.parametrize("flag", ["output_dir", "init_checkpoint"])
+def test_damaged_data_of_a_checkpoint_is_named(task, records, tmp_path, flag):
+    """Found when the weights are restored, which is the only time they are read."""
+    training.train(task, records, make_settings(tmp_path / "out", num_train_steps=2))
+    (path,) = (tmp_path / "out").glob("model.ckpt-2.data-*")
+    content = bytearray(path.read_bytes())
+    for place in range(0, 2000, 50):  # counters are further behind
+        content[place] ^= 255
+    path.write_bytes(bytes(content))
+    settings = make_settings(tmp_path / "out", num_train_steps=4)
+    if flag == "init_checkpoint":
+        checkpoint = str(tmp_path / "out" / "model.ckpt-2")
+        settings = make_settings(tmp_path / "new", init_checkpoint=checkpoint)
+    with pytest.raises(InputError, match=f"--{flag}=.* variable [a-z_/]+ cannot be"):
+        training.train(task, records, settings)
 
 
 def test_checkpoints_are_kept_as_asked(task, records, tmp_path):

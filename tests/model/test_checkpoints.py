@@ -52,18 +52,57 @@ def test_a_checkpoint_of_something_else_is_refused(checkpoint):
         checkpoints.check_fits(checkpoint, [tf.get_variable("new", [1])])
 
 
-def test_a_data_file_that_was_cut_off_is_named(checkpoint):
+def change_data(checkpoint, change):
+    """Writes the data file anew; `change` is a function of its bytes."""
     path = f"{checkpoint}.data-00000-of-00001"
     with open(path, "rb") as reader:
         content = reader.read()
     with open(path, "wb") as writer:
-        writer.write(content[:20])
+        writer.write(change(content))
+
+
+def test_a_data_file_that_was_cut_off_is_named(checkpoint):
+    change_data(checkpoint, lambda content: content[:20])
     variables = [tf.get_variable("bert/b", [5])]
     with pytest.raises(InputError, match=r"bert/b cannot be read.*\.data-"):
         checkpoints.check_fits(checkpoint, variables)
-
     with pytest.raises(InputError, match=r"bert/[ab] cannot be read.*\.data-"):
         checkpoints.read_weights(checkpoint)
+
+
+def test_variables_before_the_cut_are_whole(checkpoint):
+    """A data file lacks its end, but nothing that the model needs."""
+    change_data(checkpoint, lambda content: content[:-1])
+    variables = [tf.get_variable("bert/a", [2, 3])]
+    assert checkpoints.check_fits(checkpoint, variables) == []
+
+
+def test_checks_read_no_values(checkpoint, monkeypatch):
+    variables = [tf.get_variable("bert/a", [2, 3]), tf.get_variable("bert/b", [5])]
+    reads = []
+    monkeypatch.setattr(checkpoints, "_read", lambda *args: reads.append(args))
+    assert checkpoints.check_fits(checkpoint, variables) == []
+    checkpoints.saver_for(checkpoint, variables)
+    checkpoints.initialize_from(checkpoint, variables)
+    assert not reads
+
+
+def test_a_restore_of_damaged_data_names_the_variable(checkpoint):
+    """Of the right size, so that only the restore finds the damage."""
+    change_data(checkpoint, lambda content: content[:-1] + b"?")
+    variables = [tf.get_variable("bert/a", [2, 3]), tf.get_variable("bert/b", [5])]
+    saver = checkpoints.saver_for(checkpoint, variables)
+    with tf.Session() as session, pytest.raises(
+        InputError, match=r"bert/b cannot be read.*\.data-"
+    ), checkpoints.restoring(checkpoint, variables):
+        saver.restore(session, checkpoint)
+
+
+def test_another_error_of_a_restore_stays(checkpoint):
+    variables = [tf.get_variable("bert/a", [2, 3])]
+    for path in (checkpoint, None):
+        with pytest.raises(tf.errors.OpError), checkpoints.restoring(path, variables):
+            raise tf.errors.UnknownError(None, None, "of something else")
 
 
 def test_weights_come_back_without_what_a_run_keeps_beside_them(tmp_path):

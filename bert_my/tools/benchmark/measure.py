@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from bert_my.cli import compat, flags, runner
 from bert_my.engine import devices, flops, forward, train_plan, training
 from bert_my.engine.devices import Devices
+from bert_my.model import encoders
 from bert_my.tasks import base
 from bert_my.tools.benchmark import results, workload
 from bert_my.tools.benchmark.workload import FULL, PRETRAIN, SYNTHETIC
@@ -134,11 +135,12 @@ class Recorder:
 
         Args:
           mask: int `[num_rows, seq_length]`, 1 for tokens; rows of zeros do not count.
-          bert_config, per_weight: see `flops.of_tokens`.
+          bert_config, per_weight: see `encoders.Bert.flops`.
         """
         lengths = mask.sum(axis=1, dtype="int64")
         num_tokens, num_pairs = lengths.sum(), (lengths**2).sum()
-        num_flops = flops.of_tokens(bert_config, num_tokens, num_pairs, 0, per_weight)
+        encoder = encoders.of(bert_config)
+        num_flops = encoder.flops(num_tokens, num_pairs, 0, per_weight)
         self.add(mask.shape, np.count_nonzero(lengths), num_tokens, num_flops)
 
     def measure_ceiling(self):
@@ -254,7 +256,7 @@ def predict(settings, folder, begin_phase):
                     recorder.begin()
                     return None
                 values, mask = session.run([fetches, input_mask])
-                recorder.add_rows(mask, task.bert_config, flops.FORWARD)
+                recorder.add_rows(mask, task.bert_config, encoders.FORWARD)
                 return values
 
             num_batches = sum(

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.data import batches
-from bert_my.engine import flops
+from bert_my.model import encoders
 from bert_my.tools.benchmark import measure, workload
 
 _LEARNING_RATE, _NUM_WARMUP_STEPS = 2e-5, 100000
@@ -27,7 +27,7 @@ def run(settings, folder, begin_phase):
     setup = measure.set_up(settings, folder)
     bert_config = setup.task.bert_config
     is_training = settings.mode == workload.TRAIN
-    per_weight = flops.TRAINING if is_training else flops.FORWARD
+    per_weight = encoders.TRAINING if is_training else encoders.FORWARD
     begin_phase("writing records")
     records = setup.records()
     recorder = measure.recorder_of(setup, begin_phase)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bert_my.engine import flops
+from bert_my.model import encoders
 from bert_my.tools.benchmark import main, measure, workload
 from tests import helpers
 
@@ -53,7 +53,8 @@ def test_full_rows(settings_of, tmp_path, capsys, mode, kind):
     settings = settings_of(*argv)
     config = workload.bert_config(settings.model, 24)
     num_masked = 12 * workload.num_masked(24) if mode == "pretrain" else 0
-    expected = flops.of_tokens(config, 12 * 24, 12 * 24**2, num_masked, 6)
+    encoder = encoders.of(config)
+    expected = encoder.flops(12 * 24, 12 * 24**2, num_masked, 6)
     assert found["gflops_per_second"] * found["seconds"] == pytest.approx(
         expected / 1e9, rel=1e-5
     )

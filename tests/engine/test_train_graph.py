@@ -1,16 +1,18 @@
-"""What trains and how fast: frozen parts, and the learning rate of each layer."""
+"""Frozen parts, and the learning rate of each layer."""
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+import modeling
 from bert_my.common.errors import InputError
-from bert_my.engine import layers
+from bert_my.engine import train_graph
+from bert_my.model import encoders
 from tests import helpers
 from tests.engine import test_towers
 from tests.engine.step_runs import StepRun, is_weight, weights_after
 
-NUM_LAYERS = 12
+ENCODER = encoders.of(modeling.BertConfig(29, num_hidden_layers=12))
 PARTS = {
     "e": "bert/embeddings/LayerNorm/gamma",
     "0": "bert/encoder/layer_0/output/dense/bias",
@@ -56,7 +58,7 @@ def make_variables():
     ],
 )
 def test_freeze_leaves_the_other_parts(spec, left):
-    trained = layers.freeze(make_variables(), spec, NUM_LAYERS)
+    trained = train_graph.freeze(ENCODER, make_variables(), spec)
     assert [v.op.name for v in trained] == [PARTS[part] for part in left.split()]
 
 
@@ -65,18 +67,18 @@ def test_freeze_leaves_the_other_parts(spec, left):
 )
 def test_a_part_that_does_not_exist_is_named(part):
     with pytest.raises(InputError, match=f"--freeze=pooler,{part}: '{part}' is none"):
-        layers.freeze(make_variables(), f"pooler,{part}", NUM_LAYERS)
+        train_graph.freeze(ENCODER, make_variables(), f"pooler,{part}")
 
 
 def test_nothing_left_to_train_is_refused():
     with pytest.raises(InputError, match="--freeze=bert: nothing is left"):
-        layers.freeze(make_variables()[:-1], "bert", NUM_LAYERS)
+        train_graph.freeze(ENCODER, make_variables()[:-1], "bert")
 
 
 def test_plan_says_what_trains():
     settings = helpers.train_settings("", 1, freeze="embeddings,0-5")
-    trained = layers.freeze(make_variables(), settings.freeze, NUM_LAYERS)
-    lines = test_towers.make_plan(1, 0).describe(settings, trained)
+    trained = train_graph.freeze(ENCODER, make_variables(), settings.freeze)
+    lines = test_towers.make_plan(1, 0).describe(settings, trained, ENCODER)
     assert lines[-1].split(maxsplit=2) == ["trained", "parts", "layer_11, pooler, head"]
     assert lines[-2].split() == ["trained", "parameters", "3"]
 

@@ -1,0 +1,286 @@
+"""Encoder families: one description each, the only place that knows a family.
+
+The rest of the project asks a description which configs it accepts, how the encoder is
+built, which part of it a variable belongs to, how many FLOPs it takes, and the names of
+its tensors in Hugging Face's files. A new family is a class beside `Bert`, and a choice
+in `of`.
+"""
+
+import re
+from typing import NamedTuple
+
+import tensorflow.compat.v1 as tf
+
+import modeling
+from bert_my.common.errors import InputError
+
+EMBEDDINGS, POOLER, HEAD = "embeddings", "pooler", "head"
+# FLOPs for each weight and token of a matrix product: an addition and a multiplication,
+# once forward and, in training, twice backward.
+FORWARD, TRAINING = 2, 6
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+# Families by `model_type`, as Hugging Face calls them.
+_FAMILY_NAMES = {"albert": "ALBERT", "electra": "ELECTRA", "roberta": "RoBERTa"}
+# Settings that a BERT does not have, with the family that has them.
+_FOREIGN_SETTINGS = {
+    "num_hidden_groups": "ALBERT",
+    "inner_group_num": "ALBERT",
+    "true_hidden_size": "MobileBERT",
+    "use_relative_position": "NEZHA",
+}
+# Hugging Face's "gelu" is the erf form, upstream's is the tanh form.
+_HF_ACTIVATIONS = {"gelu": "gelu_erf", "gelu_new": "gelu", "relu": "relu"}
+_HF_TANH_GELUS = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
+# Other variables, of embeddings, have the ending ".weight".
+_HF_ENDINGS = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "output_weights": "weight",
+    "output_bias": "bias",
+}
+_HEAD_VARIABLES = (
+    "cls/predictions/transform/dense/kernel",
+    "cls/predictions/transform/dense/bias",
+    "cls/predictions/transform/LayerNorm/gamma",
+    "cls/predictions/transform/LayerNorm/beta",
+    "cls/predictions/output_bias",
+    "cls/seq_relationship/output_weights",
+    "cls/seq_relationship/output_bias",
+    "output_weights",
+    "output_bias",
+)
+_CONFIG_KEYS = tuple(modeling.BertConfig(vocab_size=0).to_dict())
+
+
+class TensorName(NamedTuple):
+    """A tensor's names here and in Hugging Face's files; kernels are transposed."""
+
+    ours: str
+    theirs: str
+    is_transposed: bool = False
+
+
+class Bert:
+    """BERT (Devlin et al. 2019), with a config.
+
+    scope: variable scope of the encoder, and its name in `--freeze`.
+    word_embeddings: name of the word table.
+    token_variables: names of the variables with a row for each token.
+    hf_prefix: of the encoder's tensors in Hugging Face's models with a head.
+    hf_not_stored: beginnings of names of Hugging Face's tensors that are derived or
+      tied to others.
+    """
+
+    scope = "bert"
+    word_embeddings = "bert/embeddings/word_embeddings"
+    token_variables = (word_embeddings, "cls/predictions/output_bias")
+    hf_prefix = "bert."
+    hf_not_stored = ("embeddings.position_ids", "cls.predictions.decoder.")
+
+    def __init__(self, config):
+        """Takes a `modeling.BertConfig`."""
+        self.config = config
+
+    @property
+    def parts(self):
+        """The names of the encoder's parts, from the bottom to the top."""
+        numbers = range(self.config.num_hidden_layers)
+        return (EMBEDDINGS, *(f"layer_{number}" for number in numbers), POOLER)
+
+    def check_config(self, source):
+        """Raises an `InputError` if the config is not that of a BERT.
+
+        Args:
+          source: file or flag to name in the error.
+        """
+        config = self.config
+        _check_family(config.to_dict(), source)
+        for name in _SIZES:
+            value = getattr(config, name)
+            if not isinstance(value, int) or value <= 0:
+                raise InputError(
+                    f"{source}: {name} is {value!r}, not a positive number"
+                )
+        if config.hidden_size % config.num_attention_heads:
+            raise InputError(
+                f"{source}: hidden_size {config.hidden_size} is not a multiple of "
+                f"num_attention_heads {config.num_attention_heads}"
+            )
+        try:
+            modeling.get_activation(str(config.hidden_act))
+        except ValueError as error:
+            raise InputError(f"{source}: not the config of a BERT: {error}") from error
+
+    def build(self, features, is_training, first_token_only=False, ops=None):
+        """Builds the encoder; returns a `modeling.BertModel`.
+
+        Args:
+          features: dict with `input_ids`, `input_mask` and `segment_ids`, int32
+            `[batch_size, seq_length]`.
+          is_training, first_token_only, ops: see `modeling.BertModel`.
+        """
+        return modeling.BertModel(
+            config=self.config,
+            is_training=is_training,
+            input_ids=features["input_ids"],
+            input_mask=features["input_mask"],
+            token_type_ids=features["segment_ids"],
+            first_token_only=first_token_only,
+            ops=ops,
+        )
+
+    def variable_shapes(self):
+        """Returns a dict from the names of the encoder's variables to their shapes."""
+        with tf.Graph().as_default():
+            modeling.BertModel(self.config, False, tf.zeros([1, 1], tf.int32))
+            return {v.op.name: v.shape.as_list() for v in tf.global_variables()}
+
+    def part_of(self, variable_name):
+        """Returns the part that a variable belongs to: one of `parts`, or `HEAD`."""
+        match = re.match(rf"{self.scope}/(?:encoder/)?(\w+)/", variable_name)
+        return match[1] if match and match[1] in self.parts else HEAD
+
+    def flops(self, num_tokens, num_pairs, num_masked, per_weight):
+        """Returns the model FLOPs of some rows.
+
+        Embeddings, pooler and other heads do not count: they are a small share.
+        Source: Chowdhery et al. 2022, "PaLM: Scaling Language Modeling with Pathways",
+        appendix B.
+
+        Args:
+          num_tokens: of all rows without padding; a number or a tensor, as the others.
+          num_pairs: pairs of tokens of one row: the sum of the squared lengths.
+          num_masked: masked words to predict: each goes through a layer of the hidden
+            size and the word embeddings.
+          per_weight: `FORWARD` or `TRAINING`.
+        """
+        config = self.config
+        hidden_size, num_layers = config.hidden_size, config.num_hidden_layers
+        # Query, key, value and output; and the two of the feed-forward layer.
+        layer = 4 * hidden_size**2 + 2 * hidden_size * config.intermediate_size
+        prediction = hidden_size**2 + hidden_size * config.vocab_size
+        # Products of each token with the keys and with the values of its row.
+        attention = 2 * num_layers * hidden_size
+        return per_weight * (
+            num_layers * layer * num_tokens
+            + attention * num_pairs
+            + prediction * num_masked
+        )
+
+    def tensor_names(self):
+        """Returns the list of `TensorName`s of a BERT with all its heads."""
+        return list(map(_tensor_name, (*self.variable_shapes(), *_HEAD_VARIABLES)))
+
+    @classmethod
+    def from_hf_config(cls, settings, source):
+        """Returns the description of a model by its Hugging Face config.
+
+        Args:
+          settings: dict, of a config.json.
+          source: path of the file, for errors.
+
+        Raises:
+          InputError: naming a setting that is not supported.
+        """
+        _check_family(settings, source)
+        expected = {
+            "position_embedding_type": "absolute",
+            "layer_norm_eps": 1e-12,
+        }
+        for key, value in expected.items():
+            if settings.get(key, value) != value:
+                raise InputError(
+                    f"{source}: {key} is {settings[key]!r}, a BERT has {value!r}"
+                )
+        activation = settings.get("hidden_act", "gelu")
+        if activation in _HF_TANH_GELUS:
+            activation = "gelu_new"
+        if activation not in _HF_ACTIVATIONS:
+            raise InputError(f"{source}: hidden_act {activation!r} is not supported")
+        known = {key: settings[key] for key in _CONFIG_KEYS if key in settings}
+        known["hidden_act"] = _HF_ACTIVATIONS[activation]
+        encoder = cls(modeling.BertConfig.from_dict(known))
+        encoder.check_config(source)
+        return encoder
+
+    def hf_config(self, source):
+        """Returns the settings of the model's Hugging Face config.
+
+        Args:
+          source: path of the config's file, for the error.
+
+        Raises:
+          InputError: if the activation has no name there.
+        """
+        activations = {ours: theirs for theirs, ours in _HF_ACTIVATIONS.items()}
+        if self.config.hidden_act not in activations:
+            raise InputError(
+                f"{source}: hidden_act {self.config.hidden_act!r} has no name in "
+                "Hugging Face's BERT"
+            )
+        return {
+            **{key: getattr(self.config, key) for key in _CONFIG_KEYS},
+            "hidden_act": activations[self.config.hidden_act],
+            "layer_norm_eps": modeling.LAYER_NORM_EPSILON,
+            "model_type": "bert",
+        }
+
+    @staticmethod
+    def hf_architecture(tensors):
+        """Returns Hugging Face's class of a model that has these tensors."""
+        if "classifier.weight" in tensors:
+            return "BertForSequenceClassification"
+        if "cls.predictions.bias" in tensors:
+            return "BertForPreTraining"
+        return "BertModel"
+
+
+def of(config):
+    """Returns the description of the encoder with a config."""
+    return Bert(config)
+
+
+def _check_family(settings, source):
+    """Raises an `InputError` that names the family of a config which is not a BERT's.
+
+    Args:
+      settings: dict, of a bert_config.json or a Hugging Face config.json.
+      source: path of the file, for the error.
+    """
+    model_type = settings.get("model_type", "bert")
+    embedding_size = settings.get("embedding_size")
+    foreign = [name for name in _FOREIGN_SETTINGS if settings.get(name)]
+    if model_type != "bert":
+        family = _FAMILY_NAMES.get(model_type, model_type)
+        reason = f"model_type is {model_type!r}"
+    elif foreign:
+        family, reason = _FOREIGN_SETTINGS[foreign[0]], f"it has {foreign[0]}"
+    elif embedding_size not in (None, settings.get("hidden_size")):
+        family, reason = "ALBERT or ELECTRA", f"embedding_size is {embedding_size}"
+    elif settings.get("ln_type", "postln") != "postln":
+        family, reason = "ALBERT", f"ln_type is {settings['ln_type']!r}"
+    else:
+        return
+    raise InputError(
+        f"{source}: this is the config of another family, {family}, not of a BERT: "
+        f"{reason}"
+    )
+
+
+def _tensor_name(ours):
+    """Returns the `TensorName` of a variable of a BERT or its heads."""
+    scope, _, last = ours.rpartition("/")
+    scope = re.sub(r"^bert/", "", re.sub(r"layer_(\d+)", r"layer/\1", scope + "/"))
+    ending = _HF_ENDINGS.get(last, f"{last}/weight")
+    theirs = (scope.lstrip("/") or "classifier/") + ending
+    return TensorName(ours, theirs.replace("/", "."), is_transposed=last == "kernel")
