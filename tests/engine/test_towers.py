@@ -50,9 +50,14 @@ def make_plan(num_steps, num_warmup_steps):
 def set_weights(session):
     """Gives the variables the same values in every graph, whatever ops it has."""
     rng = np.random.RandomState(5)
-    for variable in sorted(tf.trainable_variables(), key=lambda v: v.name):
-        value = 0.2 * rng.randn(*variable.shape.as_list())
-        variable.load(value + ("gamma" in variable.name), session)
+    variables = sorted(tf.trainable_variables(), key=lambda v: v.name)
+    values = {
+        variable.initializer.inputs[1]: 0.2 * rng.randn(*variable.shape.as_list())
+        + ("gamma" in variable.name)
+        for variable in variables
+    }
+    # One run: loading them one by one took a quarter of the time of a test.
+    session.run([variable.initializer for variable in variables], values)
 
 
 def train(
