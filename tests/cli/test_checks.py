@@ -20,35 +20,31 @@ def parse(*argv, job="--do_train"):
 
 
 @pytest.mark.parametrize(
-    ("flag", "values", "what"),
+    ("flag", "values", "named"),
     [
-        (
-            "evaluate_every",
-            "0 -1 1.5 Epoch ² 1e3",
-            "must be a number of steps, or epoch",
-        ),
-        ("ema_decay", "1 1.5 -0.1 nan inf", "must be at least 0 and less than 1"),
-        ("label_smoothing", "1 -0.1 nan", "must be at least 0 and less than 1"),
-        ("layer_lr_decay", "0 1.01 -1 nan", "must be above 0 and at most 1"),
-        ("head_learning_rate", "0 -1 nan inf", "must be positive"),
-        ("adversarial", "pgd FGM", "must be one of fgm"),
-        ("adversarial_epsilon", "0 -1 nan inf", "must be positive"),
-        ("early_stop_patience", "-1", "must be 0 or more"),
-        ("focal_gamma", "-1 nan inf", "must be 0 or more"),
-        ("max_train_examples", "-1", "must be 0 or more"),
-        ("num_dev_examples", "-1", "must be 0 or more"),
-        ("num_labels", "0 -2", "must be positive"),
-        ("optimizer", "adam LAMB", "must be one of adamw, lamb"),
-        ("length_buckets", "on 8 Auto", "must be one of auto, off"),
-        ("adam_epsilon", "0 -1 nan inf", "must be positive"),
-        ("num_train_steps", "0 -1", "must be positive"),
-        ("num_warmup_steps", "-1", "must be 0 or more"),
-        ("gradient_accumulation_steps", "0 -1", "must be positive"),
+        ("evaluate_every", "0 -1 1.5 Epoch ² 1e3", "epoch"),
+        ("ema_decay", "1 1.5 -0.1 nan inf", "0.*1"),
+        ("label_smoothing", "1 -0.1 nan", "0.*1"),
+        ("layer_lr_decay", "0 1.01 -1 nan", "0.*1"),
+        ("head_learning_rate", "0 -1 nan inf", ""),
+        ("adversarial", "pgd FGM", "fgm"),
+        ("adversarial_epsilon", "0 -1 nan inf", ""),
+        ("early_stop_patience", "-1", "0"),
+        ("focal_gamma", "-1 nan inf", "0"),
+        ("max_train_examples", "-1", "0"),
+        ("num_dev_examples", "-1", "0"),
+        ("num_labels", "0 -2", ""),
+        ("optimizer", "adam LAMB", "adamw.*lamb"),
+        ("length_buckets", "on 8 Auto", "auto.*off"),
+        ("adam_epsilon", "0 -1 nan inf", ""),
+        ("num_train_steps", "0 -1", ""),
+        ("num_warmup_steps", "-1", "0"),
+        ("gradient_accumulation_steps", "0 -1", ""),
     ],
 )
-def test_values_out_of_range_are_refused(flag, values, what):
+def test_values_out_of_range_are_refused(flag, values, named):
     for value in values.split():
-        with pytest.raises(InputError, match=f"^--{flag}=.*: it {what}"):
+        with pytest.raises(InputError, match=f"^--{flag}=.*{named}"):
             parse(f"--{flag}={value}")
 
 
@@ -76,7 +72,7 @@ def test_values_in_range_are_accepted(flag, text, value):
 def test_steps_have_shorter_names():
     config = parse("--max_steps=7", "--warmup_steps=2")
     assert (config.num_train_steps, config.num_warmup_steps) == (7, 2)
-    with pytest.raises(InputError, match="contradict one another"):
+    with pytest.raises(InputError, match=r"--num_train_steps=8.*--max_steps=7"):
         parse("--max_steps=7", "--num_train_steps=8")
 
 
@@ -121,15 +117,15 @@ def test_a_run_begins_anew_only_if_it_trains():
 @pytest.mark.parametrize(
     ("task_name", "argv", "message"),
     [
-        ("info", ["--vocab_file="], "--vocab_file is needed"),
-        ("info", ["--vocab_add=words.txt"], "--vocab_add: task info learns too little"),
+        ("info", ["--vocab_file="], "--vocab_file"),
+        ("info", ["--vocab_add=words.txt"], "--vocab_add.*info"),
         (
             "pretraining",
             ["--vocab_file=", "--vocab_add=w.txt"],
-            "--vocab_file is needed",
+            "--vocab_file",
         ),
-        ("pretraining", ["--do_predict"], "--do_predict: task pretraining has no use"),
-        ("pretraining", ["--save_for_serving"], "--save_for_serving: task pretraining"),
+        ("pretraining", ["--do_predict"], "--do_predict.*pretraining"),
+        ("pretraining", ["--save_for_serving"], "--save_for_serving.*pretraining"),
     ],
 )
 def test_flags_that_do_not_suit_a_task_are_refused(task_name, argv, message):

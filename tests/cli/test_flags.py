@@ -58,28 +58,32 @@ def test_accepted(argv, field, value):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--n_gpus=2", "--num_gpu_cores=4"], "--n_gpus=2 and --num_gpu_cores=4"),
-        (["--save_steps=2", "--save_checkpoints_steps=4"], "contradict"),
+        (["--n_gpus=2", "--num_gpu_cores=4"], "--n_gpus=2.*--num_gpu_cores=4"),
+        (
+            ["--save_steps=2", "--save_checkpoints_steps=4"],
+            "--save_steps=2.*--save_checkpoints_steps=4|"
+            "--save_checkpoints_steps=4.*--save_steps=2",
+        ),
         (
             ["--use_fp16=true", "--precision=bf16"],
-            "--use_fp16=true and --precision=bf16",
+            "--use_fp16=true.*--precision=bf16",
         ),
         (["--precision=fp8"], "--precision=fp8.*fp32, fp16, bf16"),
-        (["--use_tpu=true"], "--use_tpu=true: there is no TPU support"),
+        (["--use_tpu=true"], "--use_tpu=true"),
         (["--train_batch_sise=3"], "train_batch_sise"),
         (["--train_batch_size=x"], "train_batch_size"),
-        (["--train_batch_size=0"], "--train_batch_size=0: it must be positive"),
+        (["--train_batch_size=0"], "--train_batch_size=0"),
         (["--learning_rate=-1"], "--learning_rate"),
-        (["--learning_rate=nan"], "--learning_rate=nan: it must be positive"),
+        (["--learning_rate=nan"], "--learning_rate=nan"),
         (["--num_train_epochs=inf"], "--num_train_epochs"),
-        (["--weight_decay=-1"], "--weight_decay=-1.0: it must be 0 or more"),
+        (["--weight_decay=-1"], "--weight_decay=-1"),
         (["--keep_checkpoint_max=-1"], "--keep_checkpoint_max"),
-        (["--task_name="], "--task_name is needed"),
+        (["--task_name="], "--task_name"),
         (["--warmup_proportion=2"], "--warmup_proportion"),
         (["--max_seq_length=2"], "--max_seq_length"),
-        (["--do_train=false"], "at least one of --do_train"),
-        (["--bert_config_file="], "--bert_config_file is needed"),
-        (["stray"], "argument 'stray' is not a flag"),
+        (["--do_train=false"], "--do_train.*--do_eval"),
+        (["--bert_config_file="], "--bert_config_file"),
+        (["stray"], "stray"),
     ],
 )
 def test_refused(argv, message):
@@ -108,12 +112,16 @@ def test_flags_of_two_scripts_do_not_collide():
 
 
 def test_steps_and_epochs_contradict_one_another():
-    for given in (
-        ["--num_train_steps=3", "--num_train_epochs=1"],
-        ["--max_steps=3", "--num_train_epochs=1"],
-        ["--warmup_steps=3", "--warmup_proportion=0.1"],
+    epochs = "--num_train_steps.*--num_train_epochs"
+    for given, flags_named in (
+        (["--num_train_steps=3", "--num_train_epochs=1"], epochs),
+        (["--max_steps=3", "--num_train_epochs=1"], epochs),
+        (
+            ["--warmup_steps=3", "--warmup_proportion=0.1"],
+            "--num_warmup_steps.*--warmup_proportion",
+        ),
     ):
-        with pytest.raises(InputError, match="contradict one another"):
+        with pytest.raises(InputError, match=flags_named):
             parse(*given)
 
 
