@@ -47,8 +47,8 @@ def _logging_as_it_was():
 
 @pytest.fixture
 def tiny_model(tmp_path):
-    """Folder with the vocab.txt and bert_config.json of a tiny BERT."""
-    return helpers.write_tiny_model(tmp_path / "model")
+    """Folder with the vocab.txt and bert_config.json of a BERT of one tiny layer."""
+    return helpers.write_tiny_model(tmp_path / "model", num_hidden_layers=1)
 
 
 @pytest.fixture
