@@ -40,6 +40,7 @@ def test_flags_exist_and_defaults_are_right():
         "hf_output_dir",
         "model",
         "help",
+        "all",
     }
     named = set(re.findall(r"--([a-z_0-9]+)", README)) - scripts
     assert named <= known, named - known

@@ -73,17 +73,17 @@ def test_pretraining_of_a_domain_in_one_command(tiny_model, tmp_path):
     assert helpers.read_lines(tmp_path / "out" / "model" / "vocab.txt")[-1] == "cats"
     text.write_text("the cat\n", encoding="utf-8")
     status, printed = pretrain_domain(*argv, "--num_train_steps=3")
-    assert status and "was made of another text, model or flags" in printed
+    assert status and f"{tmp_path}/out/made_of.txt" in printed
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "Usage: scripts/pretrain_domain.sh TEXT..."),
-        (["--num_train_steps", "20"], "error: there is no file 20 (a flag's value"),
-        ([__file__, "--max_steps=2k"], "error: --num_train_steps=2k: it must be a num"),
-        ([__file__, "--input_file=x"], "error: --input_file is set by this script"),
-        ([__file__, "--model=/nowhere"], "error: there is no file /nowhere/vocab.txt"),
+        ([], "scripts/pretrain_domain.sh TEXT..."),
+        (["--num_train_steps", "20"], " 20 "),
+        ([__file__, "--max_steps=2k"], "--num_train_steps=2k"),
+        ([__file__, "--input_file=x"], "--input_file"),
+        ([__file__, "--model=/nowhere"], "/nowhere/vocab.txt"),
     ],
 )
 def test_pretraining_of_a_domain_is_refused(argv, message):

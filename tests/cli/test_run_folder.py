@@ -27,7 +27,7 @@ def scores(output_dir):
 def test_the_head_is_that_of_the_trained_model(folder):
     trained = scores(folder("do_train", "do_eval", head="mean"))
     assert scores(folder("do_eval")) == trained
-    with pytest.raises(InputError, match=r"--head=max: the model .* with --head=mean"):
+    with pytest.raises(InputError, match=r"--head=max.*--head=mean"):
         folder("do_eval", head="max")
     with pytest.raises(InputError, match=r"--head=cls"):
         folder("do_train", head="cls")
@@ -40,7 +40,7 @@ def test_the_dev_set_is_still_held_out_of_the_train_file(folder, titles):
     assert len(rows.splitlines()) == 1 + 9
     folder("do_eval")
     assert (output_dir / "dev_predictions.tsv").read_text() == rows
-    with pytest.raises(InputError, match=r"--num_dev_examples=8: .*=9"):
+    with pytest.raises(InputError, match=r"--num_dev_examples=8.*\b9\b"):
         folder("do_eval", num_dev_examples=8)
 
 
@@ -54,8 +54,7 @@ def test_a_trained_model_comes_before_the_defaults_of_its_script(
     runner.run(runner.parse([*argv, *given], **defaults))
     config = runner.parse([*argv, "--do_eval"], **defaults)
     assert (config.head, config.num_dev_examples) == ("mean", 9)
-    assert "--head=mean, with which the model" in caplog.text
-    assert "comes before cnn, the default here" in caplog.text
+    assert "--head=mean" in caplog.text and "cnn" in caplog.text
     runner.run(config)
     rows = (tmp_path / "out" / "dev_predictions.tsv").read_text().splitlines()
     assert len(rows) == 1 + 9
@@ -71,7 +70,7 @@ def test_a_restart_with_nothing_to_train_leaves_the_settings(folder):
 
 def test_the_case_must_be_that_of_the_trained_model(folder):
     folder("do_train")
-    with pytest.raises(InputError, match=r"--do_lower_case=False: .*=True"):
+    with pytest.raises(InputError, match=r"--do_lower_case=False.*True"):
         folder("do_eval", do_lower_case="false")
 
 

@@ -152,16 +152,16 @@ def refused(model_dir, data_dir, old_run):
 def test_wrong_options_are_refused_and_nothing_is_deleted(
     refused, tmp_path, data_dir, old_run
 ):
-    refused("--freeze=1: '1' is none of", freeze="1")
-    refused("--keep_best=f3: task info has no such metric", keep_best="f3")
+    refused("--freeze=1", freeze="1")
+    refused("--keep_best=f3.*info", keep_best="f3")
     refused("--init_checkpoint=nowhere", init_checkpoint="nowhere")
     for path in (old_run / "model.ckpt-5", old_run / "best" / "model.ckpt-2"):
-        refused("--overwrite_output_dir: --init_checkpoint=", init_checkpoint=path)
-    refused("--class_weights=1,2,3: it must be", class_weights="1,2,3")
-    refused("--objective=crf: for task info", objective="crf")
+        refused("--overwrite_output_dir.*--init_checkpoint=", init_checkpoint=path)
+    refused("--class_weights=1,2,3", class_weights="1,2,3")
+    refused("--objective=crf.*info", objective="crf")
     empty = tmp_path / "empty.csv"
     empty.write_text("id,title,label\n")
-    refused(r"empty\.csv: the file has no rows", dev_file=empty, evaluate_every=1)
+    refused(r"empty\.csv", dev_file=empty, evaluate_every=1)
 
 
 def test_an_initial_checkpoint_that_does_not_fit_deletes_nothing(
@@ -169,7 +169,7 @@ def test_an_initial_checkpoint_that_does_not_fit_deletes_nothing(
 ):
     narrow = helpers.write_tiny_model(tmp_path / "narrow", intermediate_size=41)
     refused(
-        r"intermediate/dense/\w+ has shape \[.*37\]",
+        r"intermediate/dense/\w+.*37",
         bert_config_file=narrow / "bert_config.json",
         init_checkpoint=best_run / "model.ckpt-5",
     )
@@ -177,7 +177,7 @@ def test_an_initial_checkpoint_that_does_not_fit_deletes_nothing(
 
 def test_flags_that_need_a_dev_file_are_named(refused, tmp_path, data_dir):
     shutil.copy(str(data_dir / "train.csv"), str(tmp_path / "train.csv"))
-    message = "--keep_best, --early_stop_patience needs a dev file .* or --dev_file"
+    message = "--keep_best.*--early_stop_patience.*--dev_file"
     refused(
         message,
         keep_best="auto",

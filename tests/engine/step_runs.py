@@ -76,9 +76,8 @@ class StepRun:
 
 def make_task(model_dir, **options):
     """Returns the task `info`, or another, without dropout."""
-    task = helpers.make_task(
-        model_dir, max_seq_length=test_towers.SEQ_LENGTH, **options
-    )
+    options.setdefault("max_seq_length", test_towers.SEQ_LENGTH)
+    task = helpers.make_task(model_dir, **options)
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
         setattr(task.bert_config, name, 0.0)
     return task

@@ -48,10 +48,14 @@ def run_steps(model_dir, batches, num_towers, k, task=None, **settings):
     return run.values(), losses, monitored, norms
 
 
-def check_equal(model_dir, batches, task=None, **settings):
-    """Compares one tower that takes the whole batch at once with others."""
+def check_equal(model_dir, batches, task=None, splits=((2, 3),), **settings):
+    """Compares one tower that takes the whole batch at once with others.
+
+    Args:
+      splits: (number of towers, number of parts of each tower's batch).
+    """
     expected = run_steps(model_dir, batches, 1, 1, task, **settings)
-    for num_towers, k in ((2, 3), (1, 4)):
+    for num_towers, k in splits:
         actual = run_steps(model_dir, batches, num_towers, k, task, **settings)
         # Weights move by up to 0.001 in a step.
         helpers.assert_all_close(actual[0], expected[0], atol=1e-6)
@@ -64,22 +68,48 @@ def check_equal(model_dir, batches, task=None, **settings):
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
-        {"adversarial": "fgm", "freeze": "embeddings"},
-        {"adversarial": "fgm", "ema_decay": 0.5},
-        {"layer_lr_decay": 0.5, "head_learning_rate": 1e-2, "freeze": "pooler"},
-        {"optimizer": "lamb"},
+        {
+            "splits": [(2, 3)],
+            "adversarial": "fgm",
+            "freeze": "embeddings",
+            "ema_decay": 0.5,
+        },
+        {
+            "splits": [(1, 4)],
+            "optimizer": "lamb",
+            "layer_lr_decay": 0.5,
+            "head_learning_rate": 1e-2,
+            "freeze": "pooler",
+        },
+        *(
+            pytest.param(settings, marks=pytest.mark.slow)
+            for settings in (
+                {},
+                {"adversarial": "fgm", "freeze": "embeddings"},
+                {"adversarial": "fgm", "ema_decay": 0.5},
+                {"layer_lr_decay": 0.5, "head_learning_rate": 1e-2, "freeze": "pooler"},
+                {"optimizer": "lamb"},
+            )
+        ),
     ],
 )
 def test_parts_equal_the_whole(model_dir, settings):
     """With looked-up words, rows that do not count, and clipping."""
+    settings = {"splits": [(2, 3), (1, 4)], **settings}
     batches = test_towers.make_batches(NUM_STEPS)
     *_, norms = check_equal(model_dir, batches, **settings)
     assert max(norms) > 1
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
-@pytest.mark.parametrize("recompute", [0, 1])
+@pytest.mark.parametrize(
+    ("precision", "recompute"),
+    [
+        ("fp16", 1),
+        ("bf16", 0),
+        pytest.param("fp16", 0, marks=pytest.mark.slow),
+        pytest.param("bf16", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_parts_in_low_precision_cast_weights_once(model_dir, precision, recompute):
     dtype = devices.PRECISIONS[precision]
     if not devices.supports(dtype, helpers.cpu_devices(1)):
@@ -126,7 +156,10 @@ def test_losses_with_weights_of_their_own(model_dir):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("info", {"head": "rcnn"}), ("info", {"head": "mean"})],
+    [
+        ("info", {"head": "rcnn"}),
+        pytest.param("info", {"head": "mean"}, marks=pytest.mark.slow),
+    ],
 )
 def test_loops_inside_of_the_loop(model_dir, name, options):
     """And a pooler that is not used, which has no gradient."""

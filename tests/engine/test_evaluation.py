@@ -14,13 +14,16 @@ from tests import helpers
 from tests.engine import toy_tasks
 
 
-@pytest.fixture
-def task(tiny_model, titles):
-    return helpers.make_task(tiny_model, titles)
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    """With a model of one layer."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    model_dir = helpers.write_tiny_model(folder / "model", num_hidden_layers=1)
+    return helpers.make_task(model_dir, helpers.write_titles(folder / "titles"))
 
 
-@pytest.fixture
-def checkpoint(task, tmp_path):
+@pytest.fixture(scope="module")
+def checkpoint(task, tmp_path_factory):
     """A checkpoint of random weights."""
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(2)
@@ -33,7 +36,16 @@ def checkpoint(task, tmp_path):
         # Far apart, so that rows can be told from their probabilities.
         weights = helpers.variable("output_weights")
         session.run(tf.assign(weights, 10.0 * weights))
-        return tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+        folder = tmp_path_factory.mktemp("checkpoint")
+        return tf.train.Saver().save(session, str(folder / "model.ckpt"))
+
+
+@pytest.fixture(scope="module")
+def expected_test(task, checkpoint, tmp_path_factory):
+    """Probabilities `[11, 2]` of the test set."""
+    folder = tmp_path_factory.mktemp("cache")
+    records = helpers.make_records(task, base.TEST, folder)
+    return probabilities(task, records, settings(checkpoint))
 
 
 def settings(checkpoint, num_towers=2, batch_size=3):
@@ -83,13 +95,18 @@ def test_scores_equal_those_of_the_rows(task, checkpoint, tmp_path):
     )
 
 
-@pytest.mark.parametrize("batch_size", range(1, 7))
-def test_predict_writes_a_line_for_each_row(task, checkpoint, tmp_path, batch_size):
+@pytest.mark.parametrize(
+    "batch_size",
+    [2, 3, 6, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 4, 5))],
+)
+def test_predict_writes_a_line_for_each_row(
+    task, checkpoint, expected_test, tmp_path, batch_size
+):
     records = helpers.make_records(task, base.TEST, tmp_path / "cache")
     evaluation.predict(
         task, records, settings(checkpoint, 2, batch_size), str(tmp_path)
     )
-    expected = probabilities(task, records, settings(checkpoint))
+    expected = expected_test
     classes = (tmp_path / "predict.txt").read_text().splitlines()
     assert classes == [str(c) for c in expected.argmax(-1)]
     shares = np.loadtxt(str(tmp_path / "test_results.tsv"))
@@ -110,7 +127,7 @@ def test_an_untrained_checkpoint_is_refused(task, tmp_path):
         session.run(tf.global_variables_initializer())
         path = tf.train.Saver().save(session, str(tmp_path / "other.ckpt"))
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
-    with pytest.raises(InputError, match=r"bert/.*--do_train=true"):
+    with pytest.raises(InputError, match=r"bert/.*--do_train"):
         probabilities(task, records, settings(path))
 
 

@@ -22,41 +22,70 @@ def model_dir(tmp_path_factory):
     return helpers.write_tiny_model(tmp_path_factory.mktemp("model"))
 
 
-def train(model_dir, **changes):
-    """Returns (losses, values of all variables) after some steps."""
-    changes.setdefault("learning_rate", 1e-3)
-    run = step_runs.StepRun(model_dir, **changes)
-    batches = test_towers.make_batches(NUM_STEPS)
-    losses = [run.step(**batch) for batch in batches]
-    return losses, run.values()
+@pytest.fixture(scope="module")
+def train(model_dir):
+    """A function that trains with settings once, and remembers what came out."""
+    results = {}
+
+    def train(has_dropout=False, **settings):
+        """Returns (losses, values of all variables) after some steps."""
+        key = (has_dropout, *sorted(settings.items()))
+        if key not in results:
+            make_task = helpers.make_task if has_dropout else step_runs.make_task
+            task = make_task(model_dir, max_seq_length=test_towers.SEQ_LENGTH)
+            assert (task.bert_config.hidden_dropout_prob > 0) == has_dropout
+            run = step_runs.StepRun(
+                model_dir, task=task, **{"learning_rate": 1e-3, **settings}
+            )
+            batches = test_towers.make_batches(NUM_STEPS)
+            results[key] = [run.step(**batch) for batch in batches], run.values()
+        return results[key]
+
+    return train
 
 
-FAST = [
-    pytest.param({"use_xla": True}, id="xla", marks=needs_compiler),
-    pytest.param({"recompute": 2}, id="recompute"),
+def name_of(settings):
+    return ",".join(settings) or "plain"
+
+
+RECOMPUTE, XLA = {"recompute": 2}, {"use_xla": True}
+BOTH = {"use_xla": True, "recompute": 1}
+SETTINGS = [
+    {},
+    {"num_towers": 3},
+    {"gradient_accumulation_steps": 3},
+    {"num_towers": 2, "gradient_accumulation_steps": 2, "freeze": "embeddings"},
+    {"optimizer": "lamb"},
+    {"layer_lr_decay": 0.5, "head_learning_rate": 1e-2, "ema_decay": 0.5},
+    {"adversarial": "fgm"},
+]
+# Each fast path with what it has most to do with; the others are slow.
+TELLING = [
+    (SETTINGS[3], RECOMPUTE),
+    (SETTINGS[3], BOTH),
+    (SETTINGS[4], XLA),
+    (SETTINGS[5], XLA),
+    (SETTINGS[6], BOTH),
+]
+CASES = [
     pytest.param(
-        {"use_xla": True, "recompute": 1}, id="xla+recompute", marks=needs_compiler
-    ),
+        settings,
+        fast,
+        id=f"{name_of(settings)}-{name_of(fast)}",
+        marks=[
+            *([needs_compiler] if "use_xla" in fast else []),
+            *([] if (settings, fast) in TELLING else [pytest.mark.slow]),
+        ],
+    )
+    for settings in SETTINGS
+    for fast in (XLA, RECOMPUTE, BOTH)
 ]
 
 
-@pytest.mark.parametrize("fast", FAST)
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"num_towers": 3},
-        {"gradient_accumulation_steps": 3},
-        {"num_towers": 2, "gradient_accumulation_steps": 2, "freeze": "embeddings"},
-        {"optimizer": "lamb"},
-        {"layer_lr_decay": 0.5, "head_learning_rate": 1e-2, "ema_decay": 0.5},
-        {"adversarial": "fgm"},
-    ],
-    ids=lambda settings: ",".join(settings) or "plain",
-)
-def test_the_same_weights(model_dir, settings, fast):
-    losses, values = train(model_dir, **settings)
-    fast_losses, fast_values = train(model_dir, **settings, **fast)
+@pytest.mark.parametrize(("settings", "fast"), CASES)
+def test_the_same_weights(train, settings, fast):
+    losses, values = train(**settings)
+    fast_losses, fast_values = train(**settings, **fast)
     assert fast_losses == pytest.approx(losses, abs=1e-5)
     # Adam's first steps are as long as the learning rate, 1e-3, whatever the gradient:
     # where it is nearly 0, a sum in another order moves them.
@@ -66,22 +95,21 @@ def test_the_same_weights(model_dir, settings, fast):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"num_towers": 3},
-        {"gradient_accumulation_steps": 3},
-        {"adversarial": "fgm"},
+        {"num_towers": 2, "gradient_accumulation_steps": 3},
+        pytest.param({"num_towers": 3}, marks=pytest.mark.slow),
+        pytest.param({"gradient_accumulation_steps": 3}, marks=pytest.mark.slow),
+        pytest.param({"adversarial": "fgm"}, marks=pytest.mark.slow),
         pytest.param({"use_xla": True}, marks=needs_compiler),
     ],
-    ids=lambda settings: ",".join(settings),
+    ids=name_of,
 )
-def test_recomputed_layers_drop_the_same_again(model_dir, settings):
+def test_recomputed_layers_drop_the_same_again(train, settings):
     """In every tower, every part of a batch and every step."""
-    task = helpers.make_task(model_dir, max_seq_length=test_towers.SEQ_LENGTH)
-    assert task.bert_config.hidden_dropout_prob > 0
-    losses, values = train(model_dir, task=task, **settings)
-    again, values_again = train(model_dir, task=task, recompute=2, **settings)
+    losses, values = train(has_dropout=True, **settings)
+    again, values_again = train(has_dropout=True, recompute=2, **settings)
     assert again == pytest.approx(losses, abs=1e-5)
     helpers.assert_all_close(values_again, values, atol=2e-5)
-    without, _ = train(model_dir, **settings)
+    without, _ = train(**settings)
     assert np.abs(np.subtract(without, losses)).min() > 1e-3
 
 
@@ -91,9 +119,9 @@ def test_recomputed_layers_drop_the_same_again(model_dir, settings):
     ("precision", "atol"),
     [("fp16", 1e-2), ("bf16", 5e-2)],
 )
-def test_compiled_steps_in_low_precision(model_dir, precision, atol):
-    losses, _ = train(model_dir)
-    found, values = train(model_dir, precision=precision, use_xla=True)
+def test_compiled_steps_in_low_precision(train, precision, atol):
+    losses, _ = train()
+    found, values = train(precision=precision, use_xla=True)
     assert found == pytest.approx(losses, abs=atol)
     assert values["global_step"] == NUM_STEPS
 

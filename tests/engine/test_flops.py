@@ -58,6 +58,6 @@ def test_a_run_tells_its_share(tiny_model, titles, tmp_path, caplog, monkeypatch
     )
     with caplog.at_level(logging.INFO, logger="bert_my"):
         training.train(task, records, settings._replace(num_train_steps=10))
-    assert "TFLOP/s in fp32 matrix products, on each of 1 device(s)" in caplog.text
+    assert "TFLOP/s" in caplog.text and "fp32" in caplog.text
     lines = [r.getMessage() for r in caplog.records if "mfu " in r.getMessage()]
     assert len(lines) == 2

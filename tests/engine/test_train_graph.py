@@ -66,12 +66,12 @@ def test_freeze_leaves_the_other_parts(spec, left):
     "part", ["encoder", "12", "3-12", "5-3", "-1", "1-", "layer_1", "", "Embeddings"]
 )
 def test_a_part_that_does_not_exist_is_named(part):
-    with pytest.raises(InputError, match=f"--freeze=pooler,{part}: '{part}' is none"):
+    with pytest.raises(InputError, match=f"--freeze=pooler,{part}.*'{part}'"):
         train_graph.freeze(ENCODER, make_variables(), f"pooler,{part}")
 
 
 def test_nothing_left_to_train_is_refused():
-    with pytest.raises(InputError, match="--freeze=bert: nothing is left"):
+    with pytest.raises(InputError, match="--freeze=bert"):
         train_graph.freeze(ENCODER, make_variables()[:-1], "bert")
 
 

@@ -20,8 +20,10 @@ from tests import helpers
 
 
 @pytest.fixture
-def task(tiny_model, titles):
-    return helpers.make_task(tiny_model, titles)
+def task(tmp_path, titles):
+    """With a model of one layer."""
+    model_dir = helpers.write_tiny_model(tmp_path / "small", num_hidden_layers=1)
+    return helpers.make_task(model_dir, titles)
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
     assert parts == whole
 
 
-def test_killed_run_is_resumed(tiny_model, titles, tmp_path):
+def test_killed_run_is_resumed(tiny_model, titles, tmp_path, caplog):
     """With dropout, two towers and SIGKILL, as a machine that goes down."""
 
     def argv(output_dir):
@@ -122,7 +124,7 @@ def test_killed_run_is_resumed(tiny_model, titles, tmp_path):
         )
 
     script = "bert_my/run_classifier_lr.py"
-    helpers.run_script(script, argv(tmp_path / "whole"))
+    helpers.run(argv(tmp_path / "whole"))
     process = subprocess.Popen(
         [sys.executable, str(helpers.ROOT / script), *argv(tmp_path / "parts")[1:]],
         stdout=subprocess.DEVNULL,
@@ -136,8 +138,9 @@ def test_killed_run_is_resumed(tiny_model, titles, tmp_path):
     assert process.wait() == -signal.SIGKILL
     # 26 examples, 60 epochs, batches of 2 x 4.
     assert not (tmp_path / "parts" / "model.ckpt-195.index").exists()
-    log = helpers.run_script(script, argv(tmp_path / "parts")).stdout
-    assert "resumes after step" in log
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        helpers.run(argv(tmp_path / "parts"))
+    assert "resumes after step" in caplog.text
     helpers.assert_all_close(
         helpers.read_checkpoint(tmp_path / "parts", 195),
         helpers.read_checkpoint(tmp_path / "whole", 195),
@@ -165,7 +168,7 @@ def test_a_copied_or_moved_folder_is_resumed_there(task, records, tmp_path):
 def test_resuming_needs_the_same_global_batch(task, records, tmp_path):
     training.train(task, records, make_settings(tmp_path, num_train_epochs=1))
     settings = make_settings(tmp_path, num_train_epochs=2, train_batch_size=4)
-    with pytest.raises(InputError, match=r"batch size of 6, and now it would be 8"):
+    with pytest.raises(InputError, match=r"\b6\b.*\b8\b"):
         training.train(task, records, settings)
     # Other towers are fine as long as the product is the same.
     settings = dataclasses.replace(
@@ -175,12 +178,15 @@ def test_resuming_needs_the_same_global_batch(task, records, tmp_path):
     assert helpers.read_checkpoint(tmp_path)["global_step"] == 9
 
 
-@pytest.mark.parametrize(("first", "then"), [("auto", "off"), ("off", "auto")])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [("auto", "off"), pytest.param("off", "auto", marks=pytest.mark.slow)],
+)
 def test_resuming_needs_the_same_order_of_rows(task, records, tmp_path, first, then):
     settings = make_settings(tmp_path, num_train_epochs=1, length_buckets=first)
     training.train(task, records, settings)
     settings = dataclasses.replace(settings, num_train_epochs=2, length_buckets=then)
-    message = f"^--length_buckets={then}: .*give --length_buckets={first}$"
+    message = f"^--length_buckets={then}.*--length_buckets={first}"
     with pytest.raises(InputError, match=message):
         training.train(task, records, settings)
     training.train(task, records, dataclasses.replace(settings, length_buckets=first))
@@ -205,7 +211,7 @@ def test_init_checkpoint_only_initializes(task, records, tmp_path):
     training.train(task, records, dataclasses.replace(settings, learning_rate=1e-12))
     started = helpers.read_checkpoint(tmp_path / "second")
     assert started["global_step"] == 9
-    name = "bert/encoder/layer_1/output/dense/kernel"
+    name = "bert/encoder/layer_0/output/dense/kernel"
     np.testing.assert_allclose(started[name], trained[name], atol=1e-6)
     assert not np.allclose(started[name + "/adam_m"], trained[name + "/adam_m"])
 
@@ -268,5 +274,5 @@ def test_output_dir_of_another_program_is_refused(task, records, tmp_path):
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
-    with pytest.raises(InputError, match=r"--output_dir=.* lacks .*--init_checkpoint"):
+    with pytest.raises(InputError, match=r"--output_dir=.*--init_checkpoint"):
         training.train(task, records, make_settings(tmp_path))
