@@ -93,6 +93,6 @@ def test_next_sentence_can_be_left_out(tiny_model):
     )
     outputs = task.build(as_tensors(FEATURES), is_training=True)
     assert set(outputs.losses) == {"masked_lm_loss"}
-    assert task.metric_names == {"masked_lm_loss", "masked_lm_accuracy"}
+    assert task.metric_names == ("masked_lm_loss", "masked_lm_accuracy")
     names = [v.op.name for v in tf.trainable_variables()]
     assert not [name for name in names if name.startswith("cls/seq_relationship")]
