@@ -53,8 +53,8 @@ def read(options, objective_class, labels, counts):
     elif pos_weight is not None:
         class_weights = _with_second(pos_weight, class_weights, labels, counts)
         pos_weight = None
-    return LossSettings(
-        class_weights, pos_weight, options.focal_gamma, options.label_smoothing
+    return options.select(
+        LossSettings, class_weights=class_weights, pos_weight=pos_weight
     )
 
 
