@@ -10,7 +10,7 @@ from bert_my.data.columns import Roles
 from bert_my.data.schema import Structure
 
 SPEC = columns.TableSpec(
-    names={
+    column_names={
         "guid": ("id",),
         "text_a": ("text", "title"),
         "text_b": ("text_b",),
