@@ -174,7 +174,9 @@ def write(folder, flag, title, sections, lead="", with_png=False):
 
 def _delete_pngs(path):
     """Deletes the PNG files of the pictures of a page, if there is one."""
-    with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as page:
+    if not os.path.exists(path):
+        return
+    with open(path, encoding="utf-8", errors="replace") as page:
         for name in re.findall('<figure id="([^"]*)"', page.read()):
             with contextlib.suppress(FileNotFoundError):
                 os.remove(os.path.join(os.path.dirname(path), f"{name}.png"))

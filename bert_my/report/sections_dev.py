@@ -95,46 +95,42 @@ def _binary_curves(positive, is_positive, scores):
 
 def _curves_by_label(labels, names, found):
     """Yields a ROC and a precision-recall picture of each label against the rest."""
-    rows = [
-        (curves.has_label(found.targets, k), found.probabilities[:, k])
-        for k in range(len(labels))
-    ]
-    yield _worst_curves(
-        "roc",
-        "ROC curve, each label against the rest",
-        pictures.roc,
-        [(*pair, curves.roc(*each)) for *pair, each in zip(labels, names, rows)],
-        "AUC",
-        "rows with and without it",
-    )
-    yield _worst_curves(
-        "precision_recall",
-        "Precision and recall by label",
-        pictures.precision_recall,
-        [
-            (*pair, curves.precision_recall(*each))
-            for *pair, each in zip(labels, names, rows)
-        ],
-        "average precision",
-        "rows with it",
-    )
-
-
-def _worst_curves(name, title, draw, by_label, score_name, needed):
-    """Returns a picture of the curves with the lowest scores, which says so.
-
-    by_label: list of (label, name in pictures, `curves.Curve` or None).
-    """
-    defined = [each[1:] for each in by_label if each[2] is not None]
-    undefined = [label for label, _, curve in by_label if curve is None]
-    worst = sorted(defined, key=lambda pair: pair[1].score)[: pictures.MAX_CURVES]
-    note = _of_all(len(worst), len(defined), score_name)
-    if undefined:
-        note += (
-            f" {title}: none for {len(undefined)} labels, which would need {needed}: "
-            f"{', '.join(undefined[:10])}{', …' if len(undefined) > 10 else ''}"
-        )
-    return Picture(name, draw(worst, title), title, note) if worst else note
+    for name, title, compute, draw, score_name, needed in (
+        (
+            "roc",
+            "ROC curve, each label against the rest",
+            curves.roc,
+            pictures.roc,
+            "AUC",
+            "rows with and without it",
+        ),
+        (
+            "precision_recall",
+            "Precision and recall by label",
+            curves.precision_recall,
+            pictures.precision_recall,
+            "average precision",
+            "rows with it",
+        ),
+    ):
+        defined, undefined = [], []
+        for k, label in enumerate(labels):
+            has_label = curves.has_label(found.targets, k)
+            curve = compute(has_label, found.probabilities[:, k])
+            if curve is None:
+                undefined.append(label)
+            else:
+                defined.append((names[k], curve))
+        # The labels with the lowest scores are worth a look.
+        worst = sorted(defined, key=lambda pair: pair[1].score)[: pictures.MAX_CURVES]
+        note = _of_all(len(worst), len(defined), score_name)
+        if undefined:
+            more = ", …" if len(undefined) > 10 else ""
+            note += (
+                f" {title}: none for {len(undefined)} labels, which would need "
+                f"{needed}: {', '.join(undefined[:10])}{more}"
+            )
+        yield Picture(name, draw(worst, title), title, note) if worst else note
 
 
 def _of_all(num_shown, num_labels, score_name):
