@@ -19,6 +19,8 @@ SCRIPTS = {
     "run_regressor_lr": ("regression", None),
     "run_seq_labeling": ("ner", None),
 }
+# Of those that do not declare any; without a train file.
+LABELS = {"run_classifier_mlabel": "a,b", "run_seq_labeling": "O,B-PER,I-PER"}
 
 
 def arguments(name):
@@ -33,10 +35,9 @@ def arguments(name):
 def test_script(tiny_model, name):
     found = arguments(name)
     assert (found.pop("task_name"), found.get("head")) == SCRIPTS[name]
-    task = helpers.make_task(
-        tiny_model, None, SCRIPTS[name][0], options=TaskOptions(**found)
-    )
-    assert task.represent.__name__ == (found.get("head") or task.default_head)
+    options = TaskOptions(labels=LABELS.get(name), **found)
+    task = helpers.make_task(tiny_model, None, SCRIPTS[name][0], options=options)
+    assert task.description["head"] == (found.get("head") or task.default_head)
 
 
 def pretrain_domain(*argv):

@@ -190,6 +190,8 @@ class RunFolder:
             writer.write(task.bert_config.to_json_string())
         if vocab_file:
             files.copy(vocab_file, self.path_of(VOCAB))
+        if task.preprocessor:
+            task.preprocessor.save(self.path)
         files.write_json(self.path_of(LABEL_MAP), task.label_map)
         files.write_json(self.path_of(TASK), task.description)
         if is_training or not os.path.exists(self.path_of(SETTINGS)):
