@@ -108,9 +108,9 @@ def write_rows(path, rows, delimiter="\t"):
 
 
 def make_task(
-    model_dir, data_dir=None, name="info", max_seq_length=12, options=None, **more
+    model_dir, data_dir=None, name="info", max_seq_length=12, options=None, saved=None
 ):
-    """Returns a `Task` with the tiny model; more arguments are those of `Task.load`."""
+    """Returns a `Task` with the tiny model that will be trained; see `Task.load`."""
     return base.get_task_class(name).load(
         data_dir=str(data_dir) if data_dir else None,
         tokenizer=tokenization.FullTokenizer(str(model_dir / "vocab.txt")),
@@ -119,7 +119,8 @@ def make_task(
         ),
         max_seq_length=max_seq_length,
         options=options or TaskOptions(),
-        **more,
+        saved=saved,
+        do_train=True,
     )
 
 

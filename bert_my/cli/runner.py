@@ -320,7 +320,7 @@ def load_task(config, bert_config=None):
         max_seq_length=config.max_seq_length,
         options=config.select(TaskOptions),
         saved=run_folder.read_description(config),
-        is_trained=config.do_train,
+        do_train=config.do_train,
     )
 
 

@@ -86,14 +86,7 @@ class Task:
 
     @classmethod
     def load(
-        cls,
-        data_dir,
-        tokenizer,
-        bert_config,
-        max_seq_length,
-        options,
-        saved=None,
-        is_trained=True,
+        cls, data_dir, tokenizer, bert_config, max_seq_length, options, saved, do_train
     ):
         """Returns the task for a data set, whose train file is inspected if need be.
 
@@ -103,7 +96,7 @@ class Task:
           bert_config, max_seq_length, options: see `__init__`.
           saved: dict that `description` gave when the model was trained, or None for a
             model that is yet to be trained.
-          is_trained: whether the task will be trained, so that its loss counts.
+          do_train: whether the task will be trained, so that its loss counts.
 
         Raises:
           InputError: naming the file, row or flag that is wrong.

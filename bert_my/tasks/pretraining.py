@@ -65,14 +65,7 @@ class PretrainingTask(base.Task):
 
     @classmethod
     def load(
-        cls,
-        data_dir,
-        tokenizer,
-        bert_config,
-        max_seq_length,
-        options,
-        saved=None,
-        is_trained=True,
+        cls, data_dir, tokenizer, bert_config, max_seq_length, options, saved, do_train
     ):
         if data_dir:
             raise InputError(

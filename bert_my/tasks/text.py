@@ -100,14 +100,7 @@ class TextTask(base.Task):
 
     @classmethod
     def load(
-        cls,
-        data_dir,
-        tokenizer,
-        bert_config,
-        max_seq_length,
-        options,
-        saved=None,
-        is_trained=True,
+        cls, data_dir, tokenizer, bert_config, max_seq_length, options, saved, do_train
     ):
         saved, who = saved or {}, f"task {cls.name}"
         check_meaning(options, (*cls.meaningless_options, *OF_PRETRAINING), who)
@@ -118,22 +111,22 @@ class TextTask(base.Task):
         splits = Splits(
             data_dir, cls.files, options, num_dev_examples, cls.preferred_files
         )
-        needs_counts = is_trained and loss_options.needs_counts(options)
+        needs_counts = do_train and loss_options.needs_counts(options)
         schema = cls.inspect(splits, options, saved, needs_counts)
         loss = PLAIN_LOSS
-        if is_trained:
+        if do_train:
             loss = loss_options.read(
                 options, objective_class, schema.labels.names, schema.counts
             )
         return cls(
-            schema,
-            splits,
-            tokenizer,
-            bert_config,
-            max_seq_length,
-            options,
-            chosen,
-            loss,
+            schema=schema,
+            splits=splits,
+            tokenizer=tokenizer,
+            bert_config=bert_config,
+            max_seq_length=max_seq_length,
+            options=options,
+            chosen=chosen,
+            loss=loss,
         )
 
     @classmethod
