@@ -1,6 +1,7 @@
 """Results of a pass: each row belongs to its example, and nothing is left half done."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -154,18 +155,19 @@ def test_a_full_disk_ends_the_process(trained):
 
 
 def test_a_damaged_file_of_examples_is_named(trained, tmp_path):
-    """Its lines are those of the rows, or nothing is written."""
+    """Its examples are those of the rows, or nothing is written."""
     model, data, out = trained
     task = helpers.make_task(model, data)
     damaged = helpers.make_records(task, "test", tmp_path / "cache")
     (path,) = (tmp_path / "cache").glob("*.examples")
-    lines = path.read_bytes().splitlines(keepends=True)
+    examples = json.loads(path.read_text(encoding="utf-8"))
+    assert len(examples) == 40
     settings = forward.EvalSettings(
         tf.train.latest_checkpoint(str(out)), helpers.cpu_devices(1), 4, "fp32"
     )
     (tmp_path / "out").mkdir()
-    for content in (lines[:-1], [*lines, lines[-1]]):
-        path.write_bytes(b"".join(content))
+    for wrong in (examples[:-1], [*examples, examples[-1]]):
+        path.write_text(json.dumps(wrong) + "\n", encoding="utf-8")
         with pytest.raises(RuntimeError, match=r"test-.*\.rows"):
             evaluation.predict(task, damaged, settings, str(tmp_path / "out"))
         assert not list((tmp_path / "out").iterdir())
