@@ -55,3 +55,9 @@ def tiny_model(tmp_path):
 def titles(tmp_path):
     """Folder with a small data set of the task `info`."""
     return helpers.write_titles(tmp_path / "titles")
+
+
+@pytest.fixture
+def without_report(monkeypatch):
+    """Leaves out the drawing of the report, a third of the time of a small run."""
+    monkeypatch.setattr("bert_my.report.report.write", lambda folder: folder)

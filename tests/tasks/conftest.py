@@ -8,6 +8,11 @@ from bert_my.tasks.options import TaskOptions
 from tests import helpers
 
 
+@pytest.fixture(autouse=True)
+def _without_report(without_report):
+    """The report has tests of its own."""
+
+
 @pytest.fixture
 def make_named_task(tiny_model, tmp_path):
     """Returns a function that makes a task of a name, contents of files, and flags.

@@ -102,7 +102,6 @@ def test_upstreams_keys_are_written(build, pretrain):
     assert scores["loss"] == pytest.approx(
         scores["masked_lm_loss"] + scores["next_sentence_loss"]
     )
-    assert (output_dir / "report" / "index.html").exists()
     assert not (output_dir / "dev_predictions.tsv").exists()
 
 
