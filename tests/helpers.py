@@ -109,12 +109,21 @@ def write_rows(path, rows, delimiter="\t"):
 
 
 def make_task(
-    model_dir, data_dir=None, name="info", max_seq_length=12, options=None, saved=None
+    model_dir,
+    data_dir=None,
+    name="info",
+    max_seq_length=12,
+    options=None,
+    saved=None,
+    has_dropout=True,
 ):
     """Returns a `Task` with the tiny model that will be trained; see `TaskInputs`."""
+    config = modeling.BertConfig.from_json_file(str(model_dir / "bert_config.json"))
+    if not has_dropout:
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     inputs = base.TaskInputs(
         options or TaskOptions(),
-        modeling.BertConfig.from_json_file(str(model_dir / "bert_config.json")),
+        config,
         max_seq_length,
         tokenization.FullTokenizer(str(model_dir / "vocab.txt")),
         data_dir and str(data_dir),

@@ -77,10 +77,7 @@ class StepRun:
 def make_task(model_dir, **options):
     """Returns the task `info`, or another, without dropout."""
     options.setdefault("max_seq_length", test_towers.SEQ_LENGTH)
-    task = helpers.make_task(model_dir, **options)
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-        setattr(task.bert_config, name, 0.0)
-    return task
+    return helpers.make_task(model_dir, has_dropout=False, **options)
 
 
 def weights_after(model_dir, num_steps=1, **settings):

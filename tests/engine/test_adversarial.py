@@ -25,9 +25,9 @@ class Gradients:
     """The plain gradients of the task at any word embeddings."""
 
     def __init__(self, model_dir):
-        task = helpers.make_task(model_dir, max_seq_length=test_towers.SEQ_LENGTH)
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            setattr(task.bert_config, name, 0.0)
+        task = helpers.make_task(
+            model_dir, max_seq_length=test_towers.SEQ_LENGTH, has_dropout=False
+        )
         batch = test_towers.make_batches(1)[0]
         with tf.Graph().as_default():
             features = {name: tf.constant(value) for name, value in batch.items()}

@@ -1,5 +1,6 @@
 """Model FLOPs of a step, and the peak that they are compared with."""
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_a_run_tells_its_share(tiny_model, titles, tmp_path, caplog, monkeypatch
         tmp_path, 2, train_batch_size=2, report_mfu=True, logging_steps=5
     )
     with caplog.at_level(logging.INFO, logger="bert_my"):
-        training.train(task, records, settings._replace(num_train_steps=10))
+        training.train(task, records, dataclasses.replace(settings, num_train_steps=10))
     assert "TFLOP/s" in caplog.text and "fp32" in caplog.text
     lines = [r.getMessage() for r in caplog.records if "mfu " in r.getMessage()]
     assert len(lines) == 2

@@ -79,9 +79,7 @@ def run_steps(
     devices=None,
 ):
     """Trains on fixed batches; returns (final weights and slots, losses)."""
-    task = helpers.make_task(tiny_model, max_seq_length=SEQ_LENGTH)
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-        setattr(task.bert_config, name, 0.0)
+    task = helpers.make_task(tiny_model, max_seq_length=SEQ_LENGTH, has_dropout=False)
     settings = helpers.train_settings(
         "",
         num_towers,
@@ -163,7 +161,7 @@ def test_low_precision_trains_to_about_the_same(train, precision, atol):
 
 
 def test_variables_and_slots_live_on_the_first_tower(tiny_model):
-    task = helpers.make_task(tiny_model, max_seq_length=SEQ_LENGTH)
+    task = helpers.make_task(tiny_model, max_seq_length=SEQ_LENGTH, has_dropout=False)
     settings = helpers.train_settings("", 3, train_batch_size=4)
     features = {name: tf.constant(v) for name, v in make_batches(1)[0].items()}
     train_graph.build_graph(task, features, settings, make_plan(1, 0))
@@ -250,9 +248,9 @@ def test_all_sums_of_a_step_pass_the_reduction(tiny_model, num_parts):
     """The loss of twice the same rows is the loss of these rows."""
 
     def first_loss(reduction):
-        task = helpers.make_task(tiny_model, max_seq_length=SEQ_LENGTH)
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            setattr(task.bert_config, name, 0.0)
+        task = helpers.make_task(
+            tiny_model, max_seq_length=SEQ_LENGTH, has_dropout=False
+        )
         settings = helpers.train_settings(
             "",
             2,
