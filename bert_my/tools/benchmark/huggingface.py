@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from bert_my.common.errors import InputError
-from bert_my.engine import devices
+from bert_my.engine.options import AUTO
 from bert_my.tools.benchmark import measure, results, workload
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ WAIT_POLICIES = (None, "PASSIVE")
 COMPARED = (
     "examples_per_second",
     "tokens_per_second",
-    "ceiling_gflops_per_second",
     "padding_share",
     "peak_memory_bytes",
     "peak_gpu_memory_bytes",
@@ -66,32 +65,30 @@ def compare(settings, folder, begin_phase):
         logger.info(
             "Round %d: ours %.4g examples/s, transformers %.4g", number, *speeds
         )
-    sides = {"ours": _medians(ours), "huggingface": _medians(theirs)}
-    # They differ if something else used the machine in some rounds.
-    median, best = (
-        [_speeds(side)[name] for side in (ours, theirs)] for name in ("median", "max")
+    sides = _medians(ours), _medians(theirs)
+    # The ratios differ if something else used the machine in some rounds.
+    ratio, ratio_of_best = (
+        sides[0][name] / sides[1][name]
+        for name in ("examples_per_second", "best_examples_per_second")
     )
     return {
-        **sides,
-        "ratio": median[0] / median[1],
-        "ratio_of_best": best[0] / best[1],
+        "ours": sides[0],
+        "huggingface": sides[1],
+        "ratio": ratio,
+        "ratio_of_best": ratio_of_best,
         "rounds": {"ours": ours, "huggingface": theirs},
         **results.machine_facts(),
     }
 
 
-def _speeds(rounds):
-    return results.spread([each["examples_per_second"] for each in rounds])
-
-
 def _medians(rounds):
-    """Returns the medians over the rounds of a side, and the spread of its speed."""
-    found = {}
+    """Returns the medians over the rounds of a side, and its best speed."""
+    found = {"precision": rounds[0]["precision"]}
     for name in COMPARED:
         values = [each[name] for each in rounds]
         found[name] = None if None in values else statistics.median(values)
-    found["precision"] = rounds[0]["precision"]
-    return {**found, "examples_per_second_spread": _speeds(rounds)}
+    best = max(each["examples_per_second"] for each in rounds)
+    return {**found, "best_examples_per_second": best}
 
 
 def _run(argv, name, work=None, **variables):
@@ -125,8 +122,11 @@ def _run(argv, name, work=None, **variables):
 
 def _run_ours(settings):
     """Runs this benchmark without the comparison; returns its numbers."""
-    given = {n: x for n, x in settings.given.items() if n not in _OF_COMPARISON}
-    flags = [f"--{name}={value}" for name, value in given.items()]
+    flags = [
+        f"--{name}={value}"
+        for name, value in settings.changed.items()
+        if name not in _OF_COMPARISON
+    ]
     program = [sys.executable, "-m", "bert_my.tools.benchmark.main"]
     return _run([*program, *flags], "our side")
 
@@ -138,8 +138,7 @@ def work_of(settings, precision):
       settings: `main.Settings`.
       precision: fp32, fp16 or bf16.
     """
-    engine = settings.engine
-    num_parts = engine.get("gradient_accumulation_steps", 1)
+    num_parts = settings.gradient_accumulation_steps
     batch_size = settings.batch_size * settings.towers * num_parts
     num_rows, seq_length = settings.steps * batch_size, settings.seq_length
     lengths = workload.row_lengths(settings.lengths, num_rows, seq_length)
@@ -157,8 +156,8 @@ def work_of(settings, precision):
         "precision": precision,
         "num_warmup": settings.warmup_steps or default_warmup,
         "compile": settings.hf_compile,
-        "seed": engine.get("seed", 0),
-        "use_gpu": engine.get("use_gpu"),
+        "seed": settings.seed,
+        "use_gpu": settings.use_gpu,
     }
 
 
@@ -188,8 +187,8 @@ def _run_theirs(settings, python, ours, wait_policy):
       wait_policy: one of `WAIT_POLICIES`.
     """
     # The other side computes in the precision asked for, even if TensorFlow cannot.
-    asked = settings.engine.get("precision", ours["precision"])
-    work = work_of(settings, ours["precision"] if asked == devices.AUTO else asked)
+    is_asked = settings.precision not in (None, AUTO)
+    work = work_of(settings, settings.precision if is_asked else ours["precision"])
     variables = {"OMP_WAIT_POLICY": wait_policy} if wait_policy else {}
     found = _run([python, _WORKER], python, work, **variables)
     return {**found, "wait_policy": wait_policy}
