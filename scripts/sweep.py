@@ -12,6 +12,7 @@ standard deviation over the seeds), sweep_runs.csv (every run) and report/index.
 """
 
 import argparse
+import signal
 import sys
 
 from bert_my.common.errors import InputError
@@ -90,6 +91,8 @@ def main():
         if args.dry_run:
             print(sweep.describe(plan))
             return
+        # A sweep that is terminated stops its runs, as after Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         status = sweep.run(plan, metrics, args.max_parallel, args.restart)
     except InputError as error:
         sys.exit(f"error: {error}")
