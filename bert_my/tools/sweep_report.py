@@ -7,6 +7,8 @@ import re
 import statistics
 from typing import Dict, NamedTuple, Optional, Tuple
 
+from matplotlib import transforms
+
 from bert_my import metrics as metrics_lib
 from bert_my.common import files
 from bert_my.engine import run_folder
@@ -16,6 +18,7 @@ from bert_my.tools import text_table
 MAX_LINES = len(plots.COLORS)  # in one plot
 LOG_RATIO = 10  # largest over smallest value from which the axis is logarithmic
 MAX_TEXT = 40  # characters of a tick label
+GROUP_DISTANCE = 0.07  # inches, between the points of two groups
 SIZE = (9.0, 4.6)  # inches, with a legend beside the axes
 
 
@@ -321,12 +324,13 @@ def plot(runs, parameter, metric):
     figure, axes = plots.new(
         f"{metric} over {parameter}", size=SIZE if has_legend else plots.SIZE
     )
+    drawn = []
     for index, (label, by_value) in enumerate(groups.items()):
         group = sorted((positions[value], scores) for value, scores in by_value.items())
         color, style = plots.STYLES[index]
         points = [(place, score) for place, scores in group for score in scores]
-        axes.plot(*zip(*points), "o", color=color, markersize=4, alpha=0.45)
-        axes.errorbar(
+        dots = axes.plot(*zip(*points), "o", color=color, markersize=4, alpha=0.45)
+        bars = axes.errorbar(
             [place for place, _ in group],
             [statistics.mean(scores) for _, scores in group],
             # A single value has no standard deviation: the marker hides its bar.
@@ -339,6 +343,7 @@ def plot(runs, parameter, metric):
             # A line between values without an order would have no meaning.
             linestyle=style if are_numbers else "",
         )
+        drawn.append([*dots, *bars.get_children()])
     positive = [place for place in positions.values() if place > 0]
     is_log = (
         are_numbers
@@ -351,6 +356,14 @@ def plot(runs, parameter, metric):
         axes.set_xscale("symlog", linthresh=min(positive))
         axes.minorticks_off()
     axes.margins(x=0.1)
+    axes.autoscale_view()
+    axes.autoscale(False)  # the limits do not follow the shifts
+    for index, artists in enumerate(drawn):
+        # Side by side, so that the bars do not hide one another.
+        shift = GROUP_DISTANCE * (index - (len(drawn) - 1) / 2)
+        transform = transforms.offset_copy(axes.transData, figure, shift)
+        for artist in artists:
+            artist.set_transform(transform)
     axes.set_xticks([positions[value] for value in values])
     is_crowded = sum(map(len, values)) > 60 or len(values) > 8
     rotation = {"rotation": 30, "ha": "right"} if is_crowded else {}

@@ -261,6 +261,20 @@ def test_lines_go_through_means_with_bars_of_one_std():
     assert sorted(y for each in dots for y in each.get_ydata()) == [1.0, 2.0, 4.0]
 
 
+def test_groups_at_one_value_are_drawn_side_by_side():
+    figure = sweep_report.plot(PLOTTED, "decay", "f1")
+    (axes,) = figure.axes
+    figure.canvas.draw()
+    pixels = [
+        line.get_transform().transform(line.get_xydata())[0, 0]
+        for line in axes.lines
+        if line.get_marker() == "o"
+    ]
+    assert len(pixels) == 2
+    assert 5 < pixels[1] - pixels[0] < 15
+    assert all(axes.bbox.x0 < pixel < axes.bbox.x1 for pixel in pixels)
+
+
 def test_ticks_are_the_values_as_typed():
     runs = [run_of(0.5, rate=value) for value in ("5E-5", "0", "1e-3")]
     (axes,) = sweep_report.plot(runs, "rate", "f1").axes
