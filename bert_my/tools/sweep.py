@@ -57,7 +57,7 @@ def read_record(run):
 
 
 def read_run(run):
-    """Returns a `Run` with the state and the scores that its folder tells."""
+    """Returns a `Run` with the state and the scores that are read from its folder."""
     record = read_record(run)
     if not record:
         return run

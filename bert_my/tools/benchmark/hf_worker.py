@@ -1,4 +1,4 @@
-"""The other side of a comparison: transformers on PyTorch, with its fastest settings.
+"""Measures transformers on PyTorch with its fastest settings, for comparisons.
 
 A program of its own, for a Python that has torch, transformers and numpy: it reads its
 work from standard input and writes its numbers to standard output, both JSON.

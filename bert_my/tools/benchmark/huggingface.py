@@ -1,7 +1,6 @@
 """Compares with transformers on PyTorch: the same rows, in turns.
 
-Each run is a process of its own, so that no side shares threads or memory with the
-other.
+Each run is a process of its own, so that the two share no threads or memory.
 """
 
 import json
@@ -20,11 +19,11 @@ logger = logging.getLogger(__name__)
 HUGGINGFACE = "huggingface"
 _WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hf_worker.py")
 _NEEDED = "torch, transformers, numpy"
-# Flags of the comparison, which the runs of our side do not get.
+# Flags of the comparison, which are not passed on to our runs.
 _OF_COMPARISON = ("compare", "rounds", "hf_python", "hf_compile", "json")
 # OMP_WAIT_POLICY: by default, PyTorch's threads spin while they wait for one another;
-# PASSIVE ones leave their cores. Which is faster depends on the load of the machine, so
-# the first round tries both.
+# with PASSIVE they release their cores. The load of the machine decides which is
+# faster, so the first round tries both.
 WAIT_POLICIES = (None, "PASSIVE")
 COMPARED = (
     "examples_per_second",
@@ -36,7 +35,7 @@ COMPARED = (
 
 
 def check(python):
-    """Raises an `InputError` if a Python lacks the packages of the other side."""
+    """Raises an `InputError` if a Python lacks the packages that transformers needs."""
     name = f"{python} needs {_NEEDED}, --hf_python names another one"
     _run([python, "-c", f"import {_NEEDED}; print(0)"], name)
 
@@ -48,7 +47,7 @@ def compare(settings, folder, begin_phase):
       see `measure.train`.
 
     Raises:
-      InputError: if one side cannot run.
+      InputError: if the engine or transformers cannot run.
     """
     python = settings.hf_python or sys.executable
     check(python)
@@ -96,7 +95,7 @@ def _run(argv, name, work=None, **variables):
 
     Args:
       argv: its command line.
-      name: of the side, for the error.
+      name: of the program, for the error.
       work: (optional) JSON-able, for its standard input.
       **variables: of its environment.
 
@@ -132,7 +131,7 @@ def _run_ours(settings):
 
 
 def work_of(settings, precision):
-    """Returns the work of the other side, see `hf_worker`.
+    """Returns the work of transformers, see `hf_worker`.
 
     Args:
       settings: `main.Settings`.
@@ -150,7 +149,7 @@ def work_of(settings, precision):
         "config": config_of(settings),
         "lengths": lengths.tolist(),
         "batch_size": batch_size,
-        # Batches of short rows may grow as ours do, if that is faster.
+        # Batches of short rows may have more rows, as ours have, if that is faster.
         "batch_tokens": batch_size * seq_length if is_prediction else 0,
         "num_parts": num_parts,
         "precision": precision,
@@ -162,31 +161,31 @@ def work_of(settings, precision):
 
 
 def config_of(settings):
-    """Returns the fields of the model's config that both sides know.
+    """Returns the fields of the model's config that transformers has, too.
 
     Raises:
-      InputError: if the activation is not GELU, the only one of the other side.
+      InputError: if the activation is not GELU, the only one that is compared.
     """
     config = workload.bert_config(settings.model, settings.seq_length).to_dict()
     activation = config.pop("hidden_act")
     if activation not in ("gelu", "gelu_erf"):
         raise InputError(
             f"--compare=huggingface: --model={settings.model} has the activation "
-            f"{activation}, and the other side has GELU"
+            f"{activation}, and transformers is measured with GELU"
         )
     return config
 
 
 def _run_theirs(settings, python, ours, wait_policy):
-    """Runs the other side; returns its numbers.
+    """Runs transformers; returns its numbers.
 
     Args:
       settings: `main.Settings`.
-      python: path.
-      ours: numbers of our side.
+      python: path of the Python that has transformers.
+      ours: numbers of the engine.
       wait_policy: one of `WAIT_POLICIES`.
     """
-    # The other side computes in the precision asked for, even if TensorFlow cannot.
+    # PyTorch computes in the precision asked for, even if TensorFlow cannot.
     is_asked = settings.precision not in (None, AUTO)
     work = work_of(settings, settings.precision if is_asked else ours["precision"])
     variables = {"OMP_WAIT_POLICY": wait_policy} if wait_policy else {}

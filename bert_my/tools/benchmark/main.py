@@ -41,7 +41,7 @@ _OF_TRAINING = {
     *("learning_rate", "recompute", "use_xla"),
 } - {"train_batch_size"}
 ENGINE_FLAGS = {*_OF_DEVICES, *_OF_TRAINING, "head"}
-# Those that transformers applies too, or that change no work.
+# Flags that transformers applies as well, or that do not change the work.
 _OF_BOTH_SIDES = {
     "precision",
     "gradient_accumulation_steps",
@@ -130,15 +130,15 @@ class Settings(EngineFlags):
 
     def _contradictions(self):
         """Yields (names of flags that must not be changed, reason)."""
-        yield _UNUSED[self.mode], f"--mode={self.mode} has no use for it"
+        yield _UNUSED[self.mode], f"--mode={self.mode} does not use it"
         if self.compare:
             unknown = ENGINE_FLAGS - _OF_BOTH_SIDES
-            yield unknown, "the other side of --compare does not know it"
+            yield unknown, "transformers has no such option, see --compare"
             if self.use_gpu is not False:
-                yield {"towers"}, "the other side of --compare has one GPU"
+                yield {"towers"}, "transformers uses one GPU, see --compare"
         if self.upstream_dir:
             unknown = {"compare", "towers", *ENGINE_FLAGS} - _OF_UPSTREAM
-            yield unknown, "upstream does not know it"
+            yield unknown, "upstream has no such option, see --upstream_dir"
 
     @property
     def changed(self):

@@ -1,7 +1,7 @@
 """Measures upstream's own modules in place of ours: the same rows, all padded.
 
 The graph is that of upstream's `run_classifier.py`: its model, a layer on the pooled
-output, its optimizer; but its variables are resources, as ours. The modules need
+output, its optimizer; but with resource variables, as in ours. The modules need
 TensorFlow 1.15.
 """
 

@@ -1,6 +1,6 @@
 """The work that is measured: models, lengths of rows, random tokens and random titles.
 
-All of it is the same every time, as the seeds are fixed.
+The seeds are fixed, so every benchmark has the same rows.
 """
 
 import csv
@@ -88,7 +88,8 @@ def row_lengths(kind, num_rows, seq_length):
     """Returns the number of tokens of each row, int32 `[num_rows]`.
 
     Titles have log-normal lengths: rounded, from `SHORTEST` to `seq_length`, with a
-    mean of about 20 and a standard deviation of about 8; one of 32 has about 40.
+    mean of about 20 and a standard deviation of about 8; the longest of 32 rows has
+    about 40.
 
     Args:
       kind: one of `LENGTHS`.
