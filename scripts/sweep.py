@@ -16,7 +16,7 @@ import signal
 import sys
 
 from bert_my.common.errors import InputError
-from bert_my.tools import sweep, sweep_plan
+from bert_my.tools import sweep
 
 
 def make_parser():
@@ -85,7 +85,7 @@ def main():
         parser.error(f"--max_parallel={args.max_parallel}: it must be 1 or more")
     metrics = [name for names in args.metric for name in names.split(",") if name]
     try:
-        plan = sweep_plan.make_plan(
+        plan = sweep.make_plan(
             words[split + 1 :], args.grid, args.seeds, args.output_dir
         )
         if args.dry_run:

@@ -10,10 +10,10 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from matplotlib import transforms
 
 from bert_my import metrics as metrics_lib
+from bert_my import tools
 from bert_my.common import files
 from bert_my.engine import run_folder
 from bert_my.report import page, plots
-from bert_my.tools import text_table
 
 MAX_LINES = len(plots.COLORS)  # in one plot
 LOG_RATIO = 10  # largest over smallest value from which the axis is logarithmic
@@ -53,7 +53,7 @@ def choose_metrics(runs, requested):
     """Returns the metrics to show; the first one decides which setting is best.
 
     Args:
-      runs: list of `sweep_plan.Run`.
+      runs: list of `sweep.Run`.
       requested: list of names; if there are any, they are shown, known or not. The
         default is the task's main metric and `eval_loss`, or else all.
     """
@@ -172,7 +172,7 @@ def make_notes(runs, best, metrics):
 def to_text(cells, best, notes):
     """Returns the table and the lines under it, for a terminal."""
     marks = ["*" if index - 2 in best else " " for index in range(len(cells))]
-    lines = text_table.align([[mark, *line] for mark, line in zip(marks, cells)])
+    lines = tools.align([[mark, *line] for mark, line in zip(marks, cells)])
     # Without metrics the second header line is empty.
     return "\n".join([*filter(None, lines), "", *notes]) + "\n"
 
@@ -185,7 +185,7 @@ def write(folder, runs, requested=()):
 
     Args:
       folder: path of the sweep.
-      runs: list of `sweep_plan.Run`, at least one.
+      runs: list of `sweep.Run`, at least one.
       requested: see `choose_metrics`.
     """
     metrics = choose_metrics(runs, requested)
@@ -239,7 +239,7 @@ def write_page(folder, cells, best, notes, runs, metrics):
       cells: lists of strings; two header lines, then a line for each setting.
       best: indices of the best settings.
       notes: list of strings, shown under the table.
-      runs: list of `sweep_plan.Run`.
+      runs: list of `sweep.Run`.
       metrics: list of the names of the metrics to plot.
     """
     header = [": ".join(filter(None, both)) for both in zip(cells[0], cells[1])]
@@ -289,7 +289,7 @@ def group_scores(runs, parameter, metric):
     """Groups the scores of runs by the values of all parameters but one.
 
     Args:
-      runs: list of `sweep_plan.Run` with the metric.
+      runs: list of `sweep.Run` with the metric.
       parameter: flag of the grid, on the axis.
       metric: name of the score.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.tools import sweep, sweep_plan
+from bert_my.tools import sweep
 from tests import helpers
 
 # Scores are known from the flags; --at names the seed that does something else.
@@ -64,7 +64,7 @@ def command(tmp_path):
 
 
 def make_plan(command, *more, grids=(), seeds="3"):
-    return sweep_plan.make_plan([*command, *more], grids, seeds)
+    return sweep.make_plan([*command, *more], grids, seeds)
 
 
 def starts(tmp_path):

@@ -8,11 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from bert_my.tools import sweep_plan, sweep_report
+from bert_my.tools import sweep, sweep_report
 
 
 def make_run(head, seed, state="finished", **scores):
-    return sweep_plan.Run(
+    return sweep.Run(
         name=f"head={head}/seed-{seed}",
         setting=(("head", head),),
         seed=seed,
@@ -173,7 +173,7 @@ def test_a_sweep_of_which_nothing_is_finished_has_a_table(tmp_path):
 
 
 def run_of(score, **setting):
-    return sweep_plan.Run(
+    return sweep.Run(
         name=f"{setting}/{score}",
         setting=tuple(setting.items()),
         seed=1,

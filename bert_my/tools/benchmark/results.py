@@ -8,7 +8,7 @@ import time
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.tools import text_table
+from bert_my import tools
 
 _CPU_INFO = "/proc/cpuinfo"
 _STATUS = "/proc/self/status"
@@ -156,7 +156,7 @@ def table(result):
             if is_comparison and not isinstance(values[0], str):
                 ours, theirs = values
                 rows[-1].append(f"{ours / theirs:.3f}" if theirs else "-")
-    return text_table.align(rows)
+    return tools.align(rows)
 
 
 def _cell(name, value):
