@@ -249,7 +249,12 @@ def read_scores(folder):
     except InputError:
         return None
     return results and run_folder.finite(
-        {name: x for name, x in results.items() if name not in NOT_METRICS}
+        {
+            name: value
+            for name, value in results.items()
+            if name not in NOT_METRICS
+            and (value is None or type(value) in (int, float))  # bool is no number
+        }
     )
 
 

@@ -103,7 +103,7 @@ def test_table_has_mean_best_and_std_of_each_setting(command, tmp_path):
 def test_scores_are_the_numbers_of_the_results(tmp_path):
     results = {
         **{"eval_accuracy": 0.75, "auc": None, "f1": 1, "mcc": float("nan")},
-        **{"global_step": 9, "loss": 0.5},
+        **{"global_step": 9, "loss": 0.5, "name": "x", "is_good": True},
     }
     (tmp_path / "eval_results.json").write_text(json.dumps(results))
     assert sweep.read_scores(str(tmp_path)) == {
