@@ -69,7 +69,6 @@ ALLOWED = {
         "tokenization",
     ),
     "bert_my.tools": (
-        "bert_my.pretrain",
         "bert_my.cli",
         "bert_my.report",
         "bert_my.engine",

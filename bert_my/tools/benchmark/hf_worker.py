@@ -1,4 +1,4 @@
-"""The other side of a comparison: transformers on PyTorch, with its fastest settings.
+"""Measures transformers on PyTorch with its fastest settings, for comparisons.
 
 A program of its own, for a Python that has torch, transformers and numpy: it reads its
 work from standard input and writes its numbers to standard output, both JSON.
@@ -91,7 +91,7 @@ class Variant:
         self.name = str(dtype).replace("torch.", "")
         if dtype != torch.float32:
             self.name += f" {kind}"
-        self._work, self._device, self.dtype = work, device, dtype
+        self._work, self._device = work, device
         self._autocast = contextlib.nullcontext
         if dtype != torch.float32 and not is_whole:
             self._autocast = lambda: torch.autocast(device.type, dtype)
@@ -136,27 +136,17 @@ class Variant:
         self._optimizer.zero_grad(set_to_none=True)
         return None
 
-    def least_seconds(self, batch):
-        """Returns the time of the fastest of a few steps, the least disturbed one."""
-        seconds = []
-        for _ in range(TRIED_STEPS):
-            began = time.perf_counter()
-            seconds.append(self.run([batch])[-1] - began)
-        return min(seconds)
-
     def run(self, batches):
-        """Runs a step on each batch; returns the time in seconds at the end of each."""
-        ends = []
+        """Runs a step on each batch; returns the seconds of all of them."""
+        began = time.perf_counter()
         for batch in batches:
             self.step(batch)
-            ends.append(time.perf_counter())
         if self._device.type == "cuda":
             torch.cuda.synchronize()
-            ends[-1] = time.perf_counter()
-        return ends
+        return time.perf_counter() - began
 
 
-def variants(work, device):
+def variants(work):
     """Yields (dtype, is_whole) of each `Variant` that may be the fastest."""
     dtypes = {"fp16": torch.float16, "bf16": torch.bfloat16}
     dtype = dtypes.get(work["precision"])
@@ -169,19 +159,18 @@ def variants(work, device):
 
 def choose(work, device, batches):
     """Returns the fastest `Variant`, and a dict name -> seconds of a step."""
-    tried = {}
-    choices = list(variants(work, device))
-    if len(choices) == 1:
-        return Variant(work, device, *choices[0]), tried
+    tried, names = {}, {}
     # One batch for all, so that each shape is prepared before the timing.
     batch = batches[len(batches) // 2]
-    for choice in choices:
+    for choice in variants(work):
         variant = Variant(work, device, *choice)
         variant.run([batch] * 2)
-        tried[choice] = variant.least_seconds(batch), variant.name
+        # The fastest of a few steps is the least disturbed one.
+        tried[choice] = min(variant.run([batch]) for _ in range(TRIED_STEPS))
+        names[choice] = variant.name
         del variant
-    best = min(tried, key=tried.get)
-    return Variant(work, device, *best), {name: s for s, name in tried.values()}
+    best = Variant(work, device, *min(tried, key=tried.get))
+    return best, {names[choice]: seconds for choice, seconds in tried.items()}
 
 
 def choose_cut(variant, cuts, num_warmup):
@@ -189,25 +178,8 @@ def choose_cut(variant, cuts, num_warmup):
     seconds = []
     for batches in cuts:
         variant.run(batches[:num_warmup])
-        if len(cuts) > 1:
-            began = time.perf_counter()
-            seconds.append(variant.run(batches)[-1] - began)
-    return cuts[int(np.argmin(seconds)) if seconds else 0]
-
-
-def measure_ceiling(device, dtype):
-    """Returns the FLOPs per second of matrix products, as `flops.measure_peak`."""
-    size = 8192 if device.type == "cuda" else 1024
-    matrix = torch.randn(size, size, device=device).to(dtype) * size**-0.5
-    seconds = []
-    for _ in range(6):
-        began = time.perf_counter()
-        product = matrix
-        for _ in range(8):
-            product = product @ matrix
-        product[0, 0].item()
-        seconds.append(time.perf_counter() - began)
-    return 8 * 2 * size**3 / float(np.median(seconds[1:]))
+        seconds.append(variant.run(batches) if len(cuts) > 1 else 0.0)
+    return cuts[int(np.argmin(seconds))]
 
 
 def peak_memory():
@@ -226,14 +198,10 @@ def run(work):
         torch.set_float32_matmul_precision("high")  # as TensorFlow does
     cuts = [make_batches(work, device, n) for n in sorted({0, work["batch_tokens"]})]
     chosen, tried = choose(work, device, cuts[0])
-    ceilings = [measure_ceiling(device, chosen.dtype)]
     batches = choose_cut(chosen, cuts, work["num_warmup"])
     # In training, batches come in a random order too.
     order = np.random.RandomState(work["seed"]).permutation(len(batches))
-    began = time.perf_counter()
-    ends = chosen.run([batches[i] for i in order])
-    seconds = ends[-1] - began
-    ceilings.append(measure_ceiling(device, chosen.dtype))
+    seconds = chosen.run([batches[i] for i in order])
     num_tokens = sum(int(b["attention_mask"].sum()) for b in batches)
     num_slots = sum(b["attention_mask"].numel() for b in batches)
     is_gpu = device.type == "cuda"
@@ -244,9 +212,6 @@ def run(work):
         "tokens": num_tokens,
         "examples_per_second": len(work["lengths"]) / seconds,
         "tokens_per_second": num_tokens / seconds,
-        "ceiling_gflops_per_second": max(ceilings) / 1e9,
-        # On a GPU a step returns before it has ended.
-        "step_seconds": None if is_gpu else np.diff([began, *ends]).tolist(),
         "padding_share": 1.0 - num_tokens / num_slots,
         "peak_memory_bytes": peak_memory(),
         "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated() if is_gpu else None,

@@ -1,7 +1,6 @@
 """Compares with transformers on PyTorch: the same rows, in turns.
 
-Each run is a process of its own, so that no side shares threads or memory with the
-other.
+Each run is a process of its own, so that the two share no threads or memory.
 """
 
 import json
@@ -12,7 +11,7 @@ import subprocess
 import sys
 
 from bert_my.common.errors import InputError
-from bert_my.engine import devices
+from bert_my.engine.options import AUTO
 from bert_my.tools.benchmark import measure, results, workload
 
 logger = logging.getLogger(__name__)
@@ -20,16 +19,15 @@ logger = logging.getLogger(__name__)
 HUGGINGFACE = "huggingface"
 _WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hf_worker.py")
 _NEEDED = "torch, transformers, numpy"
-# Flags of the comparison, which the runs of our side do not get.
+# Flags of the comparison, which are not passed on to our runs.
 _OF_COMPARISON = ("compare", "rounds", "hf_python", "hf_compile", "json")
 # OMP_WAIT_POLICY: by default, PyTorch's threads spin while they wait for one another;
-# PASSIVE ones leave their cores. Which is faster depends on the load of the machine, so
-# the first round tries both.
+# with PASSIVE they release their cores. The load of the machine decides which is
+# faster, so the first round tries both.
 WAIT_POLICIES = (None, "PASSIVE")
 COMPARED = (
     "examples_per_second",
     "tokens_per_second",
-    "ceiling_gflops_per_second",
     "padding_share",
     "peak_memory_bytes",
     "peak_gpu_memory_bytes",
@@ -37,7 +35,7 @@ COMPARED = (
 
 
 def check(python):
-    """Raises an `InputError` if a Python lacks the packages of the other side."""
+    """Raises an `InputError` if a Python lacks the packages that transformers needs."""
     name = f"{python} needs {_NEEDED}, --hf_python names another one"
     _run([python, "-c", f"import {_NEEDED}; print(0)"], name)
 
@@ -49,7 +47,7 @@ def compare(settings, folder, begin_phase):
       see `measure.train`.
 
     Raises:
-      InputError: if one side cannot run.
+      InputError: if the engine or transformers cannot run.
     """
     python = settings.hf_python or sys.executable
     check(python)
@@ -66,32 +64,30 @@ def compare(settings, folder, begin_phase):
         logger.info(
             "Round %d: ours %.4g examples/s, transformers %.4g", number, *speeds
         )
-    sides = {"ours": _medians(ours), "huggingface": _medians(theirs)}
-    # They differ if something else used the machine in some rounds.
-    median, best = (
-        [_speeds(side)[name] for side in (ours, theirs)] for name in ("median", "max")
+    sides = _medians(ours), _medians(theirs)
+    # The ratios differ if something else used the machine in some rounds.
+    ratio, ratio_of_best = (
+        sides[0][name] / sides[1][name]
+        for name in ("examples_per_second", "best_examples_per_second")
     )
     return {
-        **sides,
-        "ratio": median[0] / median[1],
-        "ratio_of_best": best[0] / best[1],
+        "ours": sides[0],
+        "huggingface": sides[1],
+        "ratio": ratio,
+        "ratio_of_best": ratio_of_best,
         "rounds": {"ours": ours, "huggingface": theirs},
         **results.machine_facts(),
     }
 
 
-def _speeds(rounds):
-    return results.spread([each["examples_per_second"] for each in rounds])
-
-
 def _medians(rounds):
-    """Returns the medians over the rounds of a side, and the spread of its speed."""
-    found = {}
+    """Returns the medians over the rounds of a side, and its best speed."""
+    found = {"precision": rounds[0]["precision"]}
     for name in COMPARED:
         values = [each[name] for each in rounds]
         found[name] = None if None in values else statistics.median(values)
-    found["precision"] = rounds[0]["precision"]
-    return {**found, "examples_per_second_spread": _speeds(rounds)}
+    best = max(each["examples_per_second"] for each in rounds)
+    return {**found, "best_examples_per_second": best}
 
 
 def _run(argv, name, work=None, **variables):
@@ -99,7 +95,7 @@ def _run(argv, name, work=None, **variables):
 
     Args:
       argv: its command line.
-      name: of the side, for the error.
+      name: of the program, for the error.
       work: (optional) JSON-able, for its standard input.
       **variables: of its environment.
 
@@ -125,21 +121,23 @@ def _run(argv, name, work=None, **variables):
 
 def _run_ours(settings):
     """Runs this benchmark without the comparison; returns its numbers."""
-    given = {n: x for n, x in settings.given.items() if n not in _OF_COMPARISON}
-    flags = [f"--{name}={value}" for name, value in given.items()]
+    flags = [
+        f"--{name}={value}"
+        for name, value in settings.changed.items()
+        if name not in _OF_COMPARISON
+    ]
     program = [sys.executable, "-m", "bert_my.tools.benchmark.main"]
     return _run([*program, *flags], "our side")
 
 
 def work_of(settings, precision):
-    """Returns the work of the other side, see `hf_worker`.
+    """Returns the work of transformers, see `hf_worker`.
 
     Args:
       settings: `main.Settings`.
       precision: fp32, fp16 or bf16.
     """
-    engine = settings.engine
-    num_parts = engine.get("gradient_accumulation_steps", 1)
+    num_parts = settings.gradient_accumulation_steps
     batch_size = settings.batch_size * settings.towers * num_parts
     num_rows, seq_length = settings.steps * batch_size, settings.seq_length
     lengths = workload.row_lengths(settings.lengths, num_rows, seq_length)
@@ -151,45 +149,45 @@ def work_of(settings, precision):
         "config": config_of(settings),
         "lengths": lengths.tolist(),
         "batch_size": batch_size,
-        # Batches of short rows may grow as ours do, if that is faster.
+        # Batches of short rows may have more rows, as ours have, if that is faster.
         "batch_tokens": batch_size * seq_length if is_prediction else 0,
         "num_parts": num_parts,
         "precision": precision,
         "num_warmup": settings.warmup_steps or default_warmup,
         "compile": settings.hf_compile,
-        "seed": engine.get("seed", 0),
-        "use_gpu": engine.get("use_gpu"),
+        "seed": settings.seed,
+        "use_gpu": settings.use_gpu,
     }
 
 
 def config_of(settings):
-    """Returns the fields of the model's config that both sides know.
+    """Returns the fields of the model's config that transformers has, too.
 
     Raises:
-      InputError: if the activation is not GELU, the only one of the other side.
+      InputError: if the activation is not GELU, the only one that is compared.
     """
     config = workload.bert_config(settings.model, settings.seq_length).to_dict()
     activation = config.pop("hidden_act")
     if activation not in ("gelu", "gelu_erf"):
         raise InputError(
             f"--compare=huggingface: --model={settings.model} has the activation "
-            f"{activation}, and the other side has GELU"
+            f"{activation}, and transformers is measured with GELU"
         )
     return config
 
 
 def _run_theirs(settings, python, ours, wait_policy):
-    """Runs the other side; returns its numbers.
+    """Runs transformers; returns its numbers.
 
     Args:
       settings: `main.Settings`.
-      python: path.
-      ours: numbers of our side.
+      python: path of the Python that has transformers.
+      ours: numbers of the engine.
       wait_policy: one of `WAIT_POLICIES`.
     """
-    # The other side computes in the precision asked for, even if TensorFlow cannot.
-    asked = settings.engine.get("precision", ours["precision"])
-    work = work_of(settings, ours["precision"] if asked == devices.AUTO else asked)
+    # PyTorch computes in the precision asked for, even if TensorFlow cannot.
+    is_asked = settings.precision not in (None, AUTO)
+    work = work_of(settings, settings.precision if is_asked else ours["precision"])
     variables = {"OMP_WAIT_POLICY": wait_policy} if wait_policy else {}
     found = _run([python, _WORKER], python, work, **variables)
     return {**found, "wait_policy": wait_policy}

@@ -1,4 +1,4 @@
-"""The command line of the benchmark: its settings and their checks; runs the mode."""
+"""The command line of the benchmark: its flags and their checks; runs the mode."""
 
 import contextlib
 import dataclasses
@@ -9,77 +9,68 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Dict, Optional
+from typing import Optional
 
-from bert_my.cli import compat, console, exits, flags
+from bert_my.cli import compat, console, exits
 from bert_my.cli.flag_sets import CommandLine
+from bert_my.cli.flags import RunConfig
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, at_least, names, one_of, option, positive
-from bert_my.tools.benchmark import (
-    from_text,
-    huggingface,
-    measure,
-    results,
-    upstream,
-    workload,
+from bert_my.engine.options import (
+    AdversarialOptions,
+    BatchOptions,
+    DeviceOptions,
+    OptimizerOptions,
 )
-from bert_my.tools.benchmark.workload import (
-    ENCODE,
-    MODES,
-    PREDICT,
-    PRETRAIN,
-    REAL,
-    SYNTHETIC,
-    TRAIN,
-)
+from bert_my.tools.benchmark import huggingface, measure, results, upstream, workload
+from bert_my.tools.benchmark.workload import ENCODE, MODES, PREDICT, TRAIN
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 # Load of the machine above which other programs disturb the numbers.
 _BUSY = 0.5
-# Flags of the engine, which are flags here too, by the modes that use them.
-_OF_COMPUTING = (
-    "precision",
-    "use_fp16",
-    "use_gpu",
-    "seed",
-    "deterministic",
-    "intra_op_threads",
-    "inter_op_threads",
-)
-_OF_TRAINING = (
-    "gradient_accumulation_steps",
-    "length_buckets",
-    "optimizer",
-    "learning_rate",
-    "adam_epsilon",
-    "weight_decay",
-    "freeze",
-    "layer_lr_decay",
-    "head_learning_rate",
-    "ema_decay",
-    "adversarial",
-    "adversarial_epsilon",
-    "use_xla",
-    "recompute",
-)
-ENGINE_FLAGS = (*_OF_COMPUTING, *_OF_TRAINING, "head")
-# Those that the other side of a comparison applies too, or that change no work.
-_OF_BOTH_SIDES = (
+# Flags of a run that are passed on to the engine, by the modes that use them.
+# --towers and --batch_size of the benchmark set n_gpus and train_batch_size.
+_OF_DEVICES = {*names(DeviceOptions), "seed"} - {"n_gpus", "use_xla"}
+_OF_TRAINING = {
+    *names(BatchOptions),
+    *names(OptimizerOptions),
+    *names(AdversarialOptions),
+    *("learning_rate", "recompute", "use_xla"),
+} - {"train_batch_size"}
+ENGINE_FLAGS = {*_OF_DEVICES, *_OF_TRAINING, "head"}
+# Flags that transformers applies as well, or that do not change the work.
+_OF_BOTH_SIDES = {
     "precision",
     "gradient_accumulation_steps",
     "seed",
     "use_gpu",
     "use_xla",
+}
+_OF_UPSTREAM = {"seed", "use_gpu", "intra_op_threads", "inter_op_threads"}
+_UNUSED = {
+    TRAIN: {"vocab_file"},
+    PREDICT: {"vocab_file", *_OF_TRAINING},
+    ENCODE: {"compare", "upstream_dir", "warmup_steps", *ENGINE_FLAGS},
+}
+
+EngineFlags = dataclasses.make_dataclass(
+    "EngineFlags",
+    [
+        (f.name, f.type, dataclasses.field(default=f.default, metadata=f.metadata))
+        for f in dataclasses.fields(RunConfig)
+        if f.name in ENGINE_FLAGS
+    ],
+    bases=(Options,),
+    frozen=True,
 )
-_OF_UPSTREAM = ("seed", "use_gpu", "intra_op_threads", "inter_op_threads")
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags(Options):
-    """The flags of the benchmark itself."""
+class Settings(EngineFlags):
+    """The flags of the benchmark, with those that are passed on to the engine."""
 
     mode: str = option(TRAIN, f"Work to measure: {', '.join(MODES)}.", one_of(*MODES))
     model: str = option(
@@ -89,10 +80,9 @@ class Flags(Options):
         64, "Maximum sequence length in wordpieces.", at_least(workload.SHORTEST)
     )
     batch_size: int = option(32, "Rows in a batch of one tower.", positive)
-    lengths: Optional[str] = option(
-        None,
-        "Lengths of the rows: titles, about 20 tokens; full, seq_length tokens; "
-        "default: titles, and full in pretraining.",
+    lengths: str = option(
+        workload.TITLES,
+        "Lengths of the rows: titles, about 20 tokens; full, seq_length tokens.",
         one_of(*workload.LENGTHS),
     )
     towers: int = option(1, "Replicas of the model that share a batch.", positive)
@@ -104,14 +94,6 @@ class Flags(Options):
         "Batches before the timed ones; default: 5, and with rows of different "
         "lengths as many as are timed, so that every shape has been seen.",
         positive,
-    )
-    input: str = option(
-        REAL,
-        "real: batches from records; synthetic: the same batches, held in memory.",
-        one_of(REAL, SYNTHETIC),
-    )
-    end_to_end: bool = option(
-        False, "Predict from a text file to the prediction files, as a user does."
     )
     vocab_file: Optional[str] = option(
         None, "Vocabulary of the titles; default: a vocabulary of random words."
@@ -132,23 +114,40 @@ class Flags(Options):
         None, "Python that has torch and transformers; default: this one."
     )
     hf_compile: Optional[bool] = option(
-        None, "Use torch.compile on the other side; default: on a GPU only."
+        None, "Use torch.compile with transformers; default: on a GPU only."
     )
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.model not in workload.MODELS and not os.path.isfile(self.model):
+            raise InputError(
+                f"--model={self.model}: it must be one of "
+                f"{', '.join(workload.MODELS)}, or the path of a bert_config.json"
+            )
+        for refused, reason in self._contradictions():
+            for name in sorted(refused & set(self.changed)):
+                raise InputError(f"--{name}: {reason}")
 
-@dataclasses.dataclass(frozen=True)
-class Settings(Flags):
-    """A checked command line.
-
-    given: dict name -> value of the flags that are given, of the engine too.
-    """
-
-    given: Dict[str, object] = dataclasses.field(default_factory=dict)
+    def _contradictions(self):
+        """Yields (names of flags that must not be changed, reason)."""
+        yield _UNUSED[self.mode], f"--mode={self.mode} does not use it"
+        if self.compare:
+            unknown = ENGINE_FLAGS - _OF_BOTH_SIDES
+            yield unknown, "transformers has no such option, see --compare"
+            if self.use_gpu is not False:
+                yield {"towers"}, "transformers uses one GPU, see --compare"
+        if self.upstream_dir:
+            unknown = {"compare", "towers", *ENGINE_FLAGS} - _OF_UPSTREAM
+            yield unknown, "upstream has no such option, see --upstream_dir"
 
     @property
-    def engine(self):
-        """The flags of the engine that are given, a dict name -> value."""
-        return {name: self.given[name] for name in ENGINE_FLAGS if name in self.given}
+    def changed(self):
+        """Dict name -> value of the flags that differ from their defaults."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
 
     def run_argv(self, folder, **values):
         """Returns the command line of the run that is measured.
@@ -157,15 +156,16 @@ class Settings(Flags):
           folder: output folder of the run.
           **values: flags that follow from the mode.
         """
+        of_engine = {n: x for n, x in self.changed.items() if n in ENGINE_FLAGS}
         values = {
+            "task_name": "info",
             "n_gpus": self.towers,
             "max_seq_length": self.seq_length,
             "train_batch_size": self.batch_size,
-            "eval_batch_size": self.batch_size,
             "predict_batch_size": self.batch_size,
             "output_dir": folder,
             **values,
-            **self.engine,
+            **of_engine,
         }
         return ["benchmark", *[f"--{name}={value}" for name, value in values.items()]]
 
@@ -176,70 +176,8 @@ def parse(argv):
     Raises:
       InputError: naming the flag that is unknown, wrong or contradicts another.
     """
-    of_run = {field.name: field for field in dataclasses.fields(flags.RunConfig)}
-    fields = [*dataclasses.fields(Flags), *(of_run[name] for name in ENGINE_FLAGS)]
-    all_flags = dataclasses.make_dataclass(
-        "AllFlags",
-        [
-            (f.name, f.type, dataclasses.field(default=f.default, metadata=f.metadata))
-            for f in fields
-        ],
-    )
-    line = CommandLine(argv, all_flags)
-    if line.shows_help():
-        return None
-    given = line.given()
-    own = {name: value for name, value in given.items() if name not in ENGINE_FLAGS}
-    settings = Settings(**own, given=given)
-    _check(settings)
-    if settings.lengths is None:
-        is_full = settings.mode == PRETRAIN
-        kind = workload.FULL if is_full else workload.TITLES
-        settings = dataclasses.replace(settings, lengths=kind)
-    return settings
-
-
-def _check(settings):
-    """Raises an `InputError` naming a flag that contradicts others or has no effect."""
-    mode, engine = settings.mode, settings.engine
-    changed = {
-        name
-        for name, value in settings.given.items()
-        if name in engine or value != getattr(Flags, name)
-    }
-    if settings.model not in workload.MODELS and not os.path.isfile(settings.model):
-        raise InputError(
-            f"--model={settings.model}: it must be one of "
-            f"{', '.join(workload.MODELS)}, or the path of a bert_config.json"
-        )
-    is_on_text = mode == ENCODE or settings.end_to_end
-    is_compared = mode in (TRAIN, PREDICT) and not settings.end_to_end
-    has_effect = {
-        "end_to_end": mode == PREDICT,
-        "compare": is_compared,
-        "upstream_dir": is_compared,
-        "input": mode in (TRAIN, PRETRAIN),
-        "warmup_steps": not is_on_text,
-        "vocab_file": is_on_text,
-        "head": mode in (TRAIN, PREDICT),
-        **dict.fromkeys(_OF_COMPUTING, mode != ENCODE),
-        **dict.fromkeys(_OF_TRAINING, mode in (TRAIN, PRETRAIN)),
-    }
-    for name, is_used in has_effect.items():
-        if name in changed and not is_used:
-            way = " --end_to_end" * (settings.end_to_end and name != "end_to_end")
-            raise InputError(f"--{name}: --mode={mode}{way} has no use for it")
-    if settings.lengths == workload.TITLES and mode == PRETRAIN:
-        raise InputError("--lengths=titles: pretraining is on rows of full length")
-    if settings.compare:
-        for name in sorted(set(engine) - set(_OF_BOTH_SIDES)):
-            raise InputError(f"--{name}: the other side of --compare does not know it")
-        if settings.towers > 1 and engine.get("use_gpu") is not False:
-            raise InputError("--towers: the other side of --compare has one GPU")
-    if settings.upstream_dir:
-        unknown = {"compare", "input", "towers", *engine} - set(_OF_UPSTREAM)
-        for name in sorted(unknown & changed):
-            raise InputError(f"--{name}: upstream does not know it")
+    line = CommandLine(argv, Settings)
+    return None if line.shows_help() else line.options()
 
 
 @contextlib.contextmanager
@@ -298,34 +236,23 @@ def run(settings, argv):
             "numbers will be too low, and a comparison will favour one side",
             load,
         )
+    if settings.compare:
+        work = huggingface.compare
+    elif settings.upstream_dir:
+        work = upstream.run
+    else:
+        modes = {TRAIN: measure.train, PREDICT: measure.predict, ENCODE: measure.encode}
+        work = modes[settings.mode]
     with tempfile.TemporaryDirectory(
         prefix="benchmark-"
     ) as folder, heartbeat() as begin_phase:
-        found = _choose_work(settings)(settings, folder, begin_phase)
-    own = {name: getattr(settings, name) for name in names(Flags)}
-    found.update(command=argv, settings={**own, **settings.engine})
+        found = work(settings, folder, begin_phase)
+    found.update(command=argv, settings=dataclasses.asdict(settings))
     if settings.json:
         files.write_json(settings.json, found)
     print("\n".join(results.table(found)))
     print(json.dumps(found, sort_keys=True))
     return found
-
-
-def _choose_work(settings):
-    """Returns the function that does the work of some settings.
-
-    Its arguments are the settings, a folder for files, and a function to call with the
-    name of each phase that begins; it returns a JSON-able dict.
-    """
-    if settings.compare:
-        return huggingface.compare
-    if settings.upstream_dir:
-        return upstream.run
-    if settings.mode == ENCODE:
-        return from_text.encode
-    if settings.end_to_end:
-        return from_text.end_to_end
-    return measure.predict if settings.mode == PREDICT else measure.train
 
 
 if __name__ == "__main__":

@@ -1,22 +1,20 @@
-"""Times the engine's steps of training and of prediction, in this process."""
+"""Times the engine's steps, forward passes and encoding, in this process."""
 
 import collections
 import contextlib
 import dataclasses
 import os
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.cli import compat, flags, runner
-from bert_my.engine import devices, flops, forward, train_plan, training
-from bert_my.engine.devices import Devices
+from bert_my.engine import devices, forward, train_plan, training
 from bert_my.model import encoders
 from bert_my.tasks import base
 from bert_my.tools.benchmark import results, workload
-from bert_my.tools.benchmark.workload import FULL, PRETRAIN, SYNTHETIC
 
 # Of the learning rate schedule; its end is never reached.
 PLANNED_STEPS = 1000000
@@ -24,90 +22,39 @@ PLANNED_STEPS = 1000000
 WARMUP_STEPS = 5
 
 
-class Setup(NamedTuple):
-    """A benchmark, ready to be built."""
+class Step(NamedTuple):
+    """One step."""
 
-    settings: Any  # `main.Settings`
-    config: flags.RunConfig
-    task: base.Task
-    devices: Devices
-    folder: str
-
-    @property
-    def num_warmup(self):
-        """Warm-up steps; by default enough to see every shape."""
-        own = self.settings
-        is_one_shape = own.lengths == FULL or own.upstream_dir
-        return own.warmup_steps or (WARMUP_STEPS if is_one_shape else own.steps)
-
-    @property
-    def num_rows(self):
-        """Rows of all timed steps, which are one epoch."""
-        own, num_parts = self.settings, self.config.gradient_accumulation_steps
-        return own.steps * own.batch_size * own.towers * num_parts
-
-    def records(self):
-        """Returns the records of the rows, which are written here."""
-        own, task = self.settings, self.task
-        if own.mode == PRETRAIN:
-            return workload.pretraining_records(task, self.num_rows, self.folder)
-        lengths = workload.row_lengths(own.lengths, self.num_rows, own.seq_length)
-        return workload.random_records(task, lengths, self.folder)
-
-
-def set_up(settings, folder):
-    """Returns the `Setup` of `main.Settings`, with a folder for all files."""
-    values = {"task_name": "info"}
-    if settings.mode == PRETRAIN:
-        values = {
-            "task_name": "pretraining",
-            "input_file": os.path.join(folder, "random.tfrecord"),
-            "max_predictions_per_seq": workload.num_masked(settings.seq_length),
-        }
-    argv = settings.run_argv(
-        folder,
-        do_train=True,
-        num_train_steps=PLANNED_STEPS,
-        bert_config_file=settings.model,
-        report_mfu=True,
-        **values,
-    )
-    config = flags.parse(argv, {})
-    if config.deterministic:
-        compat.make_deterministic()
-    devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
-    run_devices = runner.choose_devices(config)
-    if not run_devices.has_gpus and not settings.upstream_dir:  # upstream does not
-        devices.keep_freed_memory()
-    precision = devices.choose_precision(config.precision, run_devices)
-    config = dataclasses.replace(config, precision=precision)
-    bert_config = workload.bert_config(settings.model, settings.seq_length)
-    task = runner.load_task(config, bert_config)
-    return Setup(settings, config, task, run_devices, folder)
+    seconds: float
+    shape: Tuple[int, ...]  # [rows, tokens] of the batch, with padding
+    num_rows: int  # without the rows that fill up the batch
+    num_tokens: int  # without padding
+    num_flops: float
+    is_new_shape: bool
 
 
 class Recorder:
     """Times steps.
 
     A step lasts from the end of the step before to its own end, so waiting for input
-    counts. After the first step, and at the end, the FLOPs per second that matrix
-    products reach are measured.
+    counts.
     """
 
-    def __init__(self, num_steps, num_warmup, measure_ceiling, begin_phase):
-        """Begins.
+    def __init__(self, num_steps, num_warmup, count_flops, begin_phase):
+        """Begins the first step.
 
         Args:
           num_steps: timed steps.
           num_warmup: steps before.
-          measure_ceiling: function that returns FLOPs per second.
+          count_flops: function from (number of tokens, number of pairs of tokens that
+            attend to each other) to the FLOPs of the model.
           begin_phase: function that is called with the name of each phase.
         """
-        self.steps, self.ceilings = [], []
+        self.steps = []
         self.num_warmup = num_warmup
         self.seconds_to_first_step = None
         self._num_steps = num_steps
-        self._measure_ceiling = measure_ceiling
+        self._count_flops = count_flops
         self.begin_phase = begin_phase
         self.begin()
 
@@ -115,38 +62,31 @@ class Recorder:
         """Begins a step; the time since the last one does not count."""
         self._began = time.perf_counter()
 
-    def add(self, shape, num_rows, num_tokens, num_flops):
-        """Records a step that has just ended; see `results.Step`."""
+    def add(self, mask):
+        """Records a step that has just ended, and begins the next one.
+
+        Args:
+          mask: int `[num_rows, seq_length]`, 1 for tokens; rows of zeros do not count.
+        """
         seconds = time.perf_counter() - self._began
-        shape = tuple(map(int, shape))
-        is_new = all(step.shape != shape for step in self.steps)
-        counts = int(num_rows), int(num_tokens), float(num_flops)
-        self.steps.append(results.Step(seconds, shape, *counts, is_new))
+        lengths = mask.sum(axis=1, dtype="int64")
+        num_tokens = int(lengths.sum())
+        self.steps.append(
+            Step(
+                seconds,
+                shape=mask.shape,
+                num_rows=int(np.count_nonzero(lengths)),
+                num_tokens=num_tokens,
+                num_flops=float(self._count_flops(num_tokens, (lengths**2).sum())),
+                is_new_shape=all(step.shape != mask.shape for step in self.steps),
+            )
+        )
         if len(self.steps) == 1:
             self.seconds_to_first_step = results.seconds_since_start()
-            self.measure_ceiling()
             self.begin_phase("warm-up steps")
         if len(self.steps) == self.num_warmup:
             self.begin_phase("timed steps")
         self.begin()
-
-    def add_rows(self, mask, bert_config, per_weight):
-        """Records a step on a batch.
-
-        Args:
-          mask: int `[num_rows, seq_length]`, 1 for tokens; rows of zeros do not count.
-          bert_config, per_weight: see `encoders.Bert.flops`.
-        """
-        lengths = mask.sum(axis=1, dtype="int64")
-        num_tokens, num_pairs = lengths.sum(), (lengths**2).sum()
-        encoder = encoders.of(bert_config)
-        num_flops = encoder.flops(num_tokens, num_pairs, 0, per_weight)
-        self.add(mask.shape, np.count_nonzero(lengths), num_tokens, num_flops)
-
-    def measure_ceiling(self):
-        """Measures matrix products twice; the highest of all times counts."""
-        self.begin_phase("matrix products")
-        self.ceilings += [self._measure_ceiling() for _ in range(2)]
 
     @property
     def timed(self):
@@ -161,94 +101,156 @@ class Recorder:
         """True once enough steps are timed."""
         return len(self.timed) >= self._num_steps
 
-
-def recorder_of(setup, begin_phase):
-    """Returns the `Recorder` of a `Setup`, before its graph is built."""
-
-    def measure_ceiling():
-        return flops.measure_peak(setup.devices, setup.config.precision)
-
-    begin_phase("building the graph")
-    num_steps = setup.settings.steps
-    return Recorder(num_steps, setup.num_warmup, measure_ceiling, begin_phase)
-
-
-@contextlib.contextmanager
-def session_of(setup, recorder, use_xla=False):
-    """Gives a session with initial weights, in which the first step begins."""
-    config = setup.devices.session_config(use_xla)
-    recorder.begin_phase("initial weights and first step")
-    with tf.Session(config=config) as session:
-        session.run([tf.global_variables_initializer(), tf.tables_initializer()])
-        recorder.begin()
-        yield session
+    def numbers(self):
+        """Returns the numbers of the timed steps, as a JSON-able dict."""
+        seconds, shapes, num_rows, num_tokens, num_flops, _ = zip(*self.timed)
+        total = sum(seconds)
+        return {
+            **results.speeds(sum(num_rows), sum(num_tokens), total),
+            "gflops_per_second": sum(num_flops) / total / 1e9,
+            "padding_share": 1.0 - sum(num_tokens) / int(np.prod(shapes, axis=1).sum()),
+            "seconds_to_first_step": self.seconds_to_first_step,
+            "first_step_seconds": self.steps[0].seconds,
+            "step_seconds": results.spread(seconds),
+            "num_steps": len(seconds),
+            "num_warmup_steps": self.num_warmup,
+            "num_steps_of_new_shape": len(self.steps) - self.num_warmup - len(seconds),
+            "num_shapes": len({step.shape for step in self.steps}),
+        }
 
 
-def result_of(setup, recorder):
-    """Returns the numbers of all steps and the facts of the machine, JSON-able."""
-    recorder.measure_ceiling()
-    return {
-        **results.numbers(recorder),
-        "precision": setup.config.precision,
-        "peak_memory_bytes": results.peak_memory(),
-        "peak_gpu_memory_bytes": results.peak_gpu_memory(setup.devices),
-        **results.machine_facts(setup.devices),
-    }
+class Setup:
+    """A run of the engine with its records, before its graph is built."""
+
+    def __init__(self, settings, folder, begin_phase):
+        """Prepares a run.
+
+        Args:
+          settings: `main.Settings`.
+          folder: for files.
+          begin_phase: function that is called with the name of each phase.
+        """
+        argv = settings.run_argv(
+            folder,
+            do_train=True,
+            num_train_steps=PLANNED_STEPS,
+            bert_config_file=settings.model,
+        )
+        config = flags.parse(argv, {})
+        if config.deterministic:
+            compat.make_deterministic()
+        devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
+        self.devices = runner.choose_devices(config)
+        if not self.devices.has_gpus and not settings.upstream_dir:
+            devices.keep_freed_memory()  # upstream does not
+        precision = devices.choose_precision(config.precision, self.devices)
+        self.config = dataclasses.replace(config, precision=precision)
+        bert_config = workload.bert_config(settings.model, settings.seq_length)
+        self.task = runner.load_task(self.config, bert_config)
+        begin_phase("writing records")
+        # The rows of all timed steps are one epoch.
+        num_rows = settings.steps * settings.batch_size * settings.towers
+        num_rows *= config.gradient_accumulation_steps
+        lengths = workload.row_lengths(settings.lengths, num_rows, settings.seq_length)
+        self.records = workload.random_records(self.task, lengths, folder)
+        is_training = settings.mode == workload.TRAIN
+        per_weight = encoders.TRAINING if is_training else encoders.FORWARD
+        if settings.adversarial:
+            per_weight *= 2  # a second pass runs on the perturbed words
+
+        def count_flops(num_tokens, num_pairs):
+            encoder = encoders.of(bert_config)
+            return encoder.flops(num_tokens, num_pairs, 0, per_weight)
+
+        is_one_shape = settings.lengths == workload.FULL or settings.upstream_dir
+        num_warmup = WARMUP_STEPS if is_one_shape else settings.steps
+        self.recorder = Recorder(
+            settings.steps,
+            settings.warmup_steps or num_warmup,
+            count_flops,
+            begin_phase,
+        )
+
+    @contextlib.contextmanager
+    def graph(self):
+        """Gives a new graph with the seed of the run."""
+        self.recorder.begin_phase("building the graph")
+        with tf.Graph().as_default() as graph:
+            tf.set_random_seed(self.config.seed)
+            yield graph
+
+    @contextlib.contextmanager
+    def session(self, use_xla=False):
+        """Gives a session with initial weights, in which the first step begins."""
+        self.recorder.begin_phase("initial weights and first step")
+        with tf.Session(config=self.devices.session_config(use_xla)) as session:
+            session.run([tf.global_variables_initializer(), tf.tables_initializer()])
+            self.recorder.begin()
+            yield session
+
+    def time_steps(self, step, input_mask, use_xla=False):
+        """Runs the warm-up steps and the timed ones; returns `result`.
+
+        Args:
+          step: operation or tensor that a step runs.
+          input_mask: int tensor `[num_rows, seq_length]` of the step's batch.
+          use_xla: see `Devices.session_config`.
+        """
+        with self.session(use_xla) as session:
+            while not self.recorder.is_done:
+                self.recorder.add(session.run([step, input_mask])[1])
+        return self.result()
+
+    def result(self):
+        """Returns the numbers of the timed steps and the facts of the machine."""
+        return {
+            **self.recorder.numbers(),
+            "precision": self.config.precision,
+            "peak_memory_bytes": results.peak_memory(),
+            "peak_gpu_memory_bytes": results.peak_gpu_memory(self.devices),
+            **results.machine_facts(self.devices),
+        }
 
 
 def train(settings, folder, begin_phase):
-    """Measures steps of training or pretraining.
+    """Measures steps of training.
 
     Args:
-      settings: `main.Settings`.
-      folder: for files.
-      begin_phase: function that is called with the name of each phase.
+      see `Setup`.
 
     Returns:
-      JSON-able dict, see `results.numbers`.
+      JSON-able dict, see `Setup.result`.
     """
-    setup = set_up(settings, folder)
-    begin_phase("writing records")
-    records, config = setup.records(), setup.config
-    train_settings = config.select(train_plan.TrainSettings, devices=setup.devices)
+    setup = Setup(settings, folder, begin_phase)
+    records, task = setup.records, setup.task
+    train_settings = setup.config.select(
+        train_plan.TrainSettings, devices=setup.devices
+    )
     plan = train_plan.make_plan(records, train_settings)
-    train_settings = training.with_xla_chosen(setup.task, train_settings, plan)
+    train_settings = training.with_xla_chosen(task, train_settings, plan)
     use_xla = train_settings.use_xla
-    recorder = recorder_of(setup, begin_phase)
-    with tf.Graph().as_default():
-        tf.set_random_seed(config.seed)
+    with setup.graph():
         batches = training.batches(records, train_settings, plan)
-        if settings.input == SYNTHETIC:
-            # All are in memory when the warm-up ends.
-            num_kept = min(settings.steps, setup.num_warmup)
-            batches = batches.take(num_kept).cache().repeat()
-        features, graph = training.build(setup.task, batches, train_settings, plan)
-        fetches = [graph.train_op, graph.work, tf.shape(features["input_mask"])]
-        with session_of(setup, recorder, use_xla) as session:
-            while not recorder.is_done:
-                _, work, shape = session.run(fetches)
-                recorder.add(shape, shape[0], work["tokens"], work["flops"])
-    return {**result_of(setup, recorder), "use_xla": use_xla}
+        features, graph = training.build(task, batches, train_settings, plan)
+        found = setup.time_steps(graph.train_op, features["input_mask"], use_xla)
+    return {**found, "use_xla": use_xla}
 
 
 def predict(settings, folder, begin_phase):
     """Measures a forward pass that returns all predictions; see `train`."""
-    setup = set_up(settings, folder)
-    begin_phase("writing records")
-    records, task = setup.records(), setup.task
+    setup = Setup(settings, folder, begin_phase)
+    task, recorder = setup.task, setup.recorder
     eval_settings = setup.config.select(
         forward.EvalSettings,
         checkpoint=None,
         devices=setup.devices,
         batch_size=settings.batch_size,
     )
-    recorder = recorder_of(setup, begin_phase)
-    with tf.Graph().as_default():
-        tf.set_random_seed(setup.config.seed)
+    with setup.graph():
         outputs = task.postprocessor.outputs
-        forward_pass = forward.build_pass(task, records, eval_settings, outputs)
+        forward_pass = forward.build_pass(task, setup.records, eval_settings, outputs)
         input_mask = forward_pass.features["input_mask"]
-        with session_of(setup, recorder) as session:
+        with setup.session() as session:
 
             def run(fetches):
                 if fetches is not forward_pass.fetches:  # goes to the first batch
@@ -256,15 +258,43 @@ def predict(settings, folder, begin_phase):
                     recorder.begin()
                     return None
                 values, mask = session.run([fetches, input_mask])
-                recorder.add_rows(mask, task.bert_config, encoders.FORWARD)
+                recorder.add(mask)
                 return values
 
             num_batches = sum(
                 len(borders) - 1 for borders in forward_pass.order.windows
             )
-            recorder.num_warmup = min(setup.num_warmup, num_batches)
+            recorder.num_warmup = min(recorder.num_warmup, num_batches)
             run(forward_pass.initializer)
             for _ in range(recorder.num_warmup):
                 run(forward_pass.fetches)
             collections.deque(forward_pass.batches(run), maxlen=0)
-    return result_of(setup, recorder)
+    return setup.result()
+
+
+def encode(settings, folder, begin_phase):
+    """Measures the encoding of titles into records, and a second start that finds them.
+
+    See `train`.
+    """
+    begin_phase("writing titles")
+    paths = workload.write_text_files(settings, folder)
+    output_dir = os.path.join(folder, "output")
+    config = flags.parse(settings.run_argv(output_dir, do_predict=True, **paths), {})
+    task, seconds = runner.load_task(config), []
+    for phase in ("encoding titles", "finding the cached records"):
+        begin_phase(phase)
+        began = time.perf_counter()
+        records = task.load_records(base.TEST, config.record_dir)
+        seconds.append(time.perf_counter() - began)
+    num_bytes = os.path.getsize(config.test_file)
+    return {
+        **results.speeds(
+            records.num_examples, int(records.lengths.sum()), seconds=seconds[0]
+        ),
+        "cached_seconds": seconds[1],
+        "megabytes_per_second": num_bytes / seconds[0] / 1e6,
+        "num_cut_examples": records.num_cut_examples,
+        "peak_memory_bytes": results.peak_memory(),
+        **results.machine_facts(),
+    }

@@ -3,13 +3,12 @@
 import datetime
 import os
 import platform
-import resource
-import sys
 import time
-from typing import NamedTuple, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+
+from bert_my import tools
 
 _CPU_INFO = "/proc/cpuinfo"
 _STATUS = "/proc/self/status"
@@ -17,19 +16,17 @@ _MIB = 1 << 20
 # Name in the JSON -> (label in the table, format); bytes are shown in MiB.
 _ROWS = {
     "examples_per_second": ("examples/s", "{:.4g}"),
+    "best_examples_per_second": ("examples/s, best round", "{:.4g}"),
     "tokens_per_second": ("real tokens/s", "{:.5g}"),
     "gflops_per_second": ("model GFLOP/s", "{:.4g}"),
-    "ceiling_gflops_per_second": ("matrix products, GFLOP/s", "{:.4g}"),
-    "share_of_ceiling": ("share of that", "{:.1%}"),
     "padding_share": ("padding", "{:.1%}"),
     "peak_memory_bytes": ("peak memory, MiB", "{:.0f}"),
     "peak_gpu_memory_bytes": ("peak GPU memory, MiB", "{:.0f}"),
     "seconds_to_first_step": ("seconds to the first step", "{:.2f}"),
     "first_step_seconds": ("of these the first step", "{:.2f}"),
+    "step_seconds": ("step, ms: min, quartiles, max", "{}"),
     "megabytes_per_second": ("text, MB/s", "{:.3g}"),
     "cached_seconds": ("cached second start, s", "{:.3f}"),
-    "encoding_seconds": ("of these until texts are encoded", "{:.2f}"),
-    "prediction_seconds": ("of these model and predictions", "{:.2f}"),
     "rows": ("rows", "{}"),
     "seconds": ("seconds", "{:.3f}"),
     "num_steps": ("timed steps", "{}"),
@@ -47,45 +44,14 @@ _ROWS = {
 _SPREAD = ("min", "lower_quartile", "median", "upper_quartile", "max")
 
 
-class Step(NamedTuple):
-    """One step."""
-
-    seconds: float
-    shape: Tuple[int, ...]  # [rows, tokens] of the batch, with padding
-    num_rows: int  # without the rows that fill up the batch
-    num_tokens: int  # without padding
-    num_flops: float
-    is_new_shape: bool
-
-
-def numbers(recorder):
-    """Returns the numbers of the steps of a `measure.Recorder`, as a JSON-able dict."""
-    steps, timed = recorder.steps, recorder.timed
-    seconds = [step.seconds for step in timed]
-    num_rows = sum(step.num_rows for step in timed)
-    num_slots = sum(int(np.prod(step.shape)) for step in timed)
-    num_tokens = sum(step.num_tokens for step in timed)
-    total = sum(seconds)
-    per_second = sum(step.num_flops for step in timed) / total
-    peak = max(recorder.ceilings)
+def speeds(num_rows, num_tokens, seconds):
+    """Returns numbers of rows and tokens, and the speed, as a JSON-able dict."""
     return {
         "rows": num_rows,
-        "seconds": total,
         "tokens": num_tokens,
-        "examples_per_second": num_rows / total,
-        "tokens_per_second": num_tokens / total,
-        "gflops_per_second": per_second / 1e9,
-        "ceiling_gflops_per_second": peak / 1e9,
-        "all_ceilings_gflops_per_second": [x / 1e9 for x in recorder.ceilings],
-        "share_of_ceiling": per_second / peak,
-        "padding_share": 1.0 - num_tokens / num_slots,
-        "seconds_to_first_step": recorder.seconds_to_first_step,
-        "first_step_seconds": steps[0].seconds,
-        "step_seconds": spread(seconds),
-        "num_steps": len(timed),
-        "num_warmup_steps": recorder.num_warmup,
-        "num_steps_of_new_shape": len(steps) - recorder.num_warmup - len(timed),
-        "num_shapes": len({step.shape for step in steps}),
+        "seconds": seconds,
+        "examples_per_second": num_rows / seconds,
+        "tokens_per_second": num_tokens / seconds,
     }
 
 
@@ -106,7 +72,7 @@ def machine_facts(devices=None):
         "cpu": _after_colon(_CPU_INFO, "model name")
         or platform.processor()
         or platform.machine(),
-        "num_cores": num_cores(),
+        "num_cores": _num_cores(),
         "load_average": load_average(),
         "date": datetime.datetime.now().isoformat(timespec="seconds"),
     }
@@ -122,7 +88,7 @@ def load_average():
     return os.getloadavg()[0]
 
 
-def num_cores():
+def _num_cores():
     """Returns the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -148,13 +114,10 @@ def _after_colon(path, name):
 
 
 def peak_memory():
-    """Returns the peak memory of this process, in bytes."""
+    """Returns the peak memory of this process in bytes; None if it is unknown."""
     # `ru_maxrss` also counts the memory of the parent before it started this process.
     peak = _after_colon(_STATUS, "VmHWM")
-    if peak:
-        return int(peak.split()[0]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return int(peak.split()[0]) * 1024 if peak else None
 
 
 def peak_gpu_memory(devices):
@@ -186,30 +149,20 @@ def table(result):
     is_comparison = "ratio" in result
     sides = [result["ours"], result["huggingface"]] if is_comparison else [result]
     rows = [["medians over rounds", "ours", "transformers", "ratio"]] * is_comparison
-    for name, (label, form) in _ROWS.items():
+    for name in _ROWS:
         values = [side.get(name) for side in sides]
-        if None in values:
-            continue
-        unit = _MIB if name.endswith("_bytes") else None
-        rows.append([label, *(form.format(x / unit if unit else x) for x in values)])
-        if is_comparison:
-            rows[-1].append(_ratio(*values))
-    if is_comparison:
-        best = [side["examples_per_second_spread"]["max"] for side in sides]
-        texts = map("{:.4g}".format, best)
-        rows.append(["examples/s, best round", *texts, _ratio(*best)])
-    elif "step_seconds" in result:
-        times = " ".join(f"{result['step_seconds'][n] * 1e3:.4g}" for n in _SPREAD)
-        rows.append(["step, ms: min, quartiles, max", times])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-        for row in rows
-    ]
+        if None not in values:
+            rows.append([_ROWS[name][0], *(_cell(name, value) for value in values)])
+            if is_comparison and not isinstance(values[0], str):
+                ours, theirs = values
+                rows[-1].append(f"{ours / theirs:.3f}" if theirs else "-")
+    return tools.align(rows)
 
 
-def _ratio(ours, theirs):
-    """Returns the ratio of two numbers as text; none of other values."""
-    if isinstance(ours, str):
-        return ""
-    return f"{ours / theirs:.3f}" if theirs else "-"
+def _cell(name, value):
+    """Returns a number of a result as text."""
+    if name == "step_seconds":
+        return " ".join(f"{value[each] * 1e3:.4g}" for each in _SPREAD)
+    if name.endswith("_bytes"):
+        value /= _MIB
+    return _ROWS[name][1].format(value)

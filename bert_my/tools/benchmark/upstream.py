@@ -1,7 +1,7 @@
 """Measures upstream's own modules in place of ours: the same rows, all padded.
 
 The graph is that of upstream's `run_classifier.py`: its model, a layer on the pooled
-output, its optimizer; but its variables are resources, as ours. The modules need
+output, its optimizer; but with resource variables, as in ours. The modules need
 TensorFlow 1.15.
 """
 
@@ -12,7 +12,6 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.data import batches
-from bert_my.model import encoders
 from bert_my.tools.benchmark import measure, workload
 
 _LEARNING_RATE, _NUM_WARMUP_STEPS = 2e-5, 100000
@@ -24,24 +23,17 @@ def run(settings, folder, begin_phase):
     Raises:
       InputError: if a module is missing, or does not run on this TensorFlow.
     """
-    setup = measure.set_up(settings, folder)
-    bert_config = setup.task.bert_config
+    setup = measure.Setup(settings, folder, begin_phase)
     is_training = settings.mode == workload.TRAIN
-    per_weight = encoders.TRAINING if is_training else encoders.FORWARD
-    begin_phase("writing records")
-    records = setup.records()
-    recorder = measure.recorder_of(setup, begin_phase)
-    with tf.Graph().as_default():
-        tf.set_random_seed(setup.config.seed)
-        dataset = _padded_batches(records, settings.batch_size, settings.seq_length)
+    with setup.graph():
+        dataset = _padded_batches(
+            setup.records, settings.batch_size, settings.seq_length
+        )
         features, initializer = batches.next_features(dataset)
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
-        fetch = _build(settings.upstream_dir, bert_config, features, is_training)
-        with measure.session_of(setup, recorder) as session:
-            while not recorder.is_done:
-                _, mask = session.run([fetch, features["input_mask"]])
-                recorder.add_rows(mask, bert_config, per_weight)
-    return measure.result_of(setup, recorder)
+        bert_config = setup.task.bert_config
+        step = _build(settings.upstream_dir, bert_config, features, is_training)
+        return setup.time_steps(step, features["input_mask"])
 
 
 def _padded_batches(records, batch_size, seq_length):

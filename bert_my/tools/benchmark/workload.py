@@ -1,6 +1,6 @@
 """The work that is measured: models, lengths of rows, random tokens and random titles.
 
-All of it is the same every time, as the seeds are fixed.
+The seeds are fixed, so every benchmark has the same rows.
 """
 
 import csv
@@ -16,13 +16,9 @@ from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import record_cache, row_files
 from bert_my.model import pretrained
-from bert_my.pretrain import shards
-from bert_my.tasks import base
 from bert_my.text import vocabulary
 
-TRAIN, PREDICT, PRETRAIN, ENCODE = "train", "predict", "pretrain", "encode"
-MODES = (TRAIN, PREDICT, PRETRAIN, ENCODE)
-REAL, SYNTHETIC = "real", "synthetic"  # input
+MODES = TRAIN, PREDICT, ENCODE = "train", "predict", "encode"
 
 MODELS = {
     # The size of MiniLM-L6-H384 (Wang et al. 2020).
@@ -47,16 +43,15 @@ MODELS = {
     },
 }
 VOCAB_SIZE = 30522
-TITLES, FULL = "titles", "full"
-LENGTHS = (TITLES, FULL)
+LENGTHS = TITLES, FULL = "titles", "full"
 SHORTEST = 5  # tokens of a row
-MASKED_SHARE = 0.15
 _MEAN_LENGTH = 20
 _SIGMA = 0.4  # of the logarithm of a length
 _SEED, _SEED_OF_TEXTS = 2019, 1907
 _FIRST_ID = 5  # after the special tokens
 _ROWS_AT_ONCE = 1000
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_REQUIRED = ("[UNK]", "[CLS]", "[SEP]")
 _MARKS = (",", ":", " -", "?", "!", ".")
 _PIECES_PER_WORD = 1.3  # about; punctuation counts for its word
 # Shares of the words of a title with each of these.
@@ -93,7 +88,8 @@ def row_lengths(kind, num_rows, seq_length):
     """Returns the number of tokens of each row, int32 `[num_rows]`.
 
     Titles have log-normal lengths: rounded, from `SHORTEST` to `seq_length`, with a
-    mean of about 20 and a standard deviation of about 8; one of 32 has about 40.
+    mean of about 20 and a standard deviation of about 8; the longest of 32 rows has
+    about 40.
 
     Args:
       kind: one of `LENGTHS`.
@@ -138,52 +134,6 @@ def _random_row(seed, length, specs, vocab_size):
         if spec.name not in features:
             features[spec.name] = random.randint(0, 2, spec.shape or None)
     return features
-
-
-def num_masked(seq_length):
-    """Returns the number of masked tokens of a row of pretraining."""
-    return max(round(MASKED_SHARE * seq_length), 1)
-
-
-def write_instances(path, num_rows, seq_length, config):
-    """Writes a file of pretraining instances of random tokens without padding.
-
-    Args:
-      path: to write.
-      num_rows, seq_length: ints.
-      config: `modeling.BertConfig`.
-    """
-    random = np.random.RandomState(_SEED)
-    shape, width = (num_rows, seq_length), num_masked(seq_length)
-    # Distinct positions, without that of the first token.
-    places = random.rand(num_rows, seq_length - 1).argsort(axis=1)[:, :width] + 1
-    instances = {
-        "input_ids": random.randint(_FIRST_ID, config.vocab_size, shape),
-        "input_mask": np.ones(shape, np.int64),
-        "segment_ids": np.tile(np.arange(seq_length) * 2 // seq_length, (num_rows, 1)),
-        "masked_lm_positions": np.sort(places, axis=1),
-        "masked_lm_ids": random.randint(
-            _FIRST_ID, config.vocab_size, (num_rows, width)
-        ),
-        "masked_lm_weights": np.ones((num_rows, width), np.float32),
-        "next_sentence_labels": random.randint(0, 2, (num_rows, 1)),
-    }
-    tfrecord = shards.FORMATS["tfrecord"]
-    with shards.open_shards([path], tfrecord) as write:
-        write(tfrecord.encode(instances), num_rows)
-
-
-def pretraining_records(task, num_rows, folder):
-    """Returns the records of a pretraining task.
-
-    Args:
-      task: `Task`, whose `input_file` is written here.
-      num_rows: int.
-      folder: for the cache of its checks.
-    """
-    path = task.options.input_file
-    write_instances(path, num_rows, task.max_seq_length, task.bert_config)
-    return task.load_records(base.TRAIN, os.path.join(folder, "cache"))
 
 
 def write_vocabulary(path, num_lines):
@@ -263,3 +213,33 @@ def write_titles(path, vocab_file, num_titles, kind, seq_length):
         titles = make_titles(vocab, num_titles, kind, seq_length)
         for number, title in enumerate(titles):
             writer.writerow([number, title, number % 2])
+
+
+def write_text_files(settings, folder):
+    """Writes titles, and vocabulary and config of a model.
+
+    Args:
+      settings: `main.Settings`.
+      folder: for the files.
+
+    Returns:
+      dict of the flags that name these files in the command line of a run.
+    """
+    vocab_file, vocab_size = settings.vocab_file, None
+    if vocab_file:
+        known = vocabulary.read_tokenizer(vocab_file, True, required_tokens=_REQUIRED)
+        vocab_size = max(known.inv_vocab) + 1
+    config = bert_config(settings.model, settings.seq_length, vocab_size)
+    if not vocab_file:
+        vocab_file = os.path.join(folder, "vocab.txt")
+        write_vocabulary(vocab_file, config.vocab_size)
+    config_file = os.path.join(folder, "bert_config.json")
+    files.write_json(config_file, config.to_dict())
+    titles = os.path.join(folder, "titles.csv")
+    num_rows = settings.steps * settings.batch_size * settings.towers
+    write_titles(titles, vocab_file, num_rows, settings.lengths, settings.seq_length)
+    return {
+        "test_file": titles,
+        "bert_config_file": config_file,
+        "vocab_file": vocab_file,
+    }

@@ -1,17 +1,15 @@
-"""A tiny model with a vocabulary that is large enough for titles; small matrices."""
+"""A tiny model with a vocabulary that is large enough for titles."""
 
 import pytest
 
 import modeling
-from bert_my.engine import flops
 from bert_my.tools.benchmark import main
 from tests import helpers
 
 
 @pytest.fixture
-def settings_of(tmp_path, monkeypatch):
+def settings_of(tmp_path):
     """Returns a function from flags to the `Settings` of a tiny benchmark."""
-    monkeypatch.setattr(flops, "_SIZES", {False: 64})
     path = tmp_path / "tiny.json"
     path.write_text(modeling.BertConfig(300, **helpers.CONFIG).to_json_string())
 

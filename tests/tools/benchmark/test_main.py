@@ -13,18 +13,18 @@ from bert_my.tools.benchmark import main
 
 
 def test_flags_of_the_engine_are_those_of_a_run():
-    fields = {field.name for field in dataclasses.fields(flags.RunConfig)}
-    own = {field.name for field in dataclasses.fields(main.Flags)}
-    assert set(main.ENGINE_FLAGS) <= fields
-    assert not own & set(main.ENGINE_FLAGS)
+    fields = {field.name: field for field in dataclasses.fields(main.Settings)}
+    of_run = {field.name: field for field in dataclasses.fields(flags.RunConfig)}
+    assert {"adversarial", "freeze", "head", "intra_op_threads"} < main.ENGINE_FLAGS
+    for name in main.ENGINE_FLAGS:
+        assert fields[name].type == of_run[name].type
+        assert fields[name].default == of_run[name].default
+        assert fields[name].metadata == of_run[name].metadata
 
 
 def test_flags_reach_the_engine(settings_of):
     settings = settings_of("--precision=bf16", "--towers=2", "--deterministic")
-    assert settings.engine == {"precision": "bf16", "deterministic": True}
-    argv = settings.run_argv(
-        "out", task_name="info", do_train=True, bert_config_file="b"
-    )
+    argv = settings.run_argv("out", do_train=True, bert_config_file="b")
     config = flags.parse(argv, {})
     assert (config.precision, config.deterministic, config.n_gpus) == ("bf16", True, 2)
     assert (config.train_batch_size, config.predict_batch_size) == (3, 3)
@@ -32,13 +32,9 @@ def test_flags_reach_the_engine(settings_of):
     assert config.learning_rate == flags.RunConfig.learning_rate
 
 
-def test_lengths_follow_from_the_mode(settings_of):
-    assert settings_of().lengths == "titles"
-    assert settings_of("--mode=pretrain").lengths == "full"
-
-
 def test_prediction_takes_the_seed_of_its_weights(settings_of):
-    assert settings_of("--mode=predict", "--seed=3").engine == {"seed": 3}
+    settings = settings_of("--mode=predict", "--seed=3")
+    assert "--seed=3" in settings.run_argv("out")
 
 
 @pytest.mark.parametrize(
@@ -54,17 +50,15 @@ def test_prediction_takes_the_seed_of_its_weights(settings_of):
         (["--compare=keras"], "--compare=keras: "),
         (["--steps=0"], "--steps=0: "),
         (["--seq_length=4"], "--seq_length=4: "),
-        (["--end_to_end"], "--end_to_end: "),
+        (["--mode=pretrain"], "--mode=pretrain: "),
         (["--vocab_file=v"], "--vocab_file: "),
-        (["--mode=predict", "--end_to_end", "--compare=huggingface"], "--compare: "),
-        (["--mode=predict", "--input=synthetic"], "--input: "),
+        (["--mode=encode", "--compare=huggingface"], "--compare: "),
         (["--mode=predict", "--optimizer=lamb"], "--optimizer: "),
-        (["--mode=pretrain", "--head=mean"], "--head: "),
+        (["--mode=encode", "--head=mean"], "--head: "),
         (["--mode=encode", "--precision=bf16"], "--precision: "),
         (["--mode=encode", "--warmup_steps=3"], "--warmup_steps: "),
         (["--compare=huggingface", "--length_buckets=off"], "--length_buckets: "),
         (["--compare=huggingface", "--towers=2"], "--towers: "),
-        (["--mode=pretrain", "--lengths=titles"], "--lengths=titles: "),
     ],
 )
 def test_refused(settings_of, argv, flag):
@@ -74,7 +68,8 @@ def test_refused(settings_of, argv, flag):
 
 
 def test_a_default_is_no_contradiction(settings_of):
-    assert settings_of("--mode=predict", "--input=real").input == "real"
+    settings = settings_of("--mode=predict", "--optimizer=adamw")
+    assert "optimizer" not in settings.changed
 
 
 def test_the_heartbeat_repeats_the_phase(caplog):

@@ -36,7 +36,7 @@ def test_modules_that_do_not_fit(settings_of, tmp_path):
 
 
 def test_flags_without_effect_on_upstream_are_refused(settings_of):
-    for flag, value in (("precision", "bf16"), ("towers", 2), ("input", "synthetic")):
+    for flag, value in (("precision", "bf16"), ("towers", 2), ("freeze", "bert")):
         with pytest.raises(InputError, match=f"--{flag}: "):
             settings_of("--upstream_dir=x", f"--{flag}={value}")
     with pytest.raises(InputError, match="--upstream_dir: "):

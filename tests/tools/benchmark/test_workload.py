@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.tasks import base
-from bert_my.tasks.options import TaskOptions
 from bert_my.tools.benchmark import workload
 from tests import helpers
 
@@ -51,21 +49,6 @@ def test_records_have_the_lengths(tiny_model, tmp_path):
     assert rows["input_ids"][is_real].min() >= 5
     assert rows["input_ids"].max() < task.bert_config.vocab_size
     assert set(rows["label_ids"]) <= {0, 1}
-
-
-def test_pretraining_masks_15_percent(tiny_model, tmp_path):
-    width = workload.num_masked(40)
-    assert width == 6
-    options = TaskOptions(
-        input_file=str(tmp_path / "made.tfrecord"), max_predictions_per_seq=width
-    )
-    task = helpers.make_task(
-        tiny_model, name="pretraining", max_seq_length=40, options=options
-    )
-    # The checks of real shards pass.
-    records = workload.pretraining_records(task, 7, str(tmp_path))
-    assert records.num_examples == 7
-    assert task.find_files(base.TRAIN) == [options.input_file]
 
 
 def test_a_made_up_vocabulary(tmp_path):
