@@ -186,7 +186,7 @@ def _make(settings, tokenizer, split, blocks, outputs):
         f"Writing {split}", total=num_copies * len(blocks), unit=" blocks"
     ) as progress:
         for encoded, counted in workers.ordered_map(make, jobs, settings.num_workers):
-            write(encoded, counted["instances"])
+            write(encoded)
             total.update(counted)
             progress.update()
         if not total["instances"]:

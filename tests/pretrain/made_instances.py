@@ -97,7 +97,7 @@ def write_shard(path, instances, name="tfrecord"):
     """Writes instances with our writer; returns the path as str."""
     shard_format = shards.FORMATS[name]
     with shards.open_shards([str(path)], shard_format) as write:
-        write(shard_format.encode(instances), len(instances["input_ids"]))
+        write(shard_format.encode(instances))
     return str(path)
 
 

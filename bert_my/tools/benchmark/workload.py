@@ -170,7 +170,7 @@ def write_instances(path, num_rows, seq_length, config):
     }
     tfrecord = shards.FORMATS["tfrecord"]
     with shards.open_shards([path], tfrecord) as write:
-        write(tfrecord.encode(instances), num_rows)
+        write(tfrecord.encode(instances))
 
 
 def pretraining_records(task, num_rows, folder):
