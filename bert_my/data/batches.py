@@ -11,8 +11,9 @@ Records are any object with these attributes:
   lengths that holds all these rows.
 
 `row_order` decides which rows make a batch. A batch with too few rows is filled up with
-rows of zeros. The feature `is_real_example` is 0.0 for those, and losses are weighted
-with it, so they change nothing. The batches of training have one, static size.
+rows of zeros. The feature `is_real_example` is 0.0 for rows of zeros; losses are
+weighted with it, so these rows change nothing. All batches of training have the same,
+static size.
 """
 
 import functools
@@ -35,7 +36,7 @@ def train_batches(
       batch_size: rows of a batch, for all towers together.
       num_rows: of the whole run, > 0.
       first_row: place to begin at: the number of rows that a resumed run has consumed.
-      padded_lengths: (optional) see `padding.choose_lengths`.
+      padded_lengths: (optional) see `row_order.choose_lengths`.
 
     Returns:
       `tf.data.Dataset` of dicts name -> `[batch_size, ...]`.
@@ -74,8 +75,8 @@ def eval_batches(records, order):
 def _read(numbers, batch, parse_rows, batch_size=None):
     """Returns a dataset of batches, filled up.
 
-    The rows of a batch are found when it is needed: as a constant they would be part of
-    the graph, which is saved with every checkpoint.
+    The row numbers of a batch are computed when the batch is needed: as a constant they
+    would be part of the graph, which is saved with every checkpoint.
 
     Args:
       numbers: `tf.data.Dataset` of int64.

@@ -1,15 +1,18 @@
-"""Orders in which rows are read: at random, by length, by blocks, or as in the file.
+"""Orders in which rows are read, and the lengths that their batches are padded to.
 
-An order tells the numbers of the rows at some places of a run. A training run reads all
-rows, epoch after epoch: place p is in epoch `p // num_rows`. What stands at a place
-depends on the seed and the place alone, so a run is resumed at any place.
+Rows are read at random, by length, by blocks, or as in the file. An order gives the
+numbers of the rows at some places of a run. A training run reads all rows, epoch after
+epoch: place p is in epoch `p // num_rows`. The row at a place depends on the seed and
+the place alone, so a run is resumed at any place.
+
+Padding changes no result and costs as much time as text, so rows of like length share a
+batch, and a batch is padded to the next of a few lengths.
 """
 
 from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from bert_my.data import padding
 from bert_my.data.features import LENGTH_STEP
 
 AUTO, OFF = "auto", "off"
@@ -20,9 +23,9 @@ WINDOW_BATCHES = 100
 # Blocks of neighbouring rows whose rows are shuffled together: about 100,000 instances
 # of pretraining.
 WINDOW_BLOCKS = 200
-# Rows of a forward pass that are sorted by length, and whose results are kept until
-# they are in the file's order: at most so many rows with so many tokens, unless these
-# are only a few batches.
+# A window of a forward pass: rows that are sorted by length, and whose results are kept
+# until they are in the file's order. It has at most PASS_ROWS rows and PASS_TOKENS
+# tokens, but always PASS_BATCHES batches.
 PASS_ROWS = 4096
 PASS_TOKENS = 1 << 18
 PASS_BATCHES = 16
@@ -31,6 +34,8 @@ CPU_BATCH_TOKENS = 2048
 # Different numbers of rows of the batches that end a window: oneDNN makes and keeps
 # kernels for each shape.
 NUM_SHORT_SIZES = 8
+# Different lengths to pad to: a compiler makes a program for each.
+NUM_LENGTHS = 24
 
 
 class RandomOrder:
@@ -48,7 +53,7 @@ class RandomOrder:
         """
         self.num_rows = num_rows
         self._seed = seed
-        # The window of the last row: its epoch, its first place, and its rows.
+        # The window that was read last: its epoch, its first place, and its rows.
         self._epoch, self._first, self._window = None, 0, ()
 
     def rows(self, begin, end):
@@ -105,7 +110,7 @@ class LengthOrder(RandomOrder):
         """
         super().__init__(len(lengths), seed % (1 << 32))
         steps = np.arange(0, lengths.max() + LENGTH_STEP, LENGTH_STEP)
-        borders = np.union1d(padding.choose_lengths(lengths), steps)
+        borders = np.union1d(choose_lengths(lengths), steps)
         self._buckets = np.searchsorted(borders, lengths)
         self._batch_size = batch_size
 
@@ -169,8 +174,9 @@ class BlockOrder(RandomOrder):
 def _tf_data_shuffle(seed, epoch):
     """Returns the first 4 numbers that `tf.data` gives in an epoch.
 
-    Those of `Dataset.range(4096).shuffle(4096, seed).repeat()` in a graph with the same
-    seed, which once were the seeds of an epoch: older runs are resumed in their order.
+    The dataset is `Dataset.range(4096).shuffle(4096, seed).repeat()` in a graph with
+    the same seed. Older versions took the seeds of an epoch from it, and their runs are
+    resumed in their order.
 
     Source: `shuffle_dataset_op.cc` of TensorFlow. An epoch has 2 numbers of one
     generator as seeds of another one, which picks the places to swap.
@@ -225,8 +231,8 @@ def for_training(records, batch_size, seed, mode):
 class PassOrder(NamedTuple):
     """Order and batches of a forward pass, window by window.
 
-    Within a window the longest rows come first, so what needs the most memory does.
-    Batches of short rows have more of them: about as many tokens as a batch of the
+    Within a window the longest rows come first, so the first batch needs the most
+    memory. Batches of short rows have more rows: about as many tokens as a batch of the
     longest rows may have.
 
     sorted_rows: numbers of the rows by place, int32 `[num_rows]`, or int64 where they
@@ -234,7 +240,7 @@ class PassOrder(NamedTuple):
     windows: for each window the places where its batches begin, and where the last one
       ends.
     sizes: number of rows that each batch is filled up to, int64 `[num_batches]`.
-    padded_lengths: see `padding.choose_lengths`.
+    padded_lengths: see `choose_lengths`.
     """
 
     sorted_rows: Optional[np.ndarray]
@@ -268,11 +274,11 @@ class PassOrder(NamedTuple):
         if lengths is None:
             return cls.in_file_order(records.num_examples, batch_size * num_towers)
         longest = max(int(lengths.max()), 1)
-        padded_lengths = padding.choose_lengths(
+        padded_lengths = choose_lengths(
             lengths,
             # A forward pass on a CPU is not compiled: any number of lengths is right.
-            padding.NUM_LENGTHS if has_gpus else longest,
-            padding.step_on(has_gpus),
+            NUM_LENGTHS if has_gpus else longest,
+            step_on(has_gpus),
             records.seq_length,
         )
         most_tokens = batch_size * records.seq_length
@@ -329,3 +335,61 @@ def _filled(num_rows, most_rows, num_towers):
     """
     steps = num_towers * -(-most_rows // (num_towers * NUM_SHORT_SIZES))
     return np.minimum(-(-num_rows // steps) * steps, most_rows)
+
+
+def step_on(has_gpus):
+    """Returns the `step` of `choose_lengths` for a device.
+
+    The matrix units of a GPU need multiples; on a CPU they would only be more padding.
+    """
+    return LENGTH_STEP if has_gpus else 1
+
+
+def choose_lengths(lengths, num_lengths=NUM_LENGTHS, step=1, max_length=None):
+    """Chooses the lengths to pad to, so that there is as little padding as possible.
+
+    The choice is optimal for rows that are padded one by one to the next of these
+    lengths.
+
+    Args:
+      lengths: of the rows, int `[num_rows]`.
+      num_lengths: the most lengths to choose.
+      step: the lengths are multiples of it, except `max_length`.
+      max_length: (optional) upper bound of the lengths; no row is longer.
+
+    Returns:
+      ascending tuple of ints; the last one holds the longest row.
+    """
+    rounded = -(-np.asarray(lengths, np.int64) // step) * step
+    if max_length is not None:
+        rounded = np.minimum(rounded, max_length)
+    values, counts = np.unique(rounded, return_counts=True)
+    ends = np.cumsum(counts)
+    begins = (ends - counts)[:, None]
+    # [first, last]: token slots of the rows from one value to another, padded alike.
+    slots = np.where(begins < ends, values * (ends - begins), np.inf)
+    # [last]: the fewest slots of all rows up to a value, with the lengths so far.
+    fewest, firsts = slots[0], []
+    for _ in range(min(num_lengths, len(values)) - 1):
+        totals = fewest[:-1, None] + slots[1:]
+        firsts.append(totals.argmin(axis=0) + 1)
+        fewest = totals.min(axis=0)
+    chosen = [len(values) - 1]
+    for first in reversed(firsts):
+        chosen.append(first[chosen[-1]] - 1)
+    return tuple(values[chosen[::-1]].tolist())
+
+
+def share_of_padding(lengths, batch_size, padded_lengths):
+    """Returns the share of padding among all token slots, 0 to 1.
+
+    Args:
+      lengths: of the rows in the order in which they are read, int `[num_rows]`.
+      batch_size: rows of a batch; rows that fill up the last one do not count.
+      padded_lengths: see `choose_lengths`.
+    """
+    begins = np.arange(0, len(lengths), batch_size)
+    longest = np.maximum.reduceat(lengths, begins)
+    padded = np.asarray(padded_lengths)[np.searchsorted(padded_lengths, longest)]
+    num_slots = np.sum(padded * np.diff([*begins, len(lengths)]))
+    return 1.0 - np.sum(lengths, dtype=np.int64) / max(num_slots, 1)

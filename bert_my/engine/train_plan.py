@@ -5,7 +5,7 @@ import logging
 from typing import Any, NamedTuple, Optional, Tuple
 
 from bert_my.common.errors import InputError
-from bert_my.data import padding, row_order
+from bert_my.data import row_order
 from bert_my.engine import run_folder
 from bert_my.engine.devices import Devices
 from bert_my.engine.options import TrainOptions
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     first_step: int
     first_row: int  # position in the data, which skipped steps advance as well
     order: Any = None  # of the rows, see `row_order.for_training`
-    padded_lengths: Optional[Tuple[int, ...]] = None  # see `padding.choose_lengths`
+    padded_lengths: Optional[Tuple[int, ...]] = None  # see `row_order.choose_lengths`
     share_of_padding: Optional[float] = None  # of the first epoch, 0 to 1
     mean_length: Optional[float] = None  # of a row, in tokens
 
@@ -137,13 +137,13 @@ def make_plan(records, settings):
     )
     padded_lengths = share_of_padding = None
     if isinstance(order, row_order.LengthOrder):
-        padded_lengths = padding.choose_lengths(
+        padded_lengths = row_order.choose_lengths(
             records.lengths,
-            step=padding.step_on(settings.devices.has_gpus),
+            step=row_order.step_on(settings.devices.has_gpus),
             max_length=records.seq_length,
         )
         first_epoch = records.lengths[order.rows(0, records.num_examples)]
-        share_of_padding = padding.share_of_padding(
+        share_of_padding = row_order.share_of_padding(
             first_epoch, settings.global_batch_size, padded_lengths
         )
     mean_length = None if records.lengths is None else float(records.lengths.mean())

@@ -6,113 +6,189 @@ number of processes changes nothing.
 """
 
 import collections
-import functools
+import dataclasses
 import os
 import random
-import sys
 import tempfile
-from typing import List, NamedTuple
+from typing import Optional
 
 from tqdm import tqdm
 
-from bert_my.common import files
+from bert_my.common import files, options
 from bert_my.common.errors import InputError
+from bert_my.common.options import Options, option
 from bert_my.data import workers
-from bert_my.pretrain import corpus, shards
-from bert_my.pretrain.instances import InstanceSettings, Vocabulary, make_instances
+from bert_my.pretrain import corpus
+from bert_my.pretrain.instances import NEXT_SENTENCE, Vocabulary, make_instances
+from bert_my.pretrain.masking import RULES
+from bert_my.pretrain.shards import FORMATS, open_shards
 
 
-class BuildSettings(NamedTuple):
-    """Inputs, outputs and settings of a build."""
+@dataclasses.dataclass(frozen=True)
+class DataConfig(Options):
+    """All options of a build; those of one instance are read by `instances`, too."""
 
-    inputs: List[str]  # text files
-    outputs: List[str]  # files over which the instances are spread
-    dev_outputs: List[str]  # the same for held-back documents; may be empty
-    dev_share: float  # share of the documents held back for `dev_outputs`
-    line_documents: bool  # True if each line is a document
-    instances: InstanceSettings
-    shard_format: str  # key of `shards.FORMATS`
-    dupe_factor: int  # copies of the text, each with other masks
-    seed: int
-    num_workers: int
+    input_file: Optional[str] = option(
+        None, "Text files: paths and globs, separated by commas; also .gz."
+    )
+    output_file: Optional[str] = option(
+        None, "Files to write, separated by commas; instances are spread over them."
+    )
+    dev_output_file: Optional[str] = option(
+        None, "Hold out some documents and write their instances here."
+    )
+    dev_share: float = option(
+        0.05,
+        "Share of the documents that are held out.",
+        check=options.Check(lambda value: 0 < value < 1, "be above 0 and below 1"),
+    )
+    vocab_file: Optional[str] = option(None, "Vocabulary of the model.")
+    vocab_add: Optional[str] = option(
+        None,
+        "File with words, one per line, to add to the vocabulary, which is written as "
+        "vocab.txt beside the output.",
+    )
+    do_lower_case: bool = option(True, "True for uncased models, else false.")
+    line_documents: bool = option(
+        False, "Each line is a document, as in a file of titles."
+    )
+    max_seq_length: int = option(
+        128, "Tokens per instance, with special tokens.", check=options.at_least(5)
+    )
+    max_predictions_per_seq: int = option(
+        20, "Maximum number of masked tokens per instance.", check=options.positive
+    )
+    masked_lm_prob: float = option(
+        0.15, "Share of the tokens that are masked.", check=options.positive_share
+    )
+    short_seq_prob: float = option(
+        0.1,
+        "Share of the instances that are made shorter than max_seq_length.",
+        check=options.share,
+    )
+    masking: Optional[str] = option(
+        None,
+        "wordpiece, whole_word (Chinese words by jieba), ngram (1 to 3 words) or span "
+        "(half of a segment); default: wordpiece.",
+        check=options.one_of(*RULES),
+    )
+    do_whole_word_mask: bool = option(False, "Same as --masking=whole_word.")
+    next_sentence: str = option(
+        "nsp",
+        "nsp (is the second segment the next one), sop (are they in order) or none "
+        "(one segment).",
+        check=options.one_of(*NEXT_SENTENCE),
+    )
+    dupe_factor: int = option(
+        10, "Copies of the text, each with other masks.", check=options.positive
+    )
+    random_seed: int = option(12345, "Seed; the same seed gives the same instances.")
+    num_workers: int = option(
+        1,
+        "Number of processes; the instances do not depend on it.",
+        check=options.positive,
+    )
+    format: str = option(
+        "tfrecord",
+        "tfrecord, or hdf5 as NVIDIA's scripts read.",
+        check=options.one_of(*FORMATS),
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.do_whole_word_mask and self.masking not in (None, "whole_word"):
+            raise InputError(
+                f"--do_whole_word_mask=true and --masking={self.masking} contradict "
+                "one another"
+            )
+        if self.dev_share != DataConfig.dev_share and not self.dev_output_file:
+            raise InputError(f"--dev_share={self.dev_share} needs --dev_output_file")
+        # Each of two segments has at least one token.
+        longest_segment = self.max_tokens - (self.next_sentence != "none")
+        longest_half = (longest_segment + 1) // 2
+        if self.masking == "span" and self.max_predictions_per_seq < longest_half:
+            raise InputError(
+                f"--max_predictions_per_seq={self.max_predictions_per_seq}: with "
+                "--masking=span half of a segment is masked; it must be at least "
+                f"{longest_half}"
+            )
+
+    @property
+    def max_tokens(self):
+        """The most tokens of text in an instance."""
+        return self.max_seq_length - (2 if self.next_sentence == "none" else 3)
 
 
-class Statistics(collections.Counter):
-    """Counts that are added up over all blocks, and their table."""
+def describe(counts, next_sentence):
+    """Returns the lines of a table of the counts of a split.
 
-    def count_instances(self, instances):
-        """Adds the numbers of some instances."""
-        self["instances"] += len(instances["input_ids"])
-        self["positions"] += instances["input_ids"].size
-        self["tokens of instances"] += int(instances["input_mask"].sum())
-        self["predictions"] += int(instances["masked_lm_weights"].sum())
-        self["label 1"] += int(instances["next_sentence_labels"].sum())
-
-    def lines(self, next_sentence):
-        """Returns the lines of a table.
-
-        Args:
-          next_sentence: one of `instances.NEXT_SENTENCE`.
-        """
-        num_tokens, instances = self["tokens of instances"], self["instances"]
-        facts = [
-            ("documents", f"{self['documents']:,}"),
-            ("tokens of text", f"{self['tokens']:,}"),
-            ("[UNK] among them", _share(self["unknown"], self["tokens"])),
-            ("instances", f"{instances:,}"),
-            ("mean length in tokens", f"{num_tokens / max(instances, 1):.1f}"),
-            ("padding", _share(self["positions"] - num_tokens, self["positions"])),
-            ("masked tokens", f"{self['predictions']:,}"),
-            ("masked among real tokens", _share(self["predictions"], num_tokens)),
-        ]
-        label = {"nsp": "random next segments", "sop": "swapped segments"}
-        if next_sentence in label:
-            share = _share(self["label 1"], instances)
-            facts.append((label[next_sentence], share))
-        return [f"  {name:<26}{value:>16}" for name, value in facts]
+    Args:
+      counts: `collections.Counter`, see `build`.
+      next_sentence: one of `instances.NEXT_SENTENCE`.
+    """
+    num_tokens, instances = counts["instance_tokens"], counts["instances"]
+    num_padding = counts["positions"] - num_tokens
+    facts = [
+        ("documents", f"{counts['documents']:,}"),
+        ("tokens of text", f"{counts['tokens']:,}"),
+        ("[UNK] among them", _share(counts["unknown"], counts["tokens"])),
+        ("instances", f"{instances:,}"),
+        ("mean length in tokens", f"{num_tokens / max(instances, 1):.1f}"),
+        ("padding", _share(num_padding, counts["positions"])),
+        ("masked tokens", f"{counts['predictions']:,}"),
+        ("masked among real tokens", _share(counts["predictions"], num_tokens)),
+    ]
+    label = {"nsp": "random next segments", "sop": "swapped segments"}
+    if next_sentence in label:
+        facts.append((label[next_sentence], _share(counts["labels"], instances)))
+    return [f"  {name:<26}{value:>16}" for name, value in facts]
 
 
 def _share(part, whole):
     return f"{100 * part / max(whole, 1):.2f} %"
 
 
-def build(settings, tokenizer):
+def build(config, tokenizer, inputs, outputs):
     """Writes the shards.
 
     Args:
-      settings: `BuildSettings`.
+      config: `DataConfig`.
       tokenizer: `tokenization.FullTokenizer`.
+      inputs: list of text files.
+      outputs: dict "train" -> list of files over which the instances are spread; the
+        same for "dev" if documents are held back.
 
     Returns:
-      dict "train" -> `Statistics`, and "dev" if documents are held back.
+      dict with the keys of `outputs` -> `collections.Counter` of the text and of the
+      instances, see `describe`.
 
     Raises:
-      InputError: naming what is wrong with the text or with a flag.
+      InputError: naming the text or the flag that is wrong.
     """
-    folder = os.path.dirname(os.path.abspath(settings.outputs[0]))
-    for path in (*settings.outputs, *settings.dev_outputs):
-        flag = "output_file" if path in settings.outputs else "dev_output_file"
-        files.make_folder(os.path.dirname(os.path.abspath(path)), flag)
+    folder = os.path.dirname(os.path.abspath(outputs["train"][0]))
+    for split, flag in (("train", "output_file"), ("dev", "dev_output_file")):
+        for path in outputs.get(split, ()):
+            files.make_folder(os.path.dirname(os.path.abspath(path)), flag)
     with tempfile.TemporaryDirectory(prefix="blocks-", dir=folder) as blocks_dir:
-        blocks = _store_blocks(settings, tokenizer, blocks_dir)
-        make = functools.partial(_make, settings, tokenizer)
-        statistics = {"train": make("train", blocks["train"], settings.outputs)}
-        if settings.dev_outputs:
-            statistics["dev"] = make("dev", blocks["dev"], settings.dev_outputs)
-    return statistics
+        stored = {split: [] for split in outputs}
+        for split, block in _store_blocks(
+            config, tokenizer, inputs, outputs, blocks_dir
+        ):
+            stored[split].append(block)
+        about = ", ".join(inputs[:3])
+        for split, blocks in stored.items():
+            _check_enough(config, about, split, blocks)
+        return {
+            split: _write(config, tokenizer, about, split, blocks, outputs[split])
+            for split, blocks in stored.items()
+        }
 
 
-def _store_blocks(settings, tokenizer, folder):
-    """Returns a dict split -> list of `StoredBlock`.
-
-    Raises:
-      InputError: if a split has too few documents.
-    """
-    encoder = corpus.Encoder(
-        tokenizer, find_words=settings.instances.masking in ("whole_word", "ngram")
-    )
-    share = settings.dev_share if settings.dev_outputs else 0.0
-    stored = {"train": [], "dev": []}
+def _store_blocks(config, tokenizer, inputs, outputs, folder):
+    """Yields (split, `StoredBlock`) of the blocks of text files, in their order."""
+    find_words = config.masking in ("whole_word", "ngram")
+    unknown_id = tokenizer.vocab[tokenizer.wordpiece_tokenizer.unk_token]
+    share = config.dev_share if "dev" in outputs else 0.0
 
     def split_of(part):
         # Spread evenly: of 0.05 these are the documents 20, 40, 60, ...
@@ -120,51 +196,54 @@ def _store_blocks(settings, tokenizer, folder):
         return "dev" if is_dev else "train"
 
     def store(item):
-        index, split, parts = item
-        return split, encoder.store(os.path.join(folder, f"{index}.npz"), parts)
+        index, (split, parts) = item
+        block = corpus.encode(parts, tokenizer, find_words)
+        if block is None:
+            return split, None
+        return split, block.store(os.path.join(folder, f"{index}.npz"), unknown_id)
 
-    with _progress("Reading", unit=" characters", unit_scale=True) as progress:
-        parts = corpus.read_parts(
-            settings.inputs, settings.line_documents, progress.update
-        )
-        groups = corpus.group(parts, split_of)
-        items = ((index, *group) for index, group in enumerate(groups))
-        for split, block in workers.ordered_map(store, items, settings.num_workers):
+    with tqdm(
+        desc="Reading", unit=" characters", unit_scale=True, disable=None
+    ) as progress:
+        parts = corpus.read_parts(inputs, config.line_documents, progress.update)
+        items = enumerate(corpus.group(parts, split_of))
+        for split, block in workers.ordered_map(store, items, config.num_workers):
             if block:
-                stored[split].append(block)
-    _check_enough(settings, stored)
-    return stored
+                yield split, block
 
 
-def _check_enough(settings, stored):
-    """Raises an `InputError` if a split has too few documents."""
-    needed = 2 if settings.instances.next_sentence == "nsp" else 1
-    for split, blocks in stored.items():
-        if split == "dev" and not settings.dev_outputs:
-            continue
-        numbers = {n for b in blocks for n in (b.first_document, b.last_document)}
-        if len(numbers) >= needed:
-            continue
-        what = ", ".join(settings.inputs[:3])
-        if split == "dev" or not numbers:
-            flag = f" for --dev_share={settings.dev_share}" if split == "dev" else ""
-            raise InputError(
-                f"{what}: too few documents{flag}: {len(numbers)} with text, needed "
-                f"are {needed}; a blank line stands between documents, or with "
-                "--line_documents each line is one"
-            )
+def _check_enough(config, about, split, blocks):
+    """Raises an `InputError` if a split has too few documents.
+
+    Args:
+      config: `DataConfig`.
+      about: names of the text files.
+      split: "train" or "dev".
+      blocks: list of `StoredBlock`.
+    """
+    needed = 2 if config.next_sentence == "nsp" else 1
+    found = len({n for b in blocks for n in (b.first_document, b.last_document)})
+    if found >= needed:
+        return
+    if split == "dev" or not found:
+        flag = f" for --dev_share={config.dev_share}" if split == "dev" else ""
         raise InputError(
-            f"{what}: all text is one document, and --next_sentence=nsp needs segments "
-            "of another one; put blank lines between documents, or choose "
-            "--line_documents, --next_sentence=sop or --next_sentence=none"
+            f"{about}: too few documents{flag}: {found} with text, needed are "
+            f"{needed}; a blank line stands between documents, or with "
+            "--line_documents each line is one"
         )
+    raise InputError(
+        f"{about}: all text is one document, and --next_sentence=nsp needs segments "
+        "of another one; put blank lines between documents, or choose "
+        "--line_documents, --next_sentence=sop or --next_sentence=none"
+    )
 
 
-def _make(settings, tokenizer, split, blocks, outputs):
-    """Writes the instances of a split; returns its `Statistics`."""
-    num_copies = settings.dupe_factor if split == "train" else 1
+def _write(config, tokenizer, about, split, blocks, outputs):
+    """Writes the instances of a split; returns its counts."""
+    num_copies = config.dupe_factor if split == "train" else 1
     vocabulary = Vocabulary.of(tokenizer)
-    shard_format = shards.FORMATS[settings.shard_format]
+    shard_format = FORMATS[config.format]
 
     def make(job):
         copy, index, other = job
@@ -172,57 +251,68 @@ def _make(settings, tokenizer, split, blocks, outputs):
         instances = make_instances(
             block,
             block if other == index else blocks[other].read(),
-            settings.instances,
+            config,
             vocabulary,
-            f"{settings.seed}/{split}/{copy}/{index}",
+            f"{config.random_seed}/{split}/{copy}/{index}",
         )
-        counted = Statistics()
-        counted.count_instances(instances)
-        return shard_format.encode(instances), counted
+        return shard_format.encode(instances), _count_instances(instances)
 
     total = _count_text(blocks)
-    jobs = _jobs(settings, split, blocks, num_copies)
-    with shards.open_shards(outputs, shard_format) as write, _progress(
-        f"Writing {split}", total=num_copies * len(blocks), unit=" blocks"
+    jobs = _jobs(config, split, blocks, num_copies)
+    with open_shards(outputs, shard_format) as write, tqdm(
+        desc=f"Writing {split}",
+        total=num_copies * len(blocks),
+        unit=" blocks",
+        disable=None,
     ) as progress:
-        for encoded, counted in workers.ordered_map(make, jobs, settings.num_workers):
-            write(encoded, counted["instances"])
+        for encoded, counted in workers.ordered_map(make, jobs, config.num_workers):
+            write(encoded)
             total.update(counted)
             progress.update()
         if not total["instances"]:
             raise InputError(
-                f"{', '.join(settings.inputs[:3])}: the text gives no instance for "
-                f"{', '.join(outputs)}: no document has two tokens, which "
-                "--next_sentence=sop needs"
+                f"{about}: the text gives no instance for {', '.join(outputs)}: no "
+                "document has two tokens, which --next_sentence=sop needs"
             )
     return total
 
 
+def _count_instances(instances):
+    """Returns the counts of the return value of `make_instances`."""
+    return collections.Counter(
+        instances=len(instances["input_ids"]),
+        positions=instances["input_ids"].size,
+        instance_tokens=int(instances["input_mask"].sum()),
+        predictions=int(instances["masked_lm_weights"].sum()),
+        labels=int(instances["next_sentence_labels"].sum()),
+    )
+
+
 def _count_text(blocks):
-    """Returns the `Statistics` of the text of `StoredBlock`s."""
+    """Returns the counts of the text of `StoredBlock`s."""
     # A document that goes on in the next block counts once.
     num_split = sum(
         a.last_document == b.first_document for a, b in zip(blocks, blocks[1:])
     )
-    return Statistics(
+    return collections.Counter(
         documents=sum(block.num_documents for block in blocks) - num_split,
         tokens=sum(block.num_tokens for block in blocks),
         unknown=sum(block.num_unknown for block in blocks),
     )
 
 
-def _jobs(settings, split, blocks, num_copies):
+def _jobs(config, split, blocks, num_copies):
     """Yields (copy, block, block of random next segments), by their numbers.
 
     Copy by copy, so that copies of a text stand far from one another.
     """
     for copy in range(num_copies):
-        rng = random.Random(f"{settings.seed}/{split}/{copy}")
+        rng = random.Random(f"{config.random_seed}/{split}/{copy}")
         order = list(range(len(blocks)))
         rng.shuffle(order)
         for index in order:
             other = index
-            if settings.instances.next_sentence == "nsp":
+            if config.next_sentence == "nsp":
                 other = rng.choice(order)
                 while not _has_other_documents(blocks[other], blocks[index]):
                     other = rng.choice(order)
@@ -234,7 +324,3 @@ def _has_other_documents(other, block):
     if other.first_document != other.last_document:
         return True
     return not block.first_document <= other.first_document <= block.last_document
-
-
-def _progress(name, **more):
-    return tqdm(desc=name, disable=not sys.stderr.isatty(), **more)

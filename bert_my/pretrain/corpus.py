@@ -51,7 +51,7 @@ class Block(NamedTuple):
     numbers: np.ndarray
 
     def with_short_sentences(self, max_length):
-        """Returns the block with sentences over `max_length` tokens cut into pieces."""
+        """Returns a block whose sentences of over `max_length` tokens are cut."""
         lengths = np.diff(self.sentences)
         if lengths.max() <= max_length:
             return self
@@ -64,6 +64,24 @@ class Block(NamedTuple):
         return self._replace(
             sentences=np.append(starts, self.sentences[-1]),
             documents=first_piece[self.documents],
+        )
+
+    def store(self, path, unknown_id):
+        """Writes the block to a file; returns its `StoredBlock`.
+
+        Args:
+          path: to write.
+          unknown_id: of [UNK].
+        """
+        with open(path, "wb") as writer:
+            np.savez(writer, **self._asdict())
+        return StoredBlock(
+            path=path,
+            first_document=int(self.numbers[0]),
+            last_document=int(self.numbers[-1]),
+            num_documents=len(np.unique(self.numbers)),
+            num_tokens=len(self.tokens),
+            num_unknown=int((self.tokens == unknown_id).sum()),
         )
 
 
@@ -135,74 +153,43 @@ def group(parts, split_of):
     yield from waiting.items()
 
 
-class Encoder:
-    """Turns the text of blocks into ids."""
+def encode(parts, tokenizer, find_words):
+    """Turns text into ids.
 
-    def __init__(self, tokenizer, find_words):
-        """Builds an encoder.
+    Args:
+      parts: list of `Part`s.
+      tokenizer: `tokenization.FullTokenizer`.
+      find_words: True to join tokens to words, Chinese characters by a segmenter; else
+        each token is a word.
 
-        Args:
-          tokenizer: `tokenization.FullTokenizer`.
-          find_words: True to join tokens to words, Chinese characters by a segmenter;
-            else each token is a word.
-        """
-        self._tokenizer = tokenizer
-        self._unknown = tokenizer.vocab[tokenizer.wordpiece_tokenizer.unk_token]
-        self._find_words = find_words
-        continues = np.zeros(max(tokenizer.vocab.values()) + 1, bool)
-        for token, index in tokenizer.vocab.items():
-            continues[index] = find_words and token.startswith("##")
-        self._continues = continues
-
-    def encode(self, parts):
-        """Returns the `Block` of a list of `Part`s, or None if it has no tokens."""
-        ids, starts, numbers = [], [], []
-        sentences, documents = [0], [0]
-        for part in parts:
-            for sentence_ids, is_start in self._encode_lines(part.lines):
-                ids.append(sentence_ids)
-                starts.append(is_start)
-                sentences.append(sentences[-1] + len(sentence_ids))
-            if len(ids) > documents[-1]:
-                documents.append(len(ids))
-                numbers.append(part.number)
-        if not ids:
-            return None
-        return Block(
-            np.concatenate(ids),
-            np.concatenate(starts),
-            *(np.array(each, np.int64) for each in (sentences, documents, numbers)),
-        )
-
-    def _encode_lines(self, lines):
-        """Yields (ids, is_word_start), two arrays, for each line with tokens."""
-        for first in range(0, len(lines), LINES_PER_CALL):
-            some = lines[first : first + LINES_PER_CALL]
-            for line, encoding in zip(some, self._tokenizer.encode_batch(some)):
-                ids = np.array(encoding.ids, np.int32)
-                if not len(ids):
+    Returns:
+      `Block`, or None if the text has no tokens.
+    """
+    ids, is_start, numbers = [], [], []
+    sentences, documents = [0], [0]
+    for part in parts:
+        for first in range(0, len(part.lines), LINES_PER_CALL):
+            lines = part.lines[first : first + LINES_PER_CALL]
+            for line, encoding in zip(lines, tokenizer.encode_batch(lines)):
+                if not encoding.ids:
                     continue
-                is_start = ~self._continues[ids]
-                if self._find_words and _HAS_CHINESE.search(line):
-                    is_start &= ~_inside_chinese_words(line, encoding.offsets)
-                yield ids, is_start
-
-    def store(self, path, parts):
-        """Writes the block of a list of `Part`s; returns its `StoredBlock`, or None."""
-        block = self.encode(parts)
-        if block is None:
-            return None
-        with open(path, "wb") as writer:
-            np.savez(writer, **block._asdict())
-        numbers = block.numbers
-        return StoredBlock(
-            path=path,
-            first_document=int(numbers[0]),
-            last_document=int(numbers[-1]),
-            num_documents=len(np.unique(numbers)),
-            num_tokens=len(block.tokens),
-            num_unknown=int((block.tokens == self._unknown).sum()),
-        )
+                ids.append(np.array(encoding.ids, np.int32))
+                sentences.append(sentences[-1] + len(encoding.ids))
+                is_start.append(np.ones(len(encoding.ids), bool))
+                if find_words and _HAS_CHINESE.search(line):
+                    is_start[-1] = ~_inside_chinese_words(line, encoding.offsets)
+        if len(ids) > documents[-1]:
+            documents.append(len(ids))
+            numbers.append(part.number)
+    if not ids:
+        return None
+    tokens, is_word_start = np.concatenate(ids), np.concatenate(is_start)
+    if find_words:
+        vocab = tokenizer.vocab.items()
+        pieces = [index for token, index in vocab if token.startswith("##")]
+        is_word_start &= ~np.isin(tokens, pieces)
+    bounds = (np.array(each, np.int64) for each in (sentences, documents, numbers))
+    return Block(tokens, is_word_start, *bounds)
 
 
 def _inside_chinese_words(line, offsets):

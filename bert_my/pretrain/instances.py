@@ -4,7 +4,7 @@ Source: Devlin et al. 2019, A.2 for pairs and masks.
 """
 
 import random
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,22 +12,6 @@ from bert_my.pretrain import masking
 from bert_my.text.packing import lengths_within
 
 NEXT_SENTENCE = ("nsp", "sop", "none")
-
-
-class InstanceSettings(NamedTuple):
-    """Settings of instances; lengths are in tokens."""
-
-    max_seq_length: int
-    max_predictions_per_seq: int
-    masked_lm_prob: float  # share of the tokens of a sequence that are predicted
-    short_seq_prob: float  # share of the sequences that are shortened
-    masking: str  # key of `masking.RULES`
-    next_sentence: str  # one of `NEXT_SENTENCE`
-
-    @property
-    def max_tokens(self):
-        """The most tokens of text in a sequence."""
-        return self.max_seq_length - (2 if self.next_sentence == "none" else 3)
 
 
 class Vocabulary(NamedTuple):
@@ -76,7 +60,7 @@ def make_instances(block, other, settings, vocabulary, seed):
       block: `Block`.
       other: `Block` from which random next segments are taken; may be the same. For
         "nsp" it must have a different document for each document of `block`.
-      settings: `InstanceSettings`.
+      settings: `build.DataConfig`.
       vocabulary: `Vocabulary`.
       seed: str; the same seed gives the same instances.
 
@@ -96,38 +80,56 @@ def make_instances(block, other, settings, vocabulary, seed):
     block, other = (
         each.with_short_sentences(settings.max_tokens) for each in (block, other)
     )
-    planner = _PLANNERS[settings.next_sentence](block, other, settings, rng)
-    plan = list(planner.plan())
+    plan = list(_Planner(block, other, settings, rng).plan())
     rng.shuffle(plan)
-    packed = _pack(plan, block, other, settings, vocabulary)
+    sequences = _pack(plan, block, other, settings, vocabulary)
     # `random.Random` hashes a string in the same way on every machine.
     np_rng = np.random.default_rng(rng.getrandbits(128))
+    is_chosen = masking.RULES[settings.masking](sequences, np_rng)
+    input_ids = masking.replace(
+        sequences, is_chosen, vocabulary.mask, vocabulary.ordinary, np_rng
+    )
+    positions, is_used = masking.positions_of(
+        is_chosen, settings.max_predictions_per_seq
+    )
+    original = np.take_along_axis(sequences.input_ids, positions, axis=1)
     labels = np.array([segments.label for segments in plan], np.int32)
     return {
-        **_mask(packed, settings, vocabulary, np_rng),
+        "input_ids": input_ids,
+        "input_mask": sequences.input_mask,
+        "segment_ids": sequences.segment_ids,
+        "masked_lm_positions": positions,
+        "masked_lm_ids": np.where(is_used, original, 0).astype(np.int32),
+        "masked_lm_weights": is_used.astype(np.float32),
         "next_sentence_labels": labels[:, None],
     }
 
 
 class _Planner:
-    """Cuts documents into segments. The base class gives one segment, for "none"."""
+    """Cuts documents into segments.
+
+    A place is (token, sentence); the token is within the sentence if that was split.
+    """
 
     def __init__(self, block, other, settings, rng):
-        self._sentences = block.sentences.tolist()
-        self._documents = block.documents.tolist()
-        self._numbers = block.numbers.tolist()
-        self._other_sentences = other.sentences.tolist()
-        self._other_documents = other.documents.tolist()
-        self._other_numbers = other.numbers.tolist()
+        # Lists: NumPy's numbers are slow one by one.
+        self._block, self._other = (
+            each._replace(
+                sentences=each.sentences.tolist(),
+                documents=each.documents.tolist(),
+                numbers=each.numbers.tolist(),
+            )
+            for each in (block, other)
+        )
         self._settings = settings
         self._rng = rng
 
     def plan(self):
         """Yields the `Segments` of each instance, document by document."""
-        for part, number in enumerate(self._numbers):
-            yield from self._plan_document(
-                self._documents[part], self._documents[part + 1], number
-            )
+        cut = self._pairs if self._settings.next_sentence != "none" else self._single
+        bounds = zip(self._block.documents, self._block.documents[1:])
+        for (first, end), number in zip(bounds, self._block.numbers):
+            yield from cut(first, end, number)
 
     def _target_length(self):
         """Returns the number of tokens that a sequence should have."""
@@ -137,73 +139,61 @@ class _Planner:
             return rng.randint(2, longest)
         return longest
 
-    def _plan_document(self, first, end, number):
+    def _single(self, first, end, number):
         """Yields `Segments` that hold all text of a document once, in its order."""
-        start, stop = self._sentences[first], self._sentences[end]
+        start, stop = self._block.sentences[first], self._block.sentences[end]
         while start < stop:
             last = min(start + self._target_length(), stop)
             yield Segments((start, last), (0, 0), False, 0)
             start = last
 
+    def _pairs(self, first, end, number):
+        """Yields the pairs of a document, of whole sentences where there are several.
 
-class _Chunk(NamedTuple):
-    """Consecutive text of an instance, and the place where it is split in two.
-
-    A place is (token, sentence); the token is within the sentence if that was split.
-    """
-
-    start: Tuple[int, int]
-    split: Tuple[int, int]
-    end: Tuple[int, int]
-    target: int  # tokens that the sequence should have
-    is_of_one_sentence: bool  # True if its document has one sentence
-
-    @property
-    def splits_sentence(self):
-        """True if the split is within a sentence."""
-        return self.split[1] == self.start[1]
-
-
-class _PairPlanner(_Planner):
-    """Cuts documents into pairs of segments of whole sentences."""
-
-    def _plan_document(self, first, end, number):
-        place = self._sentences[first], first
+        Args:
+          first, end: its first sentence, and the one behind its last.
+          number: of the document.
+        """
+        place = self._block.sentences[first], first
         while place[1] < end:
-            segments, place = self._pair(self._chunk(place, first, end), number)
+            target = self._target_length()
+            split, stop = self._split(place, end, target)
+            if self._settings.next_sentence == "sop":
+                segments, following = self._in_order(place[0], split[0], stop[0]), stop
+            else:
+                # With documents of one sentence the length would give random segments
+                # away.
+                is_single = first + 1 == end
+                wanted = (
+                    stop[0] - split[0] if is_single else target - split[0] + place[0]
+                )
+                segments, following = self._next_sentence(
+                    place, split, stop, max(wanted, 1), number
+                )
             if segments:
                 yield self._truncate(segments)
+            place = following
 
-    def _chunk(self, start, document, end):
-        """Returns the `_Chunk` that begins at a place of a document.
+    def _split(self, start, end, target):
+        """Returns the places at which text is split in two, and at which it ends.
 
         Args:
-          start: place.
-          document, end: its first sentence, and the one behind its last.
+          start: place at which the text begins.
+          end: sentence behind the last one of the document.
+          target: tokens that the sequence should have.
         """
-        sentences, rng = self._sentences, self._rng
+        sentences, rng = self._block.sentences, self._rng
         token, first = start
-        target, last = self._target_length(), first + 1
+        last = first + 1
         while last < end and sentences[last] - token < target:
             last += 1
+        stop = sentences[last], last
         if last - first > 1:
             middle = rng.randint(first + 1, last - 1)
-            split = sentences[middle], middle
-        else:
-            # A single sentence is split, so that it has a next segment too.
-            length = sentences[last] - token
-            split = token + rng.randint(1, max(length - 1, 1)), first
-        stop = sentences[last], last
-        return _Chunk(start, split, stop, target, document + 1 == end)
-
-    def _pair(self, chunk, number):
-        """Returns (`Segments` or None, the place at which to go on).
-
-        Args:
-          chunk: `_Chunk`.
-          number: of its document.
-        """
-        raise NotImplementedError
+            return (sentences[middle], middle), stop
+        # A single sentence is split, so that it has a next segment too.
+        length = sentences[last] - token
+        return (token + rng.randint(1, max(length - 1, 1)), first), stop
 
     def _truncate(self, pair):
         """Cuts a pair to `max_tokens`, at random at both ends of the segments."""
@@ -217,72 +207,60 @@ class _PairPlanner(_Planner):
             cut.append((start + at_front, end - (excess - at_front)))
         return pair._replace(a=cut[0], b=cut[1])
 
+    def _next_sentence(self, start, split, end, wanted, number):
+        """Makes a pair whose second segment follows the first, or is a random one.
 
-class _NextSentencePlanner(_PairPlanner):
-    """Half of the second segments follow the first, half are from another document."""
+        Half of the second segments are from another document.
 
-    def _pair(self, chunk, number):
-        (start, _), (split, _), (end, _) = chunk[:3]
-        is_single_token = split == end
-        if is_single_token and start > self._sentences[chunk.start[1]]:
+        Args:
+          start, split, end: places.
+          wanted: tokens that a random segment should have.
+          number: of the document.
+
+        Returns:
+          (`Segments` or None, the place at which to go on).
+        """
+        is_single_token = split[0] == end[0]
+        if is_single_token and start[0] > self._block.sentences[start[1]]:
             # The last token of a sentence that was split has no next segment. As an
             # instance it would make more than half of the second segments random.
-            return None, chunk.end
+            return None, end
+        a, b = (start[0], split[0]), (split[0], end[0])
         if not is_single_token and self._rng.random() < 0.5:
-            return Segments((start, split), (split, end), False, 0), chunk.end
-        # The text behind the first segment is used by the next instance.
-        place = chunk.end if is_single_token else chunk.split
-        wanted = max(chunk.target - (split - start), 1)
-        if chunk.is_of_one_sentence:
-            # With documents of one sentence the length would give random segments away.
-            wanted = max(end - split, 1)
+            return Segments(a, b, False, 0), end
         first, last = self._random_span(wanted, number)
-        if chunk.splits_sentence:
+        if split[1] == start[1]:
             # A true next segment begins within a sentence here; so does a random one.
             first = max(first, last - wanted)
-        return Segments((start, split), (first, last), True, 1), place
+        # The text behind the first segment is used by the next instance.
+        following = end if is_single_token else split
+        return Segments(a, (first, last), True, 1), following
 
     def _random_span(self, wanted, number):
         """Returns (start, end) of sentences of another document, at least one."""
-        sentences, documents = self._other_sentences, self._other_documents
-        part = self._random_part(number)
-        first = self._rng.randrange(documents[part], documents[part + 1])
+        _, _, sentences, documents, numbers = self._other
+        part = self._rng.randrange(len(numbers))
+        while numbers[part] == number:
+            part = self._rng.randrange(len(numbers))
+        end = documents[part + 1]
+        first = self._rng.randrange(documents[part], end)
         last = first + 1
-        while (
-            last < documents[part + 1] and sentences[last] - sentences[first] < wanted
-        ):
+        while last < end and sentences[last] - sentences[first] < wanted:
             last += 1
         return sentences[first], sentences[last]
 
-    def _random_part(self, number):
-        numbers, rng = self._other_numbers, self._rng
-        while True:
-            part = rng.randrange(len(numbers))
-            if numbers[part] != number:
-                return part
+    def _in_order(self, start, split, end):
+        """Returns two segments in a row, half of them swapped, or None.
 
-
-class _SentenceOrderPlanner(_PairPlanner):
-    """Two segments in a row, half of them swapped. Source: Lan et al. 2020, 3.1.
-
-    A single token that is left at the end of a document has no order and is not used.
-    """
-
-    def _pair(self, chunk, number):
-        (start, _), (split, _), (end, _) = chunk[:3]
+        A single token that is left at the end of a document has no order and is not
+        used. Source: Lan et al. 2020, 3.1.
+        """
         if split == end:
-            return None, chunk.end
+            return None
         a, b = (start, split), (split, end)
         if self._rng.random() < 0.5:
-            return Segments(b, a, False, 1), chunk.end
-        return Segments(a, b, False, 0), chunk.end
-
-
-_PLANNERS = {
-    "nsp": _NextSentencePlanner,
-    "sop": _SentenceOrderPlanner,
-    "none": _Planner,
-}
+            return Segments(b, a, False, 1)
+        return Segments(a, b, False, 0)
 
 
 def _pack(plan, block, other, settings, vocabulary):
@@ -321,23 +299,3 @@ def _pack(plan, block, other, settings, vocabulary):
         num_wanted=np.clip(wanted, 1, settings.max_predictions_per_seq),
         max_predictions=settings.max_predictions_per_seq,
     )
-
-
-def _mask(sequences, settings, vocabulary, rng):
-    """Returns the features of sequences, all but `next_sentence_labels`."""
-    is_chosen = masking.RULES[settings.masking](sequences, rng)
-    positions, is_used = masking.positions_of(
-        is_chosen, settings.max_predictions_per_seq
-    )
-    return {
-        "input_ids": masking.replace(
-            sequences, is_chosen, vocabulary.mask, vocabulary.ordinary, rng
-        ),
-        "input_mask": sequences.input_mask,
-        "segment_ids": sequences.segment_ids,
-        "masked_lm_positions": positions,
-        "masked_lm_ids": np.where(
-            is_used, np.take_along_axis(sequences.input_ids, positions, axis=1), 0
-        ).astype(np.int32),
-        "masked_lm_weights": is_used.astype(np.float32),
-    }

@@ -91,15 +91,22 @@ def ngrams(sequences, rng):
         start = (rng.random(len(rows)) * last[rows]).astype(np.int64)
         end = start + length[rows]
         size = totals[rows, end] - totals[rows, start]
+        words = start[:, None] + np.arange(MAX_NGRAM)
+        is_in_run = words < end[:, None]
         fits = num_chosen[rows] + size <= sequences.max_predictions
-        fits &= _is_free(is_taken, rows, start, end)
+        fits &= ~(is_taken[rows[:, None], words] & is_in_run).any(axis=1)
         remaining = (sequences.num_wanted - num_chosen)[rows]
         is_last = fits & (size >= remaining)
         # The first run of a row is always taken, so that no row is without any.
         draw = np.where(num_chosen[rows] > 0, rng.random(len(rows)), 0.0)
         fits &= draw * size < remaining
         found = rows[fits]
-        _take(is_taken, is_chosen, found, start[fits], end[fits])
+        is_found = is_in_run & fits[:, None]
+        run = np.repeat(rows, is_found.sum(axis=1)), words[is_found]
+        is_chosen[run] = is_taken[run] = True
+        # No other run may touch this one.
+        is_taken[found, np.maximum(start[fits] - 1, 0)] = True
+        is_taken[found, end[fits]] = True
         num_chosen[found] += size[fits]
         num_tries[rows] += 1
         num_tries[found] = 0
@@ -110,22 +117,6 @@ def ngrams(sequences, rng):
         num_tries[rows[is_stuck]] = 0
         rows = rows[length[rows] > 0]
     return _tokens_of(is_chosen[:, :num_words], sequences)
-
-
-def _is_free(is_taken, rows, start, end):
-    """Returns bool `[num_rows]`: True where all words from start to end are free."""
-    is_free = np.ones(len(rows), bool)
-    for word in (start + step for step in range(MAX_NGRAM)):
-        is_free &= ~is_taken[rows, word] | (word >= end)
-    return is_free
-
-
-def _take(is_taken, is_chosen, rows, start, end):
-    """Marks a run of words in each row as chosen; it and its neighbours are taken."""
-    for step in range(MAX_NGRAM):
-        word = np.minimum(start + step, end - 1)
-        is_taken[rows, word] = is_chosen[rows, word] = True
-    is_taken[rows, np.maximum(start - 1, 0)] = is_taken[rows, end] = True
 
 
 def _draw_lengths(longest, rng):
@@ -202,12 +193,10 @@ def positions_of(is_chosen, max_predictions):
       is_chosen: bool `[num_rows, seq_length]`.
       max_predictions: int; no row has more chosen tokens.
     """
-    rows, columns = np.nonzero(is_chosen)
-    counts = is_chosen.sum(axis=1)
-    index = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    positions = np.zeros((len(is_chosen), max_predictions), np.int32)
-    positions[rows, index] = columns
-    return positions, np.arange(max_predictions) < counts[:, None]
+    is_used = np.arange(max_predictions) < is_chosen.sum(axis=1)[:, None]
+    positions = np.zeros(is_used.shape, np.int32)
+    positions[is_used] = np.nonzero(is_chosen)[1]
+    return positions, is_used
 
 
 RULES = {

@@ -1,15 +1,29 @@
-"""Instances of checked shards as records of a training run, see `batches`."""
+"""Shards of pretraining instances as records of a training run, see `batches`.
+
+Before it is used, every file is read once in full, as training reads it, and checked.
+The results of the checks are kept for later runs with the same files.
+"""
 
 import copy
 import functools
+import hashlib
+import json
+import logging
+import os
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from tqdm import tqdm
 
+from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.data.features import LENGTH_STEP, FeatureSpec
-from bert_my.pretrain.shards import BLOCK_ROWS
+from bert_my.pretrain.shards import BLOCK_ROWS, FORMATS, READ_ERRORS, Shard
 
+logger = logging.getLogger(__name__)
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Feature -> its width and the limit below which its values must be: each a number or a
 # field of `Sizes`.
 FEATURES = {
@@ -20,6 +34,13 @@ FEATURES = {
     "masked_lm_ids": ("max_predictions_per_seq", "vocab_size"),
     "masked_lm_weights": ("max_predictions_per_seq", 2),
     "next_sentence_labels": (1, 2),
+}
+# Limit in `FEATURES` -> the setting that it comes from, for the errors.
+_LIMIT_SOURCES = {
+    "vocab_size": "vocab_size in --bert_config_file",
+    "type_vocab_size": "type_vocab_size in --bert_config_file",
+    "max_seq_length": "--max_seq_length",
+    2: "definition",
 }
 
 
@@ -35,10 +56,11 @@ class Sizes(NamedTuple):
     @property
     def specs(self):
         """The tuple of `FeatureSpec` of the features that are read."""
+        sizes = self._asdict()
         return tuple(
             FeatureSpec(
                 name,
-                (self._number(width),),
+                (sizes.get(width, width),),
                 "float32" if name == "masked_lm_weights" else "int32",
             )
             for name, (width, _) in FEATURES.items()
@@ -48,16 +70,14 @@ class Sizes(NamedTuple):
     @property
     def limits(self):
         """Dict name -> the number below which all values of a feature must be."""
-        return {spec.name: self._number(FEATURES[spec.name][1]) for spec in self.specs}
-
-    def _number(self, size):
-        return getattr(self, size) if isinstance(size, str) else size
+        limits = {spec.name: FEATURES[spec.name][1] for spec in self.specs}
+        return {n: self._asdict().get(limit, limit) for n, limit in limits.items()}
 
 
 class Instances:
     """The instances of some shards, read block by block.
 
-    shards: tuple of `Shard`, all of the same format.
+    shards: list of `Shard`, not empty.
     sizes: `Sizes`.
     num_examples: number of instances.
     block_starts: number of the first row of each block, and the number of rows:
@@ -74,21 +94,19 @@ class Instances:
           sizes: `Sizes`.
           num_held_blocks: blocks that stay in memory after they were read.
         """
-        self.shards = tuple(shards)
+        self.shards = shards
         self.sizes = sizes
-        counts = np.array([shard.num_examples for shard in shards])
-        starts = np.cumsum(counts) - counts
-        self.num_examples = int(counts.sum())
-        self.block_starts = np.concatenate(
-            [
-                start + np.arange(0, count, BLOCK_ROWS)
-                for start, count in zip(starts, counts)
-            ]
-            + [[self.num_examples]]
-        )
-        num_blocks = -(-counts // BLOCK_ROWS)
-        self._first_blocks = np.cumsum(num_blocks) - num_blocks
-        self._block = functools.lru_cache(num_held_blocks)(self._read_block)
+        blocks = [(shard, i) for shard in shards for i in range(len(shard.offsets))]
+        counts = [min(BLOCK_ROWS, s.num_examples - i * BLOCK_ROWS) for s, i in blocks]
+        self.block_starts = np.cumsum([0, *counts])
+        self.num_examples = int(self.block_starts[-1])
+
+        @functools.lru_cache(num_held_blocks)
+        def read_block(number):
+            shard, index = blocks[number]
+            return shard.read_block(index, sizes.limits)
+
+        self._read_block = read_block
 
     def head(self, num_rows):
         """Returns the first `num_rows` instances."""
@@ -96,16 +114,12 @@ class Instances:
         found.num_examples = num_rows
         return found
 
-    def _read_block(self, number):
-        shard = int(np.searchsorted(self._first_blocks, number, side="right")) - 1
-        index = number - int(self._first_blocks[shard])
-        return self.shards[shard].read_block(index, self.sizes.specs)
-
-    def _find(self, rows):
-        """Returns a list of (block, place in it) of rows."""
+    def _gather(self, rows):
+        """Returns the serialized examples of rows, an array of bytes."""
         blocks = np.searchsorted(self.block_starts, rows, side="right") - 1
         places = rows - self.block_starts[blocks]
-        return list(zip(map(self._block, blocks.tolist()), places.tolist()))
+        found = zip(map(self._read_block, blocks.tolist()), places.tolist())
+        return np.array([block[place] for block, place in found], object)
 
     def parse(self, rows, padded_lengths=None):
         """Returns the features of rows, without padding that all of them have.
@@ -114,59 +128,35 @@ class Instances:
           rows: int64 `[num_rows]`.
           padded_lengths: None; sequences are padded to a multiple of `LENGTH_STEP`.
         """
-        read = self._read_hdf5 if self.shards[0].is_hdf5 else self._read_tfrecords
-        features = read(rows)
-        length = _longest(features["input_mask"] > 0, LENGTH_STEP)
-        num_predictions = _longest(features["masked_lm_weights"] > 0, 1)
-        output = {}
-        for name, value in features.items():
-            if name in ("input_ids", "input_mask", "segment_ids"):
-                value = value[:, :length]
-            elif name.startswith("masked_lm_"):
-                value = value[:, :num_predictions]
-            output[name] = value
+        records = tf.numpy_function(self._gather, [rows], tf.string)
+        records.set_shape([None])
+        output = _parse_examples(records, self.sizes.specs)
+        length = _longest(output["input_mask"] > 0, LENGTH_STEP)
+        num_predictions = _longest(output["masked_lm_weights"] > 0, 1)
+        for name, value in output.items():
+            if name != "next_sentence_labels":
+                is_prediction = name.startswith("masked_lm_")
+                output[name] = value[:, : num_predictions if is_prediction else length]
         # A position that is not used may be anywhere, even in the padding cut off.
         is_used = output["masked_lm_weights"] > 0
         output["masked_lm_positions"] *= tf.cast(is_used, tf.int32)
         return output
 
-    def _read_tfrecords(self, rows):
-        def gather(rows):
-            records = [block[place] for block, place in self._find(rows)]
-            return np.array(records, object)
-
-        records = tf.numpy_function(gather, [rows], tf.string)
-        records.set_shape([None])
-        return parse_examples(records, self.sizes.specs)
-
-    def _read_hdf5(self, rows):
-        specs = self.sizes.specs
-
-        def gather(rows):
-            found = self._find(rows)
-            return [
-                np.array(
-                    [block[spec.name][place] for block, place in found], spec.dtype
-                )
-                for spec in specs
-            ]
-
-        dtypes = [tf.as_dtype(spec.dtype) for spec in specs]
-        values = tf.numpy_function(gather, [rows], dtypes)
-        for value, spec in zip(values, specs):
-            value.set_shape([None, *spec.shape])
-        return {spec.name: value for spec, value in zip(specs, values)}
-
 
 def _longest(is_used, step):
-    """Returns how many columns `[batch_size, width]` are in use, in whole steps."""
+    """Returns the number of columns in use, rounded up to a multiple of `step`.
+
+    Args:
+      is_used: bool `[batch_size, width]`; the result is at most `width`.
+      step: int.
+    """
     width = is_used.shape.as_list()[1]
     columns = tf.where(is_used)[:, 1]
     used = tf.cast(tf.reduce_max(tf.concat([columns, [0]], axis=0)), tf.int32) + 1
     return tf.minimum(-(-used // step) * step, width)
 
 
-def parse_examples(records, specs):
+def _parse_examples(records, specs):
     """Returns a dict name -> tensor of serialized examples, string `[batch_size]`."""
     dtypes = {"int32": tf.int64, "float32": tf.float32}
     parsed = tf.io.parse_example(
@@ -174,3 +164,175 @@ def parse_examples(records, specs):
         {s.name: tf.io.FixedLenFeature(s.shape, dtypes[s.dtype]) for s in specs},
     )
     return {spec.name: tf.cast(parsed[spec.name], spec.dtype) for spec in specs}
+
+
+def load(paths, sizes, record_dir, num_held_blocks=2):
+    """Returns the `Instances` of files, after checking them.
+
+    Args:
+      paths: list of files.
+      sizes: `Sizes`.
+      record_dir: folder for the results of the checks.
+      num_held_blocks: see `Instances`.
+
+    Raises:
+      InputError: naming the file that cannot be read, is not whole, or does not fit.
+    """
+    formats = list(map(_format_of, paths))
+    shards = [
+        Shard(path, shard_format, num_examples, tuple(offsets))
+        for path, shard_format, (num_examples, offsets) in zip(
+            paths, formats, _check_once(paths, formats, sizes, record_dir)
+        )
+    ]
+    for shard in shards:
+        if not shard.num_examples:
+            logger.warning("%s: there is no instance in this file", shard.path)
+    shards = [shard for shard in shards if shard.num_examples]
+    if not shards:
+        raise InputError(f"{paths[0]}: there is no instance in the input files")
+    for shard in shards:
+        if shard.shard_format != shards[0].shard_format:
+            raise InputError(
+                f"{shards[0].path} and {shard.path}: one is HDF5 and the other is not; "
+                "all files of a run need the same format"
+            )
+    return Instances(shards, sizes, num_held_blocks)
+
+
+def _format_of(path):
+    """Returns the format of a file, one of `shards.FORMATS`, by its first bytes."""
+    try:
+        with open(path, "rb") as reader:
+            is_hdf5 = reader.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    return FORMATS["hdf5" if is_hdf5 else "tfrecord"]
+
+
+def _check_once(paths, formats, sizes, record_dir):
+    """Returns the results of `_check_all`, from an earlier run if there was one."""
+    stats = [os.stat(path) for path in paths]
+    about = [
+        [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]
+        for path, stat in zip(paths, stats)
+    ]
+    text = json.dumps([about, sizes, BLOCK_ROWS])
+    key = hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()
+    cache = os.path.join(record_dir, f"shards-{key}.json")
+    if os.path.exists(cache):
+        return files.read_json(cache)
+    found = _check_all(paths, formats, sizes)
+    files.make_folder(record_dir, "cache_dir")
+    files.write_json(cache, found)
+    return found
+
+
+def _check_all(paths, formats, sizes):
+    """Returns (number of instances, offsets of the blocks) of each file."""
+    graph = tf.Graph()
+    with graph.as_default():
+        records = tf.placeholder(tf.string, [None])
+        features = _parse_examples(records, sizes.specs)
+    config = tf.ConfigProto(device_count={"GPU": 0})
+    with tf.Session(graph=graph, config=config) as session, tqdm(
+        zip(paths, formats),
+        desc="Checking",
+        total=len(paths),
+        unit=" files",
+        disable=None,  # where stderr is no terminal
+    ) as progress:
+        parse = session.make_callable(features, [records])
+        return [_check(*file, sizes, parse) for file in progress]
+
+
+def _check(path, shard_format, sizes, parse):
+    """Returns (number of instances, offsets of the blocks) of a file.
+
+    Args:
+      path: of the file.
+      shard_format: one of `shards.FORMATS`.
+      sizes: `Sizes`.
+      parse: function from a list of serialized examples to a dict name -> array.
+
+    Raises:
+      InputError: if the file is damaged, or has values that an instance cannot have.
+    """
+    num_rows, offsets, has_second_segment = 0, [], False
+    for offset, records in _read_blocks(path, shard_format, sizes):
+        # TensorFlow 1.15 crashes when its error shows a record that is no example.
+        _check_features(path, sizes, records[:1], num_rows)
+        try:
+            rows = parse(records)
+        except tf.errors.InvalidArgumentError as error:
+            _check_features(path, sizes, records, num_rows)
+            raise InputError(f"{path}: {error}") from error
+        _check_values(path, sizes, rows)
+        num_rows += len(records)
+        offsets.append(offset)
+        has_second_segment |= bool(rows["segment_ids"].any())
+    if sizes.has_pairs and num_rows and not has_second_segment:
+        raise InputError(
+            f"{path}: there are no second segments; data that was built with "
+            "--next_sentence=none is trained with it, too"
+        )
+    return num_rows, offsets
+
+
+def _read_blocks(path, shard_format, sizes):
+    """Yields the blocks of a file; raises an `InputError` if the file is damaged."""
+    num_read = 0
+    try:
+        for offset, records in shard_format.blocks(path, sizes.limits):
+            yield offset, records
+            num_read += len(records)
+    except READ_ERRORS as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: broken after {num_read} instances or later; it is not "
+            f"{shard_format.name}, or not whole ({reason})"
+        ) from error
+
+
+def _check_values(path, sizes, rows):
+    """Raises an `InputError` if features have values that they cannot have."""
+    for name, limit in sizes.limits.items():
+        bottom, top = rows[name].min(), rows[name].max()
+        if not (bottom >= 0 and top < limit):  # NaN is neither
+            wrong = bottom if bottom < 0 else top
+            raise InputError(
+                f"{path}: {name} holds {wrong:g}, and it must be from 0 to "
+                f"{limit - 1} by {_LIMIT_SOURCES[FEATURES[name][1]]}"
+            )
+    is_real = np.take_along_axis(
+        rows["input_mask"], rows["masked_lm_positions"], axis=1
+    )
+    if ((rows["masked_lm_weights"] > 0) & (is_real == 0)).any():
+        raise InputError(f"{path}: masked_lm_positions point at padding")
+
+
+def _check_features(path, sizes, records, num_before):
+    """Raises an `InputError` that names the first record whose features do not fit."""
+    for index, record in enumerate(records, num_before + 1):
+        where = f"{path}: instance {index}"
+        try:
+            found = tf.train.Example.FromString(record).features.feature
+        except Exception as error:  # the class depends on the version of protobuf
+            raise InputError(f"{where}: it is not a tf.train.Example") from error
+        for spec in sizes.specs:
+            is_float = spec.dtype == "float32"
+            feature = found[spec.name]
+            values = feature.float_list if is_float else feature.int64_list
+            width, (expected,) = len(values.value), spec.shape
+            if width == expected:
+                continue
+            if not width:
+                raise InputError(
+                    f"{where}: there is no {spec.name}; is it a file of pretraining "
+                    "instances?"
+                )
+            flag, _ = FEATURES[spec.name]
+            wanted = f" instead of {expected}"
+            if flag != expected:
+                wanted = f", and --{flag} is {expected}"
+            raise InputError(f"{where}: {spec.name} has {width} values{wanted}")

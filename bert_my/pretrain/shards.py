@@ -1,18 +1,25 @@
 """Shards: files of pretraining instances, TFRecord or HDF5 as NVIDIA's.
 
-A format encodes instances in any process, opens files that take encoded instances, and
-reads a file block by block: runs of neighbouring instances.
+A format encodes instances in any process, writes them to a file, and reads a file block
+by block: runs of neighbouring instances, as serialized `tf.train.Example` messages.
+Records are encoded and framed without TensorFlow: all rows of arrays at once, many
+times as fast as one by one, and processes that only write need no memory for it.
+
+Source: "Encoding" in the documentation of protocol buffers, `example.proto` and
+`record_writer.h` of TensorFlow.
 """
 
 import contextlib
-from typing import NamedTuple, Tuple
+import itertools
+import struct
+from typing import Any, NamedTuple, Tuple
 
+import google_crc32c
 import h5py
 import numpy as np
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.pretrain import tfrecords
 
 # Instances that are read at once.
 BLOCK_ROWS = 512
@@ -26,11 +33,17 @@ HDF5_DTYPES = {
     "masked_lm_ids": "i4",
     "next_sentence_labels": "i1",
 }
+# Exceptions that reading a damaged file raises.
+READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError)
 _CHUNK_ROWS = 256
+_INT64_LIST, _FLOAT_LIST = 3, 2  # numbers of the fields in `Feature`
+_HEADER_SIZE, _CHECKSUM_SIZE = 12, 4  # bytes before and after a record
 
 
 class TfRecords:
     """Upstream's format."""
+
+    name = "a TFRecord file"
 
     @staticmethod
     def encode(instances):
@@ -39,42 +52,71 @@ class TfRecords:
         Args:
           instances: see `instances.make_instances`.
         """
-        return [tfrecords.frame(row) for row in tfrecords.encode_rows(instances)]
+        return list(map(frame, encode_rows(instances)))
 
     def __init__(self, path):
         """Opens a file for writing."""
         self._stream = open(path, "wb")  # noqa: SIM115
 
-    def write(self, encoded, first=0, step=1):
-        """Writes every `step`-th of encoded instances, from `first` on."""
-        self._stream.write(b"".join(encoded[first::step]))
+    def write(self, encoded):
+        """Appends encoded instances."""
+        self._stream.write(b"".join(encoded))
 
     def close(self):
         """Closes the file."""
         self._stream.close()
 
+    @staticmethod
+    def blocks(path, names, offset=0):
+        """Yields (offset of a block in the file, list of serialized examples).
+
+        Args:
+          path: of the file.
+          names: features to read from a file that stores each by itself.
+          offset: of the first block to read: in bytes, or in rows of an HDF5 file.
+
+        Raises:
+          one of `READ_ERRORS`: if the file is damaged.
+          InputError: if an HDF5 file lacks a feature or some of its rows.
+        """
+        with open(path, "rb") as stream:
+            stream.seek(offset)
+            while True:
+                offset = stream.tell()
+                records = list(itertools.islice(_read_records(stream), BLOCK_ROWS))
+                if not records:
+                    return
+                yield offset, records
+
 
 class Hdf5:
     """NVIDIA's format; methods as in `TfRecords`."""
 
+    name = "an HDF5 file"
+
     @staticmethod
     def encode(instances):
+        """Returns a structured array, in which slices of instances can be taken."""
         labels = instances["next_sentence_labels"][:, 0]
         instances = {**instances, "next_sentence_labels": labels}
-        return {name: instances[name].astype(HDF5_DTYPES[name]) for name in HDF5_DTYPES}
+        fields = [(n, t, instances[n].shape[1:]) for n, t in HDF5_DTYPES.items()]
+        encoded = np.empty(len(labels), fields)
+        for name in HDF5_DTYPES:
+            encoded[name] = instances[name]
+        return encoded
 
     def __init__(self, path):
         self._file = h5py.File(path, "w")
 
-    def write(self, encoded, first=0, step=1):
-        for name, values in encoded.items():
-            rows = values[first::step]
+    def write(self, encoded):
+        for name, dtype in HDF5_DTYPES.items():
+            rows = encoded[name]
             if name not in self._file:
                 self._file.create_dataset(
                     name,
                     shape=(0, *rows.shape[1:]),
                     maxshape=(None, *rows.shape[1:]),
-                    dtype=rows.dtype,
+                    dtype=dtype,
                     chunks=(_CHUNK_ROWS, *rows.shape[1:]),
                     compression="gzip",
                     track_times=False,  # the same instances give the same file
@@ -87,6 +129,33 @@ class Hdf5:
     def close(self):
         self._file.close()
 
+    @staticmethod
+    def blocks(path, names, offset=0):
+        with h5py.File(path, "r") as file:
+            datasets = {name: file.get(name) for name in HDF5_DTYPES if name in names}
+            for name, dataset in datasets.items():
+                is_table = isinstance(dataset, h5py.Dataset) and dataset.ndim > 0
+                if not is_table or not np.issubdtype(dataset.dtype, np.integer):
+                    raise InputError(
+                        f"{path}: it lacks integers {name}; NVIDIA's files have them"
+                    )
+                num_rows = len(datasets["input_ids"])
+                if len(dataset) != num_rows:
+                    raise InputError(
+                        f"{path}: {name} has {len(dataset)} rows, and input_ids "
+                        f"{num_rows}"
+                    )
+            for first in range(offset, num_rows, BLOCK_ROWS):
+                rows = slice(first, min(first + BLOCK_ROWS, num_rows))
+                # Labels are stored as [num_rows] or [num_rows, 1].
+                arrays = {
+                    name: dataset[rows].reshape(rows.stop - first, -1)
+                    for name, dataset in datasets.items()
+                }
+                is_used = arrays["masked_lm_positions"] > 0
+                arrays["masked_lm_weights"] = is_used.astype(np.float32)
+                yield first, encode_rows(arrays)
+
 
 FORMATS = {"tfrecord": TfRecords, "hdf5": Hdf5}
 
@@ -95,8 +164,8 @@ FORMATS = {"tfrecord": TfRecords, "hdf5": Hdf5}
 def open_shards(paths, shard_format):
     """Gives a function that spreads instances evenly over files.
 
-    Its arguments are the return value of `encode` of the format, and the number of
-    instances. The files take their names when all went well.
+    Its argument is the return value of `encode` of the format. The files take their
+    names when all went well.
 
     Args:
       paths: list of files.
@@ -104,11 +173,11 @@ def open_shards(paths, shard_format):
     """
     next_file = 0
 
-    def write(encoded, num_instances):
+    def write(encoded):
         nonlocal next_file
         for index, file in enumerate(opened):
-            file.write(encoded, (index - next_file) % len(opened), len(opened))
-        next_file = (next_file + num_instances) % len(opened)
+            file.write(encoded[(index - next_file) % len(opened) :: len(opened)])
+        next_file = (next_file + len(encoded)) % len(opened)
 
     with contextlib.ExitStack() as stack:
         temporary = [stack.enter_context(files.replacing_path(path)) for path in paths]
@@ -122,59 +191,120 @@ def open_shards(paths, shard_format):
 class Shard(NamedTuple):
     """A checked file.
 
+    shard_format: one of `FORMATS`.
     offsets: for each block the bytes that stand before it in a TFRecord file, or the
       rows in an HDF5 file.
     """
 
     path: str
+    shard_format: Any
     num_examples: int
-    is_hdf5: bool
     offsets: Tuple[int, ...]
 
-    def read_block(self, index, specs):
-        """Returns a block of instances.
+    def read_block(self, index, names):
+        """Returns a block of instances, a list of serialized `tf.train.Example`.
 
         Args:
           index: of the block, from 0.
-          specs: list of `FeatureSpec`.
-
-        Returns:
-          list of serialized `tf.train.Example`, or `read_hdf5` of an HDF5 file.
+          names: of the features to read.
 
         Raises:
           InputError: if the file has changed since it was checked.
         """
-        num_rows = min(BLOCK_ROWS, self.num_examples - index * BLOCK_ROWS)
         try:
-            if self.is_hdf5:
-                return read_hdf5(self.path, self.offsets[index], specs)
-            with open(self.path, "rb") as stream:
-                stream.seek(self.offsets[index])
-                records = tfrecords.read(stream, num_rows)
-            if len(records) < num_rows:
+            blocks = self.shard_format.blocks(self.path, names, self.offsets[index])
+            _, records = next(blocks, (0, ()))
+            if len(records) < min(BLOCK_ROWS, self.num_examples - index * BLOCK_ROWS):
                 raise ValueError("there are fewer instances")
             return records
-        except (OSError, ValueError, KeyError) as error:
+        except READ_ERRORS as error:
             raise InputError(
                 f"{self.path}: has changed since it was checked: {error}"
             ) from error
 
 
-def read_hdf5(path, first, specs):
-    """Returns a block of an HDF5 file: dict name -> array `[num_rows, ...]`.
+def encode_rows(arrays):
+    """Returns the serialized `tf.train.Example` of each row, a list of bytes.
 
     Args:
-      path: of the file.
-      first: number of the first row.
-      specs: list of `FeatureSpec`.
+      arrays: dict name -> int or float array `[num_rows, width]`. Floats are written as
+        float32.
     """
-    rows = {}
-    with h5py.File(path, "r") as file:
-        for spec in specs:
-            if spec.name == "masked_lm_weights":
-                continue
-            values = file[spec.name][first : first + BLOCK_ROWS]
-            # Labels are stored as [num_rows] or [num_rows, 1].
-            rows[spec.name] = values.reshape(-1, *spec.shape)
-    rows["masked_lm_weights"] = (rows["masked_lm_positions"] > 0).astype(np.float32)
-    return rows
+    columns = []
+    for name, rows in arrays.items():
+        is_float = np.issubdtype(rows.dtype, np.floating)
+        field = _FLOAT_LIST if is_float else _INT64_LIST
+        values = _float_rows(rows) if is_float else _varint_rows(rows)
+        key = _message(1, name.encode("utf-8"))
+        columns.append(
+            [
+                _message(1, key + _message(2, _message(field, _message(1, row))))
+                for row in values
+            ]
+        )
+    return [_message(1, b"".join(features)) for features in zip(*columns)]
+
+
+def frame(record):
+    """Returns a record with its length and checksums, as it stands in a file."""
+    length = struct.pack("<Q", len(record))
+    return b"".join((length, _checksum(length), record, _checksum(record)))
+
+
+def _read_records(stream):
+    """Yields the records that follow in an open TFRecord file.
+
+    Raises:
+      ValueError: if a record is not whole or does not fit its checksums.
+    """
+    while True:
+        header = stream.read(_HEADER_SIZE)
+        if not header:
+            return
+        length, checksum = header[:8], header[8:]
+        if checksum != _checksum(length):
+            raise ValueError("corrupted record header")
+        (num_bytes,) = struct.unpack("<Q", length)
+        record = stream.read(num_bytes)
+        if stream.read(_CHECKSUM_SIZE) != _checksum(record):
+            raise ValueError("corrupted record")
+        yield record
+
+
+def _checksum(data):
+    """Returns the masked CRC-32C of bytes."""
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _message(field, content):
+    """Returns a field whose wire type is "length-delimited"."""
+    return b"".join((bytes((field << 3 | 2,)), _varint(len(content)), content))
+
+
+def _varint(value):
+    if value < 128:
+        return bytes((value,))
+    return bytes((value & 127 | 128,)) + _varint(value >> 7)
+
+
+def _float_rows(rows):
+    return [row.tobytes() for row in rows.astype("<f4")]
+
+
+def _varint_rows(rows):
+    """Returns the varints of each row, one after the other: a list of bytes."""
+    # Negative numbers are written in two's complement with 64 bits.
+    rows = rows.astype(np.int64).view(np.uint64)
+    num_bytes = max(-(-int(rows.max(initial=0)).bit_length() // 7), 1)
+    if num_bytes == 1:
+        return [row.tobytes() for row in rows.astype(np.uint8)]
+    shifted = rows[..., None] >> (7 * np.arange(num_bytes)).astype(np.uint64)
+    # The first byte is always used, the others if bits are left for them.
+    is_used = shifted > 0
+    is_used[..., 0] = True
+    encoded = (shifted & np.uint64(127)).astype(np.uint8)
+    encoded[..., :-1] |= is_used[..., 1:].astype(np.uint8) << 7
+    encoded = encoded[is_used].tobytes()
+    ends = np.cumsum(is_used.sum(axis=(1, 2))).tolist()
+    return [encoded[start:end] for start, end in zip([0, *ends], ends)]

@@ -15,8 +15,7 @@ from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import row_order
 from bert_my.model import encoders
-from bert_my.pretrain import shard_checks
-from bert_my.pretrain.records import Sizes
+from bert_my.pretrain import records
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
 from bert_my.tasks.options import OF_TEXTS
@@ -56,7 +55,7 @@ class PretrainingTask(base.Task):
 
     @property
     def _sizes(self):
-        return Sizes(
+        return records.Sizes(
             self.max_seq_length,
             self.options.max_predictions_per_seq,
             self.bert_config.vocab_size,
@@ -94,15 +93,18 @@ class PretrainingTask(base.Task):
             return files.find(self.options.input_file, "input_file")
         if not folder:
             raise InputError("--input_file or --input_dir is needed")
-        patterns = [os.path.join(glob.escape(folder), name) for name in SHARD_PATTERNS]
-        found = {path for pattern in patterns for path in glob.glob(pattern)}
         # A build that was killed leaves files that are not whole.
-        found = [path for path in found if not path.endswith(".tmp")]
+        found = {
+            path
+            for pattern in SHARD_PATTERNS
+            for path in glob.glob(os.path.join(glob.escape(folder), pattern))
+            if os.path.isfile(path) and not path.endswith(".tmp")
+        }
         if not found:
             raise InputError(
                 f"--input_dir={folder}: there is no file {' or '.join(SHARD_PATTERNS)}"
             )
-        return sorted(filter(os.path.isfile, found))
+        return sorted(found)
 
     def load_records(self, split, record_dir):
         paths = self.find_files(split)
@@ -110,12 +112,12 @@ class PretrainingTask(base.Task):
         logger.info("%s: %d file(s), %s, ...", split, len(paths), paths[0])
         # The blocks of a window, and of the next one while a batch has rows of both.
         num_held = row_order.WINDOW_BLOCKS + 50 if split == base.TRAIN else 2
-        return shard_checks.load(paths, self._sizes, record_dir, num_held)
+        return records.load(paths, self._sizes, record_dir, num_held)
 
     def _check_vocabulary(self, paths):
         """Raises an `InputError` if the shards lie beside another vocabulary.
 
-        `create_pretraining_data.py` writes it there when it adds words.
+        `create_pretraining_data.py` writes `vocab.txt` there when it adds words.
         """
         if not self._tokenizer:
             return

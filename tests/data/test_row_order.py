@@ -1,4 +1,4 @@
-"""Orders of rows: every row once an epoch, repeatable, and batches of like length."""
+"""Orders of rows, every row once an epoch and repeatable, and the lengths padded to."""
 
 import collections
 import itertools
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import padding, row_order
+from bert_my.data import row_order
 
 
 def make_lengths(num_rows, seed=1):
@@ -140,11 +140,11 @@ def test_batches_are_of_like_length_in_every_epoch():
 def test_batches_have_little_padding(step, most):
     """On a CPU and on a GPU; most of it is because there are few lengths."""
     lengths = make_lengths(2011)
-    padded_lengths = padding.choose_lengths(lengths, step=step)
+    padded_lengths = row_order.choose_lengths(lengths, step=step)
     least = 1 - lengths.sum() / sum(padded(lengths, padded_lengths))
 
     def share(rows):
-        return padding.share_of_padding(lengths[rows], 8, padded_lengths)
+        return row_order.share_of_padding(lengths[rows], 8, padded_lengths)
 
     found = share(batches_of_run(lengths, 8, 8 * 2011).ravel())
     assert least < found < least + 0.025 < most
@@ -179,7 +179,7 @@ def test_rows_of_one_length_come_in_any_order():
     rows = run.ravel()[:400]
     assert abs(np.corrcoef(rows, np.arange(400))[0, 1]) < 0.15
     assert abs(np.corrcoef(rows[:-1], rows[1:])[0, 1]) < 0.15
-    assert padding.share_of_padding(lengths[rows], 8, (6,)) == 0
+    assert row_order.share_of_padding(lengths[rows], 8, (6,)) == 0
 
 
 def test_windows_are_of_about_the_same_size():
@@ -213,7 +213,7 @@ def test_windows_of_a_pass(monkeypatch, num_rows, batch_size, num_towers):
         assert (np.diff(lengths[rows]) <= 0).all()
     assert order.padded_lengths == tuple(np.unique(lengths))
     on_gpu = row_order.PassOrder.of(records, batch_size, num_towers, True)
-    assert on_gpu.padded_lengths == padding.choose_lengths(lengths, step=8)
+    assert on_gpu.padded_lengths == row_order.choose_lengths(lengths, step=8)
 
 
 @pytest.mark.parametrize("has_gpus", [False, True])
@@ -290,3 +290,42 @@ def test_rows_without_lengths_are_read_in_the_order_of_the_file():
     assert order.rows(0, 11).tolist() == list(range(11))
     assert [list(window) for window in order.windows] == [[0, 4], [4, 8], [8, 11]]
     assert order.sizes.tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("step", [1, 3, 8])
+def test_chosen_lengths_are_the_best_there_are(step):
+    random = np.random.RandomState(step)
+    for _ in range(25):
+        lengths = random.randint(1, random.choice([4, 12, 30]), random.randint(1, 40))
+        num_lengths = random.randint(1, 5)
+        chosen = row_order.choose_lengths(lengths, num_lengths, step)
+        assert list(chosen) == sorted(set(chosen))
+        assert len(chosen) <= num_lengths
+        assert all(length % step == 0 for length in chosen)
+        assert chosen[-1] - step < lengths.max() <= chosen[-1]
+        candidates = range(step, chosen[-1], step)
+        best = min(
+            sum(padded(lengths, [*some, chosen[-1]]))
+            for number in range(min(num_lengths, len(candidates) + 1))
+            for some in itertools.combinations(candidates, number)
+        )
+        assert sum(padded(lengths, chosen)) == best
+
+
+def test_chosen_lengths_do_not_exceed_the_longest_allowed():
+    lengths = np.array([9, 10, 20, 29, 30])
+    assert row_order.choose_lengths(lengths, 3, 8, max_length=30) == (16, 24, 30)
+    assert row_order.choose_lengths(lengths, 1, 8, max_length=30) == (30,)
+
+
+def test_few_lengths_need_no_padding():
+    assert row_order.choose_lengths(np.array([7, 3, 7, 5])) == (3, 5, 7)
+    assert row_order.choose_lengths(np.array([7] * 9)) == (7,)
+    assert len(row_order.choose_lengths(np.arange(1, 100))) == 24
+
+
+def test_share_of_padding():
+    lengths = np.array([3, 4, 2, 2, 9])
+    # Batches of 2, 2 and 1 rows: 5 + 5, 2 + 2 and 9 slots, of which 20 are tokens.
+    share = row_order.share_of_padding(lengths, 2, (2, 5, 9))
+    assert share == pytest.approx(1 - 20 / 23)

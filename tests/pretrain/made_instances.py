@@ -1,13 +1,15 @@
 """Blocks in which each token tells its place, and shards of made-up instances."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.pretrain import shards
+from bert_my.pretrain.build import DataConfig
 from bert_my.pretrain.corpus import Block
-from bert_my.pretrain.instances import InstanceSettings, Vocabulary
+from bert_my.pretrain.instances import Vocabulary
 from bert_my.pretrain.records import Sizes
 
 CLS, SEP, MASK, FIRST = 1, 2, 3, 5  # FIRST: id of the first token of text
@@ -51,8 +53,8 @@ def random_documents(num_documents, max_sentences, max_tokens, seed=7):
 
 
 def instance_settings(**changes):
-    """Returns `InstanceSettings` of short sequences, all as long as they may be."""
-    settings = InstanceSettings(
+    """Returns the `DataConfig` of short sequences, all as long as they may be."""
+    settings = DataConfig(
         max_seq_length=23,
         max_predictions_per_seq=7,
         masked_lm_prob=0.15,
@@ -60,7 +62,7 @@ def instance_settings(**changes):
         masking="wordpiece",
         next_sentence="nsp",
     )
-    return settings._replace(**changes)
+    return dataclasses.replace(settings, **changes)
 
 
 def vocabulary_of(*blocks):
@@ -97,7 +99,7 @@ def write_shard(path, instances, name="tfrecord"):
     """Writes instances with our writer; returns the path as str."""
     shard_format = shards.FORMATS[name]
     with shards.open_shards([str(path)], shard_format) as write:
-        write(shard_format.encode(instances), len(instances["input_ids"]))
+        write(shard_format.encode(instances))
     return str(path)
 
 

@@ -42,7 +42,7 @@ def tokenizer(tmp_path):
 def encode(tokenizer, *documents, find_words=True):
     """Returns the `Block` of documents, lists of lines."""
     parts = [Part(number, lines) for number, lines in enumerate(documents)]
-    return corpus.Encoder(tokenizer, find_words).encode(parts)
+    return corpus.encode(parts, tokenizer, find_words)
 
 
 def texts_of(tokenizer, block):
@@ -216,20 +216,15 @@ def test_without_words_each_token_is_one(tokenizer):
 
 def test_a_block_is_stored_as_it_is(tokenizer, tmp_path):
     parts = [Part(3, ["the cat", "喜欢"]), Part(3, ["cats"]), Part(7, ["xyz why"])]
-    encoder = corpus.Encoder(tokenizer, find_words=True)
-    stored = encoder.store(str(tmp_path / "0.npz"), parts)
-    for read, expected in zip(stored.read(), encoder.encode(parts)):
+    block = corpus.encode(parts, tokenizer, find_words=True)
+    unknown_id = tokenizer.vocab["[UNK]"]
+    stored = block.store(str(tmp_path / "0.npz"), unknown_id)
+    for read, expected in zip(stored.read(), block):
         assert read.dtype == expected.dtype
         assert read.tolist() == expected.tolist()
     assert (stored.first_document, stored.last_document) == (3, 7)
     assert stored.num_documents == 2
     assert (stored.num_tokens, stored.num_unknown) == (8, 1)
-
-
-def test_nothing_is_stored_of_parts_without_tokens(tokenizer, tmp_path):
-    encoder = corpus.Encoder(tokenizer, find_words=True)
-    assert encoder.store(str(tmp_path / "0.npz"), [Part(0, ["\u200b"])]) is None
-    assert not (tmp_path / "0.npz").exists()
 
 
 @pytest.mark.parametrize("max_length", [1, 2, 3, 7, 12, 50])

@@ -383,7 +383,7 @@ def test_random_tokens_are_no_special_ones():
 @pytest.mark.parametrize("rule", ["whole_word", "ngram", "span", "wordpiece"])
 def test_a_document_of_one_token(rule):
     block = made_instances.make_block([[1], [1]])
-    settings = {"masking": rule, "max_predictions_per_seq": 10}
+    settings = {"masking": rule, "max_predictions_per_seq": 11}
     instances = make(block, **settings)
     assert sorted(made_instances.segments(instances)) == [([5], [6]), ([6], [5])]
     assert labels_of(instances) == [1, 1]

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.pretrain import records as records_lib
-from bert_my.pretrain import shard_checks, shards
+from bert_my.pretrain import records, shards
 from tests.pretrain import made_instances
 from tests.pretrain.made_instances import (
     SIZES,
@@ -20,7 +19,7 @@ COUNTS = (7, 1, 12, 5)
 @pytest.fixture(params=["tfrecord", "hdf5"])
 def load(request, tmp_path, monkeypatch):
     """A function (counts=COUNTS) -> `Instances` of such shards, in blocks of 2 rows."""
-    for module in (shards, records_lib, shard_checks):
+    for module in (shards, records):
         monkeypatch.setattr(module, "BLOCK_ROWS", 2)
 
     def load_shards(counts=COUNTS, **more):
@@ -30,7 +29,7 @@ def load(request, tmp_path, monkeypatch):
             path = tmp_path / f"{index}.shard"
             paths.append(made_instances.write_shard(path, rows, request.param))
             first += count
-        return shard_checks.load(paths, SIZES, str(tmp_path / "cache"), **more)
+        return records.load(paths, SIZES, str(tmp_path / "cache"), **more)
 
     return load_shards
 
@@ -111,6 +110,6 @@ def test_an_instance_without_predictions_is_read(tmp_path):
     for name in ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights"):
         rows[name] = np.zeros_like(rows[name])
     path = made_instances.write_shard(tmp_path / "a", rows)
-    found = shard_checks.load([path], SIZES, str(tmp_path))
+    found = records.load([path], SIZES, str(tmp_path))
     (batch,) = read_records(found)
     assert batch["masked_lm_weights"].tolist() == [[0.0], [0.0]]

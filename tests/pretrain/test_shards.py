@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.pretrain import shard_checks, shards
+from bert_my.pretrain import records, shards
 from bert_my.pretrain.shards import FORMATS
 from tests.pretrain import made_instances
 from tests.pretrain.made_instances import SIZES
@@ -21,7 +21,7 @@ def load(tmp_path):
     """A function (paths) -> `Instances`."""
 
     def load_shards(*paths):
-        return shard_checks.load(list(paths), SIZES, str(tmp_path / "cache"))
+        return records.load(list(paths), SIZES, str(tmp_path / "cache"))
 
     return load_shards
 
@@ -58,7 +58,7 @@ def test_several_writes_follow_one_another(tmp_path, load, format_name):
     with shards.open_shards([path], shard_format) as write:
         for first, count in ((0, 3), (3, 0), (3, 300), (303, 1)):
             rows = made_instances.random_instances(count, first)
-            write(shard_format.encode(rows), count)
+            write(shard_format.encode(rows))
     found = read_back(load(path))["input_ids"][:, 1] - made_instances.FIRST
     assert found.tolist() == list(range(304))
 
@@ -131,7 +131,7 @@ def test_instances_are_spread_evenly_over_files(tmp_path, load, format_name):
         first = 0
         for count in (1, 4, 2, 1, 3):
             rows = made_instances.random_instances(count, first)
-            write(shard_format.encode(rows), count)
+            write(shard_format.encode(rows))
             first += count
     rows = [made_instances.read_records(load(path)) for path in paths]
     assert [made_instances.row_numbers(batches) for batches in rows] == [
@@ -149,7 +149,7 @@ def test_files_take_their_names_only_when_all_went_well(tmp_path, format_name):
         paths = [str(tmp_path / name) for name in ("a", "b")]
         with shards.open_shards(paths, shard_format) as write:
             rows = made_instances.random_instances(5)
-            write(shard_format.encode(rows), 5)
+            write(shard_format.encode(rows))
             raise KeyError("broken")
 
     with pytest.raises(KeyError):

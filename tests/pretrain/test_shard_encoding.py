@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.pretrain import tfrecords
+from bert_my.pretrain import shards
 from tests.pretrain import made_instances
 
 # On both sides of each number of bytes that a varint may have.
@@ -31,7 +31,7 @@ def write_by_tensorflow(path, records):
 def test_ints_parse_back(largest):
     values = [value for value in BOUNDS if value <= largest]
     rows = np.array([values, values[::-1], [0] * len(values)])
-    records = tfrecords.encode_rows({"input_ids": rows})
+    records = shards.encode_rows({"input_ids": rows})
     assert [parse(record) for record in records] == [
         {"input_ids": row} for row in rows.tolist()
     ]
@@ -40,14 +40,20 @@ def test_ints_parse_back(largest):
 def test_random_ints_parse_back():
     rng = np.random.RandomState(3)
     rows = 2 ** rng.randint(0, 22, (50, 300)) - rng.randint(0, 2, (50, 300))
-    records = tfrecords.encode_rows({"x": rows.astype(np.int32)})
+    records = shards.encode_rows({"x": rows.astype(np.int32)})
+    assert [parse(record)["x"] for record in records] == rows.tolist()
+
+
+def test_negative_ints_parse_back():
+    rows = np.array([[-1, 5, 300], [2**40, -(2**63), 0]])
+    records = shards.encode_rows({"x": rows})
     assert [parse(record)["x"] for record in records] == rows.tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_floats_parse_back(dtype):
     rows = np.array([[0.0, 1.0, -2.5], [1e-30, 3e8, 0.1]], dtype)
-    records = tfrecords.encode_rows({"weights": rows})
+    records = shards.encode_rows({"weights": rows})
     expected = rows.astype(np.float32).tolist()
     assert [parse(record)["weights"] for record in records] == expected
 
@@ -59,20 +65,20 @@ def test_features_keep_their_names_and_kinds():
         "weights": np.array([[0.5], [0.25]], np.float32),
         "mask": np.array([[True], [False]]),
     }
-    assert [parse(record) for record in tfrecords.encode_rows(arrays)] == [
+    assert [parse(record) for record in shards.encode_rows(arrays)] == [
         {"input_ids": [5, 300], "a" * 200: [1], "weights": [0.5], "mask": [1]},
         {"input_ids": [7, 0], "a" * 200: [2], "weights": [0.25], "mask": [0]},
     ]
 
 
 def test_no_rows():
-    assert tfrecords.encode_rows({"x": np.zeros((0, 3), np.int32)}) == []
+    assert shards.encode_rows({"x": np.zeros((0, 3), np.int32)}) == []
 
 
 def test_records_are_those_that_protocol_buffers_write():
     """Of one feature: of several the order in a message is not defined."""
     for rows in (np.array([BOUNDS, BOUNDS[::-1]]), np.array([[0.5, 0.0]], np.float32)):
-        for row, record in zip(rows.tolist(), tfrecords.encode_rows({"x": rows})):
+        for row, record in zip(rows.tolist(), shards.encode_rows({"x": rows})):
             example = tf.train.Example()
             feature = example.features.feature["x"]
             is_float = isinstance(row[0], float)
@@ -85,12 +91,12 @@ def test_records_are_those_that_protocol_buffers_write():
 def test_frames_are_those_of_tensorflow(tmp_path, size):
     records = [np.random.RandomState(size).bytes(size), b"x" * size]
     expected = write_by_tensorflow(tmp_path / "a.tfrecord", records)
-    assert b"".join(map(tfrecords.frame, records)) == expected
+    assert b"".join(map(shards.frame, records)) == expected
 
 
 def test_tensorflow_reads_a_file_and_checks_its_sums(tmp_path):
-    records = tfrecords.encode_rows({"x": np.arange(600).reshape(200, 3)})
-    content = b"".join(map(tfrecords.frame, records))
+    records = shards.encode_rows({"x": np.arange(600).reshape(200, 3)})
+    content = b"".join(map(shards.frame, records))
     path = tmp_path / "a.tfrecord"
     path.write_bytes(content)
     assert made_instances.rows_of(tf.data.TFRecordDataset(str(path))) == records

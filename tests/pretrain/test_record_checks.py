@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
-from bert_my.pretrain import shard_checks, tfrecords
+from bert_my.pretrain import records, shards
 from tests.pretrain import made_instances
 from tests.pretrain.made_instances import SIZES, random_instances, write_shard
 
@@ -19,7 +19,7 @@ def load(tmp_path):
     """A function (paths, sizes=SIZES) -> `Instances`."""
 
     def load_shards(*paths, sizes=SIZES):
-        return shard_checks.load(list(paths), sizes, str(tmp_path / "cache"))
+        return records.load(list(paths), sizes, str(tmp_path / "cache"))
 
     return load_shards
 
@@ -85,7 +85,7 @@ def test_damaged_hdf5(load, tmp_path):
     middle = len(content) // 2  # in a chunk of numbers: these fill most of the file
     content[middle : middle + 20] = bytes(20)
     write(path, content)
-    with pytest.raises(InputError, match=r"/a: it is not an HDF5 file, or not whole"):
+    with pytest.raises(InputError, match=r"/a: broken after \d+ instances .* HDF5"):
         load(path)
 
 
@@ -97,7 +97,7 @@ def test_a_file_of_something_else(load, shard, other_shard):
 
 def test_records_that_are_no_examples(load, tmp_path):
     path = str(tmp_path / "a")
-    write(path, tfrecords.frame(b"\xff\xff\xff the cat"))
+    write(path, shards.frame(b"\xff\xff\xff the cat"))
     with pytest.raises(InputError, match=r"/a: instance 1: it is not a tf\.train"):
         load(path)
 
@@ -105,7 +105,7 @@ def test_records_that_are_no_examples(load, tmp_path):
 def test_examples_of_another_task(load, tmp_path):
     rows = {"input_ids": np.ones((3, 11), int), "label_ids": np.ones((3, 1), int)}
     path = str(tmp_path / "a")
-    write(path, b"".join(map(tfrecords.frame, tfrecords.encode_rows(rows))))
+    write(path, b"".join(map(shards.frame, shards.encode_rows(rows))))
     with pytest.raises(InputError, match=r"/a: instance 1: there is no input_mask; is"):
         load(path)
 
@@ -178,6 +178,14 @@ def test_a_negative_value(load, tmp_path):
         load(path)
 
 
+def test_a_negative_value_in_hdf5(load, tmp_path):
+    rows = random_instances(5)["masked_lm_ids"]
+    rows[2, 0] = -1
+    path = write_hdf5(tmp_path / "a", masked_lm_ids=rows)
+    with pytest.raises(InputError, match=r"/a: masked_lm_ids holds -1, and"):
+        load(path)
+
+
 def test_a_misfit_far_down_is_named(load, tmp_path):
     path = write_shard(tmp_path / "a", random_instances(3))
     sizes = SIZES._replace(max_seq_length=13)
@@ -215,7 +223,7 @@ def test_two_formats(load, tmp_path):
 
 def test_a_second_load_does_not_check_again(load, shard, monkeypatch):
     first = load(shard)
-    monkeypatch.setattr(shard_checks, "_check_all", None)
+    monkeypatch.setattr(records, "_check_all", None)
     assert load(shard).shards == first.shards
 
 
