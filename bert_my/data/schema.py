@@ -10,7 +10,7 @@ from bert_my.data import columns, dialects, labels, tables
 from bert_my.data.columns import Columns, Roles, TableSpec
 from bert_my.data.splits import DEV, TEST, TRAIN
 from bert_my.data.tables import Dialect, Table
-from bert_my.text.examples import Example
+from bert_my.text.preprocessor import Example
 
 logger = logging.getLogger(__name__)
 

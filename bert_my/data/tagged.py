@@ -19,7 +19,7 @@ from bert_my.data import columns, labels, tables
 from bert_my.data.schema import LabelCounts
 from bert_my.data.splits import TEST, TRAIN
 from bert_my.text import tag_schemes
-from bert_my.text.examples import Sentence
+from bert_my.text.preprocessor import Sentence
 
 logger = logging.getLogger(__name__)
 
