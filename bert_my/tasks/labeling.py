@@ -53,9 +53,7 @@ class LabelingTask(TextTask):
 
     @classmethod
     def inspect(cls, splits, options, saved, who, needs_counts):
-        return TaggedSchema.inspect(
-            splits, cls.labels, options, saved, who, needs_counts
-        )
+        return TaggedSchema(splits, cls.labels, options, saved, who, needs_counts)
 
     def make_preprocessor(self, inputs):
         return TokenPreprocessor(inputs.tokenizer, inputs.max_seq_length)
