@@ -109,16 +109,16 @@ def write_rows(path, rows, delimiter="\t"):
 
 
 def make_task(
-    model_dir, data_dir=None, name="info", max_seq_length=12, options=None, **more
+    model_dir, data_dir=None, name="info", max_seq_length=12, options=None, saved=None
 ):
-    """Returns a `Task` with the tiny model; more are fields of `TaskInputs`."""
+    """Returns a `Task` with the tiny model that will be trained; see `TaskInputs`."""
     inputs = base.TaskInputs(
         options or TaskOptions(),
         modeling.BertConfig.from_json_file(str(model_dir / "bert_config.json")),
         max_seq_length,
         tokenization.FullTokenizer(str(model_dir / "vocab.txt")),
         data_dir and str(data_dir),
-        **more,
+        saved or {},
     )
     return base.get_task_class(name).load(inputs)
 
