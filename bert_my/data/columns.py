@@ -43,6 +43,7 @@ _NAMES = {
     # The first one wins over the others.
     "label": ("label", "labels", "class", "category", "target", "标签", "类别"),
 }
+_FIELDS = {"text": "text_a", "text_pair": "text_b", "label": "label"}
 # Names in a header of a column that only numbers the rows.
 _ID_NAMES = ("id", "guid", "index", "idx")
 # A column with longer cells is text, not a label.
@@ -69,6 +70,9 @@ _BITS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
 class TableSpec:
     """Declaration of the tables of a data set, as class attributes.
 
+    name: of the task, for errors.
+    labels_class: of `data.labels`.
+    labels: names in the order of their ids; empty if they are those of the train file.
     column_names: field ("text_a", "text_b", "label", "guid", ...) -> names in a header.
       None: the columns are inferred from flags, names and contents.
     layouts: fields in the order of the columns of tables without a header, one tuple
@@ -89,6 +93,9 @@ class TableSpec:
     group_field: (optional) field whose values, or else those of text_a, group the rows.
     """
 
+    name = None
+    labels_class = None
+    labels = ()
     column_names = None
     layouts = ()
     has_pairs = False
@@ -329,7 +336,7 @@ def infer(rows, dialect, wanted, path, spec, is_label):
         )
     if has_pair is not None and (roles.text_pair is not None) != has_pair:
         raise _cannot_tell("text", names, path)
-    keys = names if has_header else list(map(str, range(1, len(names) + 1)))
+    keys = names if has_header else _numbers_from_one(len(names))
     roles = Roles(*[None if index is None else keys[index] for index in roles])
     for key in filter(None, roles):
         _index_of_name(key, keys, path)
@@ -586,21 +593,25 @@ def columns_like(first_row, structure, wanted, needs_label, path):
       InputError: if a column is missing.
     """
     names = [cell.strip() for cell in first_row]
-    find = _by_name if structure.has_header else _by_number
-    indices = find(names, structure, wanted, path)
+    keys = names if structure.has_header else _numbers(names, structure, path)
+    indices = {}
+    for role, key, given in zip(Roles._fields, structure.roles, wanted):
+        if structure.has_header and given is not None and not given.isdigit():
+            key = given
+        if key is not None and (role != "label" or key in keys):
+            indices[role] = _index_of_name(key, keys, path)
     label_names = structure.label_columns
     if not needs_label and not any(name in names for name in label_names):
         label_names = ()
     label_indices = [_index_of_name(name, names, path) for name in label_names]
-    if indices.label is None and needs_label and not label_indices:
+    if "label" not in indices and needs_label and not label_indices:
         raise InputError(
             f"{path}: there is no label column; the first row is {names}; "
             "--label_column names it"
         )
     fields = [None] * len(names)
-    for field, index in zip(("text_a", "text_b", "label"), indices):
-        if index is not None:
-            fields[index] = field
+    for role, index in indices.items():
+        fields[index] = _FIELDS[role]
     if structure.has_header:
         guids = [i for i, name in enumerate(names) if name.lower() in _ID_NAMES]
         if guids and fields[guids[0]] is None:
@@ -610,35 +621,27 @@ def columns_like(first_row, structure, wanted, needs_label, path):
     return Columns(fields, structure.has_header, label_indices)
 
 
-def _by_name(names, structure, wanted, path):
-    """Returns `Roles` of indices in a table with a header."""
-    indices = {}
-    for role, saved, given in zip(Roles._fields, structure.roles, wanted):
-        name = saved if given is None or given.isdigit() else given
-        if name is None or (role == "label" and name not in names):
-            indices[role] = None
-        else:
-            indices[role] = _index_of_name(name, names, path)
-    return Roles(**indices)
+def _numbers(names, structure, path):
+    """Returns the numbers, as in `Structure.roles`, of the columns without a header.
 
-
-def _by_number(names, structure, wanted, path):
-    """Returns `Roles` of indices in a table without a header."""
-    roles = structure.roles
-    indices = Roles(*[None if role is None else int(role) - 1 for role in roles])
-    if len(names) == structure.num_columns - 1:
-        label = indices.label
-        indices = Roles(
-            *[i if i is None or i < label else i - 1 for i in indices[:2]], None
-        )
-    elif len(names) != structure.num_columns:
+    Raises:
+      InputError: if the table is not like the train file, or has a header.
+    """
+    numbers = _numbers_from_one(structure.num_columns)
+    if len(names) == len(numbers) - 1:
+        numbers.remove(structure.roles.label)
+    elif len(names) != len(numbers):
         raise InputError(
             f"{path}: {len(names)} columns, but the train file, which has no header, "
             f"has {structure.num_columns}; the first row is {names}"
         )
-    if names[indices.text].lower() in _NAMES["text"]:
+    if names[numbers.index(structure.roles.text)].lower() in _NAMES["text"]:
         raise InputError(
             f"{path}: the first row {names} looks like a header, but the train file "
             "has none; all files must be alike"
         )
-    return indices
+    return numbers
+
+
+def _numbers_from_one(count):
+    return [str(number) for number in range(1, count + 1)]

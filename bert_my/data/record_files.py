@@ -81,18 +81,18 @@ def _width(others):
 
 def _common_lengths(examples, sequences):
     """Returns the lengths of the sequences of each example, int32 `[num_rows]`."""
-    columns = [[len(each[spec.name]) for each in examples] for spec in sequences]
-    for spec, column in zip(sequences[1:], columns[1:]):
-        if column != columns[0]:
-            lengths = next(
-                pair for pair in zip(columns[0], column) if len(set(pair)) > 1
-            )
-            raise ValueError(
-                f"{sequences[0].name} and {spec.name} of an example have "
-                f"{lengths[0]} and {lengths[1]} tokens, but all its sequences must "
-                "have one length"
-            )
-    return np.array(columns[0] if columns else [0] * len(examples), np.int32)
+    if not sequences:
+        return np.zeros(len(examples), np.int32)
+    lengths = np.array(
+        [[len(each[spec.name]) for each in examples] for spec in sequences], np.int32
+    )
+    for index, place in np.argwhere(lengths != lengths[0]):
+        raise ValueError(
+            f"{sequences[0].name} and {sequences[index].name} of an example have "
+            f"{lengths[0, place]} and {lengths[index, place]} tokens, but all its "
+            "sequences must have one length"
+        )
+    return lengths[0]
 
 
 def _ranges(starts, lengths):

@@ -37,26 +37,21 @@ class TableSchema:
     counts: `LabelCounts` of the train examples if they were asked for, else None.
     """
 
-    def __init__(
-        self, splits, spec, labels_class, declared, options, saved, who, needs_counts
-    ):
+    def __init__(self, splits, spec, options, saved, needs_counts):
         """Infers columns and labels that nothing declares from the train file.
 
         Args:
           splits: `splits.Splits`.
           spec: `TableSpec`.
-          labels_class: subclass of `labels.Labels`.
-          declared: names of the labels that the data set declares, or ().
           options: the user's, see `tasks.options.TaskOptions`.
           saved: description of the trained model, see `description`, or {}.
-          who: name of the task, for errors.
           needs_counts: whether `counts` are needed.
 
         Raises:
           InputError: naming the file and the flag that resolves the error.
         """
         self.spec = spec
-        self.who = who
+        self.who = f"task {spec.name}"
         self.wanted = Roles(
             options.text_column, options.text_pair_column, options.label_column
         )
@@ -64,15 +59,14 @@ class TableSchema:
         self._splits = splits
         self._train_table = None  # opened when it is needed
         self._train = None  # `_OpenTable`, if the train file was opened
-        structure = None
-        if labels_class is labels.AnyLabels:
+        structure, declared, names = None, spec.labels, ()
+        if spec.labels_class is labels.AnyLabels:
             structure = self._find_label_columns(options, saved)
         if structure is not None:
             declared = declared or structure.label_columns
-        names = ()
-        if labels_class is not labels.Number:
-            names = labels.choose(options, saved.get("labels", ()), declared, who)
-        self.labels = labels_class(names)
+        if spec.labels_class is not labels.Number:
+            names = labels.choose(options, saved.get("labels", ()), declared, self.who)
+        self.labels = spec.labels_class(names)
         self.structure = structure or self._find_structure(saved)
         self.has_pair = self._find_pair(saved)
         lacks_names = self.is_label is None

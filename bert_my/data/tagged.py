@@ -207,13 +207,14 @@ class TaggedSchema:
       else None.
     """
 
-    def __init__(self, splits, declared, options, saved, who, needs_counts):
+    def __init__(self, splits, spec, options, saved, needs_counts):
         """Infers the layout, and tags that nothing declares; see `TableSchema`.
 
         Raises:
           InputError: naming the file and the flag that resolves the error.
         """
-        names = labels.choose(options, saved.get("labels", ()), declared, who)
+        who = f"task {spec.name}"
+        names = labels.choose(options, saved.get("labels", ()), spec.labels, who)
         self.labels = labels.OneLabel(names)
         self.layout = self.counts = None
         self._train = None  # path of the train file, if it was looked at

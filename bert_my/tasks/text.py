@@ -34,8 +34,7 @@ class TextTask(TableSpec, base.Task):
     files: split -> names of its file, without suffix.
     preferred_files: splits whose names are in the order of preference, so that there
       may be files of several names.
-    labels: names in the order of their ids; empty if they are those of the train file.
-    labels_class: of `data.labels`.
+    schema_class: infers what the files hold.
     postprocessor_class: of `text.postprocessor`.
     scored_output: key of a result that the metrics are given.
 
@@ -47,7 +46,7 @@ class TextTask(TableSpec, base.Task):
     objectives = ()
     files = STEMS
     preferred_files = ()
-    labels_class = None
+    schema_class = TableSchema
     postprocessor_class = None
     scored_output = "probabilities"
 
@@ -56,7 +55,7 @@ class TextTask(TableSpec, base.Task):
 
         Args:
           inputs: `TaskInputs`.
-          schema: `TableSchema`.
+          schema: `schema_class`, of the files.
           splits: `Splits`.
           chosen: dict with the names of the `head` and the `objective`.
           loss: `objectives.LossSettings` of training.
@@ -87,7 +86,11 @@ class TextTask(TableSpec, base.Task):
             inputs.data_dir, cls.files, options, num_dev_examples, cls.preferred_files
         )
         needs_counts = inputs.is_trained and loss_options.needs_counts(options)
-        schema = cls.inspect(splits, options, inputs.saved, who, needs_counts)
+        # Labels are read from rows, so rows are parsed before the task is made:
+        # `parse_row(self, row)` gets an instance without `__init__`, which has what the
+        # class declares, attributes and methods.
+        spec = object.__new__(cls)
+        schema = cls.schema_class(splits, spec, options, inputs.saved, needs_counts)
         loss = PLAIN_LOSS
         if inputs.is_trained:
             names, counts = schema.labels.names, schema.counts
@@ -103,23 +106,6 @@ class TextTask(TableSpec, base.Task):
         head = _setting(options, saved, "head") or cls.default_head
         _check_choice("head", head, (cls.default_head, *heads_known), cls.name)
         return {"objective": name, "head": head}
-
-    @classmethod
-    def inspect(cls, splits, options, saved, who, needs_counts):
-        """Returns the schema of the files; see `TableSchema`."""
-        # The labels of a task are read from rows, so rows are parsed before the task is
-        # made. `parse_row(self, row)` gets an instance without `__init__`: it may use
-        # what the class declares, attributes and methods.
-        return TableSchema(
-            splits,
-            object.__new__(cls),
-            cls.labels_class,
-            cls.labels,
-            options,
-            saved,
-            who,
-            needs_counts,
-        )
 
     def make_preprocessor(self, inputs):
         """Returns the `Preprocessor` of the task's texts."""
