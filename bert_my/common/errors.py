@@ -1,5 +1,5 @@
-"""The one error for input that is not as it should be."""
+"""The error for wrong input of users: files, rows, flags."""
 
 
 class InputError(Exception):
-    """Says which file, row, variable or flag is wrong; shown without a traceback."""
+    """Names the wrong file, row, variable or flag; shown without a traceback."""

@@ -126,31 +126,22 @@ def read_lines(path, max_length=-1, encoding="utf-8-sig") -> Iterator[Tuple[int,
         raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
-def _open_bytes(path):
-    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")
-
-
 def _not_utf8(path, error):
     """Returns the error that names the first line that is not UTF-8."""
-    with _open_bytes(path) as reader:
-        line = reader.readline()
-        is_wide = line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        number = 1
-        while line and _is_utf8(line):
-            line, number = reader.readline(), number + 1
+    is_wide, number = False, 1
+    with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as reader:
+        for number, line in enumerate(reader, 1):
+            if number == 1:
+                is_wide = line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                break
     encoding = "utf-16" if is_wide else "gb18030"
     return InputError(
         f"{path}:{number}: not UTF-8: {error.reason}; convert the file from the "
         f"encoding it has, for example: iconv -f {encoding} -t utf-8 {path}"
     )
-
-
-def _is_utf8(line):
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 @contextlib.contextmanager

@@ -70,23 +70,19 @@ def names(options_class):
     return tuple(field.name for field in dataclasses.fields(options_class))
 
 
-def validate(options):
-    """Raises an `InputError` naming the first option whose value is out of range."""
-    for field in dataclasses.fields(options):
-        check, value = field.metadata.get("check"), getattr(options, field.name)
-        if check is not None and value is not None and not check.holds(value):
-            raise InputError(f"--{field.name}={value}: it must {check.must}")
-
-
 class Options:
     """Base class of groups of options, which are frozen dataclasses.
 
-    Values are checked when an object is made. A group that knows of contradictions
+    Values are checked when an object is made; an `InputError` names the first option
+    whose value is out of range. A group that knows of contradictions
     between its options extends `__post_init__` and calls `super().__post_init__()`.
     """
 
     def __post_init__(self):
-        validate(self)
+        for field in dataclasses.fields(self):
+            check, value = field.metadata.get("check"), getattr(self, field.name)
+            if check is not None and value is not None and not check.holds(value):
+                raise InputError(f"--{field.name}={value}: it must {check.must}")
 
     def select(self, settings_class, **more):
         """Returns an object of a class with fewer fields.

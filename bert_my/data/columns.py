@@ -1,13 +1,13 @@
-"""Tells which column of a table is the text, the pair and the label.
+"""Infers which columns of a table are the text, the pair and the label.
 
 A data set declares the names or the order of its columns. In other tables flags decide;
-then well-known names in the header; then the contents of the columns. A column that
-cannot be told is an error that names the flag to give, never a guess.
+then well-known names in the header; then the contents of the columns. If the column of
+a role is not clear, an error names the flag to give; nothing is guessed.
 """
 
 import collections
 import re
-from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from bert_my.common.errors import InputError
 from bert_my.data.tables import Dialect
@@ -43,6 +43,7 @@ _NAMES = {
     # The first one wins over the others.
     "label": ("label", "labels", "class", "category", "target", "标签", "类别"),
 }
+_FIELDS = {"text": "text_a", "text_pair": "text_b", "label": "label"}
 # Names in a header of a column that only numbers the rows.
 _ID_NAMES = ("id", "guid", "index", "idx")
 # A column with longer cells is text, not a label.
@@ -66,17 +67,21 @@ _TEXT = re.compile(r"[^\W\d_]{2}\s+[^\W\d_]{2}|[\u3040-\u9fff]{5}")
 _BITS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
 
 
-class TableSpec(NamedTuple):
-    """Declaration of the tables of a data set.
+class TableSpec:
+    """Declaration of the tables of a data set, as class attributes.
 
+    name: of the task, for errors.
+    labels_class: of `data.labels`.
+    labels: names in the order of their ids; empty if they are those of the train file.
     column_names: field ("text_a", "text_b", "label", "guid", ...) -> names in a header.
-      None: the columns are told by flags, names and contents.
+      None: the columns are inferred from flags, names and contents.
     layouts: fields in the order of the columns of tables without a header, one tuple
       for each number of columns; None for a column that is not read.
-    has_pairs: whether there is a text_b; None if the columns tell.
-    table_dialect: of the files; None if their names and contents tell.
+    has_pairs: whether there is a text_b; None if the columns decide.
+    table_dialect: `Dialect` of the files; None if it is inferred from their names and
+      contents.
     parse_row: (optional) function from a list of cells to an `Example`, instead of
-      columns.
+      columns; None for a row that is no example.
     has_header: whether the first row is left out, with `parse_row`.
     label_aliases: spelling in the files -> label.
     left_out_labels: labels of rows that are no examples but in a test file, where they
@@ -88,17 +93,20 @@ class TableSpec(NamedTuple):
     group_field: (optional) field whose values, or else those of text_a, group the rows.
     """
 
-    column_names: Optional[Dict[str, Sequence[str]]] = None
-    layouts: Sequence[Sequence[Optional[str]]] = ()
-    has_pairs: Optional[bool] = False
-    table_dialect: Optional[Dialect] = None
-    parse_row: Optional[Callable] = None
-    has_header: bool = False
-    label_aliases: Dict[str, str] = {}  # only read
-    left_out_labels: Sequence[str] = ()
-    kept_rows: Optional[Tuple[str, str]] = None
-    leaves_out_broken_rows: bool = False
-    group_field: Optional[str] = None
+    name = None
+    labels_class = None
+    labels = ()
+    column_names = None
+    layouts = ()
+    has_pairs = False
+    table_dialect = None
+    parse_row = None
+    has_header = False
+    label_aliases = {}
+    left_out_labels = ()
+    kept_rows = None
+    leaves_out_broken_rows = False
+    group_field = None
 
 
 class Roles(NamedTuple):
@@ -111,6 +119,36 @@ class Roles(NamedTuple):
     def __str__(self):
         parts = self._asdict().items()
         return ", ".join(f"{role} {name!r}" for role, name in parts if name)
+
+
+class Structure(NamedTuple):
+    """Structure of a table, inferred from its contents.
+
+    roles: names of the header; without a header, numbers from 1 as text.
+    label_columns: names of the columns with a 0 or 1 for each label, in the order of
+      the labels; empty if one column holds the label.
+    """
+
+    roles: Roles
+    has_header: bool
+    num_columns: int
+    dialect: Dialect
+    label_columns: Tuple[str, ...] = ()
+
+    def as_dict(self):
+        """Returns the same for JSON; see `restore`."""
+        parts = {"roles": self.roles._asdict(), "dialect": self.dialect._asdict()}
+        return {**self._asdict(), **parts}
+
+    @classmethod
+    def restore(cls, saved):
+        """Returns the structure of a dict from `as_dict`, possibly through JSON."""
+        parts = {
+            "roles": Roles(**saved["roles"]),
+            "dialect": Dialect(**saved["dialect"]),
+            "label_columns": tuple(saved["label_columns"]),
+        }
+        return cls(**{**saved, **parts})
 
 
 class Columns(NamedTuple):
@@ -175,12 +213,12 @@ def check_width(row, num_columns, dialect, path):
         )
 
 
-def detect(first_row, spec, is_label, label_hint, needs_label, where):
+def detect(first_row, column_names, layouts, is_label, label_hint, needs_label, where):
     """Returns the `Columns` of a table with declared names or layouts.
 
     Args:
       first_row: list of cells.
-      spec: `TableSpec` with names.
+      column_names, layouts: see `TableSpec`.
       is_label: function that returns whether a cell can be a label, or None if the
         labels are not known yet. A row with a label is no header.
       label_hint: description of a label, for errors.
@@ -192,22 +230,21 @@ def detect(first_row, spec, is_label, label_hint, needs_label, where):
     """
     cells = [cell.strip() for cell in first_row]
     has_label = is_label is not None and any(map(is_label, filter(None, cells)))
-    fields = [] if has_label else _from_header(first_row, spec.column_names)
+    fields = [] if has_label else _from_header(first_row, column_names)
     has_header = any(fields)
     if not has_header:
-        fields = _from_count(first_row, spec.layouts, is_label, needs_label)
+        fields = _from_count(first_row, layouts, is_label, needs_label)
     known = [field for field in fields if field is not None]
     needed = {"text_a", "label"} if needs_label else {"text_a"}
     if not needed <= set(known) or len(set(known)) < len(known):
         choices = [
-            ",".join(spec.column_names[field][0] if field else "-" for field in fields)
-            for fields in spec.layouts
+            ",".join(column_names[field][0] if field else "-" for field in fields)
+            for fields in layouts
             if needed <= set(fields)
         ]
-        header = [n for n in spec.column_names if n in {"text_b", *needed}]
+        header = [n for n in column_names if n in {"text_b", *needed}]
         choices.append(
-            "a header with "
-            + ", ".join(spec.column_names[field][0] for field in header)
+            "a header with " + ", ".join(column_names[field][0] for field in header)
         )
         raise InputError(
             f"{where}: found {first_row}, but expected the columns "
@@ -242,32 +279,37 @@ def _from_count(row, layouts, is_label, needs_label):
     return []
 
 
-def find_roles(rows, is_json, wanted, path, spec=TableSpec(), is_label=None):  # noqa: B008
-    """Returns (`Roles`, whether the first row is a header), told by the contents.
+def infer(rows, dialect, wanted, path, spec, is_label):
+    """Returns the `Structure` of a table, inferred from names and contents of columns.
 
     Args:
-      rows: the first rows of a table, lists of as many cells each.
-      is_json: whether the first row holds keys.
-      wanted: `Roles` as the flags give them; None for a role that is to be told.
+      rows: the first rows of the table, lists of as many cells each.
+      dialect: `Dialect` of the table; of JSON lines the first row holds keys.
+      wanted: `Roles` as the flags give them; None for a role that is to be inferred.
       path: for errors.
-      spec: `TableSpec` of tables that may have other columns than declared.
+      spec: `TableSpec`; the table may have other columns than declared.
       is_label: see `detect`.
 
     Raises:
-      InputError: if a wanted column does not exist or one cannot be told.
+      InputError: if a wanted column does not exist, or the column of a role is not
+        clear.
     """
     # A row that could be a header or not is one if it has a declared name.
     header_names = spec.column_names and {
         n for each in spec.column_names.values() for n in each
     }
     has_pair = None if spec.column_names is None or any(wanted) else spec.has_pairs
-    names, columns = [cell.strip() for cell in rows[0]], _columns_of(rows[1:])
+    names = [cell.strip() for cell in rows[0]]
+    columns = [[(cell or "").strip() for cell in each] for each in zip(*rows[1:])]
     if len(names) == 1:
         raise InputError(
             f"{path}: there is only one column, as in {names[0]!r}; texts and labels "
             "must be separated by a tab, a comma, a semicolon or a bar"
         )
-    has_header = is_json or any(_is_name(role) for role in wanted)
+    is_json = dialect.delimiter is None
+    has_header = is_json or any(
+        role is not None and not role.isdigit() for role in wanted
+    )
     given = Roles(*[_index_of(role, names, path) for role in wanted])
     by_name = _add_known_names(given, names, path)
     if not has_header:
@@ -294,12 +336,11 @@ def find_roles(rows, is_json, wanted, path, spec=TableSpec(), is_label=None):  #
         )
     if has_pair is not None and (roles.text_pair is not None) != has_pair:
         raise _cannot_tell("text", names, path)
-    if not has_header:
-        return Roles(*[None if i is None else str(i + 1) for i in roles]), False
-    for index in roles:
-        if index is not None:
-            _index_of_name(names[index], names, path)
-    return Roles(*[None if i is None else names[i] for i in roles]), True
+    keys = names if has_header else _numbers_from_one(len(names))
+    roles = Roles(*[None if index is None else keys[index] for index in roles])
+    for key in filter(None, roles):
+        _index_of_name(key, keys, path)
+    return Structure(roles, has_header, len(names), dialect)
 
 
 def _index_of_name(name, names, path):
@@ -318,15 +359,6 @@ def _index_of_name(name, names, path):
     )
 
 
-def _columns_of(rows):
-    """Returns the list of columns, each a list of stripped cells."""
-    return [[(cell or "").strip() for cell in column] for column in zip(*rows)]
-
-
-def _is_name(role):
-    return role is not None and not role.isdigit()
-
-
 def _index_of(role, names, path):
     """Returns the index of a column that a flag gives, or None for None."""
     if role is None:
@@ -337,7 +369,7 @@ def _index_of(role, names, path):
 
 
 def _add_known_names(given, names, path):
-    """Returns `Roles` of indices with those that well-known names tell."""
+    """Returns `Roles` of indices, completed by well-known names in the header."""
     lower = [name.lower() for name in names]
 
     def known(role):
@@ -366,7 +398,7 @@ def _add_known_names(given, names, path):
 
 
 def _complete(roles, columns, names, path, is_label, has_pair, is_text_given=False):
-    """Returns `Roles` of indices with those that the columns' contents tell."""
+    """Returns `Roles` of indices, completed from the contents of the columns."""
     free = [
         index
         for index in range(len(columns))
@@ -441,7 +473,7 @@ def num_words(column):
 
 
 def _is_header(names, columns, roles, is_label):
-    """Returns whether the first row is a header, or None if that cannot be told.
+    """Returns whether the first row is a header, or None if that is not clear.
 
     Its label never comes again and it is no row of numbers; columns of numbers have a
     name that is none.
@@ -470,9 +502,9 @@ def _is_header(names, columns, roles, is_label):
     return True if min(counts.values()) > 1 and all(names[1:]) else None
 
 
-def _cannot_tell(role, names, path):
+def _cannot_tell(role, names, path, may_be_pair=True):
     flag = f"--{role}_column=NAME, or its number from 1"
-    if role == "text":
+    if role == "text" and may_be_pair:
         flag += ", and --text_pair_column for a second text"
     return InputError(
         f"{path}: cannot tell which column is the {role} in a table that begins with "
@@ -480,23 +512,24 @@ def _cannot_tell(role, names, path):
     )
 
 
-def find_label_columns(rows, labels, num_labels, text, spec, path):
-    """Returns (name of the text, names of the columns of labels), or None.
+def infer_label_columns(rows, dialect, labels, num_labels, text, spec, path):
+    """Returns the `Structure` of a table with a column of zeros and ones per label.
 
-    That is for tables with a column of zeros and ones for each label, under a header
-    such as `id,comment_text,toxic,severe_toxic`; None for other tables.
+    Such a table has a header, as `id,comment_text,toxic,severe_toxic`. None for other
+    tables.
 
     Args:
       rows: the first rows of a table, the header first.
+      dialect: `Dialect` of the table.
       labels: names of the label columns; empty if the header has them.
       num_labels: number of label columns; None if not known.
       text: of `--text_column`, or None.
       spec: `TableSpec`, whose names of the text and of the one column that holds all
-        labels count; a table with such a column is none of these.
+        labels count; a table with such a column has no columns of single labels.
       path: for errors.
 
     Raises:
-      InputError: if it is such a table, but the text or the labels cannot be told.
+      InputError: if it is such a table, but the text or the labels are not clear.
     """
     names = [cell.strip() for cell in rows[0]]
     columns = [[cell or "" for cell in column] for column in zip(*rows[1:])]
@@ -522,11 +555,8 @@ def find_label_columns(rows, labels, num_labels, text, spec, path):
             return None
         index = find_text(labels)
         if index is None:
-            raise InputError(
-                f"{path}: cannot tell which column is the text in a table that begins "
-                f"with {names}; give --text_column=NAME, or its number from 1"
-            )
-        return names[index], tuple(labels)
+            raise _cannot_tell("text", names, path, may_be_pair=False)
+        return Structure(Roles(names[index]), True, len(names), dialect, tuple(labels))
     bits = [
         index
         for index, column in enumerate(columns)
@@ -545,7 +575,7 @@ def find_label_columns(rows, labels, num_labels, text, spec, path):
             f"{len(found)} columns of zeros and ones: {', '.join(found)}; give "
             f"--num_labels={len(found)}, or --labels with the names of the columns"
         )
-    return names[text_index], tuple(found)
+    return Structure(Roles(names[text_index]), True, len(names), dialect, tuple(found))
 
 
 def columns_like(first_row, structure, wanted, needs_label, path):
@@ -553,7 +583,7 @@ def columns_like(first_row, structure, wanted, needs_label, path):
 
     Args:
       first_row: list of cells.
-      structure: `schema.Structure` of the train file.
+      structure: `Structure` of the train file.
       wanted: `Roles` as the flags give them; their names win over those of a train file
         that was read in an earlier run.
       needs_label: whether a table without labels is an error.
@@ -563,21 +593,25 @@ def columns_like(first_row, structure, wanted, needs_label, path):
       InputError: if a column is missing.
     """
     names = [cell.strip() for cell in first_row]
-    find = _by_name if structure.has_header else _by_number
-    indices = find(names, structure, wanted, path)
+    keys = names if structure.has_header else _numbers(names, structure, path)
+    indices = {}
+    for role, key, given in zip(Roles._fields, structure.roles, wanted):
+        if structure.has_header and given is not None and not given.isdigit():
+            key = given
+        if key is not None and (role != "label" or key in keys):
+            indices[role] = _index_of_name(key, keys, path)
     label_names = structure.label_columns
     if not needs_label and not any(name in names for name in label_names):
         label_names = ()
     label_indices = [_index_of_name(name, names, path) for name in label_names]
-    if indices.label is None and needs_label and not label_indices:
+    if "label" not in indices and needs_label and not label_indices:
         raise InputError(
             f"{path}: there is no label column; the first row is {names}; "
             "--label_column names it"
         )
     fields = [None] * len(names)
-    for field, index in zip(("text_a", "text_b", "label"), indices):
-        if index is not None:
-            fields[index] = field
+    for role, index in indices.items():
+        fields[index] = _FIELDS[role]
     if structure.has_header:
         guids = [i for i, name in enumerate(names) if name.lower() in _ID_NAMES]
         if guids and fields[guids[0]] is None:
@@ -587,35 +621,27 @@ def columns_like(first_row, structure, wanted, needs_label, path):
     return Columns(fields, structure.has_header, label_indices)
 
 
-def _by_name(names, structure, wanted, path):
-    """Returns `Roles` of indices in a table with a header."""
-    indices = {}
-    for role, saved, given in zip(Roles._fields, structure.roles, wanted):
-        name = saved if given is None or given.isdigit() else given
-        if name is None or (role == "label" and name not in names):
-            indices[role] = None
-        else:
-            indices[role] = _index_of_name(name, names, path)
-    return Roles(**indices)
+def _numbers(names, structure, path):
+    """Returns the numbers, as in `Structure.roles`, of the columns without a header.
 
-
-def _by_number(names, structure, wanted, path):
-    """Returns `Roles` of indices in a table without a header."""
-    roles = structure.roles
-    indices = Roles(*[None if role is None else int(role) - 1 for role in roles])
-    if len(names) == structure.num_columns - 1:
-        label = indices.label
-        indices = Roles(
-            *[i if i is None or i < label else i - 1 for i in indices[:2]], None
-        )
-    elif len(names) != structure.num_columns:
+    Raises:
+      InputError: if the table is not like the train file, or has a header.
+    """
+    numbers = _numbers_from_one(structure.num_columns)
+    if len(names) == len(numbers) - 1:
+        numbers.remove(structure.roles.label)
+    elif len(names) != len(numbers):
         raise InputError(
             f"{path}: {len(names)} columns, but the train file, which has no header, "
             f"has {structure.num_columns}; the first row is {names}"
         )
-    if names[indices.text].lower() in _NAMES["text"]:
+    if names[numbers.index(structure.roles.text)].lower() in _NAMES["text"]:
         raise InputError(
             f"{path}: the first row {names} looks like a header, but the train file "
             "has none; all files must be alike"
         )
-    return indices
+    return numbers
+
+
+def _numbers_from_one(count):
+    return [str(number) for number in range(1, count + 1)]

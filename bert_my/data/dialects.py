@@ -1,7 +1,8 @@
-"""Tells the dialect of a table: delimiter and quotes, from its first lines."""
+"""Infers the dialect of a table, delimiter and quotes, from its first lines."""
 
 import collections
 import csv
+import os
 import re
 
 from bert_my.common.errors import InputError
@@ -20,18 +21,25 @@ def by_name(table):
     A tab in the first line makes a table tab separated, otherwise its name decides. A
     tab in a quoted field of a .csv does not count.
     """
-    if table.has_json_name:
+    name = os.path.basename(table.path)
+    if ".json" in name:
         return JSON_LINES
-    if not table.has_csv_name:
+    if ".csv" not in name:
         return TABS
     unquoted = re.sub(r'"(?:[^"]|"")*"', "", table.lines[0])
     return TABS if "\t" in unquoted else COMMAS
 
 
-def declared(table):
-    """Returns the dialect `by_name`, or that of tabs if all cells are quoted."""
+def declared(table, spec):
+    """Returns the dialect of a `Table` that is as a `columns.TableSpec` declares.
+
+    Without a declared dialect it is the one `by_name`, or that of quoted tabs if all
+    cells are quoted. A task that parses rows gets the quotes as characters.
+    """
+    if spec.table_dialect:
+        return spec.table_dialect
     dialect = by_name(table)
-    if dialect != TABS:
+    if dialect != TABS or spec.column_names is None:
         return dialect
     _check_lines(table)
     return QUOTED_TABS if _all_are_quoted(table.lines) else TABS

@@ -9,11 +9,23 @@ import ast
 import collections
 import logging
 import math
+from typing import Dict, NamedTuple, Optional
 
 from bert_my.common.errors import InputError
 from bert_my.data import columns
 
 logger = logging.getLogger(__name__)
+
+
+class LabelCounts(NamedTuple):
+    """Number of train examples, or tokens, with each label, and of all.
+
+    A label that no example can be expected to have may have the count None.
+    """
+
+    by_label: Dict[str, Optional[int]]
+    total: int
+
 
 NO_LABEL = "-"  # often stands for none
 # With more labels than this, most must come again, or they are something else.

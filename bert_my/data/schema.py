@@ -1,58 +1,20 @@
-"""`TableSchema`: how the tables of a data set are built, by its train file."""
+"""`TableSchema`: columns and labels of the tables of a data set, by its train file."""
 
 import collections
+import itertools
 import logging
 import re
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 from bert_my.common.errors import InputError
 from bert_my.data import columns, dialects, labels, tables
-from bert_my.data.columns import Columns, Roles, TableSpec
+from bert_my.data.columns import Columns, Roles, Structure
+from bert_my.data.labels import LabelCounts
 from bert_my.data.splits import DEV, TEST, TRAIN
 from bert_my.data.tables import Dialect, Table
-from bert_my.text.examples import Example
+from bert_my.text.preprocessor import Example
 
 logger = logging.getLogger(__name__)
-
-
-class Structure(NamedTuple):
-    """Structure of a table, inferred from its contents.
-
-    roles: names of the header; without a header, numbers from 1 as text.
-    label_columns: names of the columns with a 0 or 1 for each label, in the order of
-      the labels; empty if one column holds the label.
-    """
-
-    roles: Roles
-    has_header: bool
-    num_columns: int
-    dialect: Dialect
-    label_columns: Tuple[str, ...] = ()
-
-    def as_dict(self):
-        """Returns the same for JSON; see `restore`."""
-        parts = {"roles": self.roles._asdict(), "dialect": self.dialect._asdict()}
-        return {**self._asdict(), **parts}
-
-    @classmethod
-    def restore(cls, saved):
-        """Returns the structure of a dict from `as_dict`, possibly through JSON."""
-        parts = {
-            "roles": Roles(**saved["roles"]),
-            "dialect": Dialect(**saved["dialect"]),
-            "label_columns": tuple(saved["label_columns"]),
-        }
-        return cls(**{**saved, **parts})
-
-
-class LabelCounts(NamedTuple):
-    """Number of train examples, or tokens, with each label, and of all.
-
-    A label that no example can be expected to have may have the count None.
-    """
-
-    by_label: Dict[str, Optional[int]]
-    total: int
 
 
 class _OpenTable(NamedTuple):
@@ -61,56 +23,63 @@ class _OpenTable(NamedTuple):
     table: Table
     dialect: Dialect
     columns: Optional[Columns]
-    num_columns: int
 
 
-class TableSchema(NamedTuple):
-    """Structure and labels of the tables of a data set; immutable, see `inspect`.
+class TableSchema:
+    """Columns and labels of the tables of a data set; does not change once it is made.
 
     spec: `TableSpec`.
-    labels: `labels.Labels`, with names unless they are numbers.
-    has_pair: whether examples have two texts.
-    structure: `Structure` of the train file, or None if the tables are as declared.
-    wanted: `Roles` that flags give.
-    counts: `LabelCounts` of the train examples if they were asked for, else None.
-    train: the train file, if it was looked at.
     who: name of the task, for errors.
+    wanted: `Roles` that flags give.
+    labels: `labels.Labels`, with names unless they are numbers.
+    structure: `Structure` of the train file, or None if the tables are as declared.
+    has_pair: whether examples have two texts.
+    counts: `LabelCounts` of the train examples if they were asked for, else None.
     """
 
-    spec: TableSpec
-    labels: labels.Labels
-    has_pair: bool
-    structure: Optional[Structure]
-    wanted: Roles
-    who: str
-    counts: Optional[LabelCounts] = None
-    train: Optional[_OpenTable] = None
-
-    @classmethod
-    def inspect(
-        cls, splits, spec, labels_class, declared, options, saved, who, needs_counts
-    ):
-        """Tells how the tables of a data set are built, by the train file if need be.
+    def __init__(self, splits, spec, options, saved, needs_counts):
+        """Infers columns and labels that nothing declares from the train file.
 
         Args:
           splits: `splits.Splits`.
           spec: `TableSpec`.
-          labels_class: subclass of `labels.Labels`.
-          declared: names of the labels that the data set declares, or ().
           options: the user's, see `tasks.options.TaskOptions`.
           saved: description of the trained model, see `description`, or {}.
-          who: name of the task, for errors.
           needs_counts: whether `counts` are needed.
 
         Raises:
-          InputError: naming the file and the flag that tells more.
+          InputError: naming the file and the flag that resolves the error.
         """
-        inspection = _Inspection(splits, spec, labels_class, options, saved, who)
-        return inspection.run(declared, needs_counts)
+        self.spec = spec
+        self.who = f"task {spec.name}"
+        self.wanted = Roles(
+            options.text_column, options.text_pair_column, options.label_column
+        )
+        self.counts = None
+        self._splits = splits
+        self._train_table = None  # opened when it is needed
+        self._train = None  # `_OpenTable`, if the train file was opened
+        structure, declared, names = None, spec.labels, ()
+        if spec.labels_class is labels.AnyLabels:
+            structure = self._find_label_columns(options, saved)
+        if structure is not None:
+            declared = declared or structure.label_columns
+        if spec.labels_class is not labels.Number:
+            names = labels.choose(options, saved.get("labels", ()), declared, self.who)
+        self.labels = spec.labels_class(names)
+        self.structure = structure or self._find_structure(saved)
+        self.has_pair = self._find_pair(saved)
+        lacks_names = self.is_label is None
+        if lacks_names or needs_counts:
+            self._needed_table("labels", "labels")
+        if self._train_table is not None:
+            self._train = self._open(self._train_table, needs_label=True)
+        if lacks_names or needs_counts:
+            self._count(needs_counts)
 
     @property
     def description(self):
-        """JSON-able dict of the structure; `inspect` takes it as `saved`."""
+        """JSON-able dict of the structure, for the argument `saved`."""
         if self.structure is not None:
             return {"structure": self.structure.as_dict()}
         if self.spec.has_pairs is None:
@@ -134,16 +103,16 @@ class TableSchema(NamedTuple):
         Raises:
           InputError: naming file and line, if a row is wrong.
         """
-        opened = self.train
+        opened = self._train
         if opened is None or opened.table.path != path or split == TEST:
-            opened = self.open(Table(path), needs_label=split != TEST)
+            opened = self._open(Table(path), needs_label=split != TEST)
         return self._read(opened, split, self.labels.check)
 
-    def open(self, table, needs_label):
-        """Returns the `_OpenTable` of a `Table`."""
+    def _open(self, table, needs_label):
+        """Returns the `_OpenTable` of a `Table`, and logs its dialect and columns."""
         dialect = self._dialect(table, needs_label)
-        first = self.first_row(table, dialect)
-        found = None
+        first = table.head(dialect)[0]
+        found, has_header = None, self.spec.has_header
         if self.structure is not None:
             found = columns.columns_like(
                 first.cells, self.structure, self.wanted, needs_label, table.path
@@ -151,23 +120,28 @@ class TableSchema(NamedTuple):
         elif self.spec.column_names is not None:
             found = self._declared_columns(first, needs_label, table.path)
         if found is not None:
+            has_header = found.has_header
             self._check_text(found, first, table.path)
-        return _OpenTable(table, dialect, found, len(first.cells))
-
-    @staticmethod
-    def first_row(table, dialect):
-        """Returns the first `tables.Row` of a `Table`."""
-        return table.head(dialect)[0]
+        logger.info(
+            "%s: %s; %s%s; %s%s",
+            table.path,
+            dialect,
+            "with a header" if has_header else "no header",
+            f" ({', '.join(first.cells)})" if has_header and found else "",
+            f"columns {found}" if found else f"{len(first.cells)} columns",
+            "; byte-order mark" if table.has_byte_order_mark else "",
+        )
+        return _OpenTable(table, dialect, found)
 
     def _dialect(self, table, needs_label):
         if self.structure is None:
-            return declared_dialect(table, self.spec)
+            return dialects.declared(table, self.spec)
         structure = self.structure
 
         def fits(dialect, widths):
             if structure.has_header:
                 # Its columns may be others, as long as the text is there.
-                cells = self.first_row(table, dialect).cells
+                cells = table.head(dialect)[0].cells
                 return structure.roles.text in [cell.strip() for cell in cells]
             num_columns = structure.num_columns
             return widths <= {num_columns, num_columns - (not needs_label)}
@@ -175,37 +149,43 @@ class TableSchema(NamedTuple):
         return dialects.like(table, structure.dialect, fits)
 
     @property
-    def knows_labels(self):
-        """True if `is_label` can tell labels from other cells."""
-        return bool(self.labels.names) or isinstance(self.labels, labels.Number)
+    def is_label(self):
+        """Function that returns whether a cell can be a label; None if not known."""
+        is_known = self.labels.names or isinstance(self.labels, labels.Number)
+        return self._is_label if is_known else None
 
-    def is_label(self, cell):
-        """Returns whether a cell may stand where a label does."""
+    def _is_label(self, cell):
         try:
             self.labels.check(self.spec.label_aliases.get(cell, cell))
         except ValueError:
             return cell in self.spec.left_out_labels and bool(cell)
         return True
 
-    def detect(self, first, needs_label, path, layouts=None):
+    def _detect(self, first, needs_label, path, layouts=()):
         """Returns the `Columns` of a table that is as declared, by its first row.
 
         Raises:
           InputError: if the table is not as declared.
         """
-        spec = self.spec._replace(layouts=layouts or self.spec.layouts)
-        is_label, hint = None, "any"
-        if self.knows_labels:
-            is_label, hint = self.is_label, self.labels.hint
+        is_label = self.is_label
+        hint = self.labels.hint if is_label else "any"
         where = f"{path}:{first.line}"
-        return columns.detect(first.cells, spec, is_label, hint, needs_label, where)
+        return columns.detect(
+            first.cells,
+            self.spec.column_names,
+            layouts or self.spec.layouts,
+            is_label,
+            hint,
+            needs_label,
+            where,
+        )
 
     def _declared_columns(self, first, needs_label, path):
         """Returns the `Columns` of a table with as many texts as the train file."""
         if self.spec.has_pairs is not None:
-            return self.detect(first, needs_label, path)
+            return self._detect(first, needs_label, path)
         layouts = [x for x in self.spec.layouts if ("text_b" in x) == self.has_pair]
-        found = self.detect(first, needs_label, path, layouts)
+        found = self._detect(first, needs_label, path, layouts)
         if ("text_b" in found.fields) != self.has_pair:
             raise InputError(
                 f"{path}:{first.line}: found {first.cells}, but the rows of the train "
@@ -215,10 +195,11 @@ class TableSchema(NamedTuple):
 
     def _check_text(self, found, first, path):
         """Refuses a file without labels and header whose texts would be labels."""
-        if found.has_header or "label" in found.fields or not self.knows_labels:
+        is_label = self.is_label
+        if found.has_header or "label" in found.fields or is_label is None:
             return
         text = first.cells[found.fields.index("text_a")].strip()
-        if text and self.is_label(text):
+        if text and is_label(text):
             raise InputError(
                 f"{path}:{first.line}: the text would be {text!r}, which is a label; "
                 "the file must have the columns of the train file, without the label "
@@ -231,18 +212,13 @@ class TableSchema(NamedTuple):
         Args:
           check_label: function from a label to the label as it is kept.
         """
-        table, dialect, found, width = opened
+        table, dialect, found = opened
         rows = table.rows(dialect)
+        first = next(rows)
+        width = len(first.cells)
         has_header = self.spec.has_header if found is None else found.has_header
-        header = "no header"
-        if has_header:
-            first = next(rows)
-            header = "with a header"
-            if found is not None:
-                header += f" ({', '.join(first.cells)})"
-        told = f"{header}; columns {found}" if found else f"{width} columns, {header}"
-        mark = "; byte-order mark" if table.has_byte_order_mark else ""
-        logger.info("%s: %s; %s%s", table.path, dialect, told, mark)
+        if not has_header:
+            rows = itertools.chain([first], rows)
         may_be_broken = self.spec.leaves_out_broken_rows and split != TEST
         groups, num_left_out = {}, 0
         for index, row in enumerate(rows, int(has_header)):
@@ -294,16 +270,162 @@ class TableSchema(NamedTuple):
         # To be predicted a row needs no label.
         return example._replace(label=None) if split == TEST else None
 
+    def _table(self):
+        """Returns the `Table` of the train file, or None without one."""
+        path = self._splits.path(TRAIN)
+        if self._train_table is None and path is not None:
+            self._train_table = Table(path)
+        return self._train_table
 
-def declared_dialect(table, spec):
-    """Returns the `Dialect` of a table that is as declared."""
-    if spec.table_dialect:
-        return spec.table_dialect
-    return (
-        dialects.by_name(table)
-        if spec.column_names is None
-        else dialects.declared(table)
-    )
+    def _needed_table(self, needed, flag):
+        """Returns the `Table` of the train file, from which something is inferred."""
+        if self._table() is None:
+            raise InputError(
+                f"{self.who}: there is no train file to find the {needed} in; give "
+                f"--{flag}, or the --output_dir of a trained model"
+            )
+        return self._train_table
+
+    def _find_label_columns(self, options, saved):
+        """Returns the `Structure` of a table with a column for each label, or None."""
+        is_given = "task" in saved or options.label_column is not None
+        if is_given or self.spec.parse_row is not None:
+            return None
+        table = self._table()
+        for dialect in dialects.likely(table) if table else ():
+            try:
+                cells = _sample(table, dialect)
+            except InputError:
+                continue
+            found = columns.infer_label_columns(
+                cells,
+                dialect,
+                labels.named(options),
+                options.num_labels,
+                options.text_column,
+                self.spec,
+                table.path,
+            )
+            if found is not None:
+                return found
+        return None
+
+    def _find_structure(self, saved):
+        """Returns the `Structure` of the tables, or None if they are as declared."""
+        spec = self.spec
+        is_declared = spec.column_names is not None or spec.parse_row is not None
+        if not any(self.wanted) and is_declared:
+            if spec.column_names is None or spec.table_dialect is not None:
+                return None
+            if "task" in saved and "structure" not in saved:
+                return None
+            if "task" not in saved:
+                table = self._table()
+                return table and self._find_undeclared(table)
+        if "structure" in saved:
+            return Structure.restore(saved["structure"])
+        return self._find_by_contents(self._needed_table("columns", "train_file"))
+
+    def _find_undeclared(self, table):
+        """Returns the `Structure` of a train file that is not as declared, or None.
+
+        Raises:
+          InputError: if the file is not as declared and its contents are not clear
+            either.
+        """
+        first = table.head(dialects.declared(table, self.spec))[0]
+        try:
+            self._detect(first, True, table.path)
+            return None
+        except InputError as declared:
+            try:
+                found = self._find_by_contents(table)
+            except InputError as error:
+                raise InputError(f"{declared}. By its contents: {error}") from error
+        logger.warning(
+            "%s: the columns are not those that %s declares; by their contents they "
+            "are: %s",
+            table.path,
+            self.who,
+            found.roles,
+        )
+        return found
+
+    def _find_by_contents(self, table):
+        """Returns the `Structure` of a table, by flags, known names and contents."""
+        first_error = None
+        is_label = self.is_label if self.spec.column_names is not None else None
+        # Commas in the texts of a file can split it as evenly as its semicolons do.
+        for dialect in dialects.likely(table):
+            try:
+                cells = _sample(table, dialect)
+                return columns.infer(
+                    cells, dialect, self.wanted, table.path, self.spec, is_label
+                )
+            except InputError as error:
+                first_error = first_error or error
+        raise first_error
+
+    def _find_pair(self, saved):
+        """Returns whether examples have two texts."""
+        if self.structure is not None:
+            return self.structure.roles.text_pair is not None
+        if self.spec.has_pairs is not None:
+            return self.spec.has_pairs
+        if "has_text_b" in saved:
+            return saved["has_text_b"]
+        for split in (TRAIN, DEV, TEST):
+            path = self._splits.path(split)
+            if path is None:
+                continue
+            table = self._table() if split == TRAIN else Table(path)
+            head = table.head(dialects.declared(table, self.spec))
+            found = self._detect(head[0], split != TEST, path)
+            if found.has_header or "text_b" in found.fields:
+                return "text_b" in found.fields
+            return self._has_texts_as_ids(head, found.fields)
+        return True  # A model without files may be given pairs.
+
+    def _has_texts_as_ids(self, rows, fields):
+        """Returns whether ids may as well be the first of two texts, and look so."""
+        widths = {len(each) for each in self.spec.layouts if "text_b" in each}
+        if "guid" not in fields or len(fields) not in widths:
+            return False
+        index = fields.index("guid")
+        cells = list(filter(None, (row.cells[index].strip() for row in rows)))
+        return 2 * sum(map(columns.is_id, cells)) < len(cells)
+
+    def _count(self, needs_counts):
+        """Finds the labels, if not known yet, and their counts, if they are needed.
+
+        Both by one pass over the train file.
+        """
+        cells, train_cells = collections.Counter(), collections.Counter()
+        sample, num_empty = [], 0
+
+        def all_examples():
+            nonlocal num_empty
+            for example in self._read(self._train, TRAIN, str):
+                cells[example.label] += 1
+                num_empty += not example.text_a.strip()
+                if len(sample) < tables.SAMPLE_SIZE:
+                    sample.append(example)
+                yield example
+
+        examples = all_examples()
+        if needs_counts:
+            path = self._train.table.path
+            for example in self._splits.select(TRAIN, examples, path):
+                train_cells[example.label] += 1
+        # The rows behind the train examples count for the labels as well.
+        collections.deque(examples, maxlen=0)
+        if self.is_label is None:
+            counts = self.labels.collect(cells, sample, self.who, any(self.wanted))
+            labels.log_counts(counts, num_empty, self.who)
+            names = labels.check_enough(labels.in_order(set(counts)), self.who)
+            self.labels = type(self.labels)(names)
+        if needs_counts:
+            self.counts = _label_counts(self.labels, train_cells)
 
 
 def _checked(label, check_label, split, where):
@@ -314,221 +436,6 @@ def _checked(label, check_label, split, where):
         return None if label is None else check_label(label)
     except ValueError as error:
         raise InputError(f"{where}: {error}") from error
-
-
-class _Inspection:
-    """The steps of `TableSchema.inspect`; the train file is opened if it is needed."""
-
-    def __init__(self, splits, spec, labels_class, options, saved, who):
-        self._splits = splits
-        self._spec = spec
-        self._labels_class = labels_class
-        self._options = options
-        self._saved = saved
-        self._who = who
-        self._wanted = Roles(
-            options.text_column, options.text_pair_column, options.label_column
-        )
-        self._table = None
-
-    def run(self, declared, needs_counts):
-        """Returns the `TableSchema`."""
-        structure = self._find_label_columns()
-        if structure is not None:
-            declared = declared or structure.label_columns
-        names = ()
-        if self._labels_class is not labels.Number:
-            saved = self._saved.get("labels", ())
-            names = labels.choose(self._options, saved, declared, self._who)
-        # As far as it is known yet; the next steps complete it.
-        schema = TableSchema(
-            self._spec,
-            self._labels_class(names),
-            bool(self._spec.has_pairs),
-            structure,
-            self._wanted,
-            self._who,
-        )
-        schema = schema._replace(structure=structure or self._find_structure(schema))
-        schema = schema._replace(has_pair=self._find_pair(schema))
-        are_collected = not schema.knows_labels
-        if are_collected or needs_counts:
-            self._needed_train("labels", "labels")
-        if self._table is not None:
-            schema = schema._replace(train=schema.open(self._table, needs_label=True))
-        if are_collected or needs_counts:
-            schema = self._count(schema, are_collected, needs_counts)
-        return schema
-
-    def _train(self):
-        """Returns the `Table` of the train file, or None without one."""
-        path = self._splits.path(TRAIN)
-        if self._table is None and path is not None:
-            self._table = Table(path)
-        return self._table
-
-    def _needed_train(self, needed, flag):
-        """Returns the `Table` of the train file, by which something is to be told."""
-        if self._train() is None:
-            raise InputError(
-                f"{self._who}: there is no train file to find the {needed} in; give "
-                f"--{flag}, or the --output_dir of a trained model"
-            )
-        return self._table
-
-    def _find_label_columns(self):
-        """Returns the `Structure` of a table with a column for each label, or None."""
-        options, is_parsed = self._options, self._spec.parse_row is not None
-        if self._labels_class is not labels.AnyLabels or is_parsed:
-            return None
-        if "task" in self._saved or options.label_column is not None:
-            return None
-        table = self._train()
-        for dialect in dialects.likely(table) if table else ():
-            try:
-                cells = _sample(table, dialect)
-            except InputError:
-                continue
-            found = columns.find_label_columns(
-                cells,
-                labels.named(options),
-                options.num_labels,
-                options.text_column,
-                self._spec,
-                table.path,
-            )
-            if found is not None:
-                text, names = found
-                return Structure(Roles(text), True, len(cells[0]), dialect, names)
-        return None
-
-    def _find_structure(self, schema):
-        """Returns the `Structure` of the tables, or None if they are as declared."""
-        spec = self._spec
-        is_declared = spec.column_names is not None or spec.parse_row is not None
-        if not any(self._wanted) and is_declared:
-            if spec.column_names is None or spec.table_dialect is not None:
-                return None
-            if "task" in self._saved and "structure" not in self._saved:
-                return None
-            if "task" not in self._saved:
-                table = self._train()
-                return table and self._find_undeclared(schema, table)
-        if "structure" in self._saved:
-            return Structure.restore(self._saved["structure"])
-        table = self._needed_train("columns", "train_file")
-        return self._find_by_contents(schema, table)
-
-    def _find_undeclared(self, schema, table):
-        """Returns the `Structure` of a train file that is not as declared, or None.
-
-        Raises:
-          InputError: if the file is not as declared and its contents do not tell
-            either.
-        """
-        first = schema.first_row(table, declared_dialect(table, self._spec))
-        try:
-            schema.detect(first, True, table.path)
-            return None
-        except InputError as declared:
-            try:
-                found = self._find_by_contents(schema, table)
-            except InputError as error:
-                raise InputError(f"{declared}. By its contents: {error}") from error
-        logger.warning(
-            "%s: the columns are not those that %s declares; by their contents they "
-            "are: %s",
-            table.path,
-            self._who,
-            found.roles,
-        )
-        return found
-
-    def _find_by_contents(self, schema, table):
-        """Returns the `Structure` of a table, by flags, known names and contents."""
-        first_error = None
-        is_label = schema.is_label if schema.knows_labels else None
-        if self._spec.column_names is None:
-            is_label = None
-        # Commas in the texts of a file can split it as evenly as its semicolons do.
-        for dialect in dialects.likely(table):
-            try:
-                cells = _sample(table, dialect)
-                roles, has_header = columns.find_roles(
-                    cells,
-                    dialect.delimiter is None,
-                    self._wanted,
-                    table.path,
-                    self._spec,
-                    is_label,
-                )
-                return Structure(roles, has_header, len(cells[0]), dialect)
-            except InputError as error:
-                first_error = first_error or error
-        raise first_error
-
-    def _find_pair(self, schema):
-        """Returns whether examples have two texts."""
-        if schema.structure is not None:
-            return schema.structure.roles.text_pair is not None
-        if self._spec.has_pairs is not None:
-            return self._spec.has_pairs
-        if "has_text_b" in self._saved:
-            return self._saved["has_text_b"]
-        for split in (TRAIN, DEV, TEST):
-            path = self._splits.path(split)
-            if path is None:
-                continue
-            table = self._train() if split == TRAIN else Table(path)
-            dialect = declared_dialect(table, self._spec)
-            first = schema.first_row(table, dialect)
-            found = schema.detect(first, split != TEST, path)
-            if found.has_header or "text_b" in found.fields:
-                return "text_b" in found.fields
-            return self._has_texts_as_ids(table.head(dialect), found.fields)
-        return True  # A model without files may be given pairs.
-
-    def _has_texts_as_ids(self, rows, fields):
-        """Returns whether ids may as well be the first of two texts, and look so."""
-        widths = {len(each) for each in self._spec.layouts if "text_b" in each}
-        if "guid" not in fields or len(fields) not in widths:
-            return False
-        index = fields.index("guid")
-        cells = list(filter(None, (row.cells[index].strip() for row in rows)))
-        return 2 * sum(map(columns.is_id, cells)) < len(cells)
-
-    def _count(self, schema, are_collected, needs_counts):
-        """Returns the schema with labels and their counts, by a pass over the file."""
-        cells, train_cells = collections.Counter(), collections.Counter()
-        sample, num_empty = [], 0
-
-        def all_examples():
-            nonlocal num_empty
-            for example in schema._read(schema.train, TRAIN, str):
-                cells[example.label] += 1
-                num_empty += not example.text_a.strip()
-                if len(sample) < tables.SAMPLE_SIZE:
-                    sample.append(example)
-                yield example
-
-        examples = all_examples()
-        if needs_counts:
-            path = schema.train.table.path
-            for example in self._splits.select(TRAIN, examples, path):
-                train_cells[example.label] += 1
-        # The rows behind the train examples count for the labels as well.
-        collections.deque(examples, maxlen=0)
-        if are_collected:
-            is_column_given = any(self._wanted)
-            counts = self._labels_class.collect(
-                cells, sample, self._who, is_column_given
-            )
-            labels.log_counts(counts, num_empty, self._who)
-            names = labels.check_enough(labels.in_order(set(counts)), self._who)
-            schema = schema._replace(labels=self._labels_class(names))
-        if needs_counts:
-            schema = schema._replace(counts=_label_counts(schema.labels, train_cells))
-        return schema
 
 
 def _sample(table, dialect):

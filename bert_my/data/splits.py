@@ -16,8 +16,8 @@ class Splits:
     """Files of a data set by split, and the rows of each split.
 
     Without a dev file the last `num_dev_examples` of the train file are the dev set,
-    and not part of the train set. Rows of one group (see `examples.Example`) that stand
-    together are not parted: those on both sides of the cut all stay in the train set.
+    and not part of the train set. Neighbouring rows of one group (see
+    `preprocessor.Example`) are not parted: a group at the cut stays in the train set.
     """
 
     def __init__(self, data_dir, stems, options, num_dev_examples=0, preferred=()):

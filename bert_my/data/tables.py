@@ -57,7 +57,7 @@ JSON_LINES = Dialect(None, is_quoted=False)
 
 
 class Table:
-    """A table file: its first lines, by which its dialect is told, and its rows.
+    """A table file: its first lines, from which its dialect is inferred, and its rows.
 
     path: str.
     lines: the first `SAMPLE_SIZE` lines, without their ends.
@@ -84,36 +84,33 @@ class Table:
         self._heads = {}
 
     @property
-    def has_json_name(self):
-        """True if the name of the file is that of JSON lines."""
-        return ".json" in os.path.basename(self.path)
-
-    @property
-    def has_csv_name(self):
-        """True if the name of the file is that of comma separated values."""
-        return ".csv" in os.path.basename(self.path)
-
-    @property
     def is_json(self):
         """True if the file holds JSON lines, by its name or its first line."""
-        return self.has_json_name or is_json_object(self.lines[0])
+        return ".json" in os.path.basename(self.path) or is_json_object(self.lines[0])
 
     def rows(self, dialect):
-        """Yields all `Row`s of the file; see `read_rows`."""
-        keys = self._find_keys() if dialect.delimiter is None else None
-        return read_rows(self.path, dialect, keys)
+        """Yields the `Row`s of the file. Empty lines are only allowed at its end.
+
+        The first row of JSON lines holds the keys of all objects. The values of these
+        keys follow, as text, lists as JSON; None for a key that an object lacks.
+
+        Raises:
+          InputError: naming file and line, if the file cannot be read, is not UTF-8,
+            has an empty line between rows, a quote that is not closed or no valid JSON.
+        """
+        return self._split(files.read_lines(self.path), dialect)
 
     def head(self, dialect):
-        """Returns the first `SAMPLE_SIZE` rows; see `read_rows`.
+        """Returns the first `SAMPLE_SIZE` rows; see `rows`.
 
         The file is not opened again if its first lines hold them all, and once for
         each dialect otherwise.
         """
         if dialect not in self._heads:
-            rows = self.rows(dialect)
-            if self._is_whole:
-                keys = self._find_keys() if dialect.delimiter is None else None
-                rows = _split(enumerate(self.lines, 1), dialect, keys, self.path)
+            lines = enumerate(self.lines, 1)
+            if not self._is_whole:
+                lines = files.read_lines(self.path)
+            rows = self._split(lines, dialect)
             self._heads[dialect] = list(itertools.islice(rows, SAMPLE_SIZE))
         return self._heads[dialect]
 
@@ -123,8 +120,39 @@ class Table:
             lines = enumerate(self.lines, 1)
             if not self._is_whole:
                 lines = files.read_lines(self.path)
-            self._keys = _keys_of(lines, self.path)
+            keys, first = {}, None
+            for number, row in _objects(lines, self.path):
+                if row is not None:
+                    first = first or number
+                    keys.update(dict.fromkeys(row))
+            self._keys = dict.fromkeys(keys, first)
         return self._keys
+
+    def _split(self, lines, dialect):
+        """Yields the `Row`s of (line number, line) pairs; see `rows`."""
+        if dialect.delimiter is None:
+            rows = _split_json(lines, self._find_keys(), self.path)
+        elif dialect.is_quoted:
+            rows = _split_csv(lines, dialect.delimiter, self.path)
+        else:
+            rows = (
+                Row(number, line.split(dialect.delimiter) if line else [])
+                for number, line in lines
+            )
+        empty_line = None
+        for row in rows:
+            if not row.cells:
+                empty_line = empty_line or row.line
+                continue
+            if empty_line:
+                raise InputError(
+                    f"{self.path}:{empty_line}: empty line between rows; remove it"
+                )
+            yield row
+        if empty_line:
+            logger.warning(
+                "%s:%d: the file ends with empty lines", self.path, empty_line
+            )
 
 
 def is_json_object(line):
@@ -133,49 +161,6 @@ def is_json_object(line):
         return isinstance(json.loads(line), dict)
     except ValueError:
         return False
-
-
-def read_rows(path, dialect, keys=None):
-    """Yields the `Row`s of a table. Empty lines are only allowed at its end.
-
-    The first row of JSON lines holds the keys of all objects. The values of these keys
-    follow, as text, lists as JSON; None for a key that an object does not have.
-
-    Args:
-      path: file.
-      dialect: `Dialect`.
-      keys: (optional) keys of all objects of JSON lines, if they are known already.
-
-    Raises:
-      InputError: naming file and line, if the file cannot be read, is not UTF-8, has
-        an empty line between rows, a quote that is not closed or no valid JSON.
-    """
-    if dialect.delimiter is None and keys is None:
-        keys = _keys_of(files.read_lines(path), path)
-    return _split(files.read_lines(path), dialect, keys, path)
-
-
-def _split(lines, dialect, keys, path):
-    """Yields the `Row`s of (line number, line) pairs; see `read_rows`."""
-    if dialect.delimiter is None:
-        rows = _split_json(lines, keys, path)
-    elif dialect.is_quoted:
-        rows = _split_csv(lines, dialect.delimiter, path)
-    else:
-        rows = (
-            Row(number, line.split(dialect.delimiter) if line else [])
-            for number, line in lines
-        )
-    empty_line = None
-    for row in rows:
-        if not row.cells:
-            empty_line = empty_line or row.line
-            continue
-        if empty_line:
-            raise InputError(f"{path}:{empty_line}: empty line between rows; remove it")
-        yield row
-    if empty_line:
-        logger.warning("%s:%d: the file ends with empty lines", path, empty_line)
 
 
 def _split_csv(lines, delimiter, path):
@@ -200,16 +185,6 @@ def _split_csv(lines, delimiter, path):
                 "with a quote must be quoted as a whole, and quotes in it doubled"
             ) from error
         yield Row(first_line, cells)
-
-
-def _keys_of(lines, path):
-    """Returns dict key -> line of the first object, for the keys of all objects."""
-    keys, first = {}, None
-    for number, row in _objects(lines, path):
-        if row is not None:
-            first = first or number
-            keys.update(dict.fromkeys(row))
-    return dict.fromkeys(keys, first)
 
 
 def _split_json(lines, keys, path):

@@ -16,10 +16,10 @@ from typing import NamedTuple, Optional
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import columns, labels, tables
-from bert_my.data.schema import LabelCounts
+from bert_my.data.labels import LabelCounts
 from bert_my.data.splits import TEST, TRAIN
 from bert_my.text import tag_schemes
-from bert_my.text.examples import Sentence
+from bert_my.text.preprocessor import Sentence
 
 logger = logging.getLogger(__name__)
 
@@ -197,50 +197,46 @@ def _split(line, separator, where):
     return token, tag
 
 
-class TaggedSchema(NamedTuple):
-    """Layout and tags of the files of a data set; immutable, see `inspect`.
+class TaggedSchema:
+    """Layout and tags of the files of a data set; does not change once it is made.
 
     labels: `labels.OneLabel`, the tags.
     layout: `Layout` of the train file, by which the files of other splits are read, as
       some could be read in two ways; None without a train file.
-    counts: `schema.LabelCounts` of the tags of the train sentences if they were asked
-      for, else None.
-    train: path of the train file, or None.
-    who: name of the task, for errors.
+    counts: `LabelCounts` of the tags of the train sentences if they were asked for,
+      else None.
     """
 
-    labels: labels.OneLabel
-    layout: Optional[Layout]
-    who: str
-    counts: Optional[LabelCounts] = None
-    train: Optional[str] = None
+    def __init__(self, splits, spec, options, saved, needs_counts):
+        """Infers the layout, and tags that nothing declares; see `TableSchema`.
 
-    @classmethod
-    def inspect(cls, splits, declared, options, saved, who, needs_counts):
-        """Tells how the files of a data set are built; see `TableSchema.inspect`."""
-        names = labels.choose(options, saved.get("labels", ()), declared, who)
-        layout, train = None, None
+        Raises:
+          InputError: naming the file and the flag that resolves the error.
+        """
+        who = f"task {spec.name}"
+        names = labels.choose(options, saved.get("labels", ()), spec.labels, who)
+        self.labels = labels.OneLabel(names)
+        self.layout = self.counts = None
+        self._train = None  # path of the train file, if it was looked at
         if saved.get("layout") is not None:
-            layout = Layout(**saved["layout"])
+            self.layout = Layout(**saved["layout"])
         else:
-            train = splits.path(TRAIN)
-            layout = find_layout(train, needs_tags=True) if train else None
-        schema = cls(labels.OneLabel(names), layout, who, train=train)
+            self._train = splits.path(TRAIN)
+            if self._train is not None:
+                self.layout = find_layout(self._train, needs_tags=True)
         if names and not needs_counts:
-            return schema
-        train = splits.path(TRAIN)
-        if train is None:
+            return
+        self._train = splits.path(TRAIN)
+        if self._train is None:
             raise InputError(
                 f"{who}: there is no train file to find the tags in; give --labels, or "
                 "the --output_dir of a trained model"
             )
-        if schema.train is None:  # the layout is that of a trained model
-            schema = schema._replace(train=train)
-        return _with_tags(schema, splits, needs_counts)
+        self._count(splits, who, needs_counts)
 
     @property
     def description(self):
-        """JSON-able dict of the layout; `inspect` takes it as `saved`."""
+        """JSON-able dict of the layout, for the argument `saved`."""
         return {"layout": self.layout and self.layout._asdict()}
 
     @property
@@ -254,7 +250,7 @@ class TaggedSchema(NamedTuple):
         A test file may have tags that are no labels: it is only predicted.
         """
         layout = self.layout
-        if path != self.train or split == TEST:
+        if path != self._train or split == TEST:
             layout = find_layout(path, split != TEST, self.layout)
         unknown = collections.Counter()
         sentences = read_sentences(path, layout, split, self.layout)
@@ -304,32 +300,31 @@ class TaggedSchema(NamedTuple):
                 "separates them"
             )
 
+    def _count(self, splits, who, needs_counts):
+        """Finds the tags, if not known yet, and their counts, if they are needed.
 
-def _with_tags(schema, splits, needs_counts):
-    """Returns a schema with tags and counts, by a pass over the train file.
+        Both by one pass over the train file. The count is None for a tag that no token
+        has, but others of its scheme.
+        """
+        counts, train_counts = collections.Counter(), collections.Counter()
 
-    The count is None for a tag that no token has, but others of its scheme.
-    """
-    path, counts, train_counts = schema.train, collections.Counter(), None
+        def all_sentences():
+            for sentence in read_sentences(
+                self._train, self.layout, TRAIN, self.layout
+            ):
+                counts.update(sentence.tags)
+                yield sentence
 
-    def all_sentences():
-        for sentence in read_sentences(path, schema.layout, TRAIN, schema.layout):
-            counts.update(sentence.tags)
-            yield sentence
-
-    sentences = all_sentences()
-    if needs_counts:
-        train_counts = collections.Counter()
-        for sentence in splits.select(TRAIN, sentences, path):
-            train_counts.update(sentence.tags)
-    # The sentences behind the train sentences count for the tags as well.
-    collections.deque(sentences, maxlen=0)
-    if not schema.labels.names:
-        tags = labels.in_order(tag_schemes.complete(counts))
-        names = labels.check_enough(tags, schema.who)
-        schema = schema._replace(labels=labels.OneLabel(names))
-    if needs_counts:
-        by_label = {**dict.fromkeys(tag_schemes.complete(train_counts)), **train_counts}
-        total = sum(train_counts.values())
-        schema = schema._replace(counts=LabelCounts(by_label, total))
-    return schema
+        sentences = all_sentences()
+        if needs_counts:
+            for sentence in splits.select(TRAIN, sentences, self._train):
+                train_counts.update(sentence.tags)
+        # The sentences behind the train sentences count for the tags as well.
+        collections.deque(sentences, maxlen=0)
+        if not self.labels.names:
+            tags = labels.in_order(tag_schemes.complete(counts))
+            self.labels = labels.OneLabel(labels.check_enough(tags, who))
+        if needs_counts:
+            known = dict.fromkeys(tag_schemes.complete(train_counts))
+            total = sum(train_counts.values())
+            self.counts = LabelCounts({**known, **train_counts}, total)

@@ -5,6 +5,7 @@ import math
 import os
 
 from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
 from bert_my.engine.forward import add_pairs, forward
 from bert_my.text.postprocessor import PREDICTIONS
@@ -100,27 +101,28 @@ def _results(task, records, batches):
     """Yields (example, result) of each example of a set, with all its rows.
 
     Raises:
-      RuntimeError: if the rows are not those of the examples.
+      InputError: naming the record file, if its rows are not those of the examples.
     """
     rows = (row for batch in batches for row in batch.rows())
     num_rows = 0
+    remedy = "remove the file, and it is made again"
     for example, about in records.examples():
         found = []
         for more in about:
             number, outputs = next(rows, (None, None))
             if number != num_rows:
-                raise RuntimeError(
+                raise InputError(
                     f"{records.path}: row {num_rows} of {records.num_examples} was "
-                    f"expected, and row {number} came out of the forward pass"
+                    f"expected, and row {number} came out of the forward pass; {remedy}"
                 )
             num_rows += 1
             found.append({**outputs, **(more or {})})
         yield example, task.postprocessor(example, found)
     number, _ = next(rows, (None, None))
     if number is not None or num_rows != records.num_examples:
-        raise RuntimeError(
+        raise InputError(
             f"{records.path}: {records.num_examples} rows belong to examples with "
-            f"{num_rows} rows"
+            f"{num_rows} rows; {remedy}"
         )
 
 

@@ -86,38 +86,33 @@ class Pass(NamedTuple):
             disable=not sys.stderr.isatty(),
         ) as progress:
             for borders in self.order.windows:
-                begin = borders[0]
-                window = _Window(begin, borders[-1] - begin)
+                begin, num_rows = borders[0], borders[-1] - borders[0]
+                window = Batch({}, {}, {}, begin)
                 for first, end in zip(borders, borders[1:]):
                     rows = self.order.rows(first, end)
-                    window.add(*run(self.fetches), rows - begin)
+                    predictions, losses, means = run(self.fetches)
+                    _put(window.predictions, predictions, rows - begin, num_rows)
+                    add_pairs(window.losses, losses)
+                    add_pairs(window.means, means)
                     progress.update(len(rows))
-                yield window.batch
+                yield window
 
 
-class _Window:
-    """Puts the rows of several batches in order."""
+def _put(output, predictions, rows, num_rows):
+    """Puts the predictions of the real rows of a batch in their places.
 
-    def __init__(self, first_row, num_rows):
-        self._num_rows = num_rows
-        self.batch = Batch({}, {}, {}, first_row)
-
-    def add(self, predictions, losses, means, rows):
-        """Adds a batch; no later one is padded further.
-
-        Args:
-          predictions, losses, means: see `Batch`; predictions are those of the rows
-            that fill the batch up, too.
-          rows: the places of its real rows in the window, int `[num_rows]`.
-        """
-        output = self.batch.predictions
-        for name, values in predictions.items():
-            row_shape = values.shape[1:]
-            if name not in output:
-                output[name] = np.zeros((self._num_rows, *row_shape), values.dtype)
-            output[name][(rows, *map(slice, row_shape))] = values[: len(rows)]
-        add_pairs(self.batch.losses, losses)
-        add_pairs(self.batch.means, means)
+    Args:
+      output: dict name -> array `[num_rows, ...]`, which is filled; its first batch is
+        the one that is padded furthest.
+      predictions: dict name -> array, also of the rows that fill the batch up.
+      rows: places of the real rows in the output, int `[num_real_rows]`.
+      num_rows: number of rows of the output.
+    """
+    for name, values in predictions.items():
+        row_shape = values.shape[1:]
+        if name not in output:
+            output[name] = np.zeros((num_rows, *row_shape), values.dtype)
+        output[name][(rows, *map(slice, row_shape))] = values[: len(rows)]
 
 
 def add_pairs(total, part):

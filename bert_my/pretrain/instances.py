@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bert_my.pretrain import masking
-from bert_my.text.packing import lengths_within
+from bert_my.text.preprocessor import lengths_within
 
 NEXT_SENTENCE = ("nsp", "sop", "none")
 

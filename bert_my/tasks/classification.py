@@ -1,9 +1,13 @@
-"""The family of tasks that give one or two texts one of several labels."""
+"""The family of tasks that give one or two texts one of several labels.
+
+Tables of users are the tasks `csv`, `info` and `sentiment`. Published data sets are in
+`glue.py` and `chinese.py`.
+"""
 
 from bert_my import metrics
 from bert_my.data import labels
 from bert_my.tasks import base
-from bert_my.tasks.text import TextTask
+from bert_my.tasks.text import SINGLE_TEXT_LAYOUTS, TextTask
 from bert_my.text import postprocessor
 
 # With more labels than this their own scores would hide the others.
@@ -38,5 +42,51 @@ class CsvTask(ClassificationTask):
     """Any csv, tsv or JSON lines: texts, or pairs, with the labels of the train file.
 
     `--text_column`, `--text_pair_column` and `--label_column` name the columns, or
-    number them from 1, where names or contents do not tell.
+    number them from 1, where names and contents are not clear.
     """
+
+
+@base.register("info")
+class InfoTask(ClassificationTask):
+    """Click-through rate (CTR) of titles as a two-class problem: is a title clicked?
+
+    Rows are `id,title,label`; the metric is AUC. The files are `train`, `eval` (or
+    `dev`) and, if there is one, `test`, as csv or tsv. They need no header; with one,
+    the columns may stand in any order. Two columns are title and label. `test` may
+    leave the label out: `id,title`, or `title` alone.
+    """
+
+    labels = ("0", "1")
+    main_metric = "auc"
+    files = {base.TRAIN: ("train",), base.DEV: ("eval", "dev"), base.TEST: ("test",)}
+    column_names = {
+        "guid": ("id", "guid", "index", "编号"),
+        "text_a": ("title", "text", "text_a", "sentence", "content", "标题"),
+        "label": ("label", "click", "clicked", "is_click", "标签"),
+    }
+    layouts = SINGLE_TEXT_LAYOUTS
+
+
+@base.register("sentiment")
+class SentimentTask(ClassificationTask):
+    """Pairs with one of three labels, as in sentiment towards a target.
+
+    Rows are `id<TAB>text_a<TAB>text_b<TAB>label`, or the same without `id`. `--labels`
+    names other labels.
+    """
+
+    # "negtive" is how the files of this task spell it.
+    labels = ("positive", "negtive", "neutral")
+    has_pairs = True
+    column_names = {
+        "guid": ("id", "guid", "index"),
+        "text_a": ("text_a", "sentence1", "premise"),
+        "text_b": ("text_b", "sentence2", "hypothesis"),
+        "label": ("label", "gold_label"),
+    }
+    layouts = (
+        ("guid", "text_a", "text_b", "label"),
+        ("text_a", "text_b", "label"),
+        ("guid", "text_a", "text_b"),
+        ("text_a", "text_b"),
+    )

@@ -25,6 +25,7 @@ class LabelingTask(TextTask):
 
     objectives = ("crf", "token")
     default_head = "sequence"
+    schema_class = TaggedSchema
     postprocessor_class = postprocessor.Tags
     metrics = (metrics.entities,)
     meaningless_options = ("text_column", "text_pair_column", "label_column")
@@ -50,12 +51,6 @@ class LabelingTask(TextTask):
                 self.name,
                 ", ".join(map(repr, odd)),
             )
-
-    @classmethod
-    def inspect(cls, splits, options, saved, who, needs_counts):
-        return TaggedSchema.inspect(
-            splits, cls.labels, options, saved, who, needs_counts
-        )
 
     def make_preprocessor(self, inputs):
         return TokenPreprocessor(inputs.tokenizer, inputs.max_seq_length)

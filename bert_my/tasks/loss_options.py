@@ -40,7 +40,7 @@ def read(options, objective_class, labels, counts):
       options: `TaskOptions`.
       objective_class: see `objectives`.
       labels: tuple of labels.
-      counts: `schema.LabelCounts`; may be None if `needs_counts` is false.
+      counts: `labels.LabelCounts`; may be None if `needs_counts` is false.
 
     Raises:
       InputError: naming the flag whose value does not suit the labels.

@@ -65,7 +65,7 @@ def project(representation, num_outputs, dropout_prob, ops=None):
 
 
 class Objective:
-    """What is learnt from a representation.
+    """The layers on a representation, their predictions and their loss.
 
     representations: those it can be built on, by name.
     loss_options: the fields of `LossSettings` that it honours.

@@ -22,25 +22,23 @@ SINGLE_TEXT_LAYOUTS = (
 )
 
 
-class TextTask(base.Task):
+class TextTask(TableSpec, base.Task):
     """Texts, or pairs of texts, with a label each, in tables.
 
-    A data set declares its columns, or `parse_row` and `has_header`; otherwise they are
-    told by the train file, with the help of `--text_column` and its like. They are told
-    by the file as well if it does not have the declared columns and there is no
-    `table_dialect`.
+    A data set declares its columns, or `parse_row` and `has_header`. Otherwise, or if
+    the train file does not have the declared columns and there is no `table_dialect`,
+    they are inferred from the train file, `--text_column` and its like.
 
     default_head: the representation that is used without `--head`.
     objectives: those that `--objective` may choose from, the default first.
     files: split -> names of its file, without suffix.
     preferred_files: splits whose names are in the order of preference, so that there
       may be files of several names.
-    labels: names in the order of their ids; empty if the train file tells.
-    labels_class: of `data.labels`.
+    schema_class: infers what the files hold.
     postprocessor_class: of `text.postprocessor`.
     scored_output: key of a result that the metrics are given.
 
-    The other attributes, and the method `parse_row`, are those of `columns.TableSpec`.
+    The other attributes, and the method `parse_row`, are those of `TableSpec`.
     Within the groups of `group_field` rows are ranked by the probability of label 1.
     """
 
@@ -48,27 +46,16 @@ class TextTask(base.Task):
     objectives = ()
     files = STEMS
     preferred_files = ()
-    labels_class = None
+    schema_class = TableSchema
     postprocessor_class = None
     scored_output = "probabilities"
-    column_names = None
-    layouts = ()
-    has_pairs = False
-    table_dialect = None
-    parse_row = None
-    has_header = False
-    label_aliases = {}
-    left_out_labels = ()
-    kept_rows = None
-    leaves_out_broken_rows = False
-    group_field = None
 
     def __init__(self, inputs, schema, splits, chosen, loss):
         """Builds a task.
 
         Args:
           inputs: `TaskInputs`.
-          schema: `TableSchema`.
+          schema: `schema_class`, of the files.
           splits: `Splits`.
           chosen: dict with the names of the `head` and the `objective`.
           loss: `objectives.LossSettings` of training.
@@ -99,7 +86,11 @@ class TextTask(base.Task):
             inputs.data_dir, cls.files, options, num_dev_examples, cls.preferred_files
         )
         needs_counts = inputs.is_trained and loss_options.needs_counts(options)
-        schema = cls.inspect(splits, options, inputs.saved, who, needs_counts)
+        # Labels are read from rows, so rows are parsed before the task is made:
+        # `parse_row(self, row)` gets an instance without `__init__`, which has what the
+        # class declares, attributes and methods.
+        spec = object.__new__(cls)
+        schema = cls.schema_class(splits, spec, options, inputs.saved, needs_counts)
         loss = PLAIN_LOSS
         if inputs.is_trained:
             names, counts = schema.labels.names, schema.counts
@@ -115,25 +106,6 @@ class TextTask(base.Task):
         head = _setting(options, saved, "head") or cls.default_head
         _check_choice("head", head, (cls.default_head, *heads_known), cls.name)
         return {"objective": name, "head": head}
-
-    @classmethod
-    def inspect(cls, splits, options, saved, who, needs_counts):
-        """Returns the schema of the files; see `TableSchema.inspect`."""
-        # Rows are parsed before there is a task: `parse_row` sees the class attributes.
-        declared = object.__new__(cls)
-        spec = TableSpec(
-            **{name: getattr(declared, name) for name in TableSpec._fields}
-        )
-        return TableSchema.inspect(
-            splits,
-            spec,
-            cls.labels_class,
-            cls.labels,
-            options,
-            saved,
-            who,
-            needs_counts,
-        )
 
     def make_preprocessor(self, inputs):
         """Returns the `Preprocessor` of the task's texts."""

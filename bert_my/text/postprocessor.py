@@ -31,6 +31,7 @@ class Postprocessor:
 
     def __init__(self, labels=()):
         self.labels = tuple(labels)
+        self._ids = {label: index for index, label in enumerate(self.labels)}
 
     def __call__(self, example, rows):
         """Returns the result of an example.
@@ -115,7 +116,7 @@ class OneLabel(_OfTexts):
         return [result["label"], *self.numbers(result)]
 
     def line(self, result):
-        return [self.labels.index(result["label"])]
+        return [self._ids[result["label"]]]
 
     def numbers(self, result):
         return [repr(float(each)) for each in result["probabilities"]]

@@ -6,15 +6,37 @@ lengths, one text or two. It is saved with the model, as `preprocessor.json` bes
 """
 
 import os
-from typing import Dict, List, NamedTuple, Optional, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.text import vocabulary, windows
-from bert_my.text.examples import Example, Sentence
-from bert_my.text.packing import lengths_within
+from bert_my.text import vocabulary
 
 SETTINGS = "preprocessor.json"
+
+
+class Example(NamedTuple):
+    """One text or a pair of texts; `label` is None if it is not known."""
+
+    text_a: str
+    text_b: Optional[str] = None
+    label: Optional[str] = None
+    guid: str = ""
+    group: Union[int, str] = ""  # of tasks that rank rows within groups
+
+
+class Sentence(NamedTuple):
+    """One sentence of tokens; `tags` is None if they are not known."""
+
+    tokens: Sequence[str]
+    tags: Optional[Sequence[str]] = None
+    guid: str = ""
+    line: int = 0  # of its first token, from 1; 0 for none
+    is_one_line: bool = False
+
+    def line_of(self, index):
+        """Returns the line of a token, given by its number from 0."""
+        return self.line if self.is_one_line else self.line + index
 
 
 class Encoded(NamedTuple):
@@ -83,7 +105,7 @@ class Preprocessor:
 class TextPreprocessor(Preprocessor):
     """One text, or two, in one row: [CLS] a [SEP], or [CLS] a [SEP] b [SEP].
 
-    Too long pairs lose tokens at the end, see `packing.lengths_within`. Source: Devlin
+    Too long pairs lose tokens at the end, see `lengths_within`. Source: Devlin
     et al. 2019, figure 2.
     """
 
@@ -186,7 +208,7 @@ class TokenPreprocessor(Preprocessor):
         return [
             [
                 self._row([pieces[token] for token in each.tokens], window)
-                for window in windows.cut(
+                for window in cut_into_windows(
                     [len(pieces[token]) for token in each.tokens], room, room // 4
                 )
             ]
@@ -208,6 +230,78 @@ class TokenPreprocessor(Preprocessor):
             "token_mask": [*token_mask, 0],
         }
         return Encoded(features, about={"positions": positions})
+
+
+def lengths_within(length_a, length_b, room):
+    """Returns the lengths to which two texts are cut so that they fit into a row.
+
+    The longer text loses tokens one by one, the second one if both are as long, so that
+    a short text keeps its words. Source: Devlin et al. 2019, figure 2, and its code.
+
+    Args:
+      length_a, length_b: in tokens.
+      room: the most tokens of both together.
+    """
+    excess = max(length_a + length_b - room, 0)
+    # What the longer one loses until both are as long; then they take turns.
+    alone = min(excess, abs(length_a - length_b))
+    rest = excess - alone
+    is_a_longer = length_a > length_b
+    cut_a = rest // 2 + alone * is_a_longer
+    cut_b = rest - rest // 2 + alone * (not is_a_longer)
+    return length_a - cut_a, length_b - cut_b
+
+
+class Window(NamedTuple):
+    """Tokens `begin` to `end` of a sequence; `first` to `last` belong to the window."""
+
+    begin: int
+    end: int
+    first: int
+    last: int
+
+
+def cut_into_windows(lengths, room, overlap):
+    """Returns the windows of a sequence of tokens, in their order.
+
+    Neighbouring windows overlap. Every token belongs to exactly one window, in which
+    it has context on both sides.
+
+    Args:
+      lengths: number of wordpieces of each token, each 1 to `room`.
+      room: wordpieces that a window can hold.
+      overlap: wordpieces that neighbours share, at least, where tokens allow it; it
+        must be less than `room`.
+
+    Returns:
+      list of `Window`; empty without tokens.
+    """
+    spans = []
+    begin = 0
+    while begin < len(lengths):
+        end, used = begin, 0
+        while end < len(lengths) and used + lengths[end] <= room:
+            used += lengths[end]
+            end += 1
+        spans.append((begin, end))
+        if end == len(lengths):
+            break
+        next_begin, shared = end, 0
+        # The next window has to begin later, and to get beyond the end of this one.
+        while next_begin - 1 > begin and shared < overlap:
+            if shared + lengths[next_begin - 1] + lengths[end] > room:
+                break
+            next_begin -= 1
+            shared += lengths[next_begin]
+        begin = next_begin
+    borders = [0]
+    for (_, end), (begin, _) in zip(spans, spans[1:]):
+        borders.append((begin + end) // 2)
+    borders.append(len(lengths))
+    return [
+        Window(*span, first, last)
+        for span, first, last in zip(spans, borders, borders[1:])
+    ]
 
 
 _KINDS = {each.kind: each for each in (TextPreprocessor, TokenPreprocessor)}

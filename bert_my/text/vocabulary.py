@@ -63,7 +63,7 @@ def write(path, lines):
 
 
 def is_that_of(path, tokenizer):
-    """Whether a vocabulary file gives a tokenizer's tokens the same ids."""
+    """Returns whether a vocabulary file gives a tokenizer's tokens the same ids."""
     return tokenization.load_vocab(path) == tokenizer.vocab
 
 
@@ -76,7 +76,7 @@ class AddedWords(NamedTuple):
     num_skipped: int  # words that were there already
 
     def is_in(self, path):
-        """Whether a file holds this vocabulary."""
+        """Returns whether a file holds this vocabulary."""
         found = [line.strip() for _, line in files.read_lines(path)]
         return found == [line.strip() for line in self.lines]
 

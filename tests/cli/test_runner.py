@@ -9,7 +9,7 @@ import pytest
 from bert_my.cli import runner
 from bert_my.common.errors import InputError
 from bert_my.engine import hooks
-from bert_my.tasks import info
+from bert_my.tasks import classification
 from tests import helpers
 
 ALL_JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
@@ -288,7 +288,9 @@ def test_main_turns_wrong_input_into_an_exit(capsys):
 def test_defaults_of_the_task_hold_unless_given(
     tiny_model, titles, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(info.InfoTask, "defaults", {"train_batch_size": 13, "seed": 5})
+    monkeypatch.setattr(
+        classification.InfoTask, "defaults", {"train_batch_size": 13, "seed": 5}
+    )
     argv = helpers.command(tiny_model, titles, tmp_path / "out", "do_train", seed=6)
     runner.main(argv=[flag for flag in argv if "train_batch_size" not in flag])
     config = helpers.read_json(tmp_path / "out" / "run_config.json")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import batches, features, record_cache, row_files, row_order
+from bert_my.data import batches, features, record_files, row_order
 
 SPECS = (
     features.FeatureSpec("input_ids", (None,)),
@@ -24,9 +24,9 @@ def records(tmp_path):
         {"input_ids": [1] * (index % 4 + 1), "label_ids": index + 1}
         for index in range(NUM_EXAMPLES)
     ]
-    with row_files.creating(path) as write:
-        write(*row_files.encode(rows, SPECS))
-    return record_cache.Records(path, SPECS, seq_length=6)
+    with record_files.creating(path) as write:
+        write(record_files.Chunk(*record_files.encode(rows, SPECS)))
+    return record_files.Records(path, SPECS, seq_length=6)
 
 
 def run(dataset, limit=100):

@@ -6,29 +6,28 @@ import pytest
 
 from bert_my.common.errors import InputError
 from bert_my.data import columns, tables
-from bert_my.data.columns import Roles
-from bert_my.data.schema import Structure
+from bert_my.data.columns import Roles, Structure
 
-SPEC = columns.TableSpec(
-    column_names={
-        "guid": ("id",),
-        "text_a": ("text", "title"),
-        "text_b": ("text_b",),
-        "label": ("label", "class"),
-    },
-    layouts=(
-        ("guid", "text_a", "label"),
-        (None, "label", "text_a", None),
-        ("text_a", "label"),
-        ("guid", "text_a"),
-        ("text_a",),
-    ),
+COLUMN_NAMES = {
+    "guid": ("id",),
+    "text_a": ("text", "title"),
+    "text_b": ("text_b",),
+    "label": ("label", "class"),
+}
+LAYOUTS = (
+    ("guid", "text_a", "label"),
+    (None, "label", "text_a", None),
+    ("text_a", "label"),
+    ("guid", "text_a"),
+    ("text_a",),
 )
 IS_LABEL = ("yes", "no").__contains__
 
 
 def detect(row, needs_label=True, is_label=IS_LABEL):
-    return columns.detect(row, SPEC, is_label, "yes or no", needs_label, "a.tsv:1")
+    return columns.detect(
+        row, COLUMN_NAMES, LAYOUTS, is_label, "yes or no", needs_label, "a.tsv:1"
+    )
 
 
 @pytest.mark.parametrize(

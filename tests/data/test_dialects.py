@@ -4,6 +4,7 @@ import pytest
 
 from bert_my.common.errors import InputError
 from bert_my.data import dialects
+from bert_my.data.columns import TableSpec
 from bert_my.data.tables import (
     COMMAS,
     JSON_LINES,
@@ -113,7 +114,9 @@ def test_lines_of_fasttext_are_named(write):
     ],
 )
 def test_dialect_of_declared_columns(write, content, dialect):
-    assert dialects.declared(write(content, "a.tsv")) == dialect
+    spec = TableSpec()
+    spec.column_names = {"text_a": ("text",)}
+    assert dialects.declared(write(content, "a.tsv"), spec) == dialect
 
 
 @pytest.mark.parametrize(

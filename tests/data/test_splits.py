@@ -7,7 +7,7 @@ import pytest
 from bert_my.common.errors import InputError
 from bert_my.data.splits import DEV, STEMS, TEST, TRAIN, Splits
 from bert_my.tasks.options import TaskOptions
-from bert_my.text.examples import Example
+from bert_my.text.preprocessor import Example
 
 
 def examples(*groups):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.data import record_cache, row_files, row_order
+from bert_my.data import record_files, row_order
 from bert_my.data.features import FeatureSpec
 from bert_my.engine import devices, forward
 from bert_my.model import weights
@@ -43,9 +43,9 @@ def make_records(folder, num_rows):
         for i, n in enumerate(lengths)
     ]
     path = str(folder / f"{num_rows}.rows")
-    with row_files.creating(path) as write:
-        write(*row_files.encode(rows, SPECS))
-    return record_cache.Records(path, SPECS, SEQ_LENGTH), rows
+    with record_files.creating(path) as write:
+        write(record_files.Chunk(*record_files.encode(rows, SPECS)))
+    return record_files.Records(path, SPECS, SEQ_LENGTH), rows
 
 
 def run(records, batch_size, num_towers=1):

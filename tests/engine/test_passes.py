@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert_my.common.errors import InputError
 from bert_my.engine import evaluation, forward
 from bert_my.text.writers import Lines
 from tests import helpers
@@ -91,7 +92,7 @@ def test_each_example_gets_all_its_rows(sizes):
     ],
 )
 def test_rows_that_are_not_those_of_the_examples(examples, num_examples, found):
-    with pytest.raises(RuntimeError, match=r"^dev-0123\.rows: "):
+    with pytest.raises(InputError, match=r"^dev-0123\.rows: "):
         evaluation.scores(JoiningTask(), records(examples, num_examples), found)
 
 
@@ -160,14 +161,14 @@ def test_a_damaged_file_of_examples_is_named(trained, tmp_path):
     task = helpers.make_task(model, data)
     damaged = helpers.make_records(task, "test", tmp_path / "cache")
     (path,) = (tmp_path / "cache").glob("*.examples")
-    examples = json.loads(path.read_text(encoding="utf-8"))
+    class_name, examples = json.loads(path.read_text(encoding="utf-8"))
     assert len(examples) == 40
     settings = forward.EvalSettings(
         tf.train.latest_checkpoint(str(out)), helpers.cpu_devices(1), 4, "fp32"
     )
     (tmp_path / "out").mkdir()
     for wrong in (examples[:-1], [*examples, examples[-1]]):
-        path.write_text(json.dumps(wrong) + "\n", encoding="utf-8")
-        with pytest.raises(RuntimeError, match=r"test-.*\.rows"):
+        path.write_text(json.dumps([class_name, wrong]) + "\n", encoding="utf-8")
+        with pytest.raises(InputError, match=r"test-.*\.rows"):
             evaluation.predict(task, damaged, settings, str(tmp_path / "out"))
         assert not list((tmp_path / "out").iterdir())

@@ -6,7 +6,7 @@ import pytest
 
 from bert_my.common.errors import InputError
 from bert_my.tasks import base
-from bert_my.text.examples import Example
+from bert_my.text.preprocessor import Example
 from tests import helpers
 
 

@@ -11,7 +11,7 @@ from seqeval import metrics as seqeval_metrics
 
 from bert_my.common.errors import InputError
 from bert_my.tasks import base
-from bert_my.text.examples import Sentence
+from bert_my.text.preprocessor import Sentence
 from tests import helpers
 
 TAGS = ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")

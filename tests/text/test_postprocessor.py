@@ -8,8 +8,8 @@ import pytest
 
 from bert_my.common.errors import InputError
 from bert_my.text import postprocessor
-from bert_my.text.examples import Example, Sentence
 from bert_my.text.postprocessor import AnyLabels, Number, OneLabel, Tags
+from bert_my.text.preprocessor import Example, Sentence
 
 EXAMPLE = Example("a\tb", label="N", guid="g")
 ONE = {"label": 1, "probabilities": np.array([0.25, 0.75], np.float32)}

@@ -7,8 +7,12 @@ import pytest
 import tokenization
 from bert_my.common.errors import InputError
 from bert_my.text import preprocessor
-from bert_my.text.examples import Example, Sentence
-from bert_my.text.preprocessor import TextPreprocessor, TokenPreprocessor
+from bert_my.text.preprocessor import (
+    Example,
+    Sentence,
+    TextPreprocessor,
+    TokenPreprocessor,
+)
 from tests import helpers
 
 

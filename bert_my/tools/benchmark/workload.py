@@ -14,7 +14,7 @@ import modeling
 import tokenization
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import record_cache, row_files
+from bert_my.data import record_files
 from bert_my.model import pretrained
 from bert_my.text import vocabulary
 
@@ -114,12 +114,12 @@ def random_records(task, lengths, folder):
     """
     path, specs = os.path.join(folder, "random.rows"), task.feature_specs
     vocab_size = task.bert_config.vocab_size
-    with row_files.creating(path) as write:
+    with record_files.creating(path) as write:
         for first in range(0, len(lengths), _ROWS_AT_ONCE):
             chunk = enumerate(lengths[first : first + _ROWS_AT_ONCE].tolist(), first)
             rows = [_random_row(*row, specs, vocab_size) for row in chunk]
-            write(*row_files.encode(rows, specs))
-    return record_cache.Records(path, specs, task.max_seq_length)
+            write(record_files.Chunk(*record_files.encode(rows, specs)))
+    return record_files.Records(path, specs, task.max_seq_length)
 
 
 def _random_row(seed, length, specs, vocab_size):

@@ -1,11 +1,12 @@
-"""Windows: every token has one owner, neighbours overlap, none is too long."""
+"""Cutting to the length of a row: pairs lose their ends, sentences become windows."""
+
+import itertools
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from bert_my.text import windows
-from bert_my.text.windows import Window
+from bert_my.text.preprocessor import Window, cut_into_windows, lengths_within
 
 ROOM = 11
 
@@ -22,7 +23,7 @@ def cuts(draw):
 @hypothesis.given(cuts())
 def test_every_token_has_one_owner_that_holds_it(drawn):
     lengths, room, overlap = drawn
-    cut = windows.cut(lengths, room, overlap)
+    cut = cut_into_windows(lengths, room, overlap)
     owned = [index for w in cut for index in range(w.first, w.last)]
     assert owned == list(range(len(lengths)))
     for window in cut:
@@ -34,7 +35,7 @@ def test_every_token_has_one_owner_that_holds_it(drawn):
 @hypothesis.given(cuts())
 def test_windows_go_forward_and_are_filled(drawn):
     lengths, room, overlap = drawn
-    cut = windows.cut(lengths, room, overlap)
+    cut = cut_into_windows(lengths, room, overlap)
     for window, after in zip(cut, cut[1:]):
         assert window.begin < after.begin <= window.end < after.end
         assert sum(lengths[window.begin : window.end + 1]) > room
@@ -44,7 +45,7 @@ def test_windows_go_forward_and_are_filled(drawn):
 @hypothesis.given(cuts())
 def test_neighbours_overlap_where_tokens_allow_it(drawn):
     lengths, room, overlap = drawn
-    cut = windows.cut(lengths, room, overlap)
+    cut = cut_into_windows(lengths, room, overlap)
     for window, after in zip(cut, cut[1:]):
         if sum(lengths[after.begin : window.end]) >= overlap:
             continue
@@ -68,4 +69,19 @@ def test_neighbours_overlap_where_tokens_allow_it(drawn):
     ],
 )
 def test_cut(lengths, expected):
-    assert windows.cut(lengths, ROOM, 3) == expected
+    assert cut_into_windows(lengths, ROOM, 3) == expected
+
+
+def cut_step_by_step(length_a, length_b, room):
+    """Upstream's rule, one token after the other."""
+    while length_a + length_b > room:
+        if length_a > length_b:
+            length_a -= 1
+        else:
+            length_b -= 1
+    return length_a, length_b
+
+
+def test_pairs_are_cut_as_upstream_does_step_by_step():
+    for sizes in itertools.product(range(13), range(13), range(27)):
+        assert lengths_within(*sizes) == cut_step_by_step(*sizes), sizes

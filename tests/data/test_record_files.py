@@ -1,4 +1,4 @@
-"""Row files: what is written is read, in any order, and what does not fit is named."""
+"""Record files: rows are read as written, in any order; wrong rows are named."""
 
 import resource
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.data import row_files
+from bert_my.data import record_files
 from bert_my.data.features import FeatureSpec
 
 SPECS = (
@@ -33,10 +33,11 @@ def make_rows(lengths, seed=3):
 
 
 def write(path, rows, specs=SPECS, chunk_size=3):
-    with row_files.creating(str(path)) as write_rows:
+    with record_files.creating(str(path)) as write_rows:
         for begin in range(0, len(rows), chunk_size):
-            write_rows(*row_files.encode(rows[begin : begin + chunk_size], specs))
-    return row_files.RowFile(str(path), specs)
+            chunk = record_files.encode(rows[begin : begin + chunk_size], specs)
+            write_rows(record_files.Chunk(*chunk))
+    return record_files.Records(str(path), specs, seq_length=12)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +46,11 @@ def write(path, rows, specs=SPECS, chunk_size=3):
 )
 @pytest.mark.parametrize("block_rows", [1, 3, 8, 64])
 def test_rows_are_read_in_any_order(tmp_path, monkeypatch, indices, block_rows):
-    monkeypatch.setattr(row_files, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(record_files, "_BLOCK_ROWS", block_rows)
     rows = make_rows([4, 1, 9, 0, 2, 2, 11, 3])
     file = write(tmp_path / "a", rows)
     assert file.lengths.tolist() == [4, 1, 9, 0, 2, 2, 11, 3]
-    found = file.gather(indices, 12)
+    found = file.gather(indices, (12,))
     for spec in SPECS:
         dtype = np.dtype(spec.dtype)
         shape = [12 if size is None else size for size in spec.shape]
@@ -65,7 +66,7 @@ def test_rows_are_read_in_any_order(tmp_path, monkeypatch, indices, block_rows):
 def test_rows_without_sequences(tmp_path):
     specs = [FeatureSpec("a", (2,)), FeatureSpec("b", ())]
     file = write(tmp_path / "a", [{"a": [n, n], "b": -n} for n in range(5)], specs)
-    found = file.gather([4, 0, 1], 0)
+    found = file.gather([4, 0, 1])
     assert found["a"].tolist() == [[4, 4], [0, 0], [1, 1]]
     assert found["b"].tolist() == [-4, 0, -1]
 
@@ -81,7 +82,7 @@ def test_rows_without_sequences(tmp_path):
 def test_features_that_do_not_fit_are_named(change, message):
     row = {**make_rows([2])[0], **change}
     with pytest.raises(ValueError, match=message):
-        row_files.encode([row], SPECS)
+        record_files.encode([row], SPECS)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
