@@ -143,6 +143,15 @@ def make_config(line):
     return config
 
 
+def same_setting(flag):
+    """Returns all flags that set the option of a flag; the option's name is first."""
+    for field in dataclasses.fields(RunConfig):
+        others = (*field.metadata["aliases"], *field.metadata["older_forms"])
+        if flag in (field.name, *others):
+            return (field.name, *others)
+    return (flag,)
+
+
 def parse(argv, defaults):
     """Returns the `RunConfig` of a command line, or None if it asks for help.
 

@@ -9,7 +9,7 @@ import sys
 from typing import Any, Dict, NamedTuple
 
 import tokenization
-from bert_my.cli import compat, console, exits, flags
+from bert_my.cli import compat, console, flags
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import (
@@ -45,7 +45,7 @@ def main(task_name=None, argv=None, **defaults):
     """
     compat.use_graph_mode()
     console.log_to_stderr()
-    with exits.one_line_for(hooks.NonFiniteTrainingError):
+    with console.one_line_for(hooks.NonFiniteTrainingError):
         config = parse(argv or sys.argv, task_name, **defaults)
         if config is not None:
             run(config)

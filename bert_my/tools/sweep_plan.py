@@ -7,7 +7,7 @@ import re
 import shutil
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from bert_my.cli import aliases
+from bert_my.cli.flags import same_setting
 from bert_my.common.errors import InputError
 
 MAX_SEEDS = 100  # a single number above is a seed, not a number of seeds
@@ -133,7 +133,7 @@ def make_plan(command, grids, seeds, output_dir=None):
         raise InputError(f"{command[0]}: there is no such program")
     values_of = _values_by_flag(grids)
     # Aliases of a flag in the command would contradict the grid.
-    replaced = [name for flag in values_of for name in aliases.same_setting(flag)]
+    replaced = [name for flag in values_of for name in same_setting(flag)]
     base, given = split_command(command, ["seed", "output_dir", *replaced])
     folder = output_dir or given.get("output_dir")
     if not folder:
@@ -155,7 +155,7 @@ def _values_by_flag(grids):
     values_of, known = {}, {}
     for grid in grids:
         flag, values = parse_grid(grid)
-        setting = aliases.same_setting(flag)[0]
+        setting = same_setting(flag)[0]
         if setting in known:
             other = known[setting]
             raise InputError(f'--grid "{grid}": there is another grid for {other}')
