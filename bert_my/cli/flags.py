@@ -91,12 +91,12 @@ class RunConfig(TaskOptions, TrainOptions, DevOptions, EvalOptions, DeviceOption
 
     @property
     def evaluates_in_training(self):
-        """Whether the dev set is evaluated while the model trains."""
+        """True if the dev set is evaluated while the model trains."""
         return self.do_train and bool(self.dev_flags)
 
     @property
     def begins_anew(self):
-        """Whether the run in the output folder is to be deleted."""
+        """True if the run in the output folder is to be deleted."""
         return self.do_train and self.overwrite_output_dir
 
     def check_needed(self):
