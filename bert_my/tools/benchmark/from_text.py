@@ -106,7 +106,7 @@ def end_to_end(settings, folder, begin_phase):
         num_predictions = sum(1 for _ in lines) - 1
     if num_predictions != num_rows:
         raise ValueError(f"{num_predictions} predictions of {num_rows} rows")
-    run_devices = runner.choose_devices(config)
+    run_devices = devices.choose_devices(config)
     return {
         "rows": num_predictions,
         "seconds": ended - began,

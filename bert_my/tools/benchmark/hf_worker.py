@@ -196,7 +196,7 @@ def choose_cut(variant, cuts, num_warmup):
 
 
 def measure_ceiling(device, dtype):
-    """Returns the FLOPs per second of matrix products, as `flops.measure_peak`."""
+    """Returns the FLOPs per second of matrix products, as `devices.measure_peak`."""
     size = 8192 if device.type == "cuda" else 1024
     matrix = torch.randn(size, size, device=device).to(dtype) * size**-0.5
     seconds = []

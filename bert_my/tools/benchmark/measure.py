@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.cli import compat, flags, runner
-from bert_my.engine import devices, flops, forward, train_plan, training
+from bert_my.engine import devices, forward, train_plan, training
 from bert_my.engine.devices import Devices
 from bert_my.model import encoders
 from bert_my.tasks import base
@@ -75,8 +75,8 @@ def set_up(settings, folder):
     config = flags.parse(argv, {})
     if config.deterministic:
         compat.make_deterministic()
-    devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
-    run_devices = runner.choose_devices(config)
+    devices.limit_threads(config)
+    run_devices = devices.choose_devices(config)
     if not run_devices.has_gpus and not settings.upstream_dir:  # upstream does not
         devices.keep_freed_memory()
     precision = devices.choose_precision(config.precision, run_devices)
@@ -166,7 +166,7 @@ def recorder_of(setup, begin_phase):
     """Returns the `Recorder` of a `Setup`, before its graph is built."""
 
     def measure_ceiling():
-        return flops.measure_peak(setup.devices, setup.config.precision)
+        return devices.measure_peak(setup.devices, setup.config.precision)
 
     begin_phase("building the graph")
     num_steps = setup.settings.steps

@@ -3,7 +3,7 @@
 import pytest
 
 import modeling
-from bert_my.engine import flops
+from bert_my.engine import devices
 from bert_my.tools.benchmark import main
 from tests import helpers
 
@@ -11,7 +11,7 @@ from tests import helpers
 @pytest.fixture
 def settings_of(tmp_path, monkeypatch):
     """Returns a function from flags to the `Settings` of a tiny benchmark."""
-    monkeypatch.setattr(flops, "_SIZES", {False: 64})
+    monkeypatch.setattr(devices, "_PEAK_SIZES", {False: 64})
     path = tmp_path / "tiny.json"
     path.write_text(modeling.BertConfig(300, **helpers.CONFIG).to_json_string())
 
