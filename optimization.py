@@ -66,47 +66,16 @@ def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
     return tf.where_v2(step < num_warmup_steps, warming, decayed)
 
 
-def create_adamw(
-    learning_rate,
-    weight_decay_rate=WEIGHT_DECAY_RATE,
-    rate_multiplier=None,
-    epsilon=EPSILON,
-    jit=None,
-):
+def create_adamw(learning_rate):
     """Returns the optimizer with which BERT was pretrained.
 
     Args:
-      see `AdamWeightDecayOptimizer`.
+      learning_rate: float or float32 scalar tensor, per step.
     """
     return AdamWeightDecayOptimizer(
-        learning_rate=learning_rate,
-        weight_decay_rate=weight_decay_rate,
-        epsilon=epsilon,
+        learning_rate,
+        weight_decay_rate=WEIGHT_DECAY_RATE,
         exclude_from_weight_decay=NOT_DECAYED,
-        rate_multiplier=rate_multiplier,
-        jit=jit,
-    )
-
-
-def create_lamb(
-    learning_rate,
-    global_step,
-    weight_decay_rate=WEIGHT_DECAY_RATE,
-    rate_multiplier=None,
-    epsilon=EPSILON,
-):
-    """Returns the optimizer that pretrains BERT with very large batches.
-
-    Args:
-      see `LAMBOptimizer`.
-    """
-    return LAMBOptimizer(
-        learning_rate=learning_rate,
-        global_step=global_step,
-        weight_decay_rate=weight_decay_rate,
-        epsilon=epsilon,
-        exclude_from_weight_decay=NOT_DECAYED,
-        rate_multiplier=rate_multiplier,
     )
 
 

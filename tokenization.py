@@ -402,7 +402,7 @@ def _is_control(char):
 
 @functools.lru_cache(maxsize=MAX_CHARS)
 def _is_punctuation(char):
-    """Whether a character is punctuation: all of ASCII but letters, digits, space."""
+    """Returns True for punctuation: all of ASCII but letters, digits, space."""
     code = ord(char)
     if code < 128:
         return 33 <= code <= 126 and not char.isalnum()
@@ -410,7 +410,7 @@ def _is_punctuation(char):
 
 
 def _is_chinese_char(code):
-    """Whether a code point lies in a CJK block; Japanese and Korean letters do not."""
+    """Returns True for a code point of a CJK block, which has no Kana or Hangul."""
     return any(first <= code <= last for first, last in _CJK_BLOCKS)
 
 

@@ -108,7 +108,7 @@ def test_skipped_steps_do_not_count_for_lamb():
     slope = tf.placeholder(tf.float32, [2])
     step = tf.train.get_or_create_global_step()
     train_step = custom_optimization.apply_if_finite(
-        optimization.create_lamb(0.1, step, weight_decay_rate=0.0),
+        optimization.LAMBOptimizer(0.1, global_step=step),
         [(slope, weight)],
         step,
         custom_optimization.LossScale(is_dynamic=False),

@@ -132,7 +132,9 @@ def test_weights_do_not_change_while_gradients_are_computed(use_resource):
     # The gradient of the first is twice the second's value, read late.
     with tf.control_dependencies([tf.py_func(slowly, [1.0], tf.float32)]):
         late = 2.0 * second
-    optimizer = optimization.create_adamw(1.0, weight_decay_rate=0.5)
+    optimizer = optimization.AdamWeightDecayOptimizer(
+        1.0, weight_decay_rate=0.5, exclude_from_weight_decay=optimization.NOT_DECAYED
+    )
     update = optimizer.apply_gradients([(late, first), (tf.constant([1.0]), second)])
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
@@ -211,9 +213,11 @@ LOOKED_UP = np.array([1, 3, 1], np.int32)
 def make_lamb(initial):
     """Returns (variables, gradients to feed, update); the table has half the rate."""
     variables = {n: tf.get_variable(n, initializer=w) for n, w in initial.items()}
-    optimizer = optimization.create_lamb(
+    optimizer = optimization.LAMBOptimizer(
         0.25,
-        tf.train.get_or_create_global_step(),
+        global_step=tf.train.get_or_create_global_step(),
+        weight_decay_rate=optimization.WEIGHT_DECAY_RATE,
+        exclude_from_weight_decay=optimization.NOT_DECAYED,
         rate_multiplier=lambda name: 0.5 if name == "table" else 1.0,
     )
     feeds = {name: tf.placeholder(tf.float32, w.shape) for name, w in initial.items()}

@@ -6,7 +6,6 @@ import re
 
 import create_pretraining_data
 from bert_my.cli import flags
-from bert_my.cli.aliases import same_setting
 from bert_my.tasks import heads
 from tests import helpers
 
@@ -30,7 +29,7 @@ def test_the_example_of_a_task_works(tiny_model, tmp_path):
 def test_flags_exist_and_defaults_are_right():
     fields = {field.name: field for field in dataclasses.fields(flags.RunConfig)}
     of_data = {f.name for f in dataclasses.fields(create_pretraining_data.DataConfig)}
-    known = {*of_data, *itertools.chain(*map(same_setting, fields))}
+    known = {*of_data, *itertools.chain(*map(flags.same_setting, fields))}
     scripts = {
         "tf1",
         "gpu",

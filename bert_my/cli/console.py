@@ -1,6 +1,15 @@
-"""Log output of command lines."""
+"""Log output and exit status of command lines. Needs no TensorFlow."""
 
+import contextlib
 import logging
+import re
+import sys
+
+from bert_my.common.errors import InputError
+
+# TensorFlow puts errors of Python functions in a graph, with their traceback, into the
+# message of its own error.
+_WITHIN_GRAPH = re.compile(r"\bInputError: (.*?)\nTraceback ", re.DOTALL)
 
 
 def log_to_stderr():
@@ -12,3 +21,17 @@ def log_to_stderr():
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
+
+
+@contextlib.contextmanager
+def one_line_for(*errors):
+    """Ends the program with one line for an `InputError` or one of `errors`."""
+    try:
+        yield
+    except (InputError, *errors) as error:
+        sys.exit(f"error: {error}")
+    except Exception as error:
+        found = _WITHIN_GRAPH.search(str(error))
+        if not found:
+            raise
+        sys.exit(f"error: {found.group(1)}")

@@ -91,12 +91,12 @@ class RunConfig(TaskOptions, TrainOptions, DevOptions, EvalOptions, DeviceOption
 
     @property
     def evaluates_in_training(self):
-        """Whether the dev set is evaluated while the model trains."""
+        """True if the dev set is evaluated while the model trains."""
         return self.do_train and bool(self.dev_flags)
 
     @property
     def begins_anew(self):
-        """Whether the run in the output folder is to be deleted."""
+        """True if the run in the output folder is to be deleted."""
         return self.do_train and self.overwrite_output_dir
 
     def check_needed(self):
@@ -141,6 +141,15 @@ def make_config(line):
     config = line.options().with_older_forms()
     config.check_needed()
     return config
+
+
+def same_setting(flag):
+    """Returns all flags that set the option of a flag; the option's name is first."""
+    for field in dataclasses.fields(RunConfig):
+        others = (*field.metadata["aliases"], *field.metadata["older_forms"])
+        if flag in (field.name, *others):
+            return (field.name, *others)
+    return (flag,)
 
 
 def parse(argv, defaults):

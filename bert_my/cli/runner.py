@@ -9,7 +9,7 @@ import sys
 from typing import Any, Dict, NamedTuple
 
 import tokenization
-from bert_my.cli import compat, console, exits, flags
+from bert_my.cli import compat, console, flags
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import (
@@ -22,7 +22,7 @@ from bert_my.engine import (
     training,
 )
 from bert_my.engine.options import DevOptions
-from bert_my.model import added_words, checkpoints, pretrained
+from bert_my.model import checkpoints, pretrained
 from bert_my.report import report
 from bert_my.serving import export
 from bert_my.tasks import base
@@ -45,7 +45,7 @@ def main(task_name=None, argv=None, **defaults):
     """
     compat.use_graph_mode()
     console.log_to_stderr()
-    with exits.one_line_for(hooks.NonFiniteTrainingError):
+    with console.one_line_for(hooks.NonFiniteTrainingError):
         config = parse(argv or sys.argv, task_name, **defaults)
         if config is not None:
             run(config)
@@ -96,11 +96,11 @@ def run(config):
     """
     if config.deterministic:
         compat.make_deterministic()
-    devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
+    devices.limit_threads(config)
     _check(config)
     config = _with_added_words(config)
     task = load_task(config)
-    run_devices = choose_devices(config)
+    run_devices = devices.choose_devices(config)
     if not run_devices.has_gpus:
         devices.keep_freed_memory()
     splits = _choose_splits(task, config)
@@ -162,7 +162,7 @@ def _with_added_words(config):
     if is_resumed:
         config.folder.check_vocabulary(added)
     files.make_folder(config.output_dir, "output_dir")
-    written = added_words.write_model(
+    written = pretrained.write_with_added_words(
         config.folder.path_of(run_folder.WITH_ADDED_WORDS),
         added,
         bert_config,
@@ -215,16 +215,6 @@ def load_task(config, bert_config=None):
         is_trained=config.do_train,
     )
     return base.get_task_class(config.task_name).load(inputs)
-
-
-def choose_devices(config):
-    """Returns the `Devices` of a `RunConfig`."""
-    return devices.choose_devices(
-        config.n_gpus,
-        config.use_gpu,
-        intra_op_threads=config.intra_op_threads,
-        inter_op_threads=config.inter_op_threads,
-    )
 
 
 def _choose_splits(task, config):

@@ -1,1 +1,1 @@
-"""How it is trained: towers, the training loop, hooks, checkpoints and evaluation."""
+"""Training, evaluation and prediction: towers, steps, hooks, the files of a run."""

@@ -17,11 +17,15 @@ from bert_my.engine import evaluation, forward, run_folder
 logger = logging.getLogger(__name__)
 
 
-class DevEvaluation:
-    """The evaluations of a training run, built into its graph."""
+class DevEvaluation(tf.train.SessionRunHook):
+    """The evaluations of a training run, built into its graph.
+
+    As a hook it evaluates after the steps that the options name, and can stop the run
+    (`after_run`).
+    """
 
     def __init__(
-        self, task, records, options, eval_settings, folder, averages, first_step
+        self, task, records, options, eval_settings, graph, plan, train_settings
     ):
         """Builds the forward pass over the dev set.
 
@@ -30,18 +34,22 @@ class DevEvaluation:
           records: of the dev set, see `data.batches`.
           options: `DevOptions`.
           eval_settings: `forward.EvalSettings`; its checkpoint is not used.
-          folder: `RunFolder`.
-          averages: `averages.Averages` to evaluate, or None.
-          first_step: steps done so far.
+          graph: `train_graph.TrainGraph`; its averages, if any, are evaluated.
+          plan, train_settings: `Plan` and `TrainSettings` of `train_plan`.
         """
         self._task = task
         self._records = records
         self.options = options
         self.metric = options.metric_of(task)
-        self._folder = folder
-        self._entries = folder.read_evaluations(first_step)
+        self._graph = graph
+        self._plan = plan
+        self._train_settings = train_settings
+        self._step = plan.first_step
+        self._folder = train_settings.folder
+        self._entries = self._folder.read_evaluations(plan.first_step)
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
+        averages = graph.averages
         getter = averages.getter if averages else None
         with tf.variable_scope(scope, reuse=True, custom_getter=getter):
             outputs = evaluation.outputs_of(task)
@@ -79,9 +87,21 @@ class DevEvaluation:
 
     @property
     def is_patience_out(self):
-        """Whether the last `early_stop_patience` evaluations were not the best."""
+        """True if none of the last `early_stop_patience` evaluations was the best."""
         patience = self.options.early_stop_patience
         return bool(patience) and self._find_best()[1] >= patience
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._graph.step.is_finite)
+
+    def after_run(self, run_context, run_values):
+        if not run_values.results:
+            return
+        self._step += 1
+        if self.options.is_due(
+            self._step, self._plan, self._train_settings
+        ) and self.run(run_context.session, self._step):
+            run_context.request_stop()
 
     def run(self, session, step):
         """Evaluates after a step; saves the weights if they are the best so far.

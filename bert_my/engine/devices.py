@@ -1,9 +1,11 @@
-"""Devices of the towers, and the precision and compilation that suit them."""
+"""Devices of the towers: their precision, XLA compilation, memory and peak speed."""
 
 import ctypes
 import functools
 import logging
 import os
+import statistics
+import time
 from typing import NamedTuple, Tuple
 
 import numpy as np
@@ -11,6 +13,7 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.common.errors import InputError
+from bert_my.engine.options import AUTO
 from bert_my.model import fused
 from bert_my.model.ops import InferenceOps
 
@@ -18,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 # dtypes of the activations; variables are float32 always.
 PRECISIONS = {"fp32": tf.float32, "fp16": tf.float16, "bf16": tf.bfloat16}
-AUTO = "auto"  # the fastest precision of the device
 # CPU flags of instructions that multiply bfloat16 matrices faster than float32.
 _CPU_BF16 = {"avx512_bf16", "amx_bf16"}
 # Compute capability from which a GPU has tensor cores for a precision, best first.
@@ -28,6 +30,11 @@ MIN_FLOPS_TO_COMPILE = 5e13
 # Options of glibc's malloc.h: M_ARENA_MAX (arenas of threads cannot keep large blocks),
 # M_MMAP_MAX and M_TRIM_THRESHOLD.
 _KEEP_FREED = ((-8, 1), (-4, 0), (-1, 2**31 - 1))
+# Rows and columns of the matrices by which `measure_peak` keeps a device busy, without
+# taking a CPU long. Keys: is it a GPU?
+_PEAK_SIZES = {True: 8192, False: 1024}
+_NUM_PRODUCTS = 8  # of a run, one after the other
+_NUM_RUNS = 5
 
 
 class Devices(NamedTuple):
@@ -36,8 +43,6 @@ class Devices(NamedTuple):
     towers: Tuple[str, ...]
     num_cpus: int  # logical CPU devices that the session needs
     has_gpus: bool
-    intra_op_threads: int = 0  # 0: one for each core
-    inter_op_threads: int = 0
 
     def session_config(self, use_xla=False):
         """Returns the `tf.ConfigProto` of a session with these devices.
@@ -45,11 +50,7 @@ class Devices(NamedTuple):
         Args:
           use_xla: have XLA compile clusters of operations on GPUs.
         """
-        config = tf.ConfigProto(
-            allow_soft_placement=True,
-            intra_op_parallelism_threads=self.intra_op_threads,
-            inter_op_parallelism_threads=self.inter_op_threads,
-        )
+        config = tf.ConfigProto(allow_soft_placement=True)
         if use_xla and self.has_gpus:
             options = config.graph_options.optimizer_options
             options.global_jit_level = tf.OptimizerOptions.ON_1
@@ -199,13 +200,16 @@ def choose_xla(asked, devices, num_flops):
     return num_flops > MIN_FLOPS_TO_COMPILE if asked is None else asked
 
 
-def limit_threads(intra_op_threads, inter_op_threads):
+def limit_threads(options):
     """Sets the threads of all sessions of this process; the first one creates them.
 
     Args:
-      see `Devices`; 0 keeps TensorFlow's default.
+      options: `DeviceOptions`.
     """
-    for name, number in (("INTRA", intra_op_threads), ("INTER", inter_op_threads)):
+    for name, number in (
+        ("INTRA", options.intra_op_threads),
+        ("INTER", options.inter_op_threads),
+    ):
         if number:
             os.environ[f"TF_NUM_{name}OP_THREADS"] = str(number)
 
@@ -226,17 +230,16 @@ def keep_freed_memory():
     return mallopt is not None and all(mallopt(*each) for each in _KEEP_FREED)
 
 
-def choose_devices(num_towers, use_gpu=None, **threads):
-    """Chooses a device for each tower: the GPUs in turn, else logical CPU devices.
+def choose_devices(options):
+    """Returns the `Devices` of a run: the GPUs in turn, else logical CPU devices.
 
     Args:
-      num_towers: int, > 0; more towers than GPUs share them, round robin.
-      use_gpu: True needs a GPU, False uses none, None uses those that TensorFlow sees.
-      **threads: see `Devices`.
+      options: `DeviceOptions`.
 
     Raises:
       InputError: if a GPU is needed and TensorFlow sees none.
     """
+    num_towers, use_gpu = options.n_gpus, options.use_gpu
     gpus = tf.config.experimental.list_physical_devices("GPU")
     if use_gpu and not gpus:
         seen = tf.config.experimental.list_physical_devices()
@@ -247,7 +250,7 @@ def choose_devices(num_towers, use_gpu=None, **threads):
         )
     if gpus and use_gpu is not False:
         towers = tuple(f"/gpu:{index % len(gpus)}" for index in range(num_towers))
-        return Devices(towers, num_cpus=1, has_gpus=True, **threads)
+        return Devices(towers, num_cpus=1, has_gpus=True)
     if num_towers > 1:
         logger.warning(
             "No GPU in use: %d towers run on logical CPU devices, which gives right "
@@ -255,4 +258,45 @@ def choose_devices(num_towers, use_gpu=None, **threads):
             num_towers,
         )
     towers = tuple(f"/cpu:{index}" for index in range(num_towers))
-    return Devices(towers, num_cpus=num_towers, has_gpus=False, **threads)
+    return Devices(towers, num_cpus=num_towers, has_gpus=False)
+
+
+def measure_peak(devices, precision):
+    """Returns the peak FLOPs per second of all devices together, in matrix products.
+
+    Only the first tower's device is measured. The model FLOPs of a run (see `encoders`)
+    per second, over the peak, are the model FLOPs utilization (MFU). Source: Chowdhery
+    et al. 2022, "PaLM: Scaling Language Modeling with Pathways", appendix B.
+
+    Args:
+      devices: `Devices`.
+      precision: key of `PRECISIONS`.
+    """
+    size = _PEAK_SIZES[devices.has_gpus]
+    with tf.Graph().as_default(), tf.device(devices.towers[0]):
+        # The products neither grow nor vanish.
+        initial = tf.random.stateless_normal([size, size], seed=[0, 0]) * size**-0.5
+        variable = tf.get_variable("matrix", initializer=initial)
+        matrix = product = tf.cast(variable, PRECISIONS[precision])
+        for _ in range(_NUM_PRODUCTS):
+            product = tf.matmul(product, matrix)
+        # Fetching a number makes the run wait for the products.
+        result = tf.cast(product[0, 0], tf.float32)
+        with tf.Session(config=devices.session_config()) as session:
+            session.run(tf.global_variables_initializer())
+            session.run(result)  # the first run is slower
+            times = [time.time()]
+            for _ in range(_NUM_RUNS):
+                session.run(result)
+                times.append(time.time())
+    seconds = statistics.median(np.diff(times))
+    per_device = _NUM_PRODUCTS * 2 * size**3 / seconds
+    # All logical CPU devices share one CPU.
+    num_devices = len(set(devices.towers)) if devices.has_gpus else 1
+    logger.info(
+        "Peak: %.4g TFLOP/s in %s matrix products, on each of %d device(s)",
+        per_device / 1e12,
+        precision,
+        num_devices,
+    )
+    return per_device * num_devices

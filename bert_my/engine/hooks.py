@@ -1,4 +1,4 @@
-"""Hooks of a training session: skipped steps, progress reports, evaluations."""
+"""Hooks of a training session: skipped steps and progress reports."""
 
 import collections
 import logging
@@ -69,36 +69,19 @@ class ProgressHook(tf.train.SessionRunHook):
     and without the time between steps, in which checkpoints are written.
     """
 
-    def __init__(
-        self,
-        graph,
-        training_history,
-        num_train_steps,
-        global_batch_size,
-        num_examples,
-        logging_steps,
-        output_dir,
-        peak_flops=None,
-    ):
+    def __init__(self, graph, plan, settings, training_history, peak_flops=None):
         """Watches a training graph.
 
         Args:
           graph: `train_graph.TrainGraph`.
+          plan, settings: `Plan` and `TrainSettings` of `train_plan`.
           training_history: `run_folder.TrainingHistory`.
-          num_train_steps: step at which the run ends.
-          global_batch_size: rows of a step.
-          num_examples: rows of an epoch.
-          logging_steps: steps from one report to the next.
-          output_dir: folder for the events.
           peak_flops: (optional) peak FLOPs per second of all devices, for the MFU.
         """
         self._graph = graph
+        self._plan = plan
+        self._settings = settings
         self._history = training_history
-        self._num_train_steps = num_train_steps
-        self._global_batch_size = global_batch_size
-        self._num_examples = num_examples
-        self._logging_steps = logging_steps
-        self._output_dir = output_dir
         self._peak_flops = peak_flops
         self._bar = self._events = None
 
@@ -107,11 +90,11 @@ class ProgressHook(tf.train.SessionRunHook):
         self._num_runs = collections.Counter()  # with and without monitored values
         self._timed = collections.Counter()
         # The checkpoint hook uses the same writer.
-        self._events = tf.summary.FileWriterCache.get(self._output_dir)
+        self._events = tf.summary.FileWriterCache.get(self._settings.output_dir)
         if sys.stderr.isatty():
             self._bar = tqdm(
                 desc="Training",
-                total=self._num_train_steps,
+                total=self._plan.num_train_steps,
                 initial=self._step,
                 unit="step",
             )
@@ -150,12 +133,20 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def _is_due(self, step):
         """Returns whether there is a report after a step."""
-        return step % self._logging_steps == 0 or step == self._num_train_steps
+        return (
+            step % self._settings.logging_steps == 0
+            or step == self._plan.num_train_steps
+        )
 
     def _report(self, values, monitored):
         """Reports the speed and the values of a step; returns the rows per second."""
         speeds = self._speeds()
-        self._write_events({**values, **monitored, **speeds})
+        numbers = {**values, **monitored, **speeds}.items()
+        events = [
+            tf.Summary.Value(tag=name, simple_value=float(number))
+            for name, number in numbers
+        ]
+        self._events.add_summary(tf.Summary(value=events), self._step)
         self._show(values, monitored, speeds)
         return speeds["examples_per_second"]
 
@@ -167,7 +158,7 @@ class ProgressHook(tf.train.SessionRunHook):
             return timed[unit] / timed["seconds"] if timed["seconds"] else 0.0
 
         speeds = {
-            "examples_per_second": speed("steps") * self._global_batch_size,
+            "examples_per_second": speed("steps") * self._settings.global_batch_size,
             "tokens_per_second": speed("tokens"),
             "steps_per_second": speed("steps"),
         }
@@ -175,24 +166,13 @@ class ProgressHook(tf.train.SessionRunHook):
             speeds["mfu"] = speed("flops") / self._peak_flops
         return speeds
 
-    def _write_events(self, values):
-        self._events.add_summary(
-            tf.Summary(
-                value=[
-                    tf.Summary.Value(tag=name, simple_value=float(value))
-                    for name, value in values.items()
-                ]
-            ),
-            self._step,
-        )
-
     def _show(self, values, monitored, speeds):
         """Shows a report on the bar, or as a line."""
-        epoch = self._step * self._global_batch_size / self._num_examples
+        epoch = self._step * self._settings.global_batch_size / self._plan.num_examples
         steps_per_second = speeds["steps_per_second"]
         eta = "?"
         if steps_per_second:
-            remaining = self._num_train_steps - self._step
+            remaining = self._plan.num_train_steps - self._step
             eta = tqdm.format_interval(remaining / steps_per_second)
         text = " ".join(
             [
@@ -209,37 +189,9 @@ class ProgressHook(tf.train.SessionRunHook):
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         else:
-            logger.info("step %d/%d %s", self._step, self._num_train_steps, text)
+            logger.info("step %d/%d %s", self._step, self._plan.num_train_steps, text)
 
     def end(self, session):
         self._events.flush()
         if self._bar is not None:
             self._bar.close()
-
-
-class EvaluationHook(tf.train.SessionRunHook):
-    """Evaluates after some steps; an evaluation can stop the run (`after_run`)."""
-
-    def __init__(self, step, first_step, evaluate, is_due):
-        """Watches a step.
-
-        Args:
-          step: `custom_optimization.TrainStep`.
-          first_step: steps done before this run.
-          evaluate: function `(session, step)` that returns whether to stop.
-          is_due: function of a step that returns whether to evaluate after it.
-        """
-        self._train_step = step
-        self._step = first_step
-        self._evaluate = evaluate
-        self._is_due = is_due
-
-    def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self._train_step.is_finite)
-
-    def after_run(self, run_context, run_values):
-        if not run_values.results:
-            return
-        self._step += 1
-        if self._is_due(self._step) and self._evaluate(run_context.session, self._step):
-            run_context.request_stop()

@@ -56,13 +56,17 @@ _OF_A_RUN = (
 
 
 class Counters(NamedTuple):
-    """The state of a run in a checkpoint; 0 for a counter that is missing there."""
+    """The state of a run: scalar variables of a checkpoint, by their names.
+
+    A variable that is missing there is 0, as in a run whose order of rows has no such
+    property.
+    """
 
     global_step: int
     data_position: int  # rows of training data consumed, also by skipped steps
     global_batch_size: int
-    has_length_buckets: int = 0  # 1 if batches have rows of similar length
-    has_row_blocks: int = 0  # 1 if blocks of neighbouring rows are shuffled
+    length_buckets: int = 0  # 1 if batches have rows of similar length
+    row_blocks: int = 0  # 1 if blocks of neighbouring rows are shuffled
 
 
 def read_counters(checkpoint):
@@ -73,18 +77,12 @@ def read_counters(checkpoint):
     """
     import tensorflow.compat.v1 as tf
 
-    from bert_my.model import checkpoints
-
     reader = tf.train.load_checkpoint(checkpoint)
-    names = (
-        tf.GraphKeys.GLOBAL_STEP,
-        checkpoints.DATA_POSITION,
-        checkpoints.GLOBAL_BATCH_SIZE,
-        checkpoints.LENGTH_BUCKETS,
-        checkpoints.ROW_BLOCKS,
-    )
     return Counters(
-        *(int(reader.get_tensor(n)) if reader.has_tensor(n) else 0 for n in names)
+        *(
+            int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
+            for name in Counters._fields
+        )
     )
 
 
@@ -246,10 +244,6 @@ class RunFolder:
 
     # Course of the training.
 
-    def open_training(self, first_step):
-        """Returns the `TrainingHistory` of a run that has done a number of steps."""
-        return TrainingHistory(self.path_of(TRAINING), first_step)
-
     def read_training(self):
         """Returns the steps of the training, ascending, each once.
 
@@ -363,15 +357,15 @@ class TrainingHistory:
     A run that is resumed drops the lines after its checkpoint and writes them anew.
     """
 
-    def __init__(self, path, first_step):
+    def __init__(self, folder, first_step):
         """Opens the file.
 
         Args:
-          path: of the file, whose folder is made if need be.
+          folder: `RunFolder`, which is made if need be.
           first_step: steps done so far; lines of later steps are dropped.
         """
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        kept = []
+        os.makedirs(folder.path, exist_ok=True)
+        path, kept = folder.path_of(TRAINING), []
         if os.path.exists(path):
             with open(path, encoding="utf-8", newline="") as reader:
                 rows = list(csv.reader(reader))[1:]

@@ -6,7 +6,7 @@ gradients are finite, else skip (see `custom_optimization.apply_if_finite`).
 
 import functools
 import re
-from typing import Dict, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -16,7 +16,8 @@ from bert_my.common.errors import InputError
 from bert_my.data import row_order
 from bert_my.engine import accumulation, adversarial, averages, towers
 from bert_my.engine.devices import PRECISIONS
-from bert_my.model import checkpoints, encoders, fused
+from bert_my.engine.train_plan import TrainSettings
+from bert_my.model import encoders, fused
 from bert_my.model.ops import StatelessDropout, TrainingOps
 
 
@@ -47,17 +48,20 @@ def build_graph(task, features, settings, plan):
       `TrainGraph`.
     """
     devices = settings.devices.towers
+    encoder = encoders.of(task.bert_config)
     with tf.device(devices[0]):
         global_step = tf.train.get_or_create_global_step()
         loss_scale = custom_optimization.LossScale(settings.precision == "fp16")
-        data_position = _describe_data(settings, plan)
-        optimizer = _create_optimizer(task, global_step, settings, plan)
+        data_position = _create_counters(settings, plan)
+        optimizer = _create_optimizer(encoder, global_step, settings, plan)
 
-    model = _Model(task, features, settings, global_step, loss_scale)
-    outputs = model.build(settings.seed)
-    encoder = encoders.of(task.bert_config)
+    model = _Model(task, features, settings, global_step, loss_scale, settings.seed)
+    outputs = model.build()
     trained = freeze(encoder, tf.trainable_variables(), settings.freeze)
-    found = _gradients(model, outputs, trained, settings, encoder.word_embeddings)
+    if settings.adversarial:
+        found = _adversarial_gradients(model, outputs, trained, encoder)
+    else:
+        found = model.gradients(outputs, trained)
     with tf.device(devices[0]):
         averaged, after_update = None, None
         if settings.ema_decay:
@@ -72,14 +76,19 @@ def build_graph(task, features, settings, plan):
             gradient_norm=found.norm,
         )
         with tf.control_dependencies([step.op]):
-            num_rows = tf.cast(tf.reduce_sum(features["is_real_example"]), tf.int64)
-            train_op = tf.group(tf.assign_add(data_position, num_rows))
+            num_rows = settings.reduction.add(
+                [tf.reduce_sum(features["is_real_example"])]
+            )
+            train_op = tf.group(
+                tf.assign_add(data_position, tf.cast(num_rows, tf.int64))
+            )
+        monitored = settings.reduction.add_pairs([each.means for each in found.outputs])
         return TrainGraph(
             step=step,
             train_op=train_op,
             loss=settings.reduction.add(found.losses),
-            monitored=_monitored(found.outputs, settings.reduction),
-            work=_work(task, features, settings),
+            monitored={name: total / n for name, (total, n) in monitored.items()},
+            work=_work(encoder, features, settings),
             learning_rate=optimizer.learning_rate,
             global_step=global_step,
             trained=trained,
@@ -96,78 +105,68 @@ class _Gradients(NamedTuple):
     norm: Optional[tf.Tensor]  # of the gradients; None: that of `grads_and_vars`
 
 
-class _Model:
-    """The model on all towers, in training."""
+class _Model(NamedTuple):
+    """The model on all towers, in training; see `build_graph` for the fields."""
 
-    def __init__(self, task, features, settings, global_step, loss_scale):
-        """Builds nothing yet; see `build_graph` for the arguments."""
-        self._task = task
-        self._features = features
-        self._settings = settings
-        self._devices = settings.devices.towers
-        self._global_step = global_step
-        self._loss_scale = loss_scale
+    task: Any
+    features: Dict[str, tf.Tensor]
+    settings: TrainSettings
+    global_step: tf.Variable
+    loss_scale: custom_optimization.LossScale
+    seed: Any  # int or str, of the dropout
 
-    def build(self, seed):
-        """Builds all towers; returns the `TaskOutputs` of each for all its rows.
-
-        Args:
-          seed: of the dropout.
-        """
+    def build(self):
+        """Builds all towers; returns the `TaskOutputs` of each for all its rows."""
 
         def tower_fn(index, features):
-            return self._build_tower(seed, index, self._global_step, features)
+            return self._build_tower(index, self.global_step, features)
 
-        return towers.build(tower_fn, self._features, self._devices)
+        return towers.build(tower_fn, self.features, self.settings.devices.towers)
 
-    def _build_tower(self, seed, index, step, features, weights=None):
-        settings = self._settings
+    def _build_tower(self, index, step, features, weights=None):
+        settings = self.settings
         ops = TrainingOps(
             dtype=PRECISIONS[settings.precision],
             weights=weights,
-            dropout_source=StatelessDropout(seed, index, step),
+            dropout_source=StatelessDropout(self.seed, index, step),
             # Loops of control flow v1, as that over parts, cannot hold functions.
             use_xla=_uses_xla(settings) and settings.gradient_accumulation_steps == 1,
             num_recomputed_layers=settings.recompute,
             # On a CPU time is dearer than memory, unless --recompute asks for memory.
             reuses_forward=not settings.devices.has_gpus and not settings.recompute,
         )
-        return self._task.build(features, is_training=True, ops=ops)
+        return self.task.build(features, is_training=True, ops=ops)
 
-    def gradients(self, outputs, seed, variables):
+    def gradients(self, outputs, variables):
         """Returns the `_Gradients` of a step.
 
         Args:
           outputs: result of `build`.
-          seed: seed of `outputs`.
           variables: list of the variables to differentiate for.
         """
-        num_parts = self._settings.gradient_accumulation_steps
-        reduction = self._settings.reduction
+        reduction, devices = self.settings.reduction, self.settings.devices.towers
+        num_parts = self.settings.gradient_accumulation_steps
         if num_parts == 1:
             losses = towers.normalized_losses(
                 [each.losses for each in outputs], reduction
             )
-            scaled = [loss * self._loss_scale.value for loss in losses]
-            grads_and_vars = towers.gradients(
-                scaled, variables, self._devices, reduction
-            )
+            scaled = [loss * self.loss_scale.value for loss in losses]
+            grads_and_vars = towers.gradients(scaled, variables, devices, reduction)
             return _Gradients(outputs, losses, grads_and_vars, None)
         # Each part of each step draws its own dropout.
-        first = tf.cast(self._global_step, tf.int64) * num_parts
+        first = tf.cast(self.global_step, tf.int64) * num_parts
 
         def build(index, part_index, features, weights):
-            step = first + part_index
-            return self._build_tower(seed, index, step, features, weights)
+            return self._build_tower(index, first + part_index, features, weights)
 
         sums, grads_and_vars, norm = accumulation.accumulate(
             build,
             outputs,
-            self._features,
+            self.features,
             num_parts,
-            self._loss_scale.value,
+            self.loss_scale.value,
             variables,
-            self._devices,
+            devices,
             reduction,
         )
         losses = towers.normalized_losses([each.losses for each in sums], reduction)
@@ -228,35 +227,38 @@ def rate_multiplier(encoder, layer_lr_decay, head_factor):
     return lambda name: factors[encoder.part_of(name)]
 
 
-def _gradients(model, outputs, trained, settings, word_embeddings):
-    """Returns the `_Gradients` of a step, with adversarial training if it is set."""
-    if not settings.adversarial:
-        return model.gradients(outputs, settings.seed, trained)
-    (table,) = [v for v in tf.trainable_variables() if v.op.name == word_embeddings]
+def _adversarial_gradients(model, outputs, trained, encoder):
+    """Returns the `_Gradients` of a step with adversarial training.
+
+    Args:
+      model: `_Model`.
+      outputs: result of `model.build`.
+      trained: list of the variables that train.
+      encoder: description of the encoder, see `encoders`.
+    """
+    settings, words = model.settings, encoder.word_embeddings
+    (table,) = [v for v in tf.trainable_variables() if v.op.name == words]
     # The perturbation needs the gradient of the words, even if they do not train.
     variables = trained if table in trained else [*trained, table]
+    found = model.gradients(outputs, variables)
 
     def perturbed_gradients():
-        seed = f"{settings.seed}/adversarial"
-        return model.gradients(model.build(seed), seed, variables).grads_and_vars
+        perturbed = model._replace(seed=f"{settings.seed}/adversarial")
+        return perturbed.gradients(perturbed.build(), variables).grads_and_vars
 
-    found = model.gradients(outputs, settings.seed, variables)
     grads_and_vars = adversarial.add_fgm(
-        found.grads_and_vars,
-        table,
-        settings.adversarial_epsilon,
-        perturbed_gradients,
+        found.grads_and_vars, table, settings.adversarial_epsilon, perturbed_gradients
     )
     return found._replace(grads_and_vars=grads_and_vars[: len(trained)], norm=None)
 
 
-def _create_optimizer(task, global_step, settings, plan):
+def _create_optimizer(encoder, global_step, settings, plan):
     """Returns the optimizer with its schedule, and the rate of each layer."""
     multiplier = None
     if settings.layer_lr_decay != 1 or settings.head_learning_rate is not None:
         head_rate = settings.head_learning_rate or settings.learning_rate
         multiplier = rate_multiplier(
-            encoders.of(task.bert_config),
+            encoder,
             settings.layer_lr_decay,
             head_rate / settings.learning_rate,
         )
@@ -266,16 +268,18 @@ def _create_optimizer(task, global_step, settings, plan):
         plan.num_train_steps,
         plan.num_warmup_steps,
     )
-    jit = fused.jit if _uses_xla(settings) else None
-    create = functools.partial(optimization.create_adamw, jit=jit)
+    common = {
+        "weight_decay_rate": settings.weight_decay,
+        "epsilon": settings.adam_epsilon,
+        "exclude_from_weight_decay": optimization.NOT_DECAYED,
+        "rate_multiplier": multiplier,
+    }
     if settings.optimizer == "lamb":
-        create = functools.partial(optimization.create_lamb, global_step=global_step)
-    return create(
-        learning_rate,
-        weight_decay_rate=settings.weight_decay,
-        rate_multiplier=multiplier,
-        epsilon=settings.adam_epsilon,
-    )
+        return optimization.LAMBOptimizer(
+            learning_rate, global_step=global_step, **common
+        )
+    jit = fused.jit if _uses_xla(settings) else None
+    return optimization.AdamWeightDecayOptimizer(learning_rate, jit=jit, **common)
 
 
 def _uses_xla(settings):
@@ -283,55 +287,43 @@ def _uses_xla(settings):
     return bool(settings.use_xla) and fused.supports_jit()
 
 
-def _monitored(outputs, reduction):
-    """Returns dict name -> mean over the batch.
-
-    Args:
-      outputs: for each tower an object with `means`.
-      reduction: `towers.Reduction`.
-    """
-    pairs = reduction.add_pairs([each.means for each in outputs])
-    return {name: total / weight for name, (total, weight) in pairs.items()}
-
-
-def _work(task, features, settings):
+def _work(encoder, features, settings):
     """Returns dict unit -> amount in the batch.
 
     `tokens`: int32, without padding. `flops`: float32, only if asked for.
     """
-    mask = features["input_mask"]
-    work = {"tokens": tf.reduce_sum(mask)}
+    mask, add = features["input_mask"], settings.reduction.add
+    work = {"tokens": add([tf.reduce_sum(mask)])}
     if settings.report_mfu:
         lengths = tf.cast(tf.reduce_sum(mask, axis=1), tf.float32)
         masked = features.get("masked_lm_weights", tf.zeros([]))
-        step_flops = encoders.of(task.bert_config).flops(
+        step_flops = encoder.flops(
             num_tokens=tf.reduce_sum(lengths),
             num_pairs=tf.reduce_sum(tf.square(lengths)),
             num_masked=tf.reduce_sum(tf.cast(masked > 0.0, tf.float32)),
             per_weight=encoders.TRAINING,
         )
         # A second pass runs on the perturbed words.
-        work["flops"] = step_flops * (2.0 if settings.adversarial else 1.0)
+        work["flops"] = add([step_flops * (2.0 if settings.adversarial else 1.0)])
     return work
 
 
-def _describe_data(settings, plan):
-    """Creates the variables by which a resumed run checks its order of rows.
+def _create_counters(settings, plan):
+    """Creates the `run_folder.Counters` that a resumed run continues or checks.
 
     Returns:
-      the variable that counts consumed rows.
+      the variable `data_position`.
     """
-    _counter(checkpoints.GLOBAL_BATCH_SIZE, settings.global_batch_size)
-    # Missing in other runs, as in those of versions without such an order.
+    values = {"global_batch_size": settings.global_batch_size}
     if plan.padded_lengths is not None:
-        _counter(checkpoints.LENGTH_BUCKETS, 1)
+        values["length_buckets"] = 1
     if isinstance(plan.order, row_order.BlockOrder):
-        _counter(checkpoints.ROW_BLOCKS, 1)
-    return _counter(checkpoints.DATA_POSITION, 0)
-
-
-def _counter(name, value):
-    """Returns an int64 variable that is saved with the checkpoint."""
-    return tf.get_variable(
-        name, initializer=tf.constant(value, tf.int64), trainable=False
-    )
+        values["row_blocks"] = 1
+    values["data_position"] = 0
+    counters = {
+        name: tf.get_variable(
+            name, initializer=tf.constant(value, tf.int64), trainable=False
+        )
+        for name, value in values.items()
+    }
+    return counters["data_position"]

@@ -188,7 +188,7 @@ def _check_same_batches(counters, settings, order, num_train_steps):
         )
     has_blocks = isinstance(order, row_order.BlockOrder)
     is_left = counters.global_step < num_train_steps
-    if has_blocks and not counters.has_row_blocks and is_left:
+    if has_blocks and not counters.row_blocks and is_left:
         raise InputError(
             f"--output_dir={settings.output_dir}: its run was begun by an older "
             "version, which read the shards in another order, so it cannot be resumed; "
@@ -196,7 +196,7 @@ def _check_same_batches(counters, settings, order, num_train_steps):
             "choose another folder"
         )
     has_buckets = isinstance(order, row_order.LengthOrder)
-    if counters.global_batch_size and counters.has_length_buckets != has_buckets:
+    if counters.global_batch_size and counters.length_buckets != has_buckets:
         known, other = row_order.MODES if has_buckets else row_order.MODES[::-1]
         raise InputError(
             f"--length_buckets={known}: the run in --output_dir={settings.output_dir} "

@@ -11,8 +11,8 @@ from bert_my.data.batches import next_features, train_batches
 from bert_my.engine import (
     dev_evaluation,
     devices,
-    flops,
     hooks,
+    run_folder,
     train_graph,
     train_plan,
 )
@@ -43,7 +43,7 @@ def train(task, records, settings, dev=None, start=None):
         tf.set_random_seed(settings.seed)
         _, graph = build(task, batches(records, settings, plan), settings, plan)
         evaluation = dev and dev_evaluation.DevEvaluation(
-            task, *dev, settings.folder, graph.averages, plan.first_step
+            task, *dev, graph, plan, settings
         )
         logger.info(
             "Training plan:\n%s",
@@ -65,10 +65,7 @@ def train(task, records, settings, dev=None, start=None):
         _initialize(tf.trainable_variables(), settings, plan)
         if start:
             start()
-        peak_flops = None
-        if settings.report_mfu:
-            peak_flops = flops.measure_peak(settings.devices, settings.precision)
-        _run(graph, settings, plan, evaluation, peak_flops)
+        _run(graph, settings, plan, evaluation)
 
 
 def with_xla_chosen(task, settings, plan):
@@ -108,7 +105,7 @@ def _initialize(variables, settings, plan):
     """Sets the initial values of the weights, before a session is made."""
     if plan.checkpoint:
         # The session restores the checkpoint; this names variables that do not fit.
-        missing = checkpoints.check_fits(
+        _, missing = checkpoints.check_fits(
             plan.checkpoint, tf.global_variables(), "output_dir"
         )
         if missing:
@@ -124,30 +121,36 @@ def _initialize(variables, settings, plan):
         logger.warning("No --init_checkpoint: training from random weights")
 
 
-def _run(graph, settings, plan, evaluation, peak_flops):
+def _run(graph, settings, plan, evaluation):
+    """Runs steps to the end of the plan; `evaluation` is a `DevEvaluation` or None."""
+    peak_flops = None
+    if settings.report_mfu:
+        peak_flops = devices.measure_peak(settings.devices, settings.precision)
     scaffold = tf.train.Scaffold(
         # Relative, so that a folder can be copied or moved and still be resumed.
         saver=tf.train.Saver(
             max_to_keep=settings.keep_checkpoint_max, save_relative_paths=True
         )
     )
-    training_history = settings.folder.open_training(plan.first_step)
-    run_hooks = _create_hooks(
-        graph, settings, plan, evaluation, training_history, peak_flops
-    )
-    # The last hook: a run that is killed resumes from its checkpoint, so the files must
-    # hold all steps before a checkpoint is written.
-    run_hooks.append(
+    history = run_folder.TrainingHistory(settings.folder, plan.first_step)
+    # In the order in which they see a step.
+    run_hooks = [
+        tf.train.StopAtStepHook(last_step=plan.num_train_steps),
+        hooks.SkippedStepsHook(graph.step),
+        hooks.ProgressHook(graph, plan, settings, history, peak_flops),
+        *([evaluation] if evaluation else []),
+        # The last hook: a run that is killed resumes from its checkpoint, so the files
+        # must hold all steps before a checkpoint is written.
         tf.train.CheckpointSaverHook(
             settings.output_dir,
             save_steps=settings.save_checkpoints_steps,
             scaffold=scaffold,
-        )
-    )
+        ),
+    ]
     checkpoint, flag = settings.init_checkpoint, "init_checkpoint"
     if plan.checkpoint:
         checkpoint, flag = plan.checkpoint, "output_dir"
-    with contextlib.closing(training_history):
+    with contextlib.closing(history):
         with checkpoints.restoring(checkpoint, tf.global_variables(), flag):
             session = tf.train.MonitoredTrainingSession(
                 checkpoint_dir=settings.output_dir,
@@ -163,31 +166,3 @@ def _run(graph, settings, plan, evaluation, peak_flops):
         with session:
             while not session.should_stop():
                 session.run(graph.train_op)
-
-
-def _create_hooks(graph, settings, plan, evaluation, training_history, peak_flops):
-    """Returns the list of hooks, in the order in which they see a step."""
-    run_hooks = [
-        tf.train.StopAtStepHook(last_step=plan.num_train_steps),
-        hooks.SkippedStepsHook(graph.step),
-        hooks.ProgressHook(
-            graph,
-            training_history,
-            num_train_steps=plan.num_train_steps,
-            global_batch_size=settings.global_batch_size,
-            num_examples=plan.num_examples,
-            logging_steps=settings.logging_steps,
-            output_dir=settings.output_dir,
-            peak_flops=peak_flops,
-        ),
-    ]
-    if evaluation:
-        run_hooks.append(
-            hooks.EvaluationHook(
-                graph.step,
-                plan.first_step,
-                evaluation.run,
-                is_due=lambda step: evaluation.options.is_due(step, plan, settings),
-            )
-        )
-    return run_hooks

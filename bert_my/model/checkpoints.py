@@ -13,10 +13,6 @@ from bert_my.common.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-DATA_POSITION = "data_position"
-GLOBAL_BATCH_SIZE = "global_batch_size"
-LENGTH_BUCKETS = "length_buckets"
-ROW_BLOCKS = "row_blocks"
 # Endings of the names of the slots and averages that a run keeps beside each weight.
 BESIDE_WEIGHTS = ("/adam_m", "/adam_v", "/average")
 
@@ -54,7 +50,8 @@ def check_fits(checkpoint, variables, flag="init_checkpoint"):
       flag: name of the flag, for the error.
 
     Returns:
-      list of the names of variables that the checkpoint does not hold.
+      `(found, missing)`: dict name in the checkpoint, of a variable's average if there
+      is one -> variable; and the list of names that the checkpoint does not hold.
 
     Raises:
       InputError: naming the first variable whose shape differs, or that cannot be read
@@ -63,7 +60,7 @@ def check_fits(checkpoint, variables, flag="init_checkpoint"):
     """
     reader = tf.train.load_checkpoint(checkpoint)
     shapes = reader.get_variable_to_shape_map()
-    missing = []
+    found, missing = {}, []
     for variable in variables:
         name = variable.op.name
         shape = variable.shape.as_list()
@@ -76,14 +73,15 @@ def check_fits(checkpoint, variables, flag="init_checkpoint"):
                 f"there and {shape} here; is --bert_config_file the one of this "
                 "checkpoint, and are the task's labels those it was trained with?"
             )
-    if len(missing) == len(variables):
+        found[name_in(shapes, name)] = variable
+    if not found:
         raise InputError(
             f"--{flag}={checkpoint}: it holds none of the model's variables, only "
             f"{', '.join(sorted(shapes)[:3])}, ..."
         )
     if _is_cut_off(checkpoint, reader):
         _name_unreadable(checkpoint, variables, flag)
-    return missing
+    return found, missing
 
 
 def _is_cut_off(checkpoint, reader):
@@ -149,21 +147,15 @@ def saver_for(checkpoint, variables):
     Raises:
       InputError: if the checkpoint lacks a variable or a shape differs.
     """
-    missing = check_fits(checkpoint, variables, "init_checkpoint or --output_dir")
+    flags = "init_checkpoint or --output_dir"
+    found, missing = check_fits(checkpoint, variables, flags)
     if missing:
         raise InputError(
             f"{checkpoint}: it lacks {', '.join(missing[:3])}; evaluation, prediction "
             "and export need a trained model: add --do_train=true, or give the folder "
             "of one as --output_dir or its checkpoint as --init_checkpoint"
         )
-    return tf.train.Saver(names_in(checkpoint, variables))
-
-
-def names_in(checkpoint, variables):
-    """Returns a dict name in the checkpoint -> variable, without missing ones."""
-    names = {name for name, _ in tf.train.list_variables(checkpoint)}
-    found = {name_in(names, variable.op.name): variable for variable in variables}
-    return {name: variable for name, variable in found.items() if name in names}
+    return tf.train.Saver(found)
 
 
 def name_in(names, variable_name):
@@ -184,8 +176,7 @@ def initialize_from(checkpoint, variables):
     within `restoring`. Logs which variables start at random.
     """
     check_exists(checkpoint)
-    missing = check_fits(checkpoint, variables)
-    found = names_in(checkpoint, variables)
+    found, missing = check_fits(checkpoint, variables)
     tf.train.init_from_checkpoint(
         checkpoint, {name: variable.op.name for name, variable in found.items()}
     )

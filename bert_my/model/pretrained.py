@@ -1,8 +1,9 @@
-"""The files of a pretrained model: reading, checking and writing them."""
+"""The files of a pretrained model: reading and writing them, and adding words."""
 
 import os
 from typing import NamedTuple, Optional
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 import modeling
@@ -63,3 +64,44 @@ def write(folder, lines, config, variables=None):
         writer.write(config.to_json_string())
     vocabulary.write(written.vocab_file, lines)
     return written
+
+
+def write_with_added_words(folder, added, config, checkpoint=None):
+    """Writes the files of a model that knows the added words.
+
+    The rows of an added word start as the mean of the rows of its pieces in the old
+    vocabulary. All other weights stay as they are.
+
+    Args:
+      folder: path; created if necessary.
+      added: `vocabulary.AddedWords`.
+      config: `modeling.BertConfig` of the model without the words.
+      checkpoint: path, or None for an untrained model.
+
+    Returns:
+      `ModelFiles`.
+
+    Raises:
+      InputError: if the checkpoint cannot be read or is of another vocabulary.
+    """
+    weights, encoder = None, encoders.of(config)
+    if checkpoint:
+        weights = checkpoints.read_weights(checkpoint)
+        if encoder.word_embeddings not in weights:
+            raise InputError(
+                f"--init_checkpoint={checkpoint}: it lacks {encoder.word_embeddings}"
+            )
+        for name in set(encoder.token_variables) & set(weights):
+            rows = weights[name]  # float [num_old_lines, ...]
+            if len(rows) != added.num_old_lines:
+                raise InputError(
+                    f"--init_checkpoint={checkpoint}: {name} has {len(rows)} rows, but "
+                    f"the --vocab_file has {added.num_old_lines} lines"
+                )
+            weights[name] = np.empty((len(added.lines), *rows.shape[1:]), rows.dtype)
+            weights[name][: len(rows)] = rows
+            for index, pieces in added.old_pieces.items():
+                weights[name][index] = rows[pieces].mean(axis=0)
+    settings = {**config.to_dict(), "vocab_size": len(added.lines)}
+    config = modeling.BertConfig.from_dict(settings)
+    return write(folder, added.lines, config, weights)

@@ -1,19 +1,9 @@
 """Long short-term memory over masked sequences, in plain TensorFlow ops."""
 
-from typing import NamedTuple
-
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 import modeling
-
-
-class _Weights(NamedTuple):
-    """Weights of one direction; the order of the gates: input, forget, cell, output."""
-
-    input_kernel: tf.Tensor  # [width, 4 * num_units]
-    recurrent_kernel: tf.Tensor  # [num_units, 4 * num_units]
-    bias: tf.Tensor  # [4 * num_units]
 
 
 def bidirectional_lstm(inputs, mask, num_units):
@@ -34,22 +24,25 @@ def bidirectional_lstm(inputs, mask, num_units):
     """
     batch_size, seq_length, width = modeling.get_shape_list(inputs, expected_rank=3)
     with tf.variable_scope("lstm"):
-        weights = [
-            _create_weights(name, width, num_units) for name in ("forward", "backward")
-        ]
+        input_kernels, recurrent_kernels, biases = zip(
+            *(
+                _create_weights(direction, width, num_units)
+                for direction in ("forward", "backward")
+            )
+        )
     # The inputs' share of the gates: one product for all steps and directions.
     gates = tf.nn.bias_add(
         tf.matmul(
             modeling.reshape_to_matrix(inputs),
-            tf.concat([each.input_kernel for each in weights], axis=1),
+            tf.concat(input_kernels, axis=1),
         ),
-        tf.concat([each.bias for each in weights], axis=0),
+        tf.concat(biases, axis=0),
     )
     gates = tf.reshape(gates, [batch_size, seq_length, 2, 4 * num_units])
     gates = tf.transpose(gates, [1, 2, 0, 3])  # [seq_length, 2, batch_size, ...]
     is_real = tf.expand_dims(tf.transpose(tf.cast(mask, tf.float32)), axis=-1)
     is_real = tf.stack([is_real, is_real], axis=1)  # [seq_length, 2, batch_size, 1]
-    kernels = tf.stack([each.recurrent_kernel for each in weights])
+    kernels = tf.stack(recurrent_kernels)
     is_real = _reverse_backward(is_real)
     states = _run(_reverse_backward(gates), is_real, kernels)
     outputs = _reverse_backward(states * is_real)
@@ -57,22 +50,25 @@ def bidirectional_lstm(inputs, mask, num_units):
     return tf.reshape(outputs, [batch_size, seq_length, 2 * num_units])
 
 
-def _create_weights(name, width, num_units):
-    initializer = tf.glorot_uniform_initializer()
+def _create_weights(direction, width, num_units):
+    """Creates the variables of a direction.
+
+    Returns:
+      `(input_kernel, recurrent_kernel, bias)`: `[width, 4 * num_units]`,
+      `[num_units, 4 * num_units]` and `[4 * num_units]`, for the gates in the order
+      input, forget, cell, output.
+    """
+    size = 4 * num_units
+    kernel_init = tf.glorot_uniform_initializer()
     forget_bias = np.repeat([0.0, 1.0, 0.0, 0.0], num_units).astype(np.float32)
-    with tf.variable_scope(name):
-        return _Weights(
+    bias_init = tf.constant_initializer(forget_bias)
+    with tf.variable_scope(direction):
+        return (
+            tf.get_variable("input_kernel", [width, size], initializer=kernel_init),
             tf.get_variable(
-                "input_kernel", [width, 4 * num_units], initializer=initializer
+                "recurrent_kernel", [num_units, size], initializer=kernel_init
             ),
-            tf.get_variable(
-                "recurrent_kernel", [num_units, 4 * num_units], initializer=initializer
-            ),
-            tf.get_variable(
-                "bias",
-                [4 * num_units],
-                initializer=tf.constant_initializer(forget_bias),
-            ),
+            tf.get_variable("bias", [size], initializer=bias_init),
         )
 
 

@@ -16,7 +16,7 @@ import subprocess
 import time
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from bert_my.cli import aliases
+from bert_my.cli.flags import same_setting
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
@@ -157,7 +157,7 @@ def make_plan(command, grids, seeds, output_dir=None):
         raise InputError(f"{command[0]}: there is no such program")
     values_of = _values_by_flag(grids)
     # Aliases of a flag in the command would contradict the grid.
-    replaced = [name for flag in values_of for name in aliases.same_setting(flag)]
+    replaced = [name for flag in values_of for name in same_setting(flag)]
     base, given = split_command(command, ["seed", "output_dir", *replaced])
     folder = output_dir or given.get("output_dir")
     if not folder:
@@ -179,7 +179,7 @@ def _values_by_flag(grids):
     values_of, known = {}, {}
     for grid in grids:
         flag, values = parse_grid(grid)
-        setting = aliases.same_setting(flag)[0]
+        setting = same_setting(flag)[0]
         if setting in known:
             other = known[setting]
             raise InputError(f'--grid "{grid}": there is another grid for {other}')

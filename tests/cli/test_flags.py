@@ -95,7 +95,7 @@ def test_defaults_of_a_task_lose_against_the_command_line():
 
 
 def test_flags_need_no_tensorflow():
-    code = "import sys, bert_my.cli.aliases; print('tensorflow' in sys.modules)"
+    code = "import sys, bert_my.cli.flags; print('tensorflow' in sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", code],
         cwd=str(helpers.ROOT),

@@ -117,9 +117,10 @@ def test_evaluation_and_export_use_the_averages(
 def test_names_in_a_checkpoint(trained):
     _, checkpoint = trained
     variables = [tf.get_variable(name, [2]) for name in ("output_bias", "other")]
-    assert checkpoints.names_in(checkpoint, variables) == {
-        "output_bias/average": variables[0]
-    }
+    assert checkpoints.check_fits(checkpoint, variables) == (
+        {"output_bias/average": variables[0]},
+        ["other"],
+    )
 
 
 def test_a_run_starts_from_the_averages_of_another(trained):

@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.engine import devices
+from bert_my.engine.options import DeviceOptions
 from bert_my.model import fused
 from tests import helpers
 
@@ -44,9 +45,13 @@ def see(monkeypatch, num_gpus):
     )
 
 
+def choose(num_towers, **options):
+    return devices.choose_devices(DeviceOptions(n_gpus=num_towers, **options))
+
+
 def test_towers_share_gpus_round_robin(monkeypatch):
     see(monkeypatch, num_gpus=2)
-    chosen = devices.choose_devices(5)
+    chosen = choose(5)
     assert chosen.towers == ("/gpu:0", "/gpu:1", "/gpu:0", "/gpu:1", "/gpu:0")
     assert str(chosen) == "/gpu:0 x 3, /gpu:1 x 2"
     assert "GPU" not in chosen.session_config().device_count
@@ -54,7 +59,7 @@ def test_towers_share_gpus_round_robin(monkeypatch):
 
 def test_gpus_can_be_left_alone(monkeypatch):
     see(monkeypatch, num_gpus=2)
-    chosen = devices.choose_devices(2, use_gpu=False)
+    chosen = choose(2, use_gpu=False)
     assert chosen.towers == ("/cpu:0", "/cpu:1")
     assert dict(chosen.session_config().device_count) == {"CPU": 2, "GPU": 0}
 
@@ -62,7 +67,7 @@ def test_gpus_can_be_left_alone(monkeypatch):
 def test_logical_cpus_with_one_warning(monkeypatch, caplog):
     see(monkeypatch, num_gpus=0)
     with caplog.at_level(logging.WARNING, logger="bert_my"):
-        chosen = devices.choose_devices(3)
+        chosen = choose(3)
     assert chosen.towers == ("/cpu:0", "/cpu:1", "/cpu:2")
     assert len(caplog.records) == 1
     assert "CPU" in caplog.text
@@ -71,11 +76,11 @@ def test_logical_cpus_with_one_warning(monkeypatch, caplog):
 def test_a_gpu_that_is_needed_and_missing(monkeypatch):
     see(monkeypatch, num_gpus=0)
     with pytest.raises(InputError, match=r"--use_gpu=true.*/physical_device:CPU:0"):
-        devices.choose_devices(1, use_gpu=True)
+        choose(1, use_gpu=True)
 
 
 def test_precision_without_kernels_falls_back(monkeypatch, caplog):
-    chosen = devices.choose_devices(1, use_gpu=False)
+    chosen = choose(1, use_gpu=False)
     assert devices.choose_precision("fp16", chosen) == "fp16"
     monkeypatch.setattr(devices, "supports", lambda *args: False)
     with caplog.at_level(logging.WARNING, logger="bert_my"):
@@ -89,7 +94,7 @@ def test_precision_without_kernels_falls_back(monkeypatch, caplog):
     reason="TensorFlow sees no GPU",
 )
 def test_gpus_are_found():
-    assert devices.choose_devices(1).towers == ("/gpu:0",)
+    assert choose(1).towers == ("/gpu:0",)
 
 
 def choose_auto(monkeypatch, caplog, flags=(), has_gpus=False, capability=None):
@@ -126,7 +131,7 @@ def test_auto_precision_is_what_the_device_is_made_for(
 def test_auto_precision_needs_kernels(monkeypatch, caplog):
     monkeypatch.setattr(devices, "_cpu_flags", lambda: {"amx_bf16"})
     monkeypatch.setattr(devices, "supports", lambda dtype, _: dtype == tf.float32)
-    chosen = devices.choose_devices(1, use_gpu=False)
+    chosen = choose(1, use_gpu=False)
     with caplog.at_level(logging.INFO, logger="bert_my"):
         assert devices.choose_precision("auto", chosen) == "fp32"
     assert re.search(r"\bbf16\b", caplog.text)
@@ -178,15 +183,6 @@ def test_jit_is_supported_where_functions_are_not_inlined():
     assert is_kept_whole == fused.supports_jit()
 
 
-def test_threads_are_those_asked_for():
-    chosen = devices.choose_devices(
-        1, use_gpu=False, intra_op_threads=3, inter_op_threads=5
-    )
-    config = chosen.session_config()
-    assert config.intra_op_parallelism_threads == 3
-    assert config.inter_op_parallelism_threads == 5
-
-
 def test_a_gpu_compiles_clusters_only_if_asked():
     chosen = devices.Devices(("/gpu:0",), num_cpus=1, has_gpus=True)
     levels = [
@@ -201,7 +197,7 @@ def test_threads_hold_for_sessions_that_come_first(monkeypatch):
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     for name in names:
         monkeypatch.setenv(name, "7")
-    devices.limit_threads(0, 3)
+    devices.limit_threads(DeviceOptions(inter_op_threads=3))
     assert [os.environ[name] for name in names] == ["7", "3"]
 
 

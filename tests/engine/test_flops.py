@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 
-from bert_my.engine import flops, training
+from bert_my.engine import devices, training
 from bert_my.model import encoders
 from bert_my.tasks import base
 from tests import helpers
@@ -43,15 +43,15 @@ def test_nothing_is_counted_that_nobody_asked_for(tiny_model):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_peak(monkeypatch, precision):
-    monkeypatch.setattr(flops, "_SIZES", {False: 64})
-    peaks = [flops.measure_peak(helpers.cpu_devices(n), precision) for n in (1, 2)]
+    monkeypatch.setattr(devices, "_PEAK_SIZES", {False: 64})
+    peaks = [devices.measure_peak(helpers.cpu_devices(n), precision) for n in (1, 2)]
     # Logical devices share one CPU; timings of so small matrices vary.
     assert min(peaks) > 0
     assert max(peaks) / min(peaks) < 100
 
 
 def test_a_run_tells_its_share(tiny_model, titles, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(flops, "_SIZES", {False: 64})
+    monkeypatch.setattr(devices, "_PEAK_SIZES", {False: 64})
     task = helpers.make_task(tiny_model, titles)
     records = helpers.make_records(task, base.TRAIN, tmp_path / "cache")
     settings = helpers.train_settings(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.engine import hooks
-from bert_my.engine.run_folder import RunFolder
+from bert_my.engine import hooks, train_plan
+from bert_my.engine.run_folder import RunFolder, TrainingHistory
 from tests import helpers
 from tests.engine import toy_tasks
 from tests.engine.step_runs import StepRun
@@ -39,17 +39,10 @@ def report(run, folder, bad_steps=(), num_steps=5, **more):
             fetched.append(sorted(arguments.fetches[2]))
             return arguments
 
-    log = RunFolder(folder).open_training(0)
-    hook = Hook(
-        run.graph,
-        log,
-        num_train_steps=num_steps,
-        global_batch_size=12,
-        num_examples=24,
-        logging_steps=2,
-        output_dir=str(folder),
-        **more,
-    )
+    plan = train_plan.Plan(24, 12 * num_steps, num_steps, 0, None, 0, 0)
+    settings = helpers.train_settings(folder, 2, train_batch_size=6, logging_steps=2)
+    log = TrainingHistory(RunFolder(folder), 0)
+    hook = Hook(run.graph, plan, settings, log, **more)
     with run.tf_graph.as_default(), tf.train.MonitoredSession(
         tf.train.ChiefSessionCreator(config=run.session_config), hooks=[hook]
     ) as session:

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
-from bert_my.engine.run_folder import RunFolder
+from bert_my.engine.run_folder import RunFolder, TrainingHistory
 from tests import helpers
 
 HEADER = "step,loss,learning_rate,examples_per_second"
@@ -19,7 +19,7 @@ def path(tmp_path):
 
 
 def test_training_history_has_a_line_for_each_step(path):
-    log = RunFolder(path.parent).open_training(0)
+    log = TrainingHistory(RunFolder(path.parent), 0)
     log.add(1, 0.69314718, 2e-5)
     log.add(2, 123456789.0, 1e-5, 1234.567)
     log.close()
@@ -31,7 +31,7 @@ def test_training_history_has_a_line_for_each_step(path):
 
 
 def test_a_line_is_on_the_disk_at_once(path):
-    log = RunFolder(path.parent).open_training(0)
+    log = TrainingHistory(RunFolder(path.parent), 0)
     for step in range(1, 4):
         log.add(step, 0.5, 0.1)
         assert len(helpers.read_lines(path)) == 1 + step
@@ -40,7 +40,7 @@ def test_a_line_is_on_the_disk_at_once(path):
 
 def test_lines_after_the_checkpoint_are_left_out(path):
     path.write_text(f"{HEADER}\n" + "".join(f"{i},0.5,0.1,\n" for i in range(1, 12)))
-    log = RunFolder(path.parent).open_training(9)
+    log = TrainingHistory(RunFolder(path.parent), 9)
     log.add(10, 0.25, 0.1, 7)
     log.close()
     lines = helpers.read_lines(path)
@@ -51,14 +51,14 @@ def test_lines_after_the_checkpoint_are_left_out(path):
 @pytest.mark.parametrize("rest", ["", "3", "3,", "3,0.2", "3,0.25,1e"])
 def test_a_line_that_was_cut_off_is_left_out(path, rest):
     path.write_text(f"{HEADER}\n1,0.5,0.1,\n2,0.5,0.1,8.0\n{rest}")
-    RunFolder(path.parent).open_training(5).close()
+    TrainingHistory(RunFolder(path.parent), 5).close()
     assert helpers.read_lines(path) == [HEADER, "1,0.5,0.1,", "2,0.5,0.1,8.0"]
 
 
 def test_a_new_run_keeps_no_line(path):
     path.write_text(f"{HEADER}\n1,0.5,0.1,\n")
-    RunFolder(path.parent / "new" / "folder").open_training(0).close()
-    RunFolder(path.parent).open_training(0).close()
+    TrainingHistory(RunFolder(path.parent / "new" / "folder"), 0).close()
+    TrainingHistory(RunFolder(path.parent), 0).close()
     assert helpers.read_lines(path) == [HEADER]
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Optional
 
-from bert_my.cli import compat, console, exits
+from bert_my.cli import compat, console
 from bert_my.cli.flag_sets import CommandLine
 from bert_my.cli.flags import RunConfig
 from bert_my.common import files
@@ -218,7 +218,7 @@ def main(argv=None):
     compat.use_graph_mode()
     console.log_to_stderr()
     argv = argv or sys.argv
-    with exits.one_line_for():
+    with console.one_line_for():
         settings = parse(argv)
         if settings is not None:
             run(settings, argv)

@@ -139,8 +139,8 @@ class Setup:
         config = flags.parse(argv, {})
         if config.deterministic:
             compat.make_deterministic()
-        devices.limit_threads(config.intra_op_threads, config.inter_op_threads)
-        self.devices = runner.choose_devices(config)
+        devices.limit_threads(config)
+        self.devices = devices.choose_devices(config)
         if not self.devices.has_gpus and not settings.upstream_dir:
             devices.keep_freed_memory()  # upstream does not
         precision = devices.choose_precision(config.precision, self.devices)

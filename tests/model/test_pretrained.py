@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.common.errors import InputError
-from bert_my.model import added_words, checkpoints, pretrained
+from bert_my.model import checkpoints, pretrained
 from bert_my.text import vocabulary
 from tests import helpers
 
@@ -60,7 +60,9 @@ def read_tokenizer(model):
 
 def write_model(model, tmp_path, added, checkpoint):
     config = pretrained.read_bert_config(model.bert_config_file)
-    return added_words.write_model(str(tmp_path / "new"), added, config, checkpoint)
+    return pretrained.write_with_added_words(
+        str(tmp_path / "new"), added, config, checkpoint
+    )
 
 
 def read(checkpoint):
