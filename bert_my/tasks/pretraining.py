@@ -93,18 +93,15 @@ class PretrainingTask(base.Task):
             return files.find(self.options.input_file, "input_file")
         if not folder:
             raise InputError("--input_file or --input_dir is needed")
+        patterns = [os.path.join(glob.escape(folder), name) for name in SHARD_PATTERNS]
+        found = {path for pattern in patterns for path in glob.glob(pattern)}
         # A build that was killed leaves files that are not whole.
-        found = {
-            path
-            for pattern in SHARD_PATTERNS
-            for path in glob.glob(os.path.join(glob.escape(folder), pattern))
-            if os.path.isfile(path) and not path.endswith(".tmp")
-        }
+        found = [path for path in found if not path.endswith(".tmp")]
         if not found:
             raise InputError(
                 f"--input_dir={folder}: there is no file {' or '.join(SHARD_PATTERNS)}"
             )
-        return sorted(found)
+        return sorted(filter(os.path.isfile, found))
 
     def load_records(self, split, record_dir):
         paths = self.find_files(split)
