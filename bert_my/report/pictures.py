@@ -24,10 +24,10 @@ NUM_BINS = 10  # of a reliability diagram
 MAX_POINTS = 5000  # of a scatter plot
 ACCURACIES = (0.95, 0.99)  # for which the threshold is marked
 UNIT = (-0.01, 1.01)  # limits of an axis from 0 to 1
-# Name of a picture -> score in the legend, axis labels.
+# Name of a picture -> title, score in the legend, axis labels.
 CURVES = {
-    "roc": ("AUC", "false positive rate", "true positive rate"),
-    "precision_recall": ("AP", "recall", "precision"),
+    "roc": ("ROC curve", "AUC", "false positive rate", "true positive rate"),
+    "precision_recall": ("Precision and recall", "AP", "recall", "precision"),
 }
 
 
@@ -95,19 +95,21 @@ def precision_recall(is_positive, scores):
 
 
 @plots.styled
-def curves(kind, many, title, alt, note=""):
+def curves(kind, many, alt, title=None, note=""):
     """Draws ROC or precision-recall curves.
 
     Args:
       kind: key of `CURVES`.
       many: list of (name, `Curve`).
-      title, alt, note: see `Picture`.
+      alt, note: see `Picture`.
+      title: (optional) in place of that in `CURVES`.
     """
+    default_title, score_name, x_label, y_label = CURVES[kind]
     # Few curves have their legend above, many beside them.
     are_few = len(many) < 4
     beside = (6.6 + _inches([name for name, _ in many]), 5.2)
-    figure, axes = plots.new(title, (5.6, 5.4) if are_few else beside)
-    score_name, x_label, y_label = CURVES[kind]
+    size = (5.6, 5.4) if are_few else beside
+    figure, axes = plots.new(title or default_title, size)
     for name, curve in many:
         curve.display.plot(ax=axes)
         curve.display.line_.set_label(f"{score_name} {curve.score:.4f}  {name}")

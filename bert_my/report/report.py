@@ -1,6 +1,6 @@
 """The report of a run, and the comparison of several runs: HTML pages.
 
-People look rather than read: pictures first, tables where a number is wanted.
+Pictures come first, then tables for single numbers.
 """
 
 import os
@@ -198,4 +198,4 @@ def _compared_rocs(runs, names):
                 many.append((name, roc))
     if not many:
         return "No run has predictions for rows of two labels."
-    return pictures.curves("roc", many, "ROC curve", "ROC curves of the runs")
+    return pictures.curves("roc", many, "ROC curves of the runs")

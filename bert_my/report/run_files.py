@@ -191,15 +191,6 @@ def _read_evaluations(run):
     return [by_step[step] for step in sorted(by_step)]
 
 
-class _Row(NamedTuple):
-    """A line of the file."""
-
-    index: str
-    guid: str
-    texts: Tuple[str, ...]
-    cells: List[str]  # of the label and the predictions
-
-
 def _worst(mistakes):
     """Returns the worst of an iterable of (badness, `Mistake`), the worst first."""
     worst = heapq.nlargest(MAX_MISTAKES, mistakes, key=lambda pair: pair[0])
@@ -214,26 +205,25 @@ def _examples(rows, labels, kind):
     probabilities = array.array("d")
 
     def mistakes():
-        for row in rows:
-            target, found = (parse(cell, ids) for cell in row.cells[:2])
-            values = [_probability(cell) for cell in row.cells[2:]]
+        for _, guid, texts, (true_cell, cell, *rest) in rows:
+            target, found = parse(true_cell, ids), parse(cell, ids)
+            values = list(map(_probability, rest))
             targets.extend(target)
             predicted.extend(found)
             probabilities.extend(values)
             if target != found:
                 value = to_probability(target, found, values)
-                yield abs(value), Mistake(row.guid, row.texts, *row.cells[:2], value)
+                yield abs(value), Mistake(guid, texts, true_cell, cell, value)
 
     worst = _worst(mistakes())
     targets, predicted = np.array(targets), np.array(predicted)
+    if kind == REGRESSION:
+        return Predictions(targets, predicted, None, worst)
+    shape = (-1, len(labels))
     if kind == MULTILABEL:
-        shape = (-1, len(labels))
         targets = targets.reshape(shape).astype(bool)
         predicted = predicted.reshape(shape).astype(bool)
-    shaped = None
-    if kind != REGRESSION:
-        shaped = np.array(probabilities).reshape(-1, len(labels))
-    return Predictions(targets, predicted, shaped, worst)
+    return Predictions(targets, predicted, np.reshape(probabilities, shape), worst)
 
 
 def _to_id(cell, ids):
@@ -276,14 +266,14 @@ def _labeling(rows, labels):
     known = {}  # each tag once, however many tokens have it
 
     def mistakes():
-        for _, sentence in itertools.groupby(rows, lambda row: row.index):
+        for _, sentence in itertools.groupby(rows, lambda row: row[0]):
             tokens, target, found, guid = [], [], [], ""
-            for row in sentence:
-                if not all(row.cells):
+            for _, guid_of_token, texts, cells in sentence:
+                if not all(cells):
                     raise ValueError("a token has no tag")
-                guid = guid or row.guid
-                tokens += row.texts
-                for tags, cell in zip((target, found), row.cells):
+                guid = guid or guid_of_token
+                tokens += texts
+                for tags, cell in zip((target, found), cells):
                     tags.append(known.setdefault(cell, cell))
             targets.append(target)
             predicted.append(found)
@@ -317,25 +307,19 @@ def _probability(cell):
     return min(max(number, 0.0), 1.0)
 
 
-def _lines(path, last_line):
-    """Yields the lines for `csv.reader`, and puts the number of each in `last_line`.
-
-    A carriage return in a text would end the row, and Python 3.7 refuses NUL; the page
-    shows both as a space anyway.
-    """
-    for number, line in files.read_lines(path):
-        last_line[0] = number
-        yield line.replace("\r", " ").replace("\0", " ") + "\n"
-
-
 def _read_predictions(path, task):
     """Returns the `Predictions` in the file of a task other than pretraining.
 
     Raises:
       InputError: naming file and line, if the file does not fit that kind of task.
     """
-    last_line = [0]
-    lines = csv.reader(_lines(path, last_line), delimiter="\t", strict=True)
+    # A carriage return in a text would end the row, and Python 3.7 refuses NUL. The
+    # page shows both as a space anyway.
+    texts = (
+        line.replace("\r", " ").replace("\0", " ") + "\n"
+        for _, line in files.read_lines(path)
+    )
+    lines = csv.reader(texts, delimiter="\t", strict=True)
     try:
         rows = _rows(lines, task.kind, task.labels)
         if task.kind == LABELING:
@@ -343,14 +327,17 @@ def _read_predictions(path, task):
         else:
             predictions = _examples(rows, task.labels, task.kind)
     except (csv.Error, ValueError) as error:
-        raise InputError(f"{path}:{last_line[0]}: {error}") from error
+        raise InputError(f"{path}:{lines.line_num}: {error}") from error
     if not predictions.num_rows:
         raise InputError(f"{path}: no rows below the header")
     return predictions
 
 
 def _rows(lines, kind, labels):
-    """Yields the `_Row`s of the cells of each line, of which the first is the header.
+    """Yields the cells of each line, of which the first is the header.
+
+    Yields:
+      (index, guid, tuple of texts, list of the label and the predictions).
 
     Raises:
       ValueError: if the columns or the cells of a line are not the expected ones.
@@ -374,4 +361,4 @@ def _rows(lines, kind, labels):
     for cells in lines:
         if len(cells) != len(header):
             raise ValueError(f"{len(cells)} cells, but the header {len(header)}")
-        yield _Row(cells[0], cells[1], tuple(cells[2:end]), cells[end:])
+        yield cells[0], cells[1], tuple(cells[2:end]), cells[end:]

@@ -3,7 +3,8 @@
 `KINDS` has the sections of each kind of task.
 """
 
-from typing import Any, NamedTuple, Sequence
+import itertools
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -30,56 +31,47 @@ def build(run):
     parts = list(kind.draw(run.task.labels, run.predictions))
     # Pictures stand beside one another only without a table between them.
     parts.sort(key=lambda part: isinstance(part, Table))
-    mistakes = ["There are none: every row was predicted right."]
-    if run.predictions.mistakes:
-        mistakes = [
-            f"The {kind.mistakes}, up to {run_files.MAX_MISTAKES}.",
-            kind.list_mistakes(run.task, run.predictions.mistakes),
-        ]
-    return {"Dev set": parts, "Mistakes": mistakes}
+    return {"Dev set": parts, "Mistakes": list(_mistakes(run, kind))}
 
 
-class _EachLabel(NamedTuple):
+def _mistakes(run, kind):
+    """Yields the table of the rows that were predicted most wrongly."""
+    found = run.predictions.mistakes
+    if not found:
+        yield "There are none: every row was predicted right."
+        return
+    columns, cells = kind.describe(run.task, found)
+    rows = [
+        [number, mistake.guid, *row]
+        for number, (mistake, row) in enumerate(zip(found, cells), 1)
+    ]
+    classes = ["number", "value", *columns.values()]
+    yield f"The {kind.mistakes}, up to {run_files.MAX_MISTAKES}."
+    yield Table(["no.", "guid", *columns], rows, classes=classes, is_stacked=True)
+
+
+class _EachLabel:
     """Labels and predictions, each label against the rest.
 
-    names: of the labels in pictures.
+    labels, names: of the labels, names as in pictures.
     is_label: bool `[num_rows, num_labels]`: whether a row has a label.
     probabilities: float of the same shape.
-    counts: int `[4, num_labels]`: true and false positives, false and true negatives.
+    counts: see `label_counts`.
     scores: float `[3, num_labels]`: precision, recall and F1; 0 where a denominator is
       0.
+    order: ids of the labels, the lowest F1 first.
     rocs: a `pictures.Curve` of each label; None if all or no rows have the label.
     """
 
-    labels: Sequence[str]
-    names: Sequence[str]
-    is_label: np.ndarray
-    probabilities: np.ndarray
-    counts: np.ndarray
-    scores: np.ndarray
-    rocs: Sequence[Any]
-
-    @property
-    def order(self):
-        """Ids of the labels, the lowest F1 first."""
-        return np.argsort(self.scores[2], kind="stable")
-
-
-def _against_the_rest(labels, is_label, is_predicted, probabilities):
-    """Returns `_EachLabel` of arrays `[num_rows, num_labels]`."""
-    counts = label_counts(is_label, is_predicted)
-    hits, wrong, missed, _ = counts
-    num_predicted, num_true = hits + wrong, hits + missed
-    scores = [
-        hits / np.maximum(num_predicted, 1),
-        hits / np.maximum(num_true, 1),
-        2 * hits / np.maximum(num_predicted + num_true, 1),
-    ]
-    rocs = list(map(pictures.roc, is_label.T, probabilities.T))
-    names = list(map(plots.shown, labels))
-    return _EachLabel(
-        labels, names, is_label, probabilities, counts, np.array(scores), rocs
-    )
+    def __init__(self, labels, is_label, is_predicted, probabilities):
+        self.labels, self.names = labels, list(map(plots.shown, labels))
+        self.is_label, self.probabilities = is_label, probabilities
+        self.counts = label_counts(is_label, is_predicted)
+        hits, wrong, missed, _ = self.counts
+        sums = [hits + wrong, hits + missed, 2 * hits + wrong + missed]
+        self.scores = np.array([hits, hits, 2 * hits]) / np.maximum(sums, 1)
+        self.order = np.argsort(self.scores[2], kind="stable")
+        self.rocs = list(map(pictures.roc, is_label.T, probabilities.T))
 
 
 def label_counts(is_label, is_predicted):
@@ -97,7 +89,7 @@ def label_counts(is_label, is_predicted):
 
 def _classification(labels, found):
     one_hot = np.eye(len(labels), dtype=bool)
-    each = _against_the_rest(
+    each = _EachLabel(
         labels, one_hot[found.targets], one_hot[found.predicted], found.probabilities
     )
     if len(labels) == 2:
@@ -106,7 +98,8 @@ def _classification(labels, found):
         yield from _curves_by_label(each)
         yield from _top_label(found)
         yield _histograms_by_label(each)
-    yield from _confusion(found.targets, found.predicted, labels, each.names)
+    ids = np.arange(len(labels))
+    yield from _confusion(found.targets, found.predicted, ids, labels)
     yield from _scores_by_label(each)
 
 
@@ -120,21 +113,14 @@ def _binary(each):
             f"{each.labels[int(is_positive[0])]!r}."
         )
     else:
-        yield pictures.curves(
-            "roc",
-            [(f"label {positive}", roc)],
-            "ROC curve",
-            f"ROC curve, area under it {roc.score:.4f}",
-        )
+        name = f"label {positive}"
+        alt = f"ROC curve, area under it {roc.score:.4f}"
+        yield pictures.curves("roc", [(name, roc)], alt)
         alt = "True and false positive rate, accuracy and F1 by threshold"
         yield pictures.thresholds(is_positive, scores, positive, alt)
         curve = pictures.precision_recall(is_positive, scores)
-        yield pictures.curves(
-            "precision_recall",
-            [(f"label {positive}", curve)],
-            "Precision and recall",
-            f"Precision by recall, average precision {curve.score:.4f}",
-        )
+        alt = f"Precision by recall, average precision {curve.score:.4f}"
+        yield pictures.curves("precision_recall", [(name, curve)], alt)
     yield pictures.calibration(
         scores,
         is_positive,
@@ -152,35 +138,33 @@ def _binary(each):
 
 def _curves_by_label(each):
     """Yields a ROC and a precision-recall picture of each label against the rest."""
-    columns = each.is_label.T, each.probabilities.T
-    for kind, title, found, score_name, needed in (
-        (
-            "roc",
-            "ROC curve, each label against the rest",
-            each.rocs,
-            "AUC",
-            "rows with and without it",
-        ),
-        (
-            "precision_recall",
-            "Precision and recall by label",
-            list(map(pictures.precision_recall, *columns)),
-            "average precision",
-            "rows with it",
-        ),
-    ):
-        undefined = [label for label, curve in zip(each.labels, found) if not curve]
-        defined = [pair for pair in zip(each.names, found) if pair[1]]
-        # The labels with the lowest scores are worth a look.
-        worst = sorted(defined, key=lambda pair: pair[1].score)[: pictures.MAX_CURVES]
-        note = pictures.note_of_worst(len(worst), len(defined), score_name)
-        if undefined:
-            more = ", …" if len(undefined) > 10 else ""
-            note += (
-                f" {title}: none for {len(undefined)} labels, which would need "
-                f"{needed}: {', '.join(undefined[:10])}{more}"
-            )
-        yield pictures.curves(kind, worst, title, title, note) if worst else note
+    title, needed = "ROC curve, each label against the rest", "rows with and without it"
+    yield _worst_curves(each, "roc", title, each.rocs, "AUC", needed)
+    title, score = "Precision and recall by label", "average precision"
+    found = list(map(pictures.precision_recall, each.is_label.T, each.probabilities.T))
+    yield _worst_curves(each, "precision_recall", title, found, score, "rows with it")
+
+
+def _worst_curves(each, kind, title, found, score_name, needed):
+    """Returns the picture of the labels with the lowest scores.
+
+    Args:
+      each: `_EachLabel`.
+      kind, title: see `pictures.curves`.
+      found: a `pictures.Curve` of each label, or None if it is not defined.
+      score_name, needed: the score, and the rows without which it is not defined.
+    """
+    undefined = [label for label, curve in zip(each.labels, found) if not curve]
+    defined = [pair for pair in zip(each.names, found) if pair[1]]
+    worst = sorted(defined, key=lambda pair: pair[1].score)[: pictures.MAX_CURVES]
+    note = pictures.note_of_worst(len(worst), len(defined), score_name)
+    if undefined:
+        more = ", …" if len(undefined) > 10 else ""
+        note += (
+            f" {title}: none for {len(undefined)} labels, which would need "
+            f"{needed}: {', '.join(undefined[:10])}{more}"
+        )
+    return pictures.curves(kind, worst, title, title, note) if worst else note
 
 
 def _top_label(found):
@@ -216,17 +200,15 @@ def _histograms_by_label(each):
     return pictures.histograms_by_label(panels, note)
 
 
-def _confusion(targets, predicted, labels, names, label="label", units="rows"):
+def _confusion(targets, predicted, values, labels, label="label", units="rows"):
     """Yields the confusion matrix as a picture and as a table.
 
     Args:
-      targets, predicted: int `[num_rows]`, ids of labels.
-      labels, names: of the labels, names as in pictures.
+      targets, predicted: `[num_rows]`.
+      values, labels: the value of each label in the rows, and its name.
       label, units: "tokens" have a "tag", "rows" have a "label".
     """
-    counts = sklearn_metrics.confusion_matrix(
-        targets, predicted, labels=np.arange(len(labels))
-    )
+    counts = sklearn_metrics.confusion_matrix(targets, predicted, labels=values)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     note = f"Share of each row in colour, number of {units} in the cells."
     kept = np.arange(len(labels))
@@ -234,7 +216,7 @@ def _confusion(targets, predicted, labels, names, label="label", units="rows"):
         kept = most_confused(counts, pictures.MAX_CONFUSION)
         note = f"The {len(kept)} of {len(labels)} {label}s with the most wrong {units}."
     counts, shares = counts[np.ix_(kept, kept)], shares[np.ix_(kept, kept)]
-    shown = [names[k] for k in kept]
+    shown = [plots.shown(labels[k]) for k in kept]
     yield pictures.confusion(counts, shares, shown, label, units, note)
     rows = [
         [page.BOLD.format(labels[k])]
@@ -263,9 +245,7 @@ def _scores_by_label(each):
 
 
 def _multilabel(labels, found):
-    each = _against_the_rest(
-        labels, found.targets, found.predicted, found.probabilities
-    )
+    each = _EachLabel(labels, found.targets, found.predicted, found.probabilities)
     yield from _curves_by_label(each)
     yield from _decisions(found)
     yield _histograms_by_label(each)
@@ -338,51 +318,39 @@ def _labeling(labels, found):
     else:
         missing = "types of entities" if scheme else "entities"
         yield f"The tags mark no {missing}."
-    targets, predicted = (
-        np.array([tag for sentence in rows for tag in sentence])
-        for rows in (found.targets, found.predicted)
-    )
-    tags, ids = np.unique([targets, predicted], return_inverse=True)
-    targets, predicted = ids.reshape(2, -1)
-    names = list(map(plots.shown, tags))
-    yield from _confusion(targets, predicted, tags, names, "tag", "tokens")
+    sides = [list(itertools.chain(*rows)) for rows in (found.targets, found.predicted)]
+    tags = np.unique(sides)
+    yield from _confusion(*sides, tags, tags, "tag", "tokens")
 
 
-def _list_rows(task, mistakes):
-    """Returns the table of rows with their texts."""
+def _describe_rows(task, mistakes):
+    """Returns columns, dict name -> class, and their cells, with the texts of rows."""
     spec = ".4f"
     if task.kind == run_files.REGRESSION:
         spec = "+.4g"
         mistakes = [m._replace(predicted=f"{float(m.predicted):.4g}") for m in mistakes]
-    rows = [
+    last = KINDS[task.kind].last_column
+    columns = {"text": "text", "true": "value", "predicted": "value", last: "number"}
+    return columns, [
         [
-            number,
-            mistake.guid,
             Markup("<hr>").join(mistake.texts),
             mistake.target or "(none)",
             mistake.predicted or "(none)",
             format(mistake.probability, spec),
         ]
-        for number, mistake in enumerate(mistakes, 1)
+        for mistake in mistakes
     ]
-    last = KINDS[task.kind].last_column
-    header = ["no.", "guid", "text", "true", "predicted", last]
-    classes = ["number", "value", "text", "value", "value", "number"]
-    return Table(header, rows, classes=classes, is_stacked=True)
 
 
-def _list_sentences(task, mistakes):
-    """Returns the table of sentences, with the spans that their tags mark in colour."""
+def _describe_sentences(task, mistakes):
+    """Returns columns and cells; the spans that the tags mark are in colour."""
     spans_of = metrics.span_finder(task.labels)
     spans = [[spans_of(each.target), spans_of(each.predicted)] for each in mistakes]
     types = sorted({span[0] for pair in spans for each in pair for span in each})
-    rows = [
-        [number, mistake.guid, *(_marked(mistake.texts, each, types) for each in pair)]
-        for number, (mistake, pair) in enumerate(zip(mistakes, spans), 1)
+    return {"true tags": "text", "predicted tags": "text"}, [
+        [_marked(mistake.texts, each, types) for each in pair]
+        for mistake, pair in zip(mistakes, spans)
     ]
-    header = ["no.", "guid", "true tags", "predicted tags"]
-    classes = ["number", "value", "text", "text"]
-    return Table(header, rows, classes=classes, is_stacked=True)
 
 
 def _marked(tokens, spans, types):
@@ -420,13 +388,13 @@ class _Kind(NamedTuple):
     draw: function (labels, `run_files.Predictions`) that yields the parts.
     mistakes: the rows that are shown in the section of mistakes.
     last_column: name of the column of `Mistake.probability`.
-    list_mistakes: function (task, list of `Mistake`) that returns their table.
+    describe: function (task, list of `Mistake`) that returns columns and cells.
     """
 
     draw: Any
     mistakes: str
     last_column: str = ""
-    list_mistakes: Any = _list_rows
+    describe: Any = _describe_rows
 
 
 KINDS = {
@@ -445,6 +413,6 @@ KINDS = {
         _labeling,
         "sentences with the most wrong or missing entities, or wrong tags if they mark "
         "no entities",
-        list_mistakes=_list_sentences,
+        describe=_describe_sentences,
     ),
 }

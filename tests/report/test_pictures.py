@@ -186,7 +186,7 @@ def test_curves_have_their_scores_in_the_legend(kind, score, num_curves):
     is_positive, scores = np.array([False, True, True]), np.array([0.1, 0.2, 0.3])
     compute = getattr(pictures, kind)
     many = [(f"l{k}", compute(is_positive, scores)) for k in range(num_curves)]
-    (axes,) = pictures.curves(kind, many, "title", "alt").figure.axes
+    (axes,) = pictures.curves(kind, many, "alt").figure.axes
     assert texts(axes) == [f"{score} 1.0000  l{k}" for k in range(num_curves)]
     styles = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
     assert len(styles) >= num_curves
