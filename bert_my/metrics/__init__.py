@@ -7,7 +7,6 @@ one for each kind of task.
 # ruff: noqa: F401 - all are for others to import
 
 from bert_my.metrics.base import (
-    Metric,
     best_of,
     in_order,
     is_better,
@@ -20,23 +19,21 @@ from bert_my.metrics.base import (
     score,
 )
 from bert_my.metrics.classification import (
+    THRESHOLD,
     accuracy,
     auc,
     average_precision,
     f1_averages,
     log_loss,
     mcc,
-    per_label,
-    precision_recall_f1,
-)
-from bert_my.metrics.multilabel import (
-    THRESHOLD,
     multilabel_accuracy,
     multilabel_auc,
     multilabel_average_precision,
     multilabel_f1,
     multilabel_log_loss,
     multilabel_per_label,
+    per_label,
+    precision_recall_f1,
 )
 from bert_my.metrics.ranked import ranking
 from bert_my.metrics.regression import correlations, errors

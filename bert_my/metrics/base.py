@@ -16,38 +16,21 @@ _AVERAGES = ("macro", "micro")
 _is_lower_better = {}  # name -> bool, of all declared metrics
 
 
-class Metric:
-    """A function `(targets, predictions) -> dict name -> float` with declared names.
+def declare(names, is_by_label):
+    """Returns a decorator that makes a metric of a function that returns a dict.
 
+    The function gets two attributes:
+
+    names: function of the labels of the task (optional; only metrics by label depend on
+      them), returns the names of the scores in their order.
     is_by_label: whether the function takes the labels as third argument.
     """
 
-    def __init__(self, compute, find_names, is_by_label):
-        """Wraps a function; see `declare`."""
-        functools.update_wrapper(self, compute)
-        self._compute = compute
-        self._find_names = find_names
-        self.is_by_label = is_by_label
+    def decorate(compute):
+        compute.names, compute.is_by_label = names, is_by_label
+        return compute
 
-    def __call__(self, targets, predictions, *args, **kwargs):
-        """Returns the scores as a dict name -> float."""
-        return self._compute(targets, predictions, *args, **kwargs)
-
-    def names(self, labels=()):
-        """Returns the tuple of the names of the scores, in their order.
-
-        labels: of the task; only metrics by label depend on them.
-        """
-        return tuple(self._find_names(labels))
-
-
-def declare(find_names, is_by_label):
-    """Returns a decorator that makes a metric of a function that returns a dict.
-
-    find_names: function labels -> iterable of the names in the dict, in their order.
-    is_by_label: see `Metric`.
-    """
-    return lambda compute: Metric(compute, find_names, is_by_label)
+    return decorate
 
 
 def metric(*names, is_by_label=False, lower_is_better=False):
@@ -69,39 +52,38 @@ def metric(*names, is_by_label=False, lower_is_better=False):
         if _is_lower_better.setdefault(name, lower_is_better) != lower_is_better:
             raise ValueError(f"metric {name!r} is declared with both directions")
 
-    def find_names(labels):
-        return _names_by_label(names, labels) if is_by_label else names
+    def find_names(labels=()):
+        if not is_by_label:
+            return names
+        return tuple(label_metric(name, label) for label in labels for name in names)
 
     def decorate(compute):
+        @declare(find_names, is_by_label)
         @functools.wraps(compute)
         def to_scores(targets, predictions, *args, **kwargs):
             targets, predictions = np.asarray(targets), np.asarray(predictions)
-            found = list(find_names(*args[:1]) if is_by_label else names)
+            found = find_names(*args[:1])  # the labels, if it is by label
             values = [NAN] * len(found)
             if len(targets) and np.isfinite(predictions).all():
                 values = np.ravel(compute(targets, predictions, *args, **kwargs))
             return dict(zip(found, map(float, values)))
 
-        return Metric(to_scores, find_names, is_by_label)
+        return to_scores
 
     return decorate
-
-
-def _names_by_label(names, labels):
-    return [label_metric(name, label) for label in labels for name in names]
 
 
 def names_of(metrics, labels=()):
     """Returns the tuple of the names that `score` gives, in order.
 
-    metrics: iterable of `Metric`.
+    metrics: iterable of functions that are declared metrics.
     labels: names of the task's labels, in the order of their ids.
 
     Raises:
       TypeError: naming a function that is not a declared metric.
     """
     for each in metrics:
-        if not isinstance(each, Metric):
+        if not hasattr(each, "is_by_label"):
             raise TypeError(f"{each!r} declares no names; see bert_my.metrics.metric")
     return tuple(dict.fromkeys(name for each in metrics for name in each.names(labels)))
 

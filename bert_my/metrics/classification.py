@@ -1,27 +1,86 @@
-"""Metrics of one label per example, after scikit-learn.
+"""Metrics of one label per example, and of any number of labels, after scikit-learn.
 
-targets: int `[num_examples]`, the label ids.
-predictions: float `[num_examples, num_labels]`, the probabilities.
+One label: targets are int `[num_examples]`, the label ids; predictions are float
+`[num_examples, num_labels]`, the probabilities.
+
+Any number of labels (`multilabel_...`): targets are int 0 or 1
+`[num_examples, num_labels]`; predictions are float of the same shape, probabilities
+independent of one another.
 """
 
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
-from bert_my.metrics import label_scores
 from bert_my.metrics.base import NAN, metric
 
+# Labels with a probability above this are predicted, of any number of labels.
+THRESHOLD = 0.5
 _SMALLEST_PROBABILITY = 1e-15  # keeps the logarithm of 0 finite
 
 
-def _predicted(predictions):
-    """Returns the most probable label of each example, one-hot."""
-    return label_scores.one_hot(np.argmax(predictions, -1), predictions.shape[-1])
+def _one_hot(label_ids, num_labels):
+    """Returns int `[num_examples, num_labels]` of int `[num_examples]`."""
+    return (label_ids[:, None] == np.arange(num_labels)).astype(int)
+
+
+def _both_one_hot(targets, predictions):
+    """Returns the targets and the most probable labels, each one-hot."""
+    num_labels = predictions.shape[-1]
+    return _one_hot(targets, num_labels), _one_hot(predictions.argmax(-1), num_labels)
+
+
+def _mean(values):
+    """Returns the mean of the scores of labels that are not NaN; NaN without any."""
+    defined = [value for value in values if not np.isnan(value)]
+    return np.mean(defined) if defined else NAN
+
+
+def _by_label(targets, predicted):
+    """Returns precision, recall and F1 of each label, float `[3, num_labels]`.
+
+    NaN for a label that occurs neither in targets nor in predictions; precision and
+    recall are 0 where their denominator is 0.
+
+    targets, predicted: int 0 or 1 `[num_examples, num_labels]`.
+    """
+    scores = sklearn_metrics.precision_recall_fscore_support(
+        targets,
+        predicted,
+        # scikit-learn takes a single column for one label per example: 0 or 1.
+        labels=[1] if targets.shape[-1] == 1 else None,
+        average=None,
+        zero_division=0,
+    )
+    occurs = targets.any(0) | predicted.any(0)
+    return np.where(occurs, scores[:3], NAN)
+
+
+def _over_decisions(targets, predicted):
+    """Returns precision, recall and F1, each label of each example being a decision."""
+    return _by_label(targets.reshape(-1, 1), predicted.reshape(-1, 1))[:, 0]
+
+
+def _scores_of(labels, targets, predicted):
+    """Returns precision, recall and F1 by label, `[num_labels, 3]`.
+
+    Raises:
+      ValueError: if there are not as many names of labels as columns.
+    """
+    if len(labels) != targets.shape[-1]:
+        raise ValueError(f"{len(labels)} names for {targets.shape[-1]} labels")
+    return _by_label(targets, predicted).T
 
 
 @metric("eval_accuracy")
 def accuracy(targets, predictions):
     """Share of examples whose most probable label is the right one."""
     return np.mean(np.argmax(predictions, -1) == targets)
+
+
+@metric("eval_accuracy")
+def multilabel_accuracy(targets, predictions):
+    """Share of examples that are given exactly the right labels."""
+    return np.mean(np.all((predictions > THRESHOLD) == targets, -1))
 
 
 @metric("precision", "recall", "f1")
@@ -47,10 +106,21 @@ def f1_averages(targets, predictions):
     The first is over the labels that occur in targets or predictions: the mean of the
     F1 scores of `per_label`.
     """
-    targets = label_scores.one_hot(targets, predictions.shape[-1])
-    predicted = _predicted(predictions)
-    macro = label_scores.mean_over_labels(label_scores.f1, targets, predicted)
-    return macro, label_scores.f1(targets.ravel(), predicted.ravel())
+    both = _both_one_hot(targets, predictions)
+    return _mean(_by_label(*both)[2]), _over_decisions(*both)[2]
+
+
+@metric("f1_micro", "f1_macro", "precision_micro", "recall_micro")
+def multilabel_f1(targets, predictions):
+    """Precision, recall and F1 over all decisions, and F1 as a mean over labels.
+
+    The mean is over the labels that occur in targets or predictions. Precision and
+    recall are 0 where their denominator is 0; all are NaN if there is no label in
+    targets and predictions.
+    """
+    predicted = (predictions > THRESHOLD).astype(int)
+    precision, recall, f1 = _over_decisions(targets, predicted)
+    return f1, _mean(_by_label(targets, predicted)[2]), precision, recall
 
 
 @metric("precision", "recall", "f1", is_by_label=True)
@@ -62,8 +132,20 @@ def per_label(targets, predictions, labels):
 
     labels: names, in the order of the columns of `predictions`.
     """
-    targets = label_scores.one_hot(targets, predictions.shape[-1])
-    return label_scores.by_label(targets, _predicted(predictions), labels)
+    return _scores_of(labels, *_both_one_hot(targets, predictions))
+
+
+@metric("precision", "recall", "f1", is_by_label=True)
+def multilabel_per_label(targets, predictions, labels):
+    """Precision, recall and F1 of each label; see `per_label`."""
+    return _scores_of(labels, targets, (predictions > THRESHOLD).astype(int))
+
+
+def _auc(targets, probabilities):
+    """Returns the area under the ROC curve; NaN if all targets are the same."""
+    if len(np.unique(targets)) < 2:
+        return NAN
+    return sklearn_metrics.roc_auc_score(targets, probabilities)
 
 
 @metric("auc")
@@ -74,12 +156,21 @@ def auc(targets, predictions):
     """
     num_labels = predictions.shape[-1]
     if num_labels == 2:
-        return label_scores.auc(targets, predictions[:, 1])
+        return _auc(targets, predictions[:, 1])
     if len(np.unique(targets)) < num_labels:
         return NAN
     # Rows of float32 probabilities may miss the sum of 1 by more than sklearn allows.
     normalized = predictions / predictions.sum(-1, keepdims=True, dtype=np.float64)
     return sklearn_metrics.roc_auc_score(targets, normalized, multi_class="ovr")
+
+
+@metric("auc")
+def multilabel_auc(targets, predictions):
+    """Area under the ROC curve, as a mean over the labels that some examples have.
+
+    Labels of all or of no examples are left out; NaN if none is left.
+    """
+    return _mean(map(_auc, targets.T, predictions.T))
 
 
 @metric("average_precision")
@@ -89,13 +180,25 @@ def average_precision(targets, predictions):
     Of label 1 of two, or the mean over one-vs-rest; NaN if one of those labels is not
     in the targets.
     """
-    targets = label_scores.one_hot(targets, predictions.shape[-1])
+    targets = _one_hot(targets, predictions.shape[-1])
     if predictions.shape[-1] == 2:
         targets, predictions = targets[:, 1:], predictions[:, 1:]
     if not targets.any(0).all():
         return NAN
-    return label_scores.mean_over_labels(
-        label_scores.average_precision, targets, predictions
+    return _mean(map(sklearn_metrics.average_precision_score, targets.T, predictions.T))
+
+
+@metric("average_precision")
+def multilabel_average_precision(targets, predictions):
+    """Area under the precision-recall curve, as a mean over labels.
+
+    Labels of no example are left out; NaN if none is left.
+    """
+    columns = zip(targets.T, predictions.T)
+    return _mean(
+        sklearn_metrics.average_precision_score(*each)
+        for each in columns
+        if each[0].any()
     )
 
 
@@ -110,6 +213,15 @@ def log_loss(targets, predictions):
     probabilities /= probabilities.sum(-1, keepdims=True)
     label_ids = list(range(predictions.shape[-1]))
     return sklearn_metrics.log_loss(targets, probabilities, labels=label_ids)
+
+
+@metric("log_loss", lower_is_better=True)
+def multilabel_log_loss(targets, predictions):
+    """Mean over labels and examples of the cross entropy; see `log_loss`."""
+    predictions = predictions.astype(np.float64)
+    both = np.stack([1 - predictions, predictions], -1)  # [num_examples, num_labels, 2]
+    columns = zip(targets.T, both.transpose(1, 0, 2))
+    return _mean(log_loss(*each)["log_loss"] for each in columns)
 
 
 @metric("mcc")

@@ -28,7 +28,7 @@ def _names_by_type(types):
     }
 
 
-def _names(labels):
+def _names(labels=()):
     scheme, types = tag_schemes.find_scheme(labels)
     if labels and scheme is None:
         return ("token_accuracy",)

@@ -23,11 +23,8 @@ from bert_my.report import plots
 logger = logging.getLogger(__name__)
 
 INDEX = "index.html"
-# Light tints of the colours of `plots`, for types of entities.
-TINTS = ("#CFE6F5", "#FBDCC6", "#CDEEDF", "#F3DDEA", "#FBEAC4", "#DDF0FB", "#E6E6E6")
 WIDE = 820  # pixels from which a picture takes a line of its own
 BOLD = Markup("<b>{}</b>")
-_ENTITY = Markup('<mark style="background:{}">{}<small>{}</small></mark>')
 
 
 class Picture(NamedTuple):
@@ -43,28 +40,6 @@ class Picture(NamedTuple):
     alt: str
     note: str = ""
     kind = "picture"
-
-    @property
-    def size(self):
-        """Width and height in pixels."""
-        return [
-            round(float(each) * plots.DPI) for each in self.figure.get_size_inches()
-        ]
-
-    @property
-    def view_box(self):
-        """Rectangle of the SVG, in points."""
-        width, height = 72 * self.figure.get_size_inches()
-        return f"0 0 {width:g} {height:g}"
-
-    @property
-    def is_wide(self):
-        return self.size[0] > WIDE
-
-    @property
-    def svg(self):
-        """Elements within `<svg>`; see `plots.svg`."""
-        return Markup(plots.svg(self.figure, self.name))
 
 
 class Table(NamedTuple):
@@ -110,21 +85,6 @@ def number(value):
     return f"{value:.4g}"
 
 
-def marked(pieces, types):
-    """Returns a text with entities in colour.
-
-    Args:
-      pieces: list of (text, type of the entity or None).
-      types: list of all types; its order gives each its colour.
-    """
-    return Markup("").join(
-        text
-        if kind is None
-        else _ENTITY.format(TINTS[types.index(kind) % len(TINTS)], text, kind)
-        for text, kind in pieces
-    )
-
-
 def _printable(value):
     return value.translate(plots.UNPRINTABLE) if isinstance(value, str) else value
 
@@ -137,7 +97,8 @@ _templates = jinja2.Environment(
     trim_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-_templates.filters["number"] = number
+_templates.filters.update(number=number, svg=plots.svg)
+_templates.globals.update(dpi=plots.DPI, wide=WIDE)
 
 
 def write(folder, flag, title, sections, lead="", with_png=False):

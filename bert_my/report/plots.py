@@ -1,4 +1,4 @@
-"""Style of all pictures, names and legends in them, line plots, SVG and PNG.
+"""Style of all pictures, names and legends in them, SVG and PNG.
 
 Figures belong to no window, so nothing needs a display. Functions that draw are
 `styled`: the settings of matplotlib outside of them stay as they are.
@@ -9,7 +9,6 @@ import math
 import re
 import unicodedata
 import warnings
-from typing import NamedTuple, Optional
 
 import matplotlib
 import numpy as np
@@ -17,9 +16,6 @@ from cycler import cycler
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import MaxNLocator
-
-from bert_my.report import curves
 
 DPI = 110
 SIZE = (5.8, 4.3)  # inches
@@ -84,16 +80,6 @@ styled = matplotlib.rc_context(
         "ytick.labelsize": 9,
     }
 )
-
-
-class Line(NamedTuple):
-    """A line of a picture; x and y are arrays of one length."""
-
-    name: str
-    x: np.ndarray
-    y: np.ndarray
-    faint: Optional[np.ndarray] = None  # drawn behind the line: y before smoothing
-    faint_name: Optional[str] = None
 
 
 def width(text):
@@ -168,35 +154,13 @@ def legend_beside(axes):
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
 
 
-@styled
-def lines(title, x_label, y_label, many, **axes_settings):
-    """Draws lines over training steps; returns the figure.
-
-    Args:
-      title, x_label, y_label: texts; labels with their unit.
-      many: list of `Line`. Lines of few points have markers, for a single point has no
-        line.
-      axes_settings: for `Axes.set`, such as `ylim`.
-    """
-    figure, axes = new(title)
-    for line in many:
-        x, y = curves.thin((line.x, line.y))
-        marker = "o" if len(line.x) <= 30 else None
-        (drawn,) = axes.plot(x, y, label=line.name, marker=marker, markersize=4)
-        if line.faint is not None:
-            x, y = curves.thin((line.x, line.faint))
-            style = {"color": drawn.get_color(), "alpha": 0.35, "linewidth": 0.8}
-            axes.plot(x, y, "-", label=line.faint_name, zorder=1, **style)
-    axes.set(xlabel=x_label, ylabel=y_label, **axes_settings)
-    # A single step has a tick only if one tick is enough.
-    axes.xaxis.set_major_locator(
-        MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10], min_n_ticks=1)
-    )
-    if max(np.nan_to_num(np.abs(line.y)).max() for line in many) < 1e-3:
-        axes.yaxis.set_major_formatter("{x:g}")
-    if len(axes.lines) > 1:
-        legend_above(axes)
-    return figure
+def thin(arrays, max_points=2000):
+    """Returns every n-th point of arrays of one length; the last one stays."""
+    num_points = len(arrays[0])
+    if num_points <= max_points:
+        return list(arrays)
+    kept = np.linspace(0, num_points - 1, max_points).astype(int)
+    return [np.asarray(each)[kept] for each in arrays]
 
 
 @styled

@@ -1,6 +1,6 @@
 """The report of a run, and the comparison of several runs: HTML pages.
 
-People look rather than read: pictures first, tables where a number is wanted.
+Pictures come first, then tables for single numbers.
 """
 
 import os
@@ -8,10 +8,9 @@ import os
 from bert_my import metrics
 from bert_my.engine import run_folder
 from bert_my.report import (
-    comparison,
-    dev_predictions,
-    mistakes,
     page,
+    pictures,
+    plots,
     run_files,
     sections_dev,
     sections_training,
@@ -19,7 +18,6 @@ from bert_my.report import (
 from bert_my.report.page import Table
 
 MAX_LABELS = 20  # in the head of the page
-ROWS = {dev_predictions.LABELING: "sentences"}
 
 
 def write(output_dir, with_png=False):
@@ -59,8 +57,19 @@ def compare(output_dirs, path, with_png=False):
       with_png: whether to write the pictures as PNG files, too.
     """
     runs = [run_files.read(folder) for folder in output_dirs]
+    titles = _titles([run.folder for run in runs])
+    names = list(map(plots.shown, titles))
+    main = next((run.main_metric for run in runs if run.task), None)
+    sections = {
+        "Results": _compared_results(runs, titles, main),
+        "Settings that differ": _differences(runs, titles),
+        "Training": sections_training.training(runs, names),
+        "Dev set during training": sections_training.compared_evaluations(
+            runs, names, main
+        ),
+        "ROC curves": [_compared_rocs(runs, names)],
+    }
     title = f"Comparison of {len(runs)} runs"
-    sections = comparison.build(runs)
     return page.write(str(path), "output", title, sections, with_png=with_png)
 
 
@@ -78,7 +87,8 @@ def _lead(run):
     else:
         facts.append(f"There is no {run_folder.TASK}, so the task is not known.")
     if run.predictions:
-        rows = ROWS.get(run.task.kind, "rows")
+        is_labeling = run.task.kind == run_files.LABELING
+        rows = "sentences" if is_labeling else "rows"
         facts.append(f"Dev set of {run.predictions.num_rows:,} {rows}.")
     if run.evaluated_at:
         facts.append(f"Evaluated on {run.evaluated_at:%Y-%m-%d %H:%M} UTC.")
@@ -104,20 +114,88 @@ def _results(run):
 
 def _dev_sections(run):
     """Returns the sections about predictions, and about mistakes."""
-    if run.task and run.task.kind == dev_predictions.PRETRAINING:
+    if run.task and run.task.kind == run_files.PRETRAINING:
         return {}
-    if not run.predictions:
-        missing = run_folder.DEV_PREDICTIONS if run.task else run_folder.TASK
-        why = f"There is no {missing}: nothing can be told about single predictions."
-        return {"Dev set": [why]}
-    return {
-        "Dev set": sections_dev.build(run),
-        "Mistakes": mistakes.build(run.task, run.predictions.mistakes),
-    }
+    if run.predictions:
+        return sections_dev.build(run)
+    missing = run_folder.DEV_PREDICTIONS if run.task else run_folder.TASK
+    why = f"There is no {missing}: nothing can be told about single predictions."
+    return {"Dev set": [why]}
 
 
 def _settings(run):
     if run.settings is None:
         return [f"There is no {run_folder.SETTINGS}."]
-    rows = [(name, comparison.setting(run.settings[name])) for name in run.settings]
+    rows = [(name, _as_text(run.settings[name])) for name in run.settings]
     return [Table(["flag", "value"], sorted(rows), classes=["key", "value"])]
+
+
+def _titles(folders):
+    """Returns a name for each run: as many folders of its path as make them differ."""
+    pieces = [os.path.abspath(folder).split(os.sep) for folder in folders]
+    for length in range(1, max(map(len, pieces)) + 1):
+        titles = [os.sep.join(each[-length:]) for each in pieces]
+        if len(set(titles)) == len(titles):
+            break
+    return titles
+
+
+def _as_text(value):
+    """Returns a flag's value as text."""
+    return "–" if value is None else str(value)
+
+
+def _missing(titles, values, name):
+    """Returns a sentence for each run without a file."""
+    return [f"{t} has no {name}." for t, value in zip(titles, values) if not value]
+
+
+def _compared_results(runs, titles, main):
+    """Returns the table of the final metrics, the best of each in bold."""
+    tables = [run.results or {} for run in runs]
+    rows = []
+    for metric in metrics.in_order(tables, main):
+        values = [table.get(metric) for table in tables]
+        best = metrics.best_of(metric, values)
+        cells = [
+            (page.BOLD if value == best else "{}").format(page.number(value))
+            for value in values
+        ]
+        direction = "low" if metrics.is_lower_better(metric) else "high"
+        rows.append([metric, direction, *cells])
+    parts = _missing(titles, tables, run_folder.RESULTS)
+    if rows:
+        header, classes = ["metric", "best is", *titles], ["key", "", "number"]
+        parts.append(Table(header, rows, classes=classes))
+    return parts
+
+
+def _differences(runs, titles):
+    """Returns the table of the settings that are not the same in all runs."""
+    known = [run.settings for run in runs if run.settings is not None]
+    rows = []
+    for name in sorted({name for settings in known for name in settings}):
+        cells = [_as_text((run.settings or {}).get(name)) for run in runs]
+        if len({_as_text(settings.get(name)) for settings in known}) > 1:
+            rows.append([name, *cells])
+    parts = _missing(titles, [run.settings for run in runs], run_folder.SETTINGS)
+    if rows:
+        parts.append(Table(["flag", *titles], rows, classes=["key", "value"]))
+    elif known:
+        parts.append("All settings are the same.")
+    return parts
+
+
+def _compared_rocs(runs, names):
+    """Returns the ROC curves of the runs with two labels in one picture."""
+    many = []
+    for name, run in zip(names, runs):
+        is_classification = run.task and run.task.kind == run_files.CLASSIFICATION
+        if run.predictions and is_classification and len(run.task.labels) == 2:
+            found = run.predictions
+            roc = pictures.roc(found.targets == 1, found.probabilities[:, 1])
+            if roc:
+                many.append((name, roc))
+    if not many:
+        return "No run has predictions for rows of two labels."
+    return pictures.curves("roc", many, "ROC curves of the runs")

@@ -1,13 +1,15 @@
 """Sections about training: loss, learning rate, speed, metrics of the dev set."""
 
+from typing import NamedTuple, Optional
+
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from bert_my import metrics
 from bert_my.engine import run_folder
-from bert_my.report import curves, plots
+from bert_my.report import plots
 from bert_my.report.page import Picture
 
-STEP = "training step"
 MAX_METRICS = 7  # of a picture, or of a comparison; the tables have them all
 # Kind of metric -> name, title and axis of its picture.
 GROUPS = {
@@ -17,6 +19,74 @@ GROUPS = {
 }
 
 
+class Line(NamedTuple):
+    """A line of a picture; x and y are arrays of one length."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    each_step: Optional[np.ndarray] = None  # y before smoothing, behind the line
+
+
+@plots.styled
+def draw_lines(name, title, y_label, many, alt=None, note="", **axes_settings):
+    """Draws lines over training steps.
+
+    Args:
+      name, title, note: see `Picture`.
+      y_label: with the unit.
+      many: list of `Line`. Lines of few points have markers, for a single point has no
+        line.
+      alt: see `Picture`; by default made of the title.
+      axes_settings: for `Axes.set`, such as `ylim`.
+
+    Returns:
+      `Picture`.
+    """
+    figure, axes = plots.new(title)
+    for line in many:
+        x, y = plots.thin((line.x, line.y))
+        marker = "o" if len(line.x) <= 30 else None
+        (drawn,) = axes.plot(x, y, label=line.name, marker=marker, markersize=4)
+        if line.each_step is not None:
+            x, y = plots.thin((line.x, line.each_step))
+            style = {"color": drawn.get_color(), "alpha": 0.35, "linewidth": 0.8}
+            axes.plot(x, y, "-", label="each step", zorder=1, **style)
+    axes.set(xlabel="training step", ylabel=y_label, **axes_settings)
+    # A single step has a tick only if one tick is enough.
+    axes.xaxis.set_major_locator(
+        MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10], min_n_ticks=1)
+    )
+    if max(np.nan_to_num(np.abs(line.y)).max() for line in many) < 1e-3:
+        axes.yaxis.set_major_formatter("{x:g}")
+    if len(axes.lines) > 1:
+        plots.legend_above(axes)
+    return Picture(name, figure, alt or f"{title} by step", note)
+
+
+def smooth(values, window):
+    """Returns the mean of the values around each, float `[num_values]`.
+
+    NaN do not count. At the ends the window is cut off.
+
+    values: float `[num_values]`.
+    window: odd number of values.
+    """
+    half = window // 2
+    is_finite = np.isfinite(values)
+    sums = np.cumsum(np.concatenate([[0.0], np.where(is_finite, values, 0.0)]))
+    counts = np.cumsum(np.concatenate([[0], is_finite]))
+    begin = np.maximum(np.arange(len(values)) - half, 0)
+    end = np.minimum(np.arange(len(values)) + half + 1, len(values))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (sums[end] - sums[begin]) / (counts[end] - counts[begin])
+
+
+def smoothing_window(num_values):
+    """Returns an odd window for `smooth`: a twentieth of the values."""
+    return max(num_values // 40, 1) * 2 + 1
+
+
 def training(runs, names):
     """Yields the parts about the steps of training.
 
@@ -24,38 +94,26 @@ def training(runs, names):
       runs: list of `run_files.Run`.
       names: of the runs in pictures.
     """
-    found = [
-        (name, run.training)
-        for name, run in zip(names, runs)
-        if run.training is not None and len(run.training.steps)
-    ]
+    found = [pair for pair in zip(names, runs) if len(pair[1].training.steps)]
+    found = [(name, run.training) for name, run in found]
     if not found:
         yield f"There is no {run_folder.TRAINING} with steps."
         return
-    is_alone = len(found) == 1
-    losses = [_loss_line(name, steps, is_alone) for name, steps in found]
-    window = curves.smoothing_window(len(found[0][1].steps))
-    yield Picture(
-        "training_loss",
-        plots.lines("Training loss", STEP, "loss", losses),
-        "Training loss by step",
-        f"Smoothed: mean over {window} steps." if is_alone else "Smoothed.",
-    )
-    rates = [plots.Line(name, each.steps, each.learning_rates) for name, each in found]
-    yield Picture(
-        "learning_rate",
-        plots.lines("Learning rate", STEP, "learning rate", rates),
-        "Learning rate by step",
-    )
+    losses = [_loss_line(*pair) for pair in found]
+    note = "Smoothed."
+    if len(found) == 1:
+        ((_, each),) = found
+        losses = [losses[0]._replace(name="smoothed", each_step=each.losses)]
+        note = f"Smoothed: mean over {smoothing_window(len(each.steps))} steps."
+    yield draw_lines("training_loss", "Training loss", "loss", losses, note=note)
+    rates = [Line(name, each.steps, each.learning_rates) for name, each in found]
+    yield draw_lines("learning_rate", "Learning rate", "learning rate", rates)
     yield _speed(found)
 
 
-def _loss_line(name, steps, has_each_step):
-    window = curves.smoothing_window(len(steps.steps))
-    smoothed = curves.smooth(steps.losses, window)
-    if not has_each_step:
-        return plots.Line(name, steps.steps, smoothed)
-    return plots.Line("smoothed", steps.steps, smoothed, steps.losses, "each step")
+def _loss_line(name, each):
+    smoothed = smooth(each.losses, smoothing_window(len(each.steps)))
+    return Line(name, each.steps, smoothed)
 
 
 def _speed(found):
@@ -66,7 +124,7 @@ def _speed(found):
         is_known = np.nan_to_num(each.examples_per_second) > 0
         if is_known.any():
             speed = each.examples_per_second[is_known]
-            many.append(plots.Line(name, each.steps[is_known], speed))
+            many.append(Line(name, each.steps[is_known], speed))
     if not many:
         return "The speed of training was not logged."
     medians = [f"{np.median(line.y):,.1f}" for line in many]
@@ -79,8 +137,8 @@ def _speed(found):
     unit, note = "examples per second", ""
     if len(many) == 1:
         note = f"Median of the logged values: {medians[0]} {unit}."
-    figure = plots.lines("Speed of training", STEP, unit, many, ylim=limits)
-    return Picture("speed", figure, "Examples per second by step", note)
+    alt = "Examples per second by step"
+    return draw_lines("speed", "Speed of training", unit, many, alt, note, ylim=limits)
 
 
 def evaluations(run):
@@ -96,19 +154,16 @@ def evaluations(run):
         line = _metric_line(run, metric, plots.shown(metric))
         if line is not None:
             groups[_group_of(metric, line.y)].append(line)
-    has_steps = run.training is not None and len(run.training.steps)
-    if has_steps and groups["loss"]:
-        groups["loss"].append(_loss_line("training, smoothed", run.training, False))
+    if len(run.training.steps) and groups["loss"]:
+        groups["loss"].append(_loss_line("training, smoothed", run.training))
     if not any(groups.values()):
         yield "No metric of the evaluations is defined."
     for group, many in groups.items():
         if many:
-            name, title, label = GROUPS[group]
-            figure = plots.lines(title, STEP, label, many[:MAX_METRICS])
             num_left_out = len(many) - MAX_METRICS
             note = f"{num_left_out} more metrics are left out."
             note = note if num_left_out > 0 else ""
-            yield Picture(name, figure, f"{title} by step", note)
+            yield draw_lines(*GROUPS[group], many[:MAX_METRICS], note=note)
 
 
 def _group_of(metric, values):
@@ -121,13 +176,13 @@ def _metric_line(run, metric, name):
     """Returns the `Line` of a metric over the evaluations, None if it is undefined."""
     points = [
         (each["step"], each[metric])
-        for each in run.evaluations or ()
+        for each in run.evaluations
         if each.get(metric) is not None and np.isfinite(each[metric])
     ]
     if not points:
         return None
     steps, values = zip(*points)
-    return plots.Line(name, np.array(steps), np.array(values, float))
+    return Line(name, np.array(steps), np.array(values, float))
 
 
 def compared_evaluations(runs, names, main):
@@ -136,7 +191,7 @@ def compared_evaluations(runs, names, main):
     runs, names: see `training`.
     main: name of the main metric, or None.
     """
-    tables = [each for run in runs for each in run.evaluations or ()]
+    tables = [each for run in runs for each in run.evaluations]
     found = metrics.in_order(tables, main)
     of_all = [name for name in found if not metrics.is_of_label(name)]
     has_picture = False
@@ -145,8 +200,8 @@ def compared_evaluations(runs, names, main):
         many = [line for line in many if line is not None]
         if many:
             has_picture = True
-            figure = plots.lines(f"Dev set: {metric}", STEP, metric, many)
             name = "dev_" + "".join(c if c.isalnum() else "_" for c in metric)
-            yield Picture(name, figure, f"{metric} by step")
+            alt = f"{metric} by step"
+            yield draw_lines(name, f"Dev set: {metric}", metric, many, alt)
     if not has_picture:
         yield f"No run has an evaluation in {run_folder.EVALUATIONS}."

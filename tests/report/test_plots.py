@@ -1,4 +1,4 @@
-"""Names in pictures, lines, and the SVG of a figure."""
+"""Names in pictures, points of lines, and the SVG of a figure."""
 
 import numpy as np
 import pytest
@@ -33,21 +33,6 @@ def test_matplotlib_leaves_room_for_wide_characters():
     assert plots._measure(name) >= 6 * plots._measure("—")
 
 
-def test_names_that_matplotlib_would_hide_are_in_the_legend():
-    points = np.arange(3.0)
-    lines = [plots.Line(plots.shown(name), points, points) for name in ("_a", "b")]
-    (axes,) = plots.lines("title", "x", "y", lines).axes
-    texts = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert texts == [" _a", "b"]
-
-
-def test_a_single_step_has_a_tick_of_its_own():
-    line = plots.Line("", np.array([15]), np.array([0.5]))
-    (axes,) = plots.lines("title", "step", "loss", [line]).axes
-    low, high = axes.get_xlim()
-    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [15]
-
-
 def test_style_stays_inside():
     before = dict(plots.matplotlib.rcParams)
     figure, axes = plots.new("title")
@@ -63,3 +48,9 @@ def test_svg_keeps_texts_and_escapes_them():
     assert ">体育 &lt;b&gt;</text>" in source
     assert ">costs $5 &amp; $6</text>" in source
     assert "<b>" not in source and "<?xml" not in source
+
+
+def test_thin_keeps_the_ends():
+    x, y = plots.thin((np.arange(5003), -np.arange(5003)), max_points=11)
+    assert len(x) == 11 and x[0] == 0 and x[-1] == 5002
+    np.testing.assert_array_equal(y, -x)

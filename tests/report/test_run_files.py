@@ -38,7 +38,8 @@ def read_error(folder):
 def test_files_that_are_not_there_are_none(folder):
     run = run_files.read(folder)
     assert run.task == ("made", "classification", ("no", "yes"), "eval_accuracy")
-    assert run.settings is run.training is run.evaluations is run.results is None
+    assert run.settings is run.results is None
+    assert not len(run.training.steps) and not run.evaluations
     assert run.evaluated_at.utcoffset().total_seconds() == 0
 
 

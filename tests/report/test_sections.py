@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bert_my.report import report
+from bert_my.report import plots, report, sections_dev, sections_training
+from bert_my.report.sections_training import Line, draw_lines
 from tests.report import made_runs
 from tests.report.pages import Page, read_page
 
@@ -72,3 +73,72 @@ def test_speeds_of_short_runs_are_a_sentence(tmp_path):
     folders = [write_speeds(tmp_path / name, [7, 0]) for name in "ab"]
     text = Page(report.compare(folders, tmp_path / "c")).text
     assert "logged once: a 7.0, b 7.0 examples per second." in text
+
+
+def test_label_counts_golden_values():
+    targets = np.array([[1, 0], [1, 1], [0, 0], [0, 0], [1, 0]], bool)
+    predicted = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [1, 1]], bool)
+    # True and false positives, false and true negatives.
+    expected = [[2, 1], [1, 2], [1, 0], [1, 2]]
+    found = sections_dev.label_counts(targets, predicted)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_most_confused_counts_both_directions():
+    # Wrong rows that touch each label: 2, 3, 1.
+    counts = np.array([[9, 2, 0], [0, 5, 1], [0, 0, 8]])
+    np.testing.assert_array_equal(sections_dev.most_confused(counts, 2), [0, 1])
+    np.testing.assert_array_equal(sections_dev.most_confused(counts, 1), [1])
+
+
+def test_scores_of_single_labels(tmp_path):
+    # Label 0 is right twice and taken for 2 once, ...
+    targets = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
+    predicted = np.array([0, 0, 2, 1, 0, 2, 2, 2, 1])
+    labels = ["x", "y", "z"]
+    made_runs.write_classification(tmp_path, labels, targets, np.eye(3)[predicted])
+    report.write(tmp_path)
+    rows = read_page(tmp_path).rows
+    # Of y 1 of 2 rows is right, and 1 of the 7 others wrong: (1/2 + 6/7) / 2.
+    assert ["y", "2", "0.5000", "0.5000", "0.5000", "0.6786"] in rows
+    assert ["z", "4", "0.7500", "0.7500", "0.7500", "0.7750"] in rows
+
+
+def test_scores_of_several_labels_at_once(tmp_path):
+    rows = [("x", "x", 0.9, 0.2), ("x,y", "", 0.4, 0.3), ("", "x", 0.8, 0.1)]
+    table = report_several(tmp_path, rows).rows
+    # Nobody predicts y: its precision is 0.
+    assert ["x", "2", "0.5000", "0.5000", "0.5000", "0.5000"] in table
+    assert ["y", "1", "0.0000", "0.0000", "0.0000", "1.0000"] in table
+
+
+def test_names_that_matplotlib_would_hide_are_in_the_legend():
+    points = np.arange(3.0)
+    lines = [Line(plots.shown(name), points, points) for name in ("_a", "b")]
+    (axes,) = draw_lines("name", "title", "y", lines).figure.axes
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == [" _a", "b"]
+
+
+def test_a_single_step_has_a_tick_of_its_own():
+    line = Line("", np.array([15]), np.array([0.5]))
+    (axes,) = draw_lines("name", "title", "loss", [line]).figure.axes
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [15]
+
+
+def test_smooth_cuts_the_window_off_at_the_ends():
+    smoothed = sections_training.smooth(np.array([3.0, 6.0, 0.0, 12.0]), 3)
+    np.testing.assert_allclose(smoothed, [4.5, 3, 6, 6])
+
+
+def test_smooth_leaves_out_nan():
+    smoothed = sections_training.smooth(
+        np.array([1.0, np.nan, 3.0, np.nan, np.nan, np.nan]), 3
+    )
+    np.testing.assert_allclose(smoothed, [1, 2, 3, 3, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("num_values,window", [(1, 3), (137, 7), (1000, 51)])
+def test_smoothing_window_is_odd(num_values, window):
+    assert sections_training.smoothing_window(num_values) == window
