@@ -1,4 +1,4 @@
-r"""Measures the speed and memory of training, prediction, pretraining or encoding.
+r"""Measures the speed and memory of training, prediction or encoding.
 
 python scripts/benchmark.py --mode=train --model=base --precision=bf16 --json=FILE
 

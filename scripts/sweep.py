@@ -12,11 +12,10 @@ standard deviation over the seeds), sweep_runs.csv (every run) and report/index.
 """
 
 import argparse
-import signal
 import sys
 
 from bert_my.common.errors import InputError
-from bert_my.tools import sweep
+from bert_my.tools import sweep, sweep_plan
 
 
 def make_parser():
@@ -85,14 +84,12 @@ def main():
         parser.error(f"--max_parallel={args.max_parallel}: it must be 1 or more")
     metrics = [name for names in args.metric for name in names.split(",") if name]
     try:
-        plan = sweep.make_plan(
+        plan = sweep_plan.make_plan(
             words[split + 1 :], args.grid, args.seeds, args.output_dir
         )
         if args.dry_run:
             print(sweep.describe(plan))
             return
-        # A sweep that is terminated stops its runs, as after Ctrl-C.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         status = sweep.run(plan, metrics, args.max_parallel, args.restart)
     except InputError as error:
         sys.exit(f"error: {error}")

@@ -102,7 +102,7 @@ ALLOWED = {
 }
 # These modules see less than their part.
 NARROWER = {
-    "bert_my/engine/hooks.py": (),  # is given callables
+    "bert_my/engine/hooks.py": (),  # knows sessions only
     "bert_my/tools/benchmark/hf_worker.py": (),  # runs in another Python
 }
 # What texts become and what comes back is known without TensorFlow.

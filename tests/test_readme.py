@@ -13,7 +13,8 @@ README = (helpers.ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_example_of_a_task_works(tiny_model, tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (code,) = (block for block in blocks if "@register" in block)
     code = "\n".join(line[3:] for line in code.split("\n"))
     exec(code, {})
     data = tmp_path / "data"

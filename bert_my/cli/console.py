@@ -32,6 +32,7 @@ def one_line_for(*errors):
         sys.exit(f"error: {error}")
     except Exception as error:
         found = _WITHIN_GRAPH.search(str(error))
-        if not found:
+        # By its name, so that TensorFlow is not imported for it.
+        if not found or type(error).__name__ != "UnknownError":
             raise
         sys.exit(f"error: {found.group(1)}")

@@ -82,7 +82,7 @@ def like(table, dialect, fits):
         be those of such a table.
     """
     _check_lines(table)
-    if dialect.delimiter is None or table.is_json:
+    if dialect.delimiter is None or tables.is_json_object(table.lines[0]):
         return likely(table)[0]
     if dialect == TABS and _cells_are_quoted(table.lines):
         dialect = QUOTED_TABS

@@ -112,6 +112,8 @@ class Table:
                 lines = files.read_lines(self.path)
             rows = self._split(lines, dialect)
             self._heads[dialect] = list(itertools.islice(rows, SAMPLE_SIZE))
+            if not self._heads[dialect]:
+                raise InputError(f"{self.path}: the file is empty")
         return self._heads[dialect]
 
     def _find_keys(self):

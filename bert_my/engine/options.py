@@ -31,7 +31,8 @@ class DeviceOptions(Options):
         1,
         "Number of towers (replicas of the model). More towers than GPUs share them; "
         "without a GPU they run on the CPU.",
-        check=options.not_negative,
+        # The forks' default of 0 is one tower, see `with_older_forms`.
+        check=options.Check(lambda value: value >= 0, "be positive"),
         aliases=("num_gpu_cores", "n_gpu"),
     )
     precision: Optional[str] = option(

@@ -103,7 +103,7 @@ def _describe_xla(settings):
     if not settings.use_xla:
         return "no"
     if settings.devices.has_gpus or not fused.supports_jit():
-        return "what TensorFlow chooses"
+        return "clusters chosen by TensorFlow"
     is_whole = settings.gradient_accumulation_steps == 1
     parts = ["element-wise operations"] * is_whole
     parts += ["update"] * (settings.optimizer == "adamw")

@@ -63,6 +63,11 @@ def train(task, records, settings, dev=None, start=None):
             )
             return
         _initialize(tf.trainable_variables(), settings, plan)
+        if settings.overwrite_output_dir and settings.init_checkpoint:
+            # Before a run is deleted for weights that cannot be read.
+            checkpoints.check_readable(
+                settings.init_checkpoint, tf.trainable_variables()
+            )
         if start:
             start()
         _run(graph, settings, plan, evaluation)

@@ -5,6 +5,7 @@ A check reads the index of a checkpoint only. Values are read once, by the resto
 
 import contextlib
 import logging
+import os
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -80,7 +81,7 @@ def check_fits(checkpoint, variables, flag="init_checkpoint"):
             f"{', '.join(sorted(shapes)[:3])}, ..."
         )
     if _is_cut_off(checkpoint, reader):
-        _name_unreadable(checkpoint, variables, flag)
+        check_readable(checkpoint, variables, flag)
     return found, missing
 
 
@@ -92,8 +93,10 @@ def _is_cut_off(checkpoint, reader):
         for name, dtype in reader.get_variable_to_dtype_map().items()
         if dtype != tf.string  # of any size
     )
-    paths = tf.io.gfile.glob(f"{checkpoint}.data-*")
-    return sum(tf.io.gfile.stat(path).length for path in paths) < num_bytes
+    folder, prefix = os.path.split(f"{checkpoint}.data-")
+    names = [x for x in tf.io.gfile.listdir(folder or ".") if x.startswith(prefix)]
+    sizes = [tf.io.gfile.stat(os.path.join(folder, x)).length for x in names]
+    return sum(sizes) < num_bytes
 
 
 @contextlib.contextmanager
@@ -109,12 +112,12 @@ def restoring(checkpoint, variables, flag="init_checkpoint or --output_dir"):
         yield
     except tf.errors.OpError:
         if checkpoint:
-            _name_unreadable(checkpoint, variables, flag)
+            check_readable(checkpoint, variables, flag)
         raise
 
 
-def _name_unreadable(checkpoint, variables, flag):
-    """Raises an `InputError` for the first variable that cannot be read, if any."""
+def check_readable(checkpoint, variables, flag="init_checkpoint"):
+    """Reads the values of variables; an `InputError` names the first unreadable one."""
     reader = tf.train.load_checkpoint(checkpoint)
     for variable in variables:
         for name in (variable.op.name, average_name(variable.op.name)):

@@ -76,6 +76,7 @@ class Bert:
     scope: variable scope of the encoder, and its name in `--freeze`.
     word_embeddings: name of the word table.
     token_variables: names of the variables with a row for each token.
+    hf_model_type: name of the family in Hugging Face's config.json.
     hf_prefix: of the encoder's tensors in Hugging Face's models with a head.
     hf_not_stored: beginnings of names of Hugging Face's tensors that are derived or
       tied to others.
@@ -84,6 +85,7 @@ class Bert:
     scope = "bert"
     word_embeddings = "bert/embeddings/word_embeddings"
     token_variables = (word_embeddings, "cls/predictions/output_bias")
+    hf_model_type = "bert"
     hf_prefix = "bert."
     hf_not_stored = ("embeddings.position_ids", "cls.predictions.decoder.")
 
@@ -135,6 +137,7 @@ class Bert:
             input_ids=features["input_ids"],
             input_mask=features["input_mask"],
             token_type_ids=features["segment_ids"],
+            scope=self.scope,
             first_token_only=first_token_only,
             ops=ops,
         )
@@ -142,7 +145,8 @@ class Bert:
     def variable_shapes(self):
         """Returns a dict from the names of the encoder's variables to their shapes."""
         with tf.Graph().as_default():
-            modeling.BertModel(self.config, False, tf.zeros([1, 1], tf.int32))
+            ids = tf.zeros([1, 1], tf.int32)
+            modeling.BertModel(self.config, False, ids, scope=self.scope)
             return {v.op.name: v.shape.as_list() for v in tf.global_variables()}
 
     def part_of(self, variable_name):
@@ -179,7 +183,8 @@ class Bert:
 
     def tensor_names(self):
         """Returns the list of `TensorName`s of a BERT with all its heads."""
-        return list(map(_tensor_name, (*self.variable_shapes(), *_HEAD_VARIABLES)))
+        variables = (*self.variable_shapes(), *_HEAD_VARIABLES)
+        return [_tensor_name(name, self.scope) for name in variables]
 
     @classmethod
     def from_hf_config(cls, settings, source):
@@ -232,7 +237,7 @@ class Bert:
             **{key: getattr(self.config, key) for key in _CONFIG_KEYS},
             "hidden_act": activations[self.config.hidden_act],
             "layer_norm_eps": modeling.LAYER_NORM_EPSILON,
-            "model_type": "bert",
+            "model_type": self.hf_model_type,
         }
 
     @staticmethod
@@ -245,9 +250,19 @@ class Bert:
         return "BertModel"
 
 
+# Families by the `model_type` of their configs; BERT's configs may lack it.
+_FAMILIES = {"bert": Bert}
+
+
 def of(config):
     """Returns the description of the encoder with a config."""
-    return Bert(config)
+    return _FAMILIES.get(getattr(config, "model_type", "bert"), Bert)(config)
+
+
+def from_hf_config(settings, source):
+    """Returns the description of a model by its Hugging Face config; see `Bert`."""
+    family = _FAMILIES.get(settings.get("model_type"), Bert)
+    return family.from_hf_config(settings, source)
 
 
 def _check_family(settings, source):
@@ -260,7 +275,7 @@ def _check_family(settings, source):
     model_type = settings.get("model_type", "bert")
     embedding_size = settings.get("embedding_size")
     foreign = [name for name in _FOREIGN_SETTINGS if settings.get(name)]
-    if model_type != "bert":
+    if model_type not in _FAMILIES:
         family = _FAMILY_NAMES.get(model_type, model_type)
         reason = f"model_type is {model_type!r}"
     elif foreign:
@@ -277,10 +292,12 @@ def _check_family(settings, source):
     )
 
 
-def _tensor_name(ours):
-    """Returns the `TensorName` of a variable of a BERT or its heads."""
+def _tensor_name(ours, encoder_scope):
+    """Returns the `TensorName` of a variable of an encoder or its heads."""
     scope, _, last = ours.rpartition("/")
-    scope = re.sub(r"^bert/", "", re.sub(r"layer_(\d+)", r"layer/\1", scope + "/"))
+    scope = re.sub(
+        rf"^{encoder_scope}/", "", re.sub(r"layer_(\d+)", r"layer/\1", scope + "/")
+    )
     ending = _HF_ENDINGS.get(last, f"{last}/weight")
     theirs = (scope.lstrip("/") or "classifier/") + ending
     return TensorName(ours, theirs.replace("/", "."), is_transposed=last == "kernel")

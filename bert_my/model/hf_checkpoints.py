@@ -168,7 +168,7 @@ def _read_hf_config(path):
             settings = json.load(reader)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    return encoders.Bert.from_hf_config(settings, path)
+    return encoders.from_hf_config(settings, path)
 
 
 def _read_hf_tensors(hf_dir, prefix):

@@ -58,8 +58,10 @@ class StatelessDropout:
           place: `place` before the part was built for the first time.
         """
         num_places, self._num_places = self._num_places, place
-        yield
-        self._num_places = num_places
+        try:
+            yield
+        finally:
+            self._num_places = num_places
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

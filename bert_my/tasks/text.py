@@ -198,7 +198,8 @@ class TextTask(TableSpec, base.Task):
         for example, result in pairs:
             targets.append(value(example.label))
             predictions.append(result[output])
-            groups.append(example.group)
+            if self.group_field:
+                groups.append(example.group)
         targets = np.array(targets, self.objective.label_spec.dtype)
         predictions = np.array(predictions, np.float32)
         scores = metrics_lib.score(self.metrics, targets, predictions, self.labels)

@@ -93,7 +93,7 @@ def told_of_buckets(plan):
         ({"optimizer": "lamb"}, "element-wise operations"),
         ({"gradient_accumulation_steps": 2}, "update"),
         ({"gradient_accumulation_steps": 2, "optimizer": "lamb"}, "nothing"),
-        ({"devices": GPU}, "what TensorFlow chooses"),
+        ({"devices": GPU}, "clusters chosen by TensorFlow"),
     ],
 )
 def test_what_is_compiled(settings, expected, monkeypatch):

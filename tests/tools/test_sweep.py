@@ -2,15 +2,17 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.tools import sweep
+from bert_my.tools import sweep, sweep_plan
 from tests import helpers
 
 # Scores are known from the flags; --at names the seed that does something else.
@@ -30,17 +32,13 @@ if seed in (flags["seed"], "all"):
         sys.exit("error: no file in " + flags["output_dir"])
     if kind == "silent":
         sys.exit()
-    if kind == "killed":
-        print(*(f"line {k}" for k in range(100)), sep="\\n", flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
     if kind == "stubborn":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if kind == "terminate":
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.kill(os.getppid(), signal.SIGTERM)
-        time.sleep(60)
     if kind in ("interrupt", "stubborn"):
         os.kill(os.getppid(), signal.SIGINT)
+        time.sleep(60)
+    if kind == "hang":
+        print("pid", os.getpid(), flush=True)
         time.sleep(60)
 if kind == "together":
     deadline = time.time() + 20
@@ -64,7 +62,7 @@ def command(tmp_path):
 
 
 def make_plan(command, *more, grids=(), seeds="3"):
-    return sweep.make_plan([*command, *more], grids, seeds)
+    return sweep_plan.make_plan([*command, *more], grids, seeds)
 
 
 def starts(tmp_path):
@@ -107,7 +105,7 @@ def test_scores_are_the_numbers_of_the_results(tmp_path):
     }
     (tmp_path / "eval_results.json").write_text(json.dumps(results))
     assert sweep.read_scores(str(tmp_path)) == {
-        **{"eval_accuracy": 0.75, "auc": None, "f1": 1, "mcc": None},
+        **{"eval_accuracy": 0.75, "auc": None, "f1": 1.0, "mcc": None},
     }
 
 
@@ -115,7 +113,9 @@ def test_scores_are_the_numbers_of_the_results(tmp_path):
 def test_broken_files_hold_nothing(tmp_path, text):
     if text is not None:
         (tmp_path / "eval_results.json").write_text(text)
+        (tmp_path / "task.json").write_text(text)
     assert sweep.read_scores(str(tmp_path)) is None
+    assert sweep.read_main_metric(str(tmp_path)) is None
 
 
 def test_finished_runs_are_not_repeated(command, tmp_path):
@@ -147,6 +147,14 @@ def test_results_of_an_earlier_start_do_not_count(command, tmp_path):
     (tmp_path / "out" / "seed-2" / "eval_results.json").write_text('{"auc": 1}')
     assert sweep.run(plan) == 1
     assert not (tmp_path / "out" / "seed-2" / "eval_results.json").exists()
+
+
+def test_the_same_failure_is_shown_once(command, tmp_path, capsys):
+    assert sweep.run(make_plan(command, "--at=reject:all")) == 1
+    shown = capsys.readouterr().out
+    assert shown.count("error: no file in ") == 1
+    log = tmp_path / "out" / "seed-3" / "log.txt"
+    assert f"  Exit code 1, like seed-1; its log: {log}\n" in shown
 
 
 def test_an_earlier_start_is_not_why_a_run_failed(command, tmp_path, capsys):
@@ -235,11 +243,29 @@ def test_a_run_that_does_not_stop_is_killed(command, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_terminated_sweep_stops_its_runs(command, tmp_path):
-    process = run_script("--", *command, "--at=terminate:1")
-    assert process.returncode == 130
-    log = (tmp_path / "out" / "seed-1" / "log.txt").read_text()
-    assert "KeyboardInterrupt" in log
+def test_a_run_left_behind_keeps_others_out(command, tmp_path):
+    words = [*command, "--at=hang:1"]
+    process = subprocess.Popen(
+        [sys.executable, str(helpers.ROOT / "scripts" / "sweep.py"), "--", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    line = ""
+    while "started" not in line:
+        line = process.stdout.readline()
+        assert line
+    process.kill()
+    process.communicate()
+    log = tmp_path / "out" / "seed-1" / "log.txt"
+    deadline = time.time() + 20
+    while "pid" not in log.read_text():
+        assert time.time() < deadline
+        time.sleep(0.02)
+    try:
+        with pytest.raises(InputError, match=f"{tmp_path / 'out'}: "):
+            sweep.run(make_plan(words))
+    finally:
+        os.kill(int(log.read_text().split()[-1]), signal.SIGKILL)
 
 
 def run_script(*words):
@@ -261,6 +287,20 @@ def test_the_script_shows_the_table_and_fails_with_a_run(command, tmp_path):
     table = (tmp_path / "out" / "sweep.txt").read_text(encoding="utf-8")
     assert table in process.stdout
     assert "eval_loss" in table and "eval_accuracy" not in table
+
+
+def test_a_closed_pipe_does_not_cost_the_table(command, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    script = str(helpers.ROOT / "scripts" / "sweep.py")
+    process = subprocess.run(
+        [sys.executable, script, "--", *command],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert (tmp_path / "out" / "sweep.txt").exists()
 
 
 def test_dry_run_shows_commands_and_makes_nothing(command, tmp_path):
@@ -301,18 +341,22 @@ def test_the_script_starts_without_heavy_imports():
     assert output.strip() == "set()"
 
 
+CHATTER = [
+    "2024-01-31 10:20:30.123456: I tensorflow/core/platform/cpu_feature_guard.cc:210]",
+    "2024-01-31 10:20:30.123457: W external/local_tsl/tsl/framework/allocator.cc:83]",
+    "WARNING:tensorflow:From /x.py:7: f is deprecated",
+]
 TRACEBACK = [
     "Traceback (most recent call last):",
     '  File "x.py", line 7, in <module>',
     "    raise ValueError(1)",
 ]
-WARNING = "2024-01-31 10:20:30.123457: W tensorflow/core/framework/allocator.cc:83]"
 
 
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        (["error: no file", WARNING], "error: no file"),
+        (["error: no file", *CHATTER], "error: no file"),
         ([*TRACEBACK, "ValueError: 1", "error: no file"], "error: no file"),
         ([*TRACEBACK, "ValueError: 1", "more of it"], "ValueError: 1"),
         ([*TRACEBACK, "", "A: 1", "During ...", *TRACEBACK, "B: 2"], "B: 2"),
@@ -323,12 +367,53 @@ WARNING = "2024-01-31 10:20:30.123457: W tensorflow/core/framework/allocator.cc:
     ],
 )
 def test_the_reason_of_a_failure(lines, reason):
-    assert sweep.find_reason("\n".join(lines)) == reason
+    assert sweep.find_reason(lines) == reason
 
 
-def test_without_a_reason_the_end_of_the_log_is_shown(command, tmp_path, capsys):
-    assert sweep.run(make_plan(command, "--at=killed:1", seeds="1")) == 1
-    shown = capsys.readouterr().out
-    log = tmp_path / "out" / "seed-1" / "log.txt"
-    assert f"  Exit code -9; the end of {log}:\n  | line 88\n" in shown
-    assert shown.count("  | ") == 12
+def make_run(name):
+    return sweep_plan.Run(name, (), 1, f"out/{name}", [])
+
+
+def describe(failures, name, lines, exit_code=1):
+    return sweep.describe_failure(make_run(name), exit_code, lines, failures)
+
+
+def test_an_exception_comes_before_the_log_without_chatter():
+    lines = [*CHATTER, "step 1", *TRACEBACK, "ValueError: 1"]
+    assert describe({}, "a", lines) == [
+        "ValueError: 1",
+        "Exit code 1; the end of out/a/log.txt:",
+        *(f"| {line}" for line in lines[3:]),
+    ]
+
+
+def test_wrong_input_needs_no_log():
+    said = describe({}, "a", [*CHATTER, "error: no file"])
+    assert said == ["error: no file", "Exit code 1; its log: out/a/log.txt"]
+
+
+def test_runs_that_differ_in_their_folder_failed_alike():
+    failures = {}
+    describe(failures, "a", ["error: no out/a/x"])
+    said = describe(failures, "b", ["error: no out/b/x"])
+    assert said == ["Exit code 1, like a; its log: out/b/log.txt"]
+
+
+def test_runs_with_other_reasons_are_told_apart():
+    failures = {}
+    describe(failures, "a", ["error: no file"])
+    assert describe(failures, "b", ["error: no room"])[0] == "error: no room"
+
+
+def test_without_a_reason_each_log_is_shown():
+    failures = {}
+    for name in ("a", "b"):
+        assert describe(failures, name, ["Killed"], -9) == [
+            f"Exit code -9; the end of out/{name}/log.txt:",
+            "| Killed",
+        ]
+
+
+def test_of_a_long_log_the_end_is_shown():
+    said = describe({}, "a", [str(k) for k in range(99)])
+    assert len(said) == 13 and said[-1] == "| 98"
