@@ -72,7 +72,12 @@ print("trained")
 
 @pytest.mark.parametrize(
     ("package", "has_init"),
-    [("", False), ("bert", False), ("bert_base.bert", True), ("bert_base.bert", False)],
+    [
+        ("", False),
+        pytest.param("bert", False, marks=pytest.mark.slow),
+        ("bert_base.bert", True),
+        pytest.param("bert_base.bert", False, marks=pytest.mark.slow),
+    ],
 )
 def test_copies_train_in_another_program(tmp_path, package, has_init):
     root = tmp_path / "x"

@@ -184,7 +184,7 @@ NASTY = (
 )
 
 
-@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("lower", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_cached_path_agrees_on_every_character(vocab_file, lower):
     tokenizer = tokenization.FullTokenizer(vocab_file, lower)
     # Whether a character is kept, dropped, split off or changed shows in this.
@@ -264,8 +264,8 @@ def real_texts(num_windows=20, window=1000):
     ("vocab", "lower"),
     [
         ("chinese_21128", True),
-        ("uncased_en_30522", True),
-        ("multi_cased_119547", False),
+        pytest.param("uncased_en_30522", True, marks=pytest.mark.slow),
+        pytest.param("multi_cased_119547", False, marks=pytest.mark.slow),
     ],
 )
 def test_cached_path_agrees_on_real_text(vocab, lower):

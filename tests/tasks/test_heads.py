@@ -187,7 +187,12 @@ def test_a_batch_without_any_real_row_is_finite(head):
 
 
 @pytest.mark.parametrize(
-    ("name", "head"), [("softmax", "cnn"), ("mse", "rcnn"), ("crf", "lstm")]
+    ("name", "head"),
+    [
+        pytest.param("softmax", "cnn", marks=pytest.mark.slow),
+        pytest.param("mse", "rcnn", marks=pytest.mark.slow),
+        ("crf", "lstm"),
+    ],
 )
 def test_two_towers_learn_what_one_learns(name, head):
     def learn(num_towers):
