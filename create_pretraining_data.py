@@ -81,7 +81,7 @@ def load_tokenizer(config, folder):
     if not config.vocab_add:
         return tokenizer
     added = vocabulary.add_words(tokenizer, config.vocab_add)
-    path = os.path.join(folder, "vocab.txt")
+    path = os.path.join(folder, vocabulary.VOCAB)
     if os.path.exists(path) and not added.is_in(path):
         raise InputError(
             f"{path}: the enlarged vocabulary would replace it; delete it, or choose "

@@ -116,7 +116,7 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir):
         numbers = map(str, range(len(tensors["classifier.bias"])))
         hf_config["id2label"] = {number: number for number in numbers}
     files.write_json(os.path.join(hf_output_dir, "config.json"), hf_config)
-    files.copy(vocab_file, os.path.join(hf_output_dir, "vocab.txt"))
+    files.copy(vocab_file, os.path.join(hf_output_dir, vocabulary.VOCAB))
     meant = {name: value.shape for name, value in tensors.items()}
     read_back = safetensors.numpy.load_file(path)
     _check_written(meant, {name: value.shape for name, value in read_back.items()})
@@ -200,7 +200,7 @@ def _read_hf_tensors(hf_dir, prefix):
 
 def _read_vocab(hf_dir):
     """Returns the lines of vocab.txt; without one, from tokenizer.json."""
-    source = os.path.join(hf_dir, "vocab.txt")
+    source = os.path.join(hf_dir, vocabulary.VOCAB)
     if os.path.exists(source):
         with open(source, encoding="utf-8", newline="\n") as reader:
             return [line.rstrip("\n") for line in reader]

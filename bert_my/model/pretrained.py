@@ -53,7 +53,7 @@ def write(folder, lines, config, variables=None):
       `ModelFiles`.
     """
     written = ModelFiles(
-        os.path.join(folder, "vocab.txt"),
+        os.path.join(folder, vocabulary.VOCAB),
         os.path.join(folder, "bert_config.json"),
         os.path.join(folder, "bert_model.ckpt") if variables else None,
     )

@@ -18,7 +18,9 @@ import numpy as np
 from bert_my import metrics
 from bert_my.common import files
 from bert_my.common.errors import InputError
+from bert_my.data.labels import NO_LABEL
 from bert_my.engine import run_folder
+from bert_my.text import postprocessor
 
 FILES = (
     run_folder.SETTINGS,
@@ -28,11 +30,10 @@ FILES = (
     run_folder.EVALUATIONS,
     run_folder.DEV_PREDICTIONS,
 )
-CLASSIFICATION, MULTILABEL = "classification", "multilabel"
-REGRESSION, LABELING = "regression", "labeling"
+CLASSIFICATION, MULTILABEL = postprocessor.OneLabel.kind, postprocessor.AnyLabels.kind
+REGRESSION, LABELING = postprocessor.Number.kind, postprocessor.Tags.kind
 PRETRAINING = "pretraining"  # has no predictions
 KINDS = (CLASSIFICATION, MULTILABEL, REGRESSION, LABELING, PRETRAINING)
-NO_LABEL = "-"  # cell of rows without any label in some data sets
 MAX_MISTAKES = 20
 # A softmax or sigmoid in float32 may leave the interval by its rounding.
 TOLERANCE = 1e-6

@@ -9,7 +9,7 @@ model, as `postprocessor.json`.
 import os
 
 from bert_my.common import files
-from bert_my.common.errors import InputError
+from bert_my.text import saved
 from bert_my.text.writers import Lines, Tsv
 
 SETTINGS = "postprocessor.json"
@@ -183,24 +183,15 @@ class Tags(Postprocessor):
         return {LINES: Lines(lines), PREDICTIONS: Tsv(header, table)}
 
 
-_KINDS = {each.kind: each for each in (OneLabel, AnyLabels, Number, Tags)}
-
-
 def load(folder):
     """Returns the postprocessor that was saved in a folder.
 
     Raises:
       InputError: if its file is missing or cannot be read.
     """
-    path = os.path.join(folder, SETTINGS)
-    if not os.path.exists(path):
-        raise InputError(
-            f"{path}: there is no such file; models that were exported before it was "
-            "written do not tell what their outputs are"
-        )
-    settings = files.read_json(path)
-    if settings["kind"] not in _KINDS:
-        raise InputError(
-            f"{path}: there is no postprocessor of the kind {settings['kind']!r}"
-        )
-    return _KINDS[settings["kind"]](settings["labels"])
+    saved_class, settings = saved.read(
+        os.path.join(folder, SETTINGS),
+        (OneLabel, AnyLabels, Number, Tags),
+        "what their outputs are",
+    )
+    return saved_class(settings["labels"])

@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.text import vocabulary
+from bert_my.text import saved, vocabulary
 
 SETTINGS = "preprocessor.json"
 
@@ -304,26 +304,18 @@ def cut_into_windows(lengths, room, overlap):
     ]
 
 
-_KINDS = {each.kind: each for each in (TextPreprocessor, TokenPreprocessor)}
-
-
 def load(folder):
     """Returns the preprocessor that was saved in a folder, beside its vocabulary.
 
     Raises:
       InputError: if a file is missing or cannot be read.
     """
-    path = os.path.join(folder, SETTINGS)
-    if not os.path.exists(path):
-        raise InputError(
-            f"{path}: there is no such file; models that were trained or exported "
-            "before it was written do not tell how texts are encoded"
-        )
-    settings = files.read_json(path)
-    kind, do_lower_case = settings.pop("kind"), settings.pop("do_lower_case")
-    if kind not in _KINDS:
-        raise InputError(f"{path}: there is no preprocessor of the kind {kind!r}")
-    tokenizer = vocabulary.read_tokenizer(
-        os.path.join(folder, vocabulary.VOCAB), do_lower_case
+    saved_class, settings = saved.read(
+        os.path.join(folder, SETTINGS),
+        (TextPreprocessor, TokenPreprocessor),
+        "how texts are encoded",
     )
-    return _KINDS[kind](tokenizer, **settings)
+    tokenizer = vocabulary.read_tokenizer(
+        os.path.join(folder, vocabulary.VOCAB), settings.pop("do_lower_case")
+    )
+    return saved_class(tokenizer, **settings)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from bert_my import metrics
+from bert_my.tasks.classification import ClassificationTask
+from bert_my.tasks.multilabel import MultiLabelTask
 
 ROWS, LABELS = np.array([0, 1, 1]), ("no", "yes")
 PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
@@ -11,27 +13,11 @@ MULTI_HOT = np.array([[1, 0], [0, 1], [1, 1]])
 TAGS = [["B-x", "I-x", "O"]]
 CASES = {
     "classification": (
-        (
-            metrics.accuracy,
-            metrics.precision_recall_f1,
-            metrics.f1_averages,
-            metrics.auc,
-            metrics.average_precision,
-            metrics.log_loss,
-            metrics.mcc,
-            metrics.per_label,
-        ),
+        ClassificationTask.metrics,
         (ROWS, PROBABILITIES, LABELS),
     ),
     "multilabel": (
-        (
-            metrics.multilabel_accuracy,
-            metrics.multilabel_f1,
-            metrics.multilabel_auc,
-            metrics.multilabel_average_precision,
-            metrics.multilabel_log_loss,
-            metrics.multilabel_per_label,
-        ),
+        MultiLabelTask.metrics,
         (MULTI_HOT, PROBABILITIES, LABELS),
     ),
     "regression": ((metrics.correlations, metrics.errors), (ROWS, PROBABILITIES[:, 0])),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bert_my import metrics
+from bert_my.tasks.classification import ClassificationTask
 from tests.metrics.made_scores import check_perfect, one_hot, scores_of, undefined
 
 # Undefined scores are NaN without a warning.
@@ -18,15 +19,9 @@ PROBABILITIES = np.stack([1 - POSITIVE, POSITIVE], -1)
 # Label 0 of three is found once of twice; label 2 is never found.
 THREE_TARGETS = np.array([0, 0, 1, 2])
 THREE_PREDICTED = np.array([0, 1, 1, 1])
-SINGLE_LABEL = (
-    metrics.accuracy,
-    metrics.precision_recall_f1,
-    metrics.f1_averages,
-    metrics.auc,
-    metrics.average_precision,
-    metrics.log_loss,
-    metrics.mcc,
-)
+SINGLE_LABEL = [
+    each for each in ClassificationTask.metrics if each is not metrics.per_label
+]
 
 
 def test_binary_golden_values():

@@ -111,7 +111,7 @@ def test_a_saved_postprocessor_gives_the_same(tmp_path, each, example, rows):
     assert json.dumps(found) == json.dumps(expected)
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"kind": "x", "labels": []}'])
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"kind": "x", "labels": []}'])
 def test_a_file_that_cannot_be_used_is_named(tmp_path, content):
     if content is not None:
         (tmp_path / "postprocessor.json").write_text(content)

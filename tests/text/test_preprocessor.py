@@ -134,7 +134,9 @@ def test_a_saved_preprocessor_encodes_alike(
     assert loaded(text) == encoder(text)
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"kind": "x", "do_lower_case": true}'])
+@pytest.mark.parametrize(
+    "content", [None, "{", "[]", '{"kind": "x", "do_lower_case": true}']
+)
 def test_a_file_that_cannot_be_used_is_named(tiny_model, content):
     path = tiny_model / "preprocessor.json"
     if content is not None:

@@ -231,7 +231,7 @@ def write_text_files(settings, folder):
         vocab_size = max(known.inv_vocab) + 1
     config = bert_config(settings.model, settings.seq_length, vocab_size)
     if not vocab_file:
-        vocab_file = os.path.join(folder, "vocab.txt")
+        vocab_file = os.path.join(folder, vocabulary.VOCAB)
         write_vocabulary(vocab_file, config.vocab_size)
     config_file = os.path.join(folder, "bert_config.json")
     files.write_json(config_file, config.to_dict())
