@@ -26,12 +26,10 @@ from bert_my.metrics.classification import (
     f1_averages,
     log_loss,
     mcc,
-    multilabel_accuracy,
     multilabel_auc,
     multilabel_average_precision,
     multilabel_f1,
     multilabel_log_loss,
-    multilabel_per_label,
     per_label,
     precision_recall_f1,
 )

@@ -6,6 +6,8 @@ One label: targets are int `[num_examples]`, the label ids; predictions are floa
 Any number of labels (`multilabel_...`): targets are int 0 or 1
 `[num_examples, num_labels]`; predictions are float of the same shape, probabilities
 independent of one another.
+
+`accuracy` and `per_label` take both.
 """
 
 import numpy as np
@@ -23,8 +25,14 @@ def _one_hot(label_ids, num_labels):
     return (label_ids[:, None] == np.arange(num_labels)).astype(int)
 
 
-def _both_one_hot(targets, predictions):
-    """Returns the targets and the most probable labels, each one-hot."""
+def _decisions(targets, predictions):
+    """Returns the labels of examples and the predicted ones.
+
+    The most probable label is predicted, or of any number of labels each with a
+    probability above `THRESHOLD`. Both are int 0 or 1 `[num_examples, num_labels]`.
+    """
+    if targets.ndim == 2:
+        return targets, (predictions > THRESHOLD).astype(int)
     num_labels = predictions.shape[-1]
     return _one_hot(targets, num_labels), _one_hot(predictions.argmax(-1), num_labels)
 
@@ -60,27 +68,14 @@ def _over_decisions(targets, predicted):
     return _by_label(targets.reshape(-1, 1), predicted.reshape(-1, 1))[:, 0]
 
 
-def _scores_of(labels, targets, predicted):
-    """Returns precision, recall and F1 by label, `[num_labels, 3]`.
-
-    Raises:
-      ValueError: if there are not as many names of labels as columns.
-    """
-    if len(labels) != targets.shape[-1]:
-        raise ValueError(f"{len(labels)} names for {targets.shape[-1]} labels")
-    return _by_label(targets, predicted).T
-
-
 @metric("eval_accuracy")
 def accuracy(targets, predictions):
-    """Share of examples whose most probable label is the right one."""
-    return np.mean(np.argmax(predictions, -1) == targets)
+    """Share of examples that are predicted right.
 
-
-@metric("eval_accuracy")
-def multilabel_accuracy(targets, predictions):
-    """Share of examples that are given exactly the right labels."""
-    return np.mean(np.all((predictions > THRESHOLD) == targets, -1))
+    The most probable label is the right one, or exactly the right labels are predicted.
+    """
+    targets, predicted = _decisions(targets, predictions)
+    return np.mean(np.all(targets == predicted, -1))
 
 
 @metric("precision", "recall", "f1")
@@ -106,7 +101,7 @@ def f1_averages(targets, predictions):
     The first is over the labels that occur in targets or predictions: the mean of the
     F1 scores of `per_label`.
     """
-    both = _both_one_hot(targets, predictions)
+    both = _decisions(targets, predictions)
     return _mean(_by_label(*both)[2]), _over_decisions(*both)[2]
 
 
@@ -118,9 +113,9 @@ def multilabel_f1(targets, predictions):
     recall are 0 where their denominator is 0; all are NaN if there is no label in
     targets and predictions.
     """
-    predicted = (predictions > THRESHOLD).astype(int)
-    precision, recall, f1 = _over_decisions(targets, predicted)
-    return f1, _mean(_by_label(targets, predicted)[2]), precision, recall
+    both = _decisions(targets, predictions)
+    precision, recall, f1 = _over_decisions(*both)
+    return f1, _mean(_by_label(*both)[2]), precision, recall
 
 
 @metric("precision", "recall", "f1", is_by_label=True)
@@ -131,14 +126,14 @@ def per_label(targets, predictions, labels):
     recall are 0 where their denominator is 0.
 
     labels: names, in the order of the columns of `predictions`.
+
+    Raises:
+      ValueError: if there are not as many names of labels as columns.
     """
-    return _scores_of(labels, *_both_one_hot(targets, predictions))
-
-
-@metric("precision", "recall", "f1", is_by_label=True)
-def multilabel_per_label(targets, predictions, labels):
-    """Precision, recall and F1 of each label; see `per_label`."""
-    return _scores_of(labels, targets, (predictions > THRESHOLD).astype(int))
+    num_labels = predictions.shape[-1]
+    if len(labels) != num_labels:
+        raise ValueError(f"{len(labels)} names for {num_labels} labels")
+    return _by_label(*_decisions(targets, predictions)).T
 
 
 def _auc(targets, probabilities):

@@ -19,12 +19,12 @@ class MultiLabelTask(TextTask):
     postprocessor_class = postprocessor.AnyLabels
     main_metric = "f1_micro"
     metrics = (
-        metrics.multilabel_accuracy,
+        metrics.accuracy,
         metrics.multilabel_f1,
         metrics.multilabel_auc,
         metrics.multilabel_average_precision,
         metrics.multilabel_log_loss,
-        metrics.multilabel_per_label,
+        metrics.per_label,
     )
 
 

@@ -18,7 +18,7 @@ MULTI_PROBABILITIES = np.array(
     np.float32,
 )
 MULTI_LABEL = (
-    metrics.multilabel_accuracy,
+    metrics.accuracy,
     metrics.multilabel_f1,
     metrics.multilabel_auc,
     metrics.multilabel_average_precision,
@@ -61,7 +61,7 @@ def test_multilabel_identical_lists_score_best():
 
 
 def test_multilabel_per_label_scores_have_the_names_of_the_labels():
-    scores = metrics.multilabel_per_label(MULTI_TARGETS, MULTI_PROBABILITIES, "abc")
+    scores = metrics.per_label(MULTI_TARGETS, MULTI_PROBABILITIES, "abc")
     assert scores == pytest.approx(
         {
             **{"precision_a": 3 / 4, "recall_a": 1, "f1_a": 6 / 7},
@@ -92,12 +92,12 @@ def test_multilabel_without_any_label_is_undefined():
 
 def test_probability_at_the_threshold_does_not_give_the_label():
     half = np.full((1, 2), metrics.THRESHOLD, np.float32)
-    assert metrics.multilabel_accuracy(np.zeros((1, 2)), half) == {"eval_accuracy": 1}
+    assert metrics.accuracy(np.zeros((1, 2)), half) == {"eval_accuracy": 1}
 
 
 def test_names_that_are_too_few_are_refused():
     with pytest.raises(ValueError, match="2 names for 3 labels"):
-        metrics.multilabel_per_label(MULTI_TARGETS, MULTI_PROBABILITIES, ("a", "b"))
+        metrics.per_label(MULTI_TARGETS, MULTI_PROBABILITIES, ("a", "b"))
 
 
 @pytest.mark.parametrize("num_examples", [0, 3])
@@ -105,5 +105,5 @@ def test_no_example_and_broken_predictions_are_undefined(num_examples):
     broken = np.full((num_examples, 2), np.nan, np.float32)
     ids = np.ones((num_examples, 2), int)
     scores = scores_of(MULTI_LABEL, ids, broken)
-    scores.update(metrics.multilabel_per_label(ids, broken, "ab"))
+    scores.update(metrics.per_label(ids, broken, "ab"))
     assert undefined(scores) == set(scores)
