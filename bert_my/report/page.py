@@ -31,13 +31,12 @@ class Picture(NamedTuple):
     """A picture of the page.
 
     name: id on the page, and name of the PNG file without suffix.
-    alt: its content in words.
+    figure: its texts are also what a screen reader says.
     note: text below the picture.
     """
 
     name: str
     figure: Figure
-    alt: str
     note: str = ""
     kind = "picture"
 
@@ -97,10 +96,11 @@ _templates = jinja2.Environment(
     trim_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-_templates.filters.update(number=number, svg=plots.svg)
+_templates.filters.update(number=number, svg=plots.svg, texts_of=plots.texts_of)
 _templates.globals.update(dpi=plots.DPI, wide=WIDE)
 
 
+@plots.styled
 def write(folder, flag, title, sections, lead="", with_png=False):
     """Writes index.html.
 

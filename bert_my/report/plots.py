@@ -1,6 +1,6 @@
 """Style of all pictures, names and legends in them, SVG and PNG.
 
-Figures belong to no window, so nothing needs a display. Functions that draw are
+Figures belong to no window, so nothing needs a display. Functions that make a page are
 `styled`: the settings of matplotlib outside of them stay as they are.
 """
 
@@ -11,7 +11,6 @@ import unicodedata
 import warnings
 
 import matplotlib
-import numpy as np
 from cycler import cycler
 from matplotlib import font_manager
 from matplotlib.figure import Figure
@@ -49,7 +48,7 @@ EAST_ASIAN_FONTS = (
 )
 _installed = {font.name for font in font_manager.fontManager.ttflist}
 
-# Decorator of functions that draw.
+# Decorator of functions within which pictures are drawn and written.
 styled = matplotlib.rc_context(
     {
         "axes.axisbelow": True,
@@ -125,7 +124,6 @@ def _measure(text):
         return text_to_path.get_text_width_height_descent(text, font, False)[0]
 
 
-@styled
 def new(title, size=SIZE, rows=1, columns=1, **kwargs):
     """Returns (figure, axes): an empty figure with its title.
 
@@ -138,7 +136,6 @@ def new(title, size=SIZE, rows=1, columns=1, **kwargs):
     return figure, figure.subplots(rows, columns, **kwargs)
 
 
-@styled
 def legend_above(axes):
     """Puts the legend between title and axes, in as many columns as fit."""
     _, labels = axes.get_legend_handles_labels()
@@ -148,22 +145,22 @@ def legend_above(axes):
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncol=columns)
 
 
-@styled
 def legend_beside(axes):
     """Puts the legend to the right of the axes, for many names."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
 
 
-def thin(arrays, max_points=2000):
-    """Returns every n-th point of arrays of one length; the last one stays."""
-    num_points = len(arrays[0])
-    if num_points <= max_points:
-        return list(arrays)
-    kept = np.linspace(0, num_points - 1, max_points).astype(int)
-    return [np.asarray(each)[kept] for each in arrays]
+def texts_of(figure):
+    """Returns the texts of a figure in one line: title, labels of axes, legends."""
+    texts = list(figure.texts)
+    for axes in figure.axes:
+        texts += [axes.yaxis.label, axes.xaxis.label]
+        if axes.get_legend():
+            texts += axes.get_legend().get_texts()
+    lines = [" ".join(text.get_text().split()) for text in texts]
+    return "; ".join(filter(None, lines)).replace(r"\$", "$")
 
 
-@styled
 def svg(figure, name):
     """Returns the elements within the `<svg>` of a figure.
 
@@ -181,7 +178,6 @@ def svg(figure, name):
     return re.sub('<g id="[^"]*">', "<g>", elements)
 
 
-@styled
 def write_png(figure, path):
     """Writes a figure as PNG; returns whether a font has all its characters."""
     with warnings.catch_warnings(record=True) as caught:

@@ -9,7 +9,6 @@ from bert_my import metrics
 from bert_my.engine import run_folder
 from bert_my.report import (
     page,
-    pictures,
     plots,
     run_files,
     sections_dev,
@@ -20,6 +19,7 @@ from bert_my.report.page import Table
 MAX_LABELS = 20  # in the head of the page
 
 
+@plots.styled
 def write(output_dir, with_png=False):
     """Writes the report of a run from the files in its folder.
 
@@ -48,6 +48,7 @@ def write(output_dir, with_png=False):
     return page.write(folder, "output_dir", title, sections, _lead(run), with_png)
 
 
+@plots.styled
 def compare(output_dirs, path, with_png=False):
     """Writes one page that compares runs; returns its path. See `write`.
 
@@ -193,9 +194,9 @@ def _compared_rocs(runs, names):
         is_classification = run.task and run.task.kind == run_files.CLASSIFICATION
         if run.predictions and is_classification and len(run.task.labels) == 2:
             found = run.predictions
-            roc = pictures.roc(found.targets == 1, found.probabilities[:, 1])
+            roc = sections_dev.roc(found.targets == 1, found.probabilities[:, 1])
             if roc:
                 many.append((name, roc))
     if not many:
         return "No run has predictions for rows of two labels."
-    return pictures.curves("roc", many, "ROC curves of the runs")
+    return sections_dev.curves("roc", many)

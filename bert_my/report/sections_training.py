@@ -28,8 +28,7 @@ class Line(NamedTuple):
     each_step: Optional[np.ndarray] = None  # y before smoothing, behind the line
 
 
-@plots.styled
-def draw_lines(name, title, y_label, many, alt=None, note="", **axes_settings):
+def draw_lines(name, title, y_label, many, note="", **axes_settings):
     """Draws lines over training steps.
 
     Args:
@@ -37,7 +36,6 @@ def draw_lines(name, title, y_label, many, alt=None, note="", **axes_settings):
       y_label: with the unit.
       many: list of `Line`. Lines of few points have markers, for a single point has no
         line.
-      alt: see `Picture`; by default made of the title.
       axes_settings: for `Axes.set`, such as `ylim`.
 
     Returns:
@@ -45,13 +43,12 @@ def draw_lines(name, title, y_label, many, alt=None, note="", **axes_settings):
     """
     figure, axes = plots.new(title)
     for line in many:
-        x, y = plots.thin((line.x, line.y))
         marker = "o" if len(line.x) <= 30 else None
-        (drawn,) = axes.plot(x, y, label=line.name, marker=marker, markersize=4)
+        style = {"label": line.name, "marker": marker, "markersize": 4}
+        (drawn,) = axes.plot(line.x, line.y, **style)
         if line.each_step is not None:
-            x, y = plots.thin((line.x, line.each_step))
             style = {"color": drawn.get_color(), "alpha": 0.35, "linewidth": 0.8}
-            axes.plot(x, y, "-", label="each step", zorder=1, **style)
+            axes.plot(line.x, line.each_step, "-", label="each step", zorder=1, **style)
     axes.set(xlabel="training step", ylabel=y_label, **axes_settings)
     # A single step has a tick only if one tick is enough.
     axes.xaxis.set_major_locator(
@@ -61,7 +58,7 @@ def draw_lines(name, title, y_label, many, alt=None, note="", **axes_settings):
         axes.yaxis.set_major_formatter("{x:g}")
     if len(axes.lines) > 1:
         plots.legend_above(axes)
-    return Picture(name, figure, alt or f"{title} by step", note)
+    return Picture(name, figure, note)
 
 
 def smooth(values, window):
@@ -105,7 +102,7 @@ def training(runs, names):
         ((_, each),) = found
         losses = [losses[0]._replace(name="smoothed", each_step=each.losses)]
         note = f"Smoothed: mean over {smoothing_window(len(each.steps))} steps."
-    yield draw_lines("training_loss", "Training loss", "loss", losses, note=note)
+    yield draw_lines("training_loss", "Training loss", "loss", losses, note)
     rates = [Line(name, each.steps, each.learning_rates) for name, each in found]
     yield draw_lines("learning_rate", "Learning rate", "learning rate", rates)
     yield _speed(found)
@@ -127,18 +124,14 @@ def _speed(found):
             many.append(Line(name, each.steps[is_known], speed))
     if not many:
         return "The speed of training was not logged."
-    medians = [f"{np.median(line.y):,.1f}" for line in many]
-    if max(len(line.y) for line in many) < 2:
-        if len(found) > 1:
-            medians = [f"{line.name} {each}" for line, each in zip(many, medians)]
-        text = f"Speed of training, logged once: {', '.join(medians)}"
-        return f"{text} examples per second."
-    limits = (0, 1.15 * max(line.y.max() for line in many))
     unit, note = "examples per second", ""
+    medians = [f"{line.name} {np.median(line.y):,.1f}".strip() for line in many]
+    if max(len(line.y) for line in many) < 2:
+        return f"Speed of training, logged once: {', '.join(medians)} {unit}."
     if len(many) == 1:
         note = f"Median of the logged values: {medians[0]} {unit}."
-    alt = "Examples per second by step"
-    return draw_lines("speed", "Speed of training", unit, many, alt, note, ylim=limits)
+    limits = (0, 1.15 * max(line.y.max() for line in many))
+    return draw_lines("speed", "Speed of training", unit, many, note, ylim=limits)
 
 
 def evaluations(run):
@@ -163,7 +156,7 @@ def evaluations(run):
             num_left_out = len(many) - MAX_METRICS
             note = f"{num_left_out} more metrics are left out."
             note = note if num_left_out > 0 else ""
-            yield draw_lines(*GROUPS[group], many[:MAX_METRICS], note=note)
+            yield draw_lines(*GROUPS[group], many[:MAX_METRICS], note)
 
 
 def _group_of(metric, values):
@@ -201,7 +194,6 @@ def compared_evaluations(runs, names, main):
         if many:
             has_picture = True
             name = "dev_" + "".join(c if c.isalnum() else "_" for c in metric)
-            alt = f"{metric} by step"
-            yield draw_lines(name, f"Dev set: {metric}", metric, many, alt)
+            yield draw_lines(name, f"Dev set: {metric}", metric, many)
     if not has_picture:
         yield f"No run has an evaluation in {run_folder.EVALUATIONS}."

@@ -165,5 +165,5 @@ def _picture(runs, parameter, metric):
     return page.Picture(
         name=re.sub(r"[^\w.-]", "_", f"{parameter}-{metric}"),
         figure=plot(runs, parameter, metric),
-        alt=f"{metric} over {parameter}: each run, mean and standard deviation",
+        note="Each run, mean and standard deviation.",
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bert_my.report import pictures
+from bert_my.report import sections_dev
 
 # Scores descending: + - + + -; 3 positive and 2 negative rows.
 IS_POSITIVE = np.array([True, False, True, True, False])
@@ -16,7 +16,7 @@ def texts(axes):
 
 
 def test_roc_golden_values():
-    roc = pictures.roc(IS_POSITIVE, SCORES)
+    roc = sections_dev.roc(IS_POSITIVE, SCORES)
     # Of the 6 pairs of a positive and a negative row 4 are in the right order.
     assert roc.score == pytest.approx(4 / 6)
     # The corners of the stairs; scikit-learn 1.0 keeps a point on the line 0-0.
@@ -27,11 +27,11 @@ def test_roc_golden_values():
 
 @pytest.mark.parametrize("value", [True, False])
 def test_roc_needs_both_classes(value):
-    assert pictures.roc(np.full(5, value), SCORES) is None
+    assert sections_dev.roc(np.full(5, value), SCORES) is None
 
 
 def test_precision_recall_golden_values():
-    curve = pictures.precision_recall(IS_POSITIVE, SCORES)
+    curve = sections_dev.precision_recall(IS_POSITIVE, SCORES)
     # Sum over the positive rows of precision times the recall they add.
     assert curve.score == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
     points = set(
@@ -41,11 +41,11 @@ def test_precision_recall_golden_values():
 
 
 def test_precision_recall_needs_a_positive_row():
-    assert pictures.precision_recall(np.zeros(5, bool), SCORES) is None
+    assert sections_dev.precision_recall(np.zeros(5, bool), SCORES) is None
 
 
 def test_threshold_golden_values():
-    found, values = pictures.rates_by_threshold(IS_POSITIVE, SCORES)
+    found, values = sections_dev.rates_by_threshold(IS_POSITIVE, SCORES)
     np.testing.assert_allclose(found[:-1], [0.2, 0.4, 0.7, 0.8, 0.9])
     assert found[-1] > 0.9
     expected = {
@@ -61,7 +61,7 @@ def test_threshold_golden_values():
 
 
 def test_best_thresholds_are_marked():
-    (axes,) = pictures.thresholds(IS_POSITIVE, SCORES, "x", "alt").figure.axes
+    (axes,) = sections_dev.thresholds(IS_POSITIVE, SCORES, "x").figure.axes
     assert texts(axes)[4:] == [
         "best accuracy 0.8000 at 0.4000",
         "best F1 0.8571 at 0.4000",
@@ -70,13 +70,13 @@ def test_best_thresholds_are_marked():
 
 def test_of_equal_accuracies_the_lowest_threshold_is_marked():
     is_positive, scores = np.array([False, True, False]), np.array([0.1, 0.2, 0.3])
-    (axes,) = pictures.thresholds(is_positive, scores, "x", "alt").figure.axes
+    (axes,) = sections_dev.thresholds(is_positive, scores, "x").figure.axes
     # 2 of 3 rows are right from 0.2 on, and if the label is never given.
     assert "best accuracy 0.6667 at 0.2000" in texts(axes)
 
 
 def test_rows_with_the_same_score_share_a_threshold():
-    found, values = pictures.rates_by_threshold(
+    found, values = sections_dev.rates_by_threshold(
         np.array([True, False, True]), np.array([0.5, 0.5, 0.3])
     )
     np.testing.assert_allclose(found[:2], [0.3, 0.5])
@@ -86,7 +86,7 @@ def test_rows_with_the_same_score_share_a_threshold():
 def test_rows_kept_golden_values():
     probabilities = np.array([0.9, 0.5, 0.7, 0.5, 0.8])
     is_right = np.array([True, False, False, True, True])
-    found, shares, accuracies = pictures.rows_kept(probabilities, is_right)
+    found, shares, accuracies = sections_dev.rows_kept(probabilities, is_right)
     np.testing.assert_allclose(found, [0.5, 0.7, 0.8, 0.9])
     np.testing.assert_allclose(shares, [1, 3 / 5, 2 / 5, 1 / 5])
     np.testing.assert_allclose(accuracies, [3 / 5, 2 / 3, 1, 1])
@@ -96,7 +96,7 @@ def test_the_lowest_threshold_that_reaches_an_accuracy_is_marked():
     # From 0.5 on 20 of 21 rows are right, from 0.75 on all.
     probabilities = np.array(20 * [0.25] + 11 * [0.5] + 10 * [0.75])
     is_right = np.array(21 * [False] + 20 * [True])
-    (axes,) = pictures.kept(probabilities, is_right).figure.axes
+    (axes,) = sections_dev.kept(probabilities, is_right).figure.axes
     assert texts(axes)[2:] == [
         "95% right from 0.5000 on: 51.2% kept",
         "99% right from 0.7500 on: 24.4% kept",
@@ -105,14 +105,14 @@ def test_the_lowest_threshold_that_reaches_an_accuracy_is_marked():
 
 def test_an_accuracy_that_is_never_reached_is_not_marked():
     is_right = np.array([True, False, False])
-    (axes,) = pictures.kept(np.array([0.25, 0.5, 0.5]), is_right).figure.axes
+    (axes,) = sections_dev.kept(np.array([0.25, 0.5, 0.5]), is_right).figure.axes
     assert texts(axes) == ["share of rows kept", "accuracy of those"]
 
 
 def test_calibration_golden_values():
     probabilities = np.array([0.1, 0.3, 0.5, 0.9, 1.0])
     came_true = np.array([False, True, False, True, True])
-    means, shares, counts, error = pictures.calibration_bins(
+    means, shares, counts, error = sections_dev.calibration_bins(
         probabilities, came_true, num_bins=2
     )
     np.testing.assert_array_equal(counts, [2, 3])
@@ -122,7 +122,7 @@ def test_calibration_golden_values():
 
 
 def test_calibration_of_an_empty_bin_is_nan():
-    _, shares, counts, error = pictures.calibration_bins(
+    _, shares, counts, error = sections_dev.calibration_bins(
         np.array([0.05, 0.95]), np.array([False, True]), 3
     )
     assert np.isnan(shares[1]) and counts[1] == 0
@@ -130,52 +130,63 @@ def test_calibration_of_an_empty_bin_is_nan():
 
 
 def test_each_label_has_a_panel_of_its_own():
-    panels = [(f"l{k}", np.full(k, 0.9), np.full(7 - k, 0.1)) for k in range(5)]
-    figure = pictures.histograms_by_label(panels).figure
+    is_label = np.arange(7)[:, None] < np.arange(1, 6)  # label k has k + 1 rows
+    labels = [f"l{k}" for k in range(1, 6)]
+    each = sections_dev.EachLabel(labels, is_label, ~is_label, is_label * 0.9)
+    figure = sections_dev.histograms_by_label(each).figure
     visible = [axes for axes in figure.axes if axes.get_visible()]
     assert len(visible) == 5
-    assert texts(visible[2]) == ["l2: 2 rows", "the other 5"]
+    assert texts(visible[1]) == ["l2: 2 rows", "the other 5"]
 
 
-def test_a_single_label_is_one_panel():
-    panels = [("a", np.array([0.5]), np.array([]))]
-    (axes,) = pictures.histograms_by_label(panels).figure.axes
+def test_a_single_label_with_rows_is_one_panel():
+    is_label = np.array([[True, False]])
+    each = sections_dev.EachLabel(["a", "b"], is_label, is_label, np.full((1, 2), 0.5))
+    (axes,) = sections_dev.histograms_by_label(each).figure.axes
     assert texts(axes) == ["a: 1 rows", "the other 0"]
 
 
 def test_of_many_rows_some_are_drawn_always_the_same():
     values = np.arange(6007.0)
-    first, second = (pictures.scatter(values, values, "") for _ in range(2))
+    first, second = (sections_dev.scatter(values, values) for _ in range(2))
     assert first.note == "5,000 of 6,007 rows are drawn."
     rows = [each.figure.axes[0].lines[1].get_xdata() for each in (first, second)]
     assert len(set(rows[0])) == 5000
     np.testing.assert_array_equal(*rows)
-    assert not pictures.scatter(values[:3], values[:3], "").note
+    assert not sections_dev.scatter(values[:3], values[:3]).note
 
 
 def test_rows_missed_follow_those_found_and_wrong_ones_go_left():
-    counts = np.array([[3, 5], [2, 0], [1, 7]])
-    (axes,) = pictures.counts_by_label(["x", "y"], *counts).figure.axes
+    # x: 3 found, 2 wrong, 1 missed; y: 5 found, 7 missed, which is the lower F1.
+    rows = np.arange(12)[:, None]
+    is_label, is_predicted = rows < [4, 12], rows < [3, 5]
+    is_predicted[10:, 0] = True
+    each = sections_dev.EachLabel(["x", "y"], is_label, is_predicted, is_label * 0.9)
+    picture, _ = sections_dev.counts_by_label(each)
+    (axes,) = picture.figure.axes
     wrong, found, missed = (
         [(bar.get_x(), bar.get_width()) for bar in bars] for bars in axes.containers
     )
-    assert wrong == [(0, -2), (0, 0)]
-    assert found == [(0, 3), (0, 5)]
-    assert missed == [(3, 1), (5, 7)]
+    assert wrong == [(0, 0), (0, -2)]
+    assert found == [(0, 5), (0, 3)]
+    assert missed == [(5, 7), (3, 1)]
 
 
 def test_cells_of_a_confusion_matrix_hold_counts_and_shares():
-    counts = np.array([[1234, 3], [0, 0]])
-    shares = counts / np.array([[1237], [1]])
-    axes = pictures.confusion(counts, shares, ["x", "y"]).figure.axes[0]
+    predicted = np.repeat([0, 1], [1234, 3])
+    targets = np.zeros_like(predicted)
+    picture, _ = sections_dev.confusion(targets, predicted, [0, 1], ["x", "y"])
+    axes = picture.figure.axes[0]
     cells = [text.get_text() for text in axes.texts]
     assert cells == ["1,234\n99.8%", "3\n0.2%", "0\n–", "0\n–"]
     assert axes.texts[0].get_color() == "white" and axes.texts[1].get_color() == "black"
 
 
 def test_cells_of_many_labels_hold_short_counts_only():
-    counts = np.diag(np.arange(13) * 777)
-    axes = pictures.confusion(counts, np.eye(13), list("abcdefghijklm")).figure.axes[0]
+    ids = np.arange(13)
+    targets = np.repeat(ids, ids * 777)
+    picture, _ = sections_dev.confusion(targets, targets, ids, list("abcdefghijklm"))
+    axes = picture.figure.axes[0]
     cells = [text.get_text() for text in axes.texts]
     assert cells[:15] == [""] * 14 + ["777"] and cells[-1] == "9.3k"
 
@@ -184,9 +195,9 @@ def test_cells_of_many_labels_hold_short_counts_only():
 @pytest.mark.parametrize("num_curves", [2, 7])
 def test_curves_have_their_scores_in_the_legend(kind, score, num_curves):
     is_positive, scores = np.array([False, True, True]), np.array([0.1, 0.2, 0.3])
-    compute = getattr(pictures, kind)
+    compute = getattr(sections_dev, kind)
     many = [(f"l{k}", compute(is_positive, scores)) for k in range(num_curves)]
-    (axes,) = pictures.curves(kind, many, "alt").figure.axes
+    (axes,) = sections_dev.curves(kind, many).figure.axes
     assert texts(axes) == [f"{score} 1.0000  l{k}" for k in range(num_curves)]
     styles = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
     assert len(styles) >= num_curves

@@ -34,13 +34,18 @@ def test_matplotlib_leaves_room_for_wide_characters():
 
 
 def test_style_stays_inside():
+    @plots.styled
+    def draw():
+        figure, axes = plots.new("title")
+        plots.svg(figure, "name")
+        assert not axes.spines["top"].get_visible()
+
     before = dict(plots.matplotlib.rcParams)
-    figure, axes = plots.new("title")
-    plots.svg(figure, "name")
+    draw()
     assert dict(plots.matplotlib.rcParams) == before
-    assert not axes.spines["top"].get_visible()
 
 
+@plots.styled
 def test_svg_keeps_texts_and_escapes_them():
     figure, axes = plots.new("体育 <b>")
     axes.set_xlabel(plots.shown("costs $5 & $6"))
@@ -50,7 +55,16 @@ def test_svg_keeps_texts_and_escapes_them():
     assert "<b>" not in source and "<?xml" not in source
 
 
-def test_thin_keeps_the_ends():
-    x, y = plots.thin((np.arange(5003), -np.arange(5003)), max_points=11)
-    assert len(x) == 11 and x[0] == 0 and x[-1] == 5002
-    np.testing.assert_array_equal(y, -x)
+@plots.styled
+def test_lines_of_many_points_are_simplified():
+    figure, axes = plots.new("title")
+    axes.plot(np.random.RandomState(0).randn(500000))
+    assert len(plots.svg(figure, "name")) < 500000
+
+
+def test_texts_of_a_figure_are_title_axes_and_legend():
+    figure, axes = plots.new("My title")
+    axes.plot([1, 2], label=plots.shown("costs $5"))
+    axes.set(xlabel="x axis", ylabel="y axis")
+    plots.legend_above(axes)
+    assert plots.texts_of(figure) == "My title; y axis; x axis; costs $5"

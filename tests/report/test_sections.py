@@ -80,8 +80,8 @@ def test_label_counts_golden_values():
     predicted = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [1, 1]], bool)
     # True and false positives, false and true negatives.
     expected = [[2, 1], [1, 2], [1, 0], [1, 2]]
-    found = sections_dev.label_counts(targets, predicted)
-    np.testing.assert_array_equal(found, expected)
+    each = sections_dev.EachLabel(["x", "y"], targets, predicted, targets * 0.5)
+    np.testing.assert_array_equal(each.counts, expected)
 
 
 def test_most_confused_counts_both_directions():
