@@ -7,10 +7,12 @@ texts only those of the `MAX_MISTAKES` worst rows.
 import array
 import csv
 import datetime
+import functools
 import heapq
 import itertools
 import math
 import os
+import sys
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -22,18 +24,27 @@ from bert_my.data.labels import NO_LABEL
 from bert_my.engine import run_folder
 from bert_my.text import postprocessor
 
+OF_EVALUATION = (run_folder.RESULTS, run_folder.DEV_PREDICTIONS)
 FILES = (
     run_folder.SETTINGS,
     run_folder.TASK,
-    run_folder.RESULTS,
     run_folder.TRAINING,
     run_folder.EVALUATIONS,
-    run_folder.DEV_PREDICTIONS,
+    *OF_EVALUATION,
 )
 CLASSIFICATION, MULTILABEL = postprocessor.OneLabel.kind, postprocessor.AnyLabels.kind
 REGRESSION, LABELING = postprocessor.Number.kind, postprocessor.Tags.kind
 PRETRAINING = "pretraining"  # has no predictions
-KINDS = (CLASSIFICATION, MULTILABEL, REGRESSION, LABELING, PRETRAINING)
+_POSTPROCESSORS = {
+    each.kind: each
+    for each in (
+        postprocessor.OneLabel,
+        postprocessor.AnyLabels,
+        postprocessor.Number,
+        postprocessor.Tags,
+    )
+}
+KINDS = (*_POSTPROCESSORS, PRETRAINING)
 MAX_MISTAKES = 20
 # A softmax or sigmoid in float32 may leave the interval by its rounding.
 TOLERANCE = 1e-6
@@ -80,13 +91,13 @@ class Predictions(NamedTuple):
     targets, predicted: classification: int `[num_rows]`, ids of labels; multilabel:
       bool `[num_rows, num_labels]`; regression: float `[num_rows]`; labeling: a list of
       tags for each sentence.
-    probabilities: float `[num_rows, num_labels]`, or None for the other two.
+    probabilities: float `[num_rows, num_labels]`, without columns for the other two.
     mistakes: the worst first.
     """
 
     targets: Any
     predicted: Any
-    probabilities: Optional[np.ndarray]
+    probabilities: np.ndarray
     mistakes: List[Mistake]
 
     @property
@@ -129,15 +140,16 @@ def read(folder):
     run = run_folder.RunFolder(folder)
     if not os.path.isdir(run.path):
         raise InputError(f"{run.path}: there is no such folder")
-    paths = {name: run.path_of(name) for name in FILES}
-    paths = {name: path for name, path in paths.items() if os.path.exists(path)}
-    if not paths:
+    found = [name for name in FILES if os.path.exists(run.path_of(name))]
+    if not found:
         raise InputError(f"{run.path}: holds none of the files of a run: {FILES}")
-    task, predictions = _read_task(run), None
-    if task and run_folder.DEV_PREDICTIONS in paths:
-        predictions = _read_predictions(paths[run_folder.DEV_PREDICTIONS], task)
-    evaluated = paths.get(run_folder.RESULTS) or paths.get(run_folder.DEV_PREDICTIONS)
-    utc = datetime.timezone.utc
+    task, predictions, evaluated_at = _read_task(run), None, None
+    if task and task.kind != PRETRAINING and run_folder.DEV_PREDICTIONS in found:
+        predictions = _read_predictions(run.path_of(run_folder.DEV_PREDICTIONS), task)
+    evaluated = [name for name in OF_EVALUATION if name in found]
+    if evaluated:
+        seconds = os.path.getmtime(run.path_of(evaluated[0]))
+        evaluated_at = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     results = run.read_results()
     _check_metrics(results or {}, run.path_of(run_folder.RESULTS))
     steps = np.array(run.read_training() or (), float).reshape(-1, 4)
@@ -150,8 +162,7 @@ def read(folder):
         evaluations=_read_evaluations(run),
         results=results,
         predictions=predictions,
-        evaluated_at=evaluated
-        and datetime.datetime.fromtimestamp(os.path.getmtime(evaluated), utc),
+        evaluated_at=evaluated_at,
     )
 
 
@@ -192,106 +203,104 @@ def _read_evaluations(run):
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _worst(mistakes):
-    """Returns the worst of an iterable of (badness, `Mistake`), the worst first."""
-    worst = heapq.nlargest(MAX_MISTAKES, mistakes, key=lambda pair: pair[0])
-    return [mistake for _, mistake in worst]
+def _read_predictions(path, task):
+    """Returns the `Predictions` in the file of a task other than pretraining.
 
-
-def _examples(rows, labels, kind):
-    """Returns the `Predictions` of rows that are examples, not tokens."""
-    parse, to_probability, typecode = _EXAMPLES[kind]
-    ids = {label: index for index, label in enumerate(labels)}
-    targets, predicted = array.array(typecode), array.array(typecode)
-    probabilities = array.array("d")
-
-    def mistakes():
-        for _, guid, texts, (true_cell, cell, *rest) in rows:
-            target, found = parse(true_cell, ids), parse(cell, ids)
-            values = list(map(_probability, rest))
-            targets.extend(target)
-            predicted.extend(found)
-            probabilities.extend(values)
-            if target != found:
-                value = to_probability(target, found, values)
-                yield abs(value), Mistake(guid, texts, true_cell, cell, value)
-
-    worst = _worst(mistakes())
-    targets, predicted = np.array(targets), np.array(predicted)
-    if kind == REGRESSION:
-        return Predictions(targets, predicted, None, worst)
-    shape = (-1, len(labels))
-    if kind == MULTILABEL:
-        targets = targets.reshape(shape).astype(bool)
-        predicted = predicted.reshape(shape).astype(bool)
-    return Predictions(targets, predicted, np.reshape(probabilities, shape), worst)
-
-
-def _to_id(cell, ids):
-    return [_id(cell, ids)]
-
-
-def _to_multi_hot(cell, ids):
-    if cell == NO_LABEL and cell not in ids:
-        cell = ""
-    chosen = {_id(label, ids) for label in cell.split(",") if cell}
-    return [int(index in chosen) for index in range(len(ids))]
-
-
-def _to_number(cell, ids):
-    return [_number(cell)]
-
-
-def _of_decision(target, found, values):
-    """Returns the highest probability of a wrong decision."""
-    return max(
-        value if is_found else 1 - value
-        for value, is_target, is_found in zip(values, target, found)
-        if is_target != is_found
+    Raises:
+      InputError: naming file and line, if the file does not fit that kind of task.
+    """
+    # A carriage return in a text would end the row, and Python 3.7 refuses NUL. The
+    # page shows both as a space anyway.
+    texts = (
+        line.replace("\r", " ").replace("\0", " ") + "\n"
+        for _, line in files.read_lines(path)
     )
+    lines = csv.reader(texts, delimiter="\t", strict=True)
+    targets, predicted, probabilities = [], [], array.array("d")
+    try:
+        rows = _rows(lines, task)
+        if task.kind == LABELING:
+            mistakes = _wrong_sentences(rows, task, targets, predicted)
+        else:
+            mistakes = _wrong_rows(rows, task, targets, predicted, probabilities)
+        worst = heapq.nlargest(MAX_MISTAKES, mistakes, key=lambda pair: pair[0])
+    except (csv.Error, ValueError) as error:
+        raise InputError(f"{path}:{lines.line_num}: {error}") from error
+    if not targets:
+        raise InputError(f"{path}: no rows below the header")
+    if task.kind != LABELING:
+        targets, predicted = np.array(targets), np.array(predicted)
+    probabilities = np.reshape(probabilities, (len(targets), -1))
+    return Predictions(targets, predicted, probabilities, [each for _, each in worst])
 
 
-# Kind of task -> function from a cell and the ids of labels to numbers, function from
-# the numbers and probabilities of a wrong row to `Mistake.probability`, type of array.
-_EXAMPLES = {
-    CLASSIFICATION: (_to_id, lambda target, found, values: values[found[0]], "q"),
-    MULTILABEL: (_to_multi_hot, _of_decision, "b"),
-    REGRESSION: (_to_number, lambda target, found, values: found[0] - target[0], "d"),
-}
+def _rows(lines, task):
+    """Yields the cells of each line, of which the first is the header.
+
+    Yields:
+      (index, guid, tuple of texts, list of the label and the predictions).
+
+    Raises:
+      ValueError: if the columns or the cells of a line are not the expected ones.
+    """
+    outputs = _POSTPROCESSORS[task.kind](task.labels)
+    expected = [
+        outputs.writers(has_pair)[postprocessor.PREDICTIONS].header
+        for has_pair in (False, True)
+    ]
+    header = next(lines, [])
+    if header not in expected:
+        raise ValueError(
+            f"the columns are {header}, but a run with this task.json has "
+            f"{expected[-1]}"
+        )
+    end = header.index("label")  # of the texts
+    for cells in lines:
+        if len(cells) != len(header):
+            raise ValueError(f"{len(cells)} cells, but the header {len(header)}")
+        yield cells[0], cells[1], tuple(cells[2:end]), cells[end:]
 
 
-def _labeling(rows, labels):
-    """Returns the `Predictions` of sentences, of which each row is a token."""
-    spans_of = metrics.span_finder(labels)
-    targets, predicted = [], []
-    known = {}  # each tag once, however many tokens have it
-
-    def mistakes():
-        for _, sentence in itertools.groupby(rows, lambda row: row[0]):
-            tokens, target, found, guid = [], [], [], ""
-            for _, guid_of_token, texts, cells in sentence:
-                if not all(cells):
-                    raise ValueError("a token has no tag")
-                guid = guid or guid_of_token
-                tokens += texts
-                for tags, cell in zip((target, found), cells):
-                    tags.append(known.setdefault(cell, cell))
-            targets.append(target)
-            predicted.append(found)
-            if target != found:
-                wrong = set(spans_of(target)).symmetric_difference(spans_of(found))
-                if wrong:
-                    sides = map(tuple, (tokens, target, found))
-                    yield len(wrong), Mistake(guid, *sides, None)
-
-    worst = _worst(mistakes())
-    return Predictions(targets, predicted, None, worst)
+def _wrong_rows(rows, task, targets, predicted, probabilities):
+    """Yields (badness, `Mistake`) of wrong examples; adds all rows to the lists."""
+    parse = _parser(task)
+    for _, guid, texts, (true_cell, cell, *rest) in rows:
+        target, found = parse(true_cell), parse(cell)
+        values = list(map(_probability, rest))
+        targets.append(target)
+        predicted.append(found)
+        probabilities.extend(values)
+        if target == found:
+            continue
+        if task.kind == CLASSIFICATION:
+            value = values[found]
+        elif task.kind == REGRESSION:
+            value = found - target
+        else:  # the highest probability of a wrong decision
+            decisions = zip(values, target, found)
+            value = max(abs(v - true) for v, true, given in decisions if true != given)
+        yield abs(value), Mistake(guid, texts, true_cell, cell, value)
 
 
-def _id(label, ids):
-    if label not in ids:
-        raise ValueError(f"label {label!r} is not one of task.json: {list(ids)}")
-    return ids[label]
+def _parser(task):
+    """Returns the function from a cell to its id, number, or list of a bool by label.
+
+    It raises a ValueError for a cell that is none.
+    """
+    ids = {label: index for index, label in enumerate(task.labels)}
+
+    def to_id(label):
+        if label not in ids:
+            raise ValueError(f"label {label!r} is not one of task.json: {list(ids)}")
+        return ids[label]
+
+    @functools.lru_cache(maxsize=None)  # one list for all rows with the same labels
+    def to_flags(cell):
+        names = [] if cell == NO_LABEL and cell not in ids else cell.split(",")
+        chosen = {to_id(name) for name in names if name}
+        return [index in chosen for index in range(len(ids))]
+
+    return {CLASSIFICATION: to_id, MULTILABEL: to_flags, REGRESSION: _number}[task.kind]
 
 
 def _number(cell):
@@ -308,58 +317,28 @@ def _probability(cell):
     return min(max(number, 0.0), 1.0)
 
 
-def _read_predictions(path, task):
-    """Returns the `Predictions` in the file of a task other than pretraining.
+def _wrong_sentences(rows, task, targets, predicted):
+    """Yields (badness, `Mistake`) of wrong sentences, of which each row is a token.
 
-    Raises:
-      InputError: naming file and line, if the file does not fit that kind of task.
+    Adds the tags of all sentences to the lists.
     """
-    # A carriage return in a text would end the row, and Python 3.7 refuses NUL. The
-    # page shows both as a space anyway.
-    texts = (
-        line.replace("\r", " ").replace("\0", " ") + "\n"
-        for _, line in files.read_lines(path)
-    )
-    lines = csv.reader(texts, delimiter="\t", strict=True)
-    try:
-        rows = _rows(lines, task.kind, task.labels)
-        if task.kind == LABELING:
-            predictions = _labeling(rows, task.labels)
-        else:
-            predictions = _examples(rows, task.labels, task.kind)
-    except (csv.Error, ValueError) as error:
-        raise InputError(f"{path}:{lines.line_num}: {error}") from error
-    if not predictions.num_rows:
-        raise InputError(f"{path}: no rows below the header")
-    return predictions
-
-
-def _rows(lines, kind, labels):
-    """Yields the cells of each line, of which the first is the header.
-
-    Yields:
-      (index, guid, tuple of texts, list of the label and the predictions).
-
-    Raises:
-      ValueError: if the columns or the cells of a line are not the expected ones.
-    """
-    header = next(lines, [])
-    texts = [["text_a"], ["text_a", "text_b"]]
-    found = ["label", "predicted_label"]
-    if kind == REGRESSION:
-        found = ["label", "prediction"]
-    elif kind == LABELING:
-        texts = [["token"]]
-    else:
-        found += [f"probability_{label}" for label in labels]
-    expected = [["index", "guid", *each, *found] for each in texts]
-    if header not in expected:
-        raise ValueError(
-            f"the columns are {header}, but a run with this task.json has "
-            f"{expected[-1]}"
-        )
-    end = len(header) - len(found)  # of the texts
-    for cells in lines:
-        if len(cells) != len(header):
-            raise ValueError(f"{len(cells)} cells, but the header {len(header)}")
-        yield cells[0], cells[1], tuple(cells[2:end]), cells[end:]
+    spans_of = metrics.span_finder(task.labels)
+    for _, sentence in itertools.groupby(rows, lambda row: row[0]):
+        tokens, target, found = [], [], []
+        for _, guid_of_token, (token,), tags in sentence:
+            if not all(tags):
+                raise ValueError("a token has no tag")
+            guid = guid_of_token
+            tokens.append(token)
+            # Each tag is kept once, however many tokens have it.
+            for side, tag in zip((target, found), map(sys.intern, tags)):
+                side.append(tag)
+        targets.append(target)
+        predicted.append(found)
+        if target != found:
+            wrong = set(spans_of(target)).symmetric_difference(spans_of(found))
+            if wrong:
+                yield (
+                    len(wrong),
+                    Mistake(guid, *map(tuple, (tokens, target, found)), None),
+                )
