@@ -32,7 +32,7 @@ from bert_my.metrics.classification import (
     multilabel_log_loss,
     per_label,
     precision_recall_f1,
+    ranking,
 )
-from bert_my.metrics.ranked import ranking
 from bert_my.metrics.regression import correlations, errors
 from bert_my.metrics.tagging import entities, entity_spans, span_finder
