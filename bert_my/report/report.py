@@ -7,13 +7,7 @@ import os
 
 from bert_my import metrics
 from bert_my.engine import run_folder
-from bert_my.report import (
-    page,
-    plots,
-    run_files,
-    sections_dev,
-    sections_training,
-)
+from bert_my.report import page, plots, run_files, sections_dev, sections_training
 from bert_my.report.page import Table
 
 MAX_LABELS = 20  # in the head of the page
@@ -90,7 +84,7 @@ def _lead(run):
     if run.predictions:
         is_labeling = run.task.kind == run_files.LABELING
         rows = "sentences" if is_labeling else "rows"
-        facts.append(f"Dev set of {run.predictions.num_rows:,} {rows}.")
+        facts.append(f"Dev set of {len(run.predictions.targets):,} {rows}.")
     if run.evaluated_at:
         facts.append(f"Evaluated on {run.evaluated_at:%Y-%m-%d %H:%M} UTC.")
     return " ".join(facts)

@@ -100,11 +100,6 @@ class Predictions(NamedTuple):
     probabilities: np.ndarray
     mistakes: List[Mistake]
 
-    @property
-    def num_rows(self):
-        """Number of examples or sentences."""
-        return len(self.targets)
-
 
 class Run(NamedTuple):
     """The files of a run; None or empty for one that is missing."""

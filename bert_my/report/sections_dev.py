@@ -1,6 +1,6 @@
 """Sections about the dev set: its predictions, and the rows predicted most wrongly.
 
-`KINDS` has the sections of each kind of task. Functions that draw return a `Picture`,
+Functions that draw return a `Picture`,
 or yield it with a table of its numbers. Numbers are exact, over all rows.
 """
 
@@ -45,11 +45,16 @@ def build(run):
 
     run: `run_files.Run` with a task and predictions.
     """
-    kind = KINDS[run.task.kind]
-    parts = list(kind.draw(run.task.labels, run.predictions))
+    draw, worst, last_column = KINDS[run.task.kind]
+    parts = list(draw(run.task.labels, run.predictions))
     # Pictures stand beside one another only without a table between them.
     parts.sort(key=lambda part: isinstance(part, Table))
-    return {"Dev set": parts, "Mistakes": list(_mistakes(run, kind))}
+    mistakes = ["There are none: every row was predicted right."]
+    if run.predictions.mistakes:
+        sentence = f"The {worst}, up to {run_files.MAX_MISTAKES}."
+        table = _mistakes(run.task, run.predictions.mistakes, last_column)
+        mistakes = [sentence, table]
+    return {"Dev set": parts, "Mistakes": mistakes}
 
 
 # Labels.
@@ -227,17 +232,17 @@ def curves(kind, many, title=None, note=""):
       note: see `Picture`.
     """
     default_title, score_name, x_label, y_label = CURVES[kind]
-    # Few curves have their legend above, many beside them.
-    are_few = len(many) < 4
-    beside = (6.6 + _inches([name for name, _ in many]), 5.2)
-    size = (5.6, 5.4) if are_few else beside
+    size, add_legend = (5.6, 5.4), plots.legend_above
+    if len(many) > 3:
+        size = (6.6 + _inches([name for name, _ in many]), 5.2)
+        add_legend = plots.legend_beside
     figure, axes = plots.new(title or default_title, size)
     for name, curve in many:
         curve.display.plot(ax=axes)
         curve.display.line_.set_label(f"{score_name} {curve.score:.4f}  {name}")
     axes.set(xlabel=x_label, ylabel=y_label, xlim=UNIT, ylim=UNIT)
     axes.set_aspect("equal", anchor="W")
-    (plots.legend_above if are_few else plots.legend_beside)(axes)
+    add_legend(axes)
     if kind == "roc":  # curve of a model that guesses
         axes.plot([0, 1], [0, 1], color=plots.GREY, linewidth=1, linestyle=":")
     return Picture(kind, figure, note)
@@ -248,23 +253,12 @@ def _curves_by_label(each):
 
     A sentence says which labels lack the rows without which there is no curve.
     """
-    columns = each.is_label.T, each.probabilities.T
-    for kind, title, found, score_name, needed in (
-        (
-            "roc",
-            "ROC curve, each label against the rest",
-            each.rocs,
-            "AUC",
-            "rows with and without it",
-        ),
-        (
-            "precision_recall",
-            "Precision and recall by label",
-            list(map(precision_recall, *columns)),
-            "average precision",
-            "rows with it",
-        ),
+    by_recall = list(map(precision_recall, each.is_label.T, each.probabilities.T))
+    for kind, found, score_name, needed in (
+        ("roc", each.rocs, "AUC", "rows with and without it"),
+        ("precision_recall", by_recall, "average precision", "rows with it"),
     ):
+        title = f"{CURVES[kind][0]}, each label against the rest"
         undefined = [label for label, curve in zip(each.labels, found) if not curve]
         defined = [pair for pair in zip(each.names, found) if pair[1]]
         worst = sorted(defined, key=lambda pair: pair[1].score)[:MAX_CURVES]
@@ -443,9 +437,8 @@ def calibration(probabilities, came_true, x_label, y_label, note="", units="rows
     axes.set(ylabel=y_label, xlim=UNIT, ylim=(-0.02, 1.02))
     plots.legend_above(axes)
     centers = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
-    below.bar(centers, counts, 0.9 / NUM_BINS, color=plots.COLORS[5])
-    for center, count in zip(centers, counts):
-        below.text(center, count, _short(count), ha="center", va="bottom", fontsize=8)
+    bars = below.bar(centers, counts, 0.9 / NUM_BINS, color=plots.COLORS[5])
+    below.bar_label(bars, list(map(_short, counts)), fontsize=8)
     below.set(xlabel=x_label, ylabel=f"{units} in the bin")
     below.set_ylim(0, max(counts) * 1.25)
     below.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
@@ -754,48 +747,49 @@ def _labeling(labels, found):
 # Mistakes.
 
 
-def _mistakes(run, kind):
-    """Yields the table of the rows that were predicted most wrongly."""
-    found = run.predictions.mistakes
-    if not found:
-        yield "There are none: every row was predicted right."
-        return
-    columns, cells = kind.describe(run.task, found)
+def _mistakes(task, mistakes, last_column):
+    """Returns the table of the rows that were predicted most wrongly.
+
+    Args:
+      task: `run_files.Task`.
+      mistakes: list of `run_files.Mistake`.
+      last_column: name of the column of `Mistake.probability`.
+    """
+    if task.kind == run_files.LABELING:
+        columns, cells = ["true tags", "predicted tags"], _sentences(task, mistakes)
+        classes = ["text"]
+    else:
+        columns, cells = (
+            ["text", "true", "predicted", last_column],
+            _texts(task, mistakes),
+        )
+        classes = ["text", "value", "value", "number"]
     rows = [
         [number, mistake.guid, *row]
-        for number, (mistake, row) in enumerate(zip(found, cells), 1)
+        for number, (mistake, row) in enumerate(zip(mistakes, cells), 1)
     ]
-    classes = ["number", "value", *columns.values()]
-    yield f"The {kind.mistakes}, up to {run_files.MAX_MISTAKES}."
-    yield Table(["no.", "guid", *columns], rows, classes=classes, is_stacked=True)
+    header, classes = ["no.", "guid", *columns], ["number", "value", *classes]
+    return Table(header, rows, classes=classes, is_stacked=True)
 
 
-def _describe_rows(task, mistakes):
-    """Returns columns, dict name -> class, and their cells, with the texts of rows."""
-    spec = ".4f"
-    if task.kind == run_files.REGRESSION:
-        spec = "+.4g"
-        mistakes = [m._replace(predicted=f"{float(m.predicted):.4g}") for m in mistakes]
-    last = KINDS[task.kind].last_column
-    columns = {"text": "text", "true": "value", "predicted": "value", last: "number"}
-    return columns, [
-        [
-            Markup("<hr>").join(mistake.texts),
-            mistake.target or "(none)",
-            mistake.predicted or "(none)",
-            format(mistake.probability, spec),
-        ]
-        for mistake in mistakes
-    ]
+def _texts(task, mistakes):
+    """Yields the cells of texts: themselves, label, prediction and probability."""
+    for mistake in mistakes:
+        predicted, probability = mistake.predicted, f"{mistake.probability:.4f}"
+        if task.kind == run_files.REGRESSION:
+            predicted = f"{float(predicted):.4g}"
+            probability = f"{mistake.probability:+.4g}"
+        texts = Markup("<hr>").join(mistake.texts)
+        yield texts, mistake.target or "(none)", predicted or "(none)", probability
 
 
-def _describe_sentences(task, mistakes):
-    """Returns columns and cells; the spans that the tags mark are in colour."""
+def _sentences(task, mistakes):
+    """Returns the cells of sentences; the spans that their tags mark are in colour."""
     spans_of = metrics.span_finder(task.labels)
     spans = [[spans_of(each.target), spans_of(each.predicted)] for each in mistakes]
     types = sorted({span[0] for pair in spans for each in pair for span in each})
     tints = {kind: TINTS[k % len(TINTS)] for k, kind in enumerate(types)}
-    return {"true tags": "text", "predicted tags": "text"}, [
+    return [
         [_marked(mistake.texts, each, tints) for each in pair]
         for mistake, pair in zip(mistakes, spans)
     ]
@@ -824,37 +818,24 @@ def _marked(tokens, spans, tints):
     return Markup("").join(output)
 
 
-class _Kind(NamedTuple):
-    """The sections of a kind of task.
-
-    draw: function (labels, `run_files.Predictions`) that yields the parts.
-    mistakes: the rows that are shown in the section of mistakes.
-    last_column: name of the column of `Mistake.probability`.
-    describe: function (task, list of `Mistake`) that returns columns and cells.
-    """
-
-    draw: Any
-    mistakes: str
-    last_column: str = ""
-    describe: Any = _describe_rows
-
-
+# Kind of task -> function (labels, `run_files.Predictions`) that yields the parts about
+# them, the rows that are shown as mistakes, name of the column of their probability.
 KINDS = {
-    run_files.CLASSIFICATION: _Kind(
+    run_files.CLASSIFICATION: (
         _classification,
         "wrong rows of whose label the model was most sure",
         "probability",
     ),
-    run_files.MULTILABEL: _Kind(
+    run_files.MULTILABEL: (
         _multilabel,
         "wrong rows where the model was most sure of a wrong decision",
         "probability of the wrong decision",
     ),
-    run_files.REGRESSION: _Kind(_regression, "rows with the largest errors", "error"),
-    run_files.LABELING: _Kind(
+    run_files.REGRESSION: (_regression, "rows with the largest errors", "error"),
+    run_files.LABELING: (
         _labeling,
         "sentences with the most wrong or missing entities, or wrong tags if they mark "
         "no entities",
-        describe=_describe_sentences,
+        None,
     ),
 }

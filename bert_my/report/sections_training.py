@@ -70,11 +70,11 @@ def smooth(values, window):
     window: odd number of values.
     """
     half = window // 2
-    is_finite = np.isfinite(values)
-    sums = np.cumsum(np.concatenate([[0.0], np.where(is_finite, values, 0.0)]))
-    counts = np.cumsum(np.concatenate([[0], is_finite]))
-    begin = np.maximum(np.arange(len(values)) - half, 0)
-    end = np.minimum(np.arange(len(values)) + half + 1, len(values))
+    sums = np.append(0, np.nancumsum(values))
+    counts = np.append(0, np.cumsum(~np.isnan(values)))
+    positions = np.arange(len(values))
+    begin = np.maximum(positions - half, 0)
+    end = np.minimum(positions + half + 1, len(values))
     with np.errstate(invalid="ignore", divide="ignore"):
         return (sums[end] - sums[begin]) / (counts[end] - counts[begin])
 

@@ -48,7 +48,7 @@ def test_classification_rows(folder):
     np.testing.assert_array_equal(found.targets, [0, 1, 1])
     np.testing.assert_array_equal(found.predicted, [1, 0, 1])
     np.testing.assert_array_equal(found.probabilities[:, 1], [0.7, 0.1, 0.8])
-    assert found.num_rows == 3
+    assert len(found.targets) == 3
 
 
 def test_mistakes_are_ordered_by_confidence(folder):
@@ -130,7 +130,7 @@ def test_labeling_rows(tmp_path):
     found = run_files.read(tmp_path).predictions
     assert found.targets == [["B-PER", "O"], ["B-LOC", "I-LOC"]]
     assert found.predicted == [["B-PER", "O"], ["B-LOC", "O"]]
-    assert found.num_rows == 2
+    assert len(found.targets) == 2
     (mistake,) = found.mistakes
     assert mistake.texts == ("New", "York") and mistake.predicted == ("B-LOC", "O")
 
