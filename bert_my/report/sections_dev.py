@@ -755,20 +755,19 @@ def _mistakes(task, mistakes, last_column):
       mistakes: list of `run_files.Mistake`.
       last_column: name of the column of `Mistake.probability`.
     """
+    header, classes = ["no.", "guid"], ["number", "value"]
     if task.kind == run_files.LABELING:
-        columns, cells = ["true tags", "predicted tags"], _sentences(task, mistakes)
-        classes = ["text"]
+        header += ["true tags", "predicted tags"]
+        classes += ["text"]
+        cells = _sentences(task, mistakes)
     else:
-        columns, cells = (
-            ["text", "true", "predicted", last_column],
-            _texts(task, mistakes),
-        )
-        classes = ["text", "value", "value", "number"]
+        header += ["text", "true", "predicted", last_column]
+        classes += ["text", "value", "value", "number"]
+        cells = _texts(task, mistakes)
     rows = [
         [number, mistake.guid, *row]
         for number, (mistake, row) in enumerate(zip(mistakes, cells), 1)
     ]
-    header, classes = ["no.", "guid", *columns], ["number", "value", *classes]
     return Table(header, rows, classes=classes, is_stacked=True)
 
 

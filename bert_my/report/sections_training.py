@@ -167,15 +167,12 @@ def _group_of(metric, values):
 
 def _metric_line(run, metric, name):
     """Returns the `Line` of a metric over the evaluations, None if it is undefined."""
-    points = [
-        (each["step"], each[metric])
-        for each in run.evaluations
-        if each.get(metric) is not None and np.isfinite(each[metric])
-    ]
-    if not points:
+    steps = np.array([each["step"] for each in run.evaluations])
+    values = np.array([each.get(metric) for each in run.evaluations], float)
+    is_finite = np.isfinite(values)
+    if not is_finite.any():
         return None
-    steps, values = zip(*points)
-    return Line(name, np.array(steps), np.array(values, float))
+    return Line(name, steps[is_finite], values[is_finite])
 
 
 def compared_evaluations(runs, names, main):
