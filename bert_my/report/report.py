@@ -82,8 +82,7 @@ def _lead(run):
     else:
         facts.append(f"There is no {run_folder.TASK}, so the task is not known.")
     if run.predictions:
-        is_labeling = run.task.kind == run_files.LABELING
-        rows = "sentences" if is_labeling else "rows"
+        rows = "sentences" if run.task.kind == run_files.LABELING else "rows"
         facts.append(f"Dev set of {len(run.predictions.targets):,} {rows}.")
     if run.evaluated_at:
         facts.append(f"Evaluated on {run.evaluated_at:%Y-%m-%d %H:%M} UTC.")
@@ -185,9 +184,9 @@ def _compared_rocs(runs, names):
     """Returns the ROC curves of the runs with two labels in one picture."""
     many = []
     for name, run in zip(names, runs):
-        is_classification = run.task and run.task.kind == run_files.CLASSIFICATION
-        if run.predictions and is_classification and len(run.task.labels) == 2:
-            found = run.predictions
+        found = run.predictions
+        is_classification = found and run.task.kind == run_files.CLASSIFICATION
+        if is_classification and len(run.task.labels) == 2:
             roc = sections_dev.roc(found.targets == 1, found.probabilities[:, 1])
             if roc:
                 many.append((name, roc))

@@ -22,7 +22,7 @@ from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data.labels import NO_LABEL
 from bert_my.engine import run_folder
-from bert_my.text import postprocessor
+from bert_my.text.postprocessor import PREDICTIONS, AnyLabels, Number, OneLabel, Tags
 
 OF_EVALUATION = (run_folder.RESULTS, run_folder.DEV_PREDICTIONS)
 FILES = (
@@ -32,18 +32,10 @@ FILES = (
     run_folder.EVALUATIONS,
     *OF_EVALUATION,
 )
-CLASSIFICATION, MULTILABEL = postprocessor.OneLabel.kind, postprocessor.AnyLabels.kind
-REGRESSION, LABELING = postprocessor.Number.kind, postprocessor.Tags.kind
+CLASSIFICATION, MULTILABEL = OneLabel.kind, AnyLabels.kind
+REGRESSION, LABELING = Number.kind, Tags.kind
 PRETRAINING = "pretraining"  # has no predictions
-_POSTPROCESSORS = {
-    each.kind: each
-    for each in (
-        postprocessor.OneLabel,
-        postprocessor.AnyLabels,
-        postprocessor.Number,
-        postprocessor.Tags,
-    )
-}
+_POSTPROCESSORS = {each.kind: each for each in (OneLabel, AnyLabels, Number, Tags)}
 KINDS = (*_POSTPROCESSORS, PRETRAINING)
 MAX_MISTAKES = 20
 # A softmax or sigmoid in float32 may leave the interval by its rounding.
@@ -240,8 +232,7 @@ def _rows(lines, task):
     """
     outputs = _POSTPROCESSORS[task.kind](task.labels)
     expected = [
-        outputs.writers(has_pair)[postprocessor.PREDICTIONS].header
-        for has_pair in (False, True)
+        outputs.writers(has_pair)[PREDICTIONS].header for has_pair in (False, True)
     ]
     header = next(lines, [])
     if header not in expected:

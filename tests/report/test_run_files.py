@@ -234,6 +234,11 @@ def test_predictions_of_another_task_are_refused(folder):
     assert "but a run with this task.json has" in read_error(folder)
 
 
+def test_pretraining_has_no_predictions(folder):
+    made_runs.write_task(folder, "pretraining")
+    assert run_files.read(folder).predictions is None
+
+
 def test_predictions_without_rows_are_refused(folder):
     made_runs.write_rows(folder, COLUMNS, [])
     assert "no rows below the header" in read_error(folder)
