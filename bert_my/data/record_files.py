@@ -1,27 +1,44 @@
-"""Record files: features of the rows of a split, read in any order.
+"""Records: the features of the rows of a split, in files that are made once.
 
 A record is a run of little-endian words of 32 bits: its sequences, which have one
 length, then its other features, each in the order of the specs. After the records come
 their lengths, the number of records whose text was cut, and the number of records.
-Records are read, not mapped: the pages of a mapped file that were read count as memory
-of the process. Examples that are kept are in a second file, as lines of JSON.
+Records are read in any order, and not mapped: the pages of a mapped file that were read
+count as memory of the process. Examples that are kept are in a second file, as lines of
+JSON.
+
+The name of a record file holds a fingerprint of all that its content depends on, so a
+record made from other data, another vocabulary or other lengths is never used.
 """
 
 import bisect
 import contextlib
+import functools
+import hashlib
 import itertools
 import json
+import logging
 import os
-from typing import NamedTuple
+import sys
+from typing import Callable, NamedTuple, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from tqdm import tqdm
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data.features import LENGTH_STEP
+from bert_my.data import workers
+from bert_my.data.features import LENGTH_STEP, FeatureSpec
 from bert_my.text.preprocessor import Example, Sentence
 
+logger = logging.getLogger(__name__)
+
+# Part of every file name: raise it when the content of records changes.
+FORMAT_VERSION = 5
+CHUNK_SIZE = 1000
+# Sets with fewer chunks are encoded here: starting processes costs more than it saves.
+MIN_PARALLEL_CHUNKS = 20
 _WORD = np.dtype("<i4")
 _WORDS_OF = {"int32": _WORD, "float32": np.dtype("<f4")}
 # Records of a block. The beginnings of blocks are kept; lengths give those of records.
@@ -39,29 +56,20 @@ def encode(examples, specs):
     Raises:
       ValueError: naming a feature that does not fit its spec or the other sequences.
     """
-    sequences, others = _split(specs)
-    lengths = _common_lengths(examples, sequences)
-    row_words = len(sequences) * lengths + _width(others)
-    ends = np.cumsum(row_words)
-    words = np.empty(row_words.sum(), _WORD)
-    # Places of the tokens of a row's first sequence; the next sequence follows.
-    places = _ranges(ends - row_words, lengths)
-    steps = np.repeat(lengths, lengths)
-    for spec in sequences:
-        tokens = itertools.chain.from_iterable(each[spec.name] for each in examples)
-        values = np.fromiter(tokens, _WORDS_OF[spec.dtype], len(places))
-        words[places] = values.view(_WORD)
-        places += steps
-    first = ends - _width(others)
-    for spec in others:
-        values = np.array([each[spec.name] for each in examples], _WORDS_OF[spec.dtype])
-        if values.shape[1:] != tuple(spec.shape):
-            raise ValueError(
-                f"{spec.name} is of shape {values.shape[1:]}, not {spec.shape}"
-            )
-        places = first[:, None] + np.arange(_width([spec]))
+    lengths = _common_lengths(examples, specs)
+    words = np.empty(_num_words(specs, lengths).sum(), _WORD)
+    for spec, places in _places(specs, lengths):
+        if None in spec.shape:
+            tokens = itertools.chain.from_iterable(each[spec.name] for each in examples)
+            values = np.fromiter(tokens, _WORDS_OF[spec.dtype], places.size)
+        else:
+            numbers = [each[spec.name] for each in examples]
+            values = np.array(numbers, _WORDS_OF[spec.dtype])
+            if values.shape[1:] != tuple(spec.shape):
+                raise ValueError(
+                    f"{spec.name} is of shape {values.shape[1:]}, not {spec.shape}"
+                )
         words[places] = values.view(_WORD).reshape(places.shape)
-        first += _width([spec])
     return words.tobytes(), lengths
 
 
@@ -74,13 +82,9 @@ def _split(specs):
     return sequences, [spec for spec in specs if None not in spec.shape]
 
 
-def _width(others):
-    """Returns the number of words of a row in features that are no sequences."""
-    return sum(int(np.prod(spec.shape)) for spec in others)
-
-
-def _common_lengths(examples, sequences):
+def _common_lengths(examples, specs):
     """Returns the lengths of the sequences of each example, int32 `[num_rows]`."""
+    sequences, _ = _split(specs)
     if not sequences:
         return np.zeros(len(examples), np.int32)
     lengths = np.array(
@@ -95,10 +99,37 @@ def _common_lengths(examples, sequences):
     return lengths[0]
 
 
-def _ranges(starts, lengths):
-    """Returns the concatenated ranges of some starts and lengths."""
-    firsts = starts - (np.cumsum(lengths) - lengths)
-    return np.repeat(firsts, lengths) + np.arange(lengths.sum())
+def _num_words(specs, num_tokens, num_rows=1):
+    """Returns the number of words of rows that have some tokens, int64 like these."""
+    sequences, others = _split(specs)
+    width = sum(int(np.prod(spec.shape)) for spec in others)
+    return len(sequences) * np.asarray(num_tokens, np.int64) + width * num_rows
+
+
+def _places(specs, lengths):
+    """Yields (spec, places of its values among the words of rows) for each spec.
+
+    Places of a sequence are `[num_tokens]`, row by row, and hold until the next spec;
+    those of another feature are `[num_rows, num_values]`.
+
+    Args:
+      specs: list of `FeatureSpec`.
+      lengths: of the rows in tokens, int `[num_rows]`.
+    """
+    sequences, others = _split(specs)
+    row_words = _num_words(specs, lengths)
+    first = np.cumsum(row_words) - row_words
+    # The tokens of a row's first sequence; the next sequence follows.
+    places = np.repeat(first - np.cumsum(lengths) + lengths, lengths)
+    places += np.arange(len(places))
+    steps = np.repeat(lengths, lengths)
+    for spec in sequences:
+        yield spec, places
+        places += steps
+    first = first + len(sequences) * lengths
+    for spec in others:
+        yield spec, first[:, None] + np.arange(int(np.prod(spec.shape)))
+        first += int(np.prod(spec.shape))
 
 
 class Chunk(NamedTuple):
@@ -206,15 +237,12 @@ class Records:
                 f"{path}: cannot be read: {error}; remove the file, and it is made "
                 "again"
             ) from error
-        self._sequences, self._others = _split(specs)
         # Beginnings of the blocks of records, in words. Those of all records would take
         # twice the memory of the lengths.
-        block_firsts = np.arange(0, self.num_examples, _BLOCK_ROWS)
-        sizes = np.add.reduceat(self.lengths, block_firsts, dtype=np.int64)
-        block_words = len(self._sequences) * sizes
-        block_words += _width(self._others) * np.diff(
-            [*block_firsts, self.num_examples]
-        )
+        begins = np.arange(0, self.num_examples, _BLOCK_ROWS)
+        num_tokens = np.add.reduceat(self.lengths, begins, dtype=np.int64)
+        num_rows = np.diff([*begins, self.num_examples])
+        block_words = _num_words(self.specs, num_tokens, num_rows)
         self._block_begins = np.cumsum(block_words) - block_words
         self._check_size(num_words - 2 - self.num_examples, block_words.sum())
 
@@ -259,23 +287,16 @@ class Records:
         else:
             padded_length = padded_lengths[bisect.bisect_left(padded_lengths, longest)]
         words = self._read(indices)
-        row_words = self._num_words(indices)
-        ends = np.cumsum(row_words)
         is_token = np.arange(padded_length) < lengths[:, None]
-        places = _ranges(ends - row_words, lengths)
-        steps = np.repeat(lengths, lengths)
         output = {}
-        for spec in self._sequences:
-            values = np.zeros(is_token.shape, spec.dtype)
-            values[is_token] = words[places].view(_WORDS_OF[spec.dtype])
-            output[spec.name] = values
-            places += steps
-        first = ends - _width(self._others)
-        for spec in self._others:
-            values = words[first[:, None] + np.arange(_width([spec]))]
-            values = values.view(_WORDS_OF[spec.dtype]).astype(spec.dtype, copy=False)
-            output[spec.name] = values.reshape(len(indices), *spec.shape)
-            first += _width([spec])
+        for spec, places in _places(self.specs, lengths):
+            values = words[places].view(_WORDS_OF[spec.dtype])
+            if None in spec.shape:
+                output[spec.name] = np.zeros(is_token.shape, spec.dtype)
+                output[spec.name][is_token] = values
+            else:
+                values = values.astype(spec.dtype, copy=False)
+                output[spec.name] = values.reshape(len(indices), *spec.shape)
         return output
 
     def parse(self, indices, padded_lengths=None):
@@ -291,17 +312,13 @@ class Records:
             value.set_shape([None, *spec.shape])
         return {spec.name: value for spec, value in zip(self.specs, values)}
 
-    def _num_words(self, indices):
-        """Returns the numbers of words of records, int64 `[len(indices)]`."""
-        lengths = self.lengths[indices].astype(np.int64)
-        return len(self._sequences) * lengths + _width(self._others)
-
     def _begins(self, indices):
         """Returns where records begin in the file, in words: int64 `[len(indices)]`."""
         blocks, places = np.divmod(indices, _BLOCK_ROWS)
         in_block = np.arange(_BLOCK_ROWS)
         rows = blocks[:, None] * _BLOCK_ROWS + in_block
-        sizes = self._num_words(np.minimum(rows, self.num_examples - 1))
+        lengths = self.lengths[np.minimum(rows, self.num_examples - 1)]
+        sizes = _num_words(self.specs, lengths)
         sizes[in_block >= places[:, None]] = 0
         return self._block_begins[blocks] + sizes.sum(axis=1)
 
@@ -311,7 +328,8 @@ class Records:
         firsts = indices[np.concatenate([[True], is_break])]
         lasts = indices[np.concatenate([is_break, [True]])]
         begins = self._begins(firsts)
-        sizes = self._begins(lasts) + self._num_words(lasts) - begins
+        last_words = _num_words(self.specs, self.lengths[lasts])
+        sizes = self._begins(lasts) + last_words - begins
         with open(self.path, "rb", buffering=0) as reader:
             data = b"".join(
                 os.pread(reader.fileno(), size, begin)
@@ -322,3 +340,124 @@ class Records:
             )
         self._check_size(len(data) // _WORD.itemsize, sizes.sum())
         return np.frombuffer(data, _WORD)
+
+
+class Source(NamedTuple):
+    """A split that is to be converted: its examples and their encoding.
+
+    name: of the split, for the file's name and the messages.
+    read_examples: returns an iterator over `Example`, or another class of named tuples.
+    encode: function from a list of examples to the list of rows of each, see
+      `preprocessor.Preprocessor`.
+    specs, seq_length: of the features.
+    paths, settings: all that the content depends on, see `fingerprint`.
+    keeps_examples: whether the examples are stored too, for `Records.examples`.
+    """
+
+    name: str
+    read_examples: Callable
+    encode: Callable
+    specs: Sequence[FeatureSpec]
+    seq_length: int
+    paths: Sequence[str]
+    settings: dict
+    keeps_examples: bool = False
+
+
+def fingerprint(paths, settings):
+    """Returns 16 hex digits that change with the content of files or with settings.
+
+    Args:
+      paths: files whose bytes count; their names do not.
+      settings: JSON-able; tuples and lists are the same.
+
+    Raises:
+      InputError: if a file cannot be read.
+    """
+    content = [FORMAT_VERSION, settings, [files.digest(path) for path in paths]]
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def load_or_convert(source, cache_dir, num_processes=None):
+    """Returns the `Records` of a source; converts it unless that was done before.
+
+    Args:
+      source: `Source`.
+      cache_dir: folder for the record files; made if missing.
+      num_processes: default: one per processor, and none for small sets.
+
+    Raises:
+      InputError: if the source has no rows, or a row is wrong.
+    """
+    specs = [tuple(spec) for spec in source.specs]
+    key = fingerprint(source.paths, [source.settings, specs, source.seq_length])
+    path = os.path.join(cache_dir, f"{source.name}-{key}.rows")
+    paths = [path, examples_path(path)][: 1 + source.keeps_examples]
+    is_cached = all(map(os.path.exists, paths))
+    if not is_cached:
+        files.make_folder(cache_dir, "cache_dir")
+        _convert(source, path, num_processes or os.cpu_count() or 1)
+    records = Records(path, source.specs, source.seq_length)
+    if is_cached:
+        logger.info("%s: %d cached records", source.name, records.num_examples)
+    if records.num_cut_examples:
+        logger.warning(
+            "%s: %d of %d rows are longer than --max_seq_length=%d and were cut",
+            source.name,
+            records.num_cut_examples,
+            records.num_examples,
+            records.seq_length,
+        )
+    return records
+
+
+def _convert(source, path, num_processes):
+    """Writes the record file of a source."""
+    chunks = _chunks(source.read_examples())
+    first = list(itertools.islice(chunks, MIN_PARALLEL_CHUNKS))
+    encoded = workers.ordered_map(
+        functools.partial(_encode_chunk, source),
+        itertools.chain(first, chunks),
+        num_processes if len(first) == MIN_PARALLEL_CHUNKS else 1,
+    )
+    num_records = 0
+    with creating(path, source.keeps_examples) as write, tqdm(
+        desc=f"Encoding {source.name}", unit=" rows", disable=not sys.stderr.isatty()
+    ) as progress:
+        for chunk in encoded:
+            write(chunk)
+            num_records += len(chunk.lengths)
+            progress.update(len(chunk.lengths))
+        if not num_records:
+            raise InputError(f"{source.paths[0]}: the file has no rows")
+    logger.info("%s: %d rows encoded", source.name, num_records)
+
+
+def _chunks(examples):
+    """Yields (class, list of its fields' values) of every `CHUNK_SIZE` examples.
+
+    So they are pickled many times as fast as one by one.
+    """
+    examples = iter(examples)
+    for chunk in iter(lambda: list(itertools.islice(examples, CHUNK_SIZE)), []):
+        yield type(chunk[0]), list(zip(*chunk))
+
+
+def _encode_chunk(source, chunk):
+    """Returns the `Chunk` of the examples of a return value of `_chunks`."""
+    example_class, columns = chunk
+    chunk_examples = list(map(example_class._make, zip(*columns)))
+    encoded = source.encode(chunk_examples)
+    flat = [row for rows in encoded for row in rows]
+    rows, lengths = encode([row.features for row in flat], source.specs)
+    if lengths.max(initial=0) > source.seq_length:
+        raise ValueError(f"{lengths.max()} tokens, but the most is {source.seq_length}")
+    kept = ""
+    if source.keeps_examples:
+        # Of all examples at once: one by one takes three times as long.
+        abouts = [[row.about for row in its_rows] for its_rows in encoded]
+        pairs = [example_class.__name__, list(zip(chunk_examples, abouts))]
+        kept = json.dumps(pairs, ensure_ascii=False) + "\n"
+    num_cut = sum(row.num_cut_tokens > 0 for row in flat)
+    return Chunk(rows, lengths, num_cut, kept)

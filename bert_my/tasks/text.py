@@ -4,7 +4,7 @@ import numpy as np
 
 from bert_my import metrics as metrics_lib
 from bert_my.common.errors import InputError
-from bert_my.data import record_cache
+from bert_my.data import record_files
 from bert_my.data.columns import TableSpec
 from bert_my.data.features import TEXT_SPECS
 from bert_my.data.schema import TableSchema
@@ -153,8 +153,8 @@ class TextTask(TableSpec, base.Task):
         return encoded
 
     def record_source(self, split):
-        """Returns the `record_cache.Source` of a split."""
-        return record_cache.Source(
+        """Returns the `record_files.Source` of a split."""
+        return record_files.Source(
             name=split,
             read_examples=lambda: self.read_examples(split),
             encode=self.encode,
@@ -175,7 +175,7 @@ class TextTask(TableSpec, base.Task):
         )
 
     def load_records(self, split, record_dir):
-        return record_cache.load_or_convert(self.record_source(split), record_dir)
+        return record_files.load_or_convert(self.record_source(split), record_dir)
 
     def build(self, features, is_training, ops=None):
         losses, predictions = heads.build(

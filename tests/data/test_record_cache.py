@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
-from bert_my.data import record_cache
+from bert_my.data import record_files
 from bert_my.data.features import FeatureSpec
 from bert_my.text.preprocessor import Encoded, Example, Sentence
 
@@ -23,7 +23,7 @@ def encode(examples):
 
 def make_source(path, texts, encode=encode, seq_length=8, **settings):
     path.write_text("".join(texts))
-    return record_cache.Source(
+    return record_files.Source(
         name="train",
         read_examples=lambda: (Example(text) for text in texts),
         encode=encode,
@@ -36,7 +36,7 @@ def make_source(path, texts, encode=encode, seq_length=8, **settings):
 
 def load(tmp_path, texts, num_processes=1, **settings):
     source = make_source(tmp_path / "a", texts, **settings)
-    return record_cache.load_or_convert(source, str(tmp_path / "cache"), num_processes)
+    return record_files.load_or_convert(source, str(tmp_path / "cache"), num_processes)
 
 
 def read(records):
@@ -52,8 +52,8 @@ def read(records):
 
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_keeps_every_row_in_order(tmp_path, monkeypatch, num_processes):
-    monkeypatch.setattr(record_cache, "CHUNK_SIZE", 3)
-    monkeypatch.setattr(record_cache, "MIN_PARALLEL_CHUNKS", 4)
+    monkeypatch.setattr(record_files, "CHUNK_SIZE", 3)
+    monkeypatch.setattr(record_files, "MIN_PARALLEL_CHUNKS", 4)
     texts = [f"row{index}" for index in range(29)]
     records = load(tmp_path, texts, num_processes)
     assert read(records) == texts
@@ -90,8 +90,8 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path):
 
 
 def test_errors_of_worker_processes_arrive(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_cache, "CHUNK_SIZE", 1)
-    monkeypatch.setattr(record_cache, "MIN_PARALLEL_CHUNKS", 2)
+    monkeypatch.setattr(record_files, "CHUNK_SIZE", 1)
+    monkeypatch.setattr(record_files, "MIN_PARALLEL_CHUNKS", 2)
 
     def failing(examples):
         raise InputError("train.csv:1: wrong")
@@ -175,8 +175,8 @@ def with_windows(examples):
 def test_kept_examples_come_with_what_belongs_to_their_rows(
     tmp_path, monkeypatch, num_processes
 ):
-    monkeypatch.setattr(record_cache, "CHUNK_SIZE", 2)
-    monkeypatch.setattr(record_cache, "MIN_PARALLEL_CHUNKS", 3)
+    monkeypatch.setattr(record_files, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(record_files, "MIN_PARALLEL_CHUNKS", 3)
     sentences = [
         Sentence(("a\u2028", "你\n"), ("O", "B-X"), "g", 7, True),
         Sentence(("\x85\r",), None, "h"),
@@ -186,7 +186,7 @@ def test_kept_examples_come_with_what_belongs_to_their_rows(
         read_examples=lambda: iter(sentences), keeps_examples=True
     )
     for _ in range(2):  # encoded, and cached
-        records = record_cache.load_or_convert(
+        records = record_files.load_or_convert(
             source, str(tmp_path / "cache"), num_processes
         )
         found = list(records.examples())
@@ -208,7 +208,7 @@ def test_kept_examples_come_with_what_belongs_to_their_rows(
 def test_records_without_their_examples_are_made_again(tmp_path):
     def load_kept():
         source = make_source(tmp_path / "a", ["x", "y"])._replace(keeps_examples=True)
-        return record_cache.load_or_convert(source, str(tmp_path / "cache"))
+        return record_files.load_or_convert(source, str(tmp_path / "cache"))
 
     (examples,) = (tmp_path / "cache").glob(load_kept() and "*.examples")
     examples.unlink()
@@ -220,9 +220,9 @@ def test_fingerprint_follows_content_not_names(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     first.write_text("rows")
     second.write_text("rows")
-    base = record_cache.fingerprint([str(first)], {"lower": True})
-    assert record_cache.fingerprint([str(second)], {"lower": True}) == base
-    assert record_cache.fingerprint([str(first)], {"lower": False}) != base
+    base = record_files.fingerprint([str(first)], {"lower": True})
+    assert record_files.fingerprint([str(second)], {"lower": True}) == base
+    assert record_files.fingerprint([str(first)], {"lower": False}) != base
     second.write_text("rows!")
-    assert record_cache.fingerprint([str(second)], {"lower": True}) != base
-    assert record_cache.fingerprint([str(first), str(first)], {"lower": True}) != base
+    assert record_files.fingerprint([str(second)], {"lower": True}) != base
+    assert record_files.fingerprint([str(first), str(first)], {"lower": True}) != base
