@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple, Optional
 
 from bert_my.common.errors import InputError
-from bert_my.data import columns, dialects, labels, tables
+from bert_my.data import columns, labels, tables
 from bert_my.data.columns import Columns, Roles, Structure
 from bert_my.data.labels import LabelCounts
 from bert_my.data.splits import DEV, TEST, TRAIN
@@ -135,7 +135,7 @@ class TableSchema:
 
     def _dialect(self, table, needs_label):
         if self.structure is None:
-            return dialects.declared(table, self.spec)
+            return table.declared_dialect(self.spec)
         structure = self.structure
 
         def fits(dialect, widths):
@@ -146,7 +146,7 @@ class TableSchema:
             num_columns = structure.num_columns
             return widths <= {num_columns, num_columns - (not needs_label)}
 
-        return dialects.like(table, structure.dialect, fits)
+        return table.dialect_like(structure.dialect, fits)
 
     @property
     def is_label(self):
@@ -292,7 +292,7 @@ class TableSchema:
         if is_given or self.spec.parse_row is not None:
             return None
         table = self._table()
-        for dialect in dialects.likely(table) if table else ():
+        for dialect in table.likely_dialects() if table else ():
             try:
                 cells = _sample(table, dialect)
             except InputError:
@@ -333,7 +333,7 @@ class TableSchema:
           InputError: if the file is not as declared and its contents are not clear
             either.
         """
-        first = table.head(dialects.declared(table, self.spec))[0]
+        first = table.head(table.declared_dialect(self.spec))[0]
         try:
             self._detect(first, True, table.path)
             return None
@@ -356,7 +356,7 @@ class TableSchema:
         first_error = None
         is_label = self.is_label if self.spec.column_names is not None else None
         # Commas in the texts of a file can split it as evenly as its semicolons do.
-        for dialect in dialects.likely(table):
+        for dialect in table.likely_dialects():
             try:
                 cells = _sample(table, dialect)
                 return columns.infer(
@@ -379,7 +379,7 @@ class TableSchema:
             if path is None:
                 continue
             table = self._table() if split == TRAIN else Table(path)
-            head = table.head(dialects.declared(table, self.spec))
+            head = table.head(table.declared_dialect(self.spec))
             found = self._detect(head[0], split != TEST, path)
             if found.has_header or "text_b" in found.fields:
                 return "text_b" in found.fields

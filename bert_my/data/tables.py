@@ -1,11 +1,14 @@
 """Reads tables (csv, tsv, JSON lines; gzip or not) row by row, with their line numbers.
 
+The dialect of a table, delimiter and quotes, is inferred from its first lines.
+
 Without quoting a line is split at its delimiter and nothing else: a quote is a
 character, as in the GLUE files. With quoting a table follows RFC 4180: a cell with
 delimiters, quotes or line ends stands in double quotes. Lines end at "\\n" or "\\r\\n";
 other characters that Unicode counts as line ends (U+2028, U+0085) are text.
 """
 
+import collections
 import csv
 import itertools
 import json
@@ -23,6 +26,11 @@ logger = logging.getLogger(__name__)
 # Number of lines, or rows, from which the structure of a file is inferred.
 SAMPLE_SIZE = 500
 
+# A quoted cell with more lines is none: a quote that is never closed looks like one.
+_LONGEST_CELL = 100
+# In the order of preference, if several split the lines evenly.
+_DELIMITERS = ("\t", ",", ";", "|")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 # JSON strings may hold lone surrogates, which UTF-8 cannot encode.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -83,11 +91,6 @@ class Table:
         self._keys = None
         self._heads = {}
 
-    @property
-    def is_json(self):
-        """True if the file holds JSON lines, by its name or its first line."""
-        return ".json" in os.path.basename(self.path) or is_json_object(self.lines[0])
-
     def rows(self, dialect):
         """Yields the `Row`s of the file. Empty lines are only allowed at its end.
 
@@ -107,27 +110,26 @@ class Table:
         each dialect otherwise.
         """
         if dialect not in self._heads:
-            lines = enumerate(self.lines, 1)
-            if not self._is_whole:
-                lines = files.read_lines(self.path)
-            rows = self._split(lines, dialect)
+            rows = self._split(self._numbered_lines(), dialect)
             self._heads[dialect] = list(itertools.islice(rows, SAMPLE_SIZE))
             if not self._heads[dialect]:
                 raise InputError(f"{self.path}: the file is empty")
         return self._heads[dialect]
 
+    def _numbered_lines(self):
+        """Returns an iterator over (line number, line); may read the file again."""
+        if self._is_whole:
+            return enumerate(self.lines, 1)
+        return files.read_lines(self.path)
+
     def _find_keys(self):
-        """Returns the dict key -> line of the first object; keys of all objects."""
+        """Returns dict key -> line of the first object with it; keys of all objects."""
         if self._keys is None:
-            lines = enumerate(self.lines, 1)
-            if not self._is_whole:
-                lines = files.read_lines(self.path)
-            keys, first = {}, None
-            for number, row in _objects(lines, self.path):
-                if row is not None:
-                    first = first or number
-                    keys.update(dict.fromkeys(row))
-            self._keys = dict.fromkeys(keys, first)
+            keys = {}
+            for number, row in _objects(self._numbered_lines(), self.path):
+                for key in row or ():
+                    keys.setdefault(key, number)
+            self._keys = keys
         return self._keys
 
     def _split(self, lines, dialect):
@@ -156,6 +158,140 @@ class Table:
                 "%s:%d: the file ends with empty lines", self.path, empty_line
             )
 
+    def dialect_by_name(self):
+        """Returns the `Dialect` that the file's name and its first line stand for.
+
+        A tab in the first line makes a table tab separated, otherwise its name decides.
+        A tab in a quoted field of a .csv does not count.
+        """
+        name = os.path.basename(self.path)
+        if ".json" in name:
+            return JSON_LINES
+        if ".csv" not in name:
+            return TABS
+        return TABS if "\t" in _QUOTED.sub("", self.lines[0]) else COMMAS
+
+    def declared_dialect(self, spec):
+        """Returns the `Dialect` of a table that is as a `columns.TableSpec` declares.
+
+        Without a declared dialect it is that of its name, or that of quoted tabs if all
+        cells are quoted. A task that parses rows gets the quotes as characters.
+        """
+        if spec.table_dialect:
+            return spec.table_dialect
+        dialect = self.dialect_by_name()
+        if dialect != TABS or spec.column_names is None:
+            return dialect
+        self._check_lines()
+        return QUOTED_TABS if self._all_are_quoted() else TABS
+
+    def likely_dialects(self):
+        """Returns the list of `Dialect`s that split the first lines best.
+
+        There are several if all of them split the lines evenly, the most usual first.
+
+        Raises:
+          InputError: if the file is of a format that is no table.
+        """
+        self._check_lines()
+        if ".json" in os.path.basename(self.path) or is_json_object(self.lines[0]):
+            return [JSON_LINES]
+        shares = {}
+        for delimiter in _DELIMITERS:
+            choices = [Dialect(delimiter, is_quoted) for is_quoted in (False, True)]
+            # Quotes that make no difference are characters, except in a csv, where they
+            # enclose cells even if none needs it.
+            if delimiter != "\t" or self._cells_are_quoted():
+                choices.reverse()
+            dialect = max(choices, key=self._even_share)
+            shares[dialect] = self._even_share(dialect)
+        best = max(shares.values())
+        if not best:
+            return [TABS]
+        return [dialect for dialect, share in shares.items() if share == best]
+
+    def dialect_like(self, dialect, fits):
+        """Returns the `Dialect` of a table that may be built like another one.
+
+        Args:
+          dialect: that of the other one.
+          fits: function `(dialect, set of the numbers of cells of the rows)` that
+            returns whether the rows may be those of such a table.
+        """
+        self._check_lines()
+        if dialect.delimiter is not None and not is_json_object(self.lines[0]):
+            if dialect == TABS and self._cells_are_quoted():
+                dialect = QUOTED_TABS
+            widths = set(self._widths(dialect) or ())
+            if len(widths) == 1 and fits(dialect, widths):
+                return dialect
+        return self.likely_dialects()[0]
+
+    def _check_lines(self):
+        """Raises an `InputError` for formats that look like a table and are none."""
+        path, first = self.path, self.lines[0]
+        if re.fullmatch(r'"?sep=.?"?', first):
+            raise InputError(
+                f"{path}:1: {first!r} is for spreadsheets; remove the line"
+            )
+        if first.startswith("__label__") and "\t" not in first:
+            raise InputError(
+                f"{path}:1: found lines `__label__x text`; write them as x<TAB>text, "
+                f"for example: sed -E 's/^__label__([^ ]+) /\\1\\t/' {path}"
+            )
+        if len(self.lines) == 1 and "\r" in first:
+            raise InputError(f"{path}: lines must end with \\n or \\r\\n, not with \\r")
+
+    def _widths(self, dialect):
+        """Returns the number of cells of each row, or None if quotes are no quotes."""
+        if not dialect.is_quoted:
+            return [len(line.split(dialect.delimiter)) for line in self.lines if line]
+        widths, last_line = [], 0
+        ended_lines = (line + "\n" for line in self.lines)
+        rows = csv.reader(ended_lines, delimiter=dialect.delimiter, strict=True)
+        try:
+            for row in rows:
+                last_line = rows.line_num
+                if row:
+                    widths.append(len(row))
+        except csv.Error:
+            # The sample may end within a quoted cell.
+            is_cut = len(self.lines) == SAMPLE_SIZE == rows.line_num
+            if not is_cut or SAMPLE_SIZE - last_line > _LONGEST_CELL:
+                return None
+        return widths
+
+    def _even_share(self, dialect):
+        """Returns the share of rows with the commonest number of cells, 0 for one."""
+        counts = collections.Counter(self._widths(dialect))
+        if not counts:
+            return 0.0
+        num_cells, num_rows = counts.most_common(1)[0]
+        return num_rows / sum(counts.values()) if num_cells > 1 else 0.0
+
+    def _cells_are_quoted(self):
+        """Returns whether the quotes of a tab separated table enclose cells.
+
+        A writer that quotes doubles the quotes within, or quotes all cells; a text that
+        only begins with a quote has single ones.
+        """
+        cells = [cell for cell in self._tab_cells() if '"' in cell]
+        return self._all_are_quoted() or (
+            all(map(_QUOTED.fullmatch, cells))
+            and any('""' in cell[1:-1] for cell in cells)
+        )
+
+    def _all_are_quoted(self):
+        """Returns whether all cells of a tab separated table, but empty ones, are."""
+        # A single column may be of quotations.
+        return any("\t" in line for line in self.lines) and all(
+            map(_QUOTED.fullmatch, filter(None, self._tab_cells()))
+        )
+
+    def _tab_cells(self):
+        """Returns the cells of the first lines, separated at their tabs."""
+        return [cell for line in self.lines for cell in line.split("\t")]
+
 
 def is_json_object(line):
     """Returns whether a line is a JSON object."""
@@ -166,27 +302,18 @@ def is_json_object(line):
 
 
 def _split_csv(lines, delimiter, path):
-    last_line = 0
-
-    def counted():
-        nonlocal last_line
-        for number, line in lines:
-            last_line = number
-            yield line + "\n"
-
-    reader = csv.reader(counted(), delimiter=delimiter, strict=True)
-    while True:
-        first_line = last_line + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputError(
-                f"{path}:{first_line}: not valid csv ({error}); a field that begins "
-                "with a quote must be quoted as a whole, and quotes in it doubled"
-            ) from error
-        yield Row(first_line, cells)
+    ended_lines = (line + "\n" for _, line in lines)
+    reader = csv.reader(ended_lines, delimiter=delimiter, strict=True)
+    first_line = 1
+    try:
+        for cells in reader:
+            yield Row(first_line, cells)
+            first_line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{path}:{first_line}: not valid csv ({error}); a field that begins "
+            "with a quote must be quoted as a whole, and quotes in it doubled"
+        ) from error
 
 
 def _split_json(lines, keys, path):

@@ -3,7 +3,6 @@
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.data import dialects
 from bert_my.data.columns import TableSpec
 from bert_my.data.tables import (
     COMMAS,
@@ -57,20 +56,20 @@ def long_cells(num_rows):
     ],
 )
 def test_dialect(write, content, dialect):
-    assert dialects.likely(write(content))[0] == dialect
-    assert dialects.likely(write("\ufeff" + content))[0] == dialect
+    assert write(content).likely_dialects()[0] == dialect
+    assert write("\ufeff" + content).likely_dialects()[0] == dialect
     windows = content.replace("\n", "\r\n")
-    assert dialects.likely(write(windows))[0] == dialect
+    assert write(windows).likely_dialects()[0] == dialect
 
 
 def test_a_json_file_is_never_a_table(write):
     table = write("[\n1, 2\n]\n", "a.json")
-    assert dialects.likely(table) == [JSON_LINES]
+    assert table.likely_dialects() == [JSON_LINES]
 
 
 def test_all_separators_that_split_evenly(write):
     table = write("a, b;c\nd, e;f\n")
-    assert [each.delimiter for each in dialects.likely(table)] == [",", ";"]
+    assert [each.delimiter for each in table.likely_dialects()] == [",", ";"]
 
 
 def in_three(dialect, widths):
@@ -87,21 +86,21 @@ def in_three(dialect, widths):
     ],
 )
 def test_a_file_is_split_like_another_if_that_fits(write, dialect, content, delimiter):
-    found = dialects.like(write(content), dialect, in_three)
+    found = write(content).dialect_like(dialect, in_three)
     assert found.delimiter == delimiter
 
 
 def test_the_quotes_of_a_file_are_its_own(write):
     table = write('7\t"a ""b"""\tyes\n')
-    assert dialects.like(table, TABS, in_three) == QUOTED_TABS
+    assert table.dialect_like(TABS, in_three) == QUOTED_TABS
 
 
 def test_lines_of_fasttext_are_named(write):
     table = write("__label__x a, b c\n__label__y d, e\n")
     with pytest.raises(InputError, match=r"a\.csv:1: .*__label__"):
-        dialects.likely(table)
+        table.likely_dialects()
     table = write("__label__x\ta b c\n__label__y\td e\n", "b.tsv")
-    assert dialects.likely(table) == [TABS]
+    assert table.likely_dialects() == [TABS]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +115,7 @@ def test_lines_of_fasttext_are_named(write):
 def test_dialect_of_declared_columns(write, content, dialect):
     spec = TableSpec()
     spec.column_names = {"text_a": ("text",)}
-    assert dialects.declared(write(content, "a.tsv"), spec) == dialect
+    assert write(content, "a.tsv").declared_dialect(spec) == dialect
 
 
 @pytest.mark.parametrize(
@@ -130,4 +129,4 @@ def test_dialect_of_declared_columns(write, content, dialect):
     ],
 )
 def test_dialect_by_name(write, name, content, dialect):
-    assert dialects.by_name(write(content, name)) == dialect
+    assert write(content, name).dialect_by_name() == dialect

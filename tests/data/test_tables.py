@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.data import dialects, tables
+from bert_my.data import tables
 
 
 def write(tmp_path, name, content):
@@ -20,8 +20,8 @@ def write(tmp_path, name, content):
 
 def rows_of(path):
     table = tables.Table(path)
-    rows = [tuple(row) for row in table.rows(dialects.by_name(table))]
-    assert rows == [tuple(row) for row in table.head(dialects.by_name(table))]
+    rows = [tuple(row) for row in table.rows(table.dialect_by_name())]
+    assert rows == [tuple(row) for row in table.head(table.dialect_by_name())]
     return rows
 
 
@@ -119,7 +119,7 @@ def test_a_short_file_is_read_once_for_its_head(tmp_path, monkeypatch, name):
     """The number of passes over a train file is bounded; see test_passes."""
     content = '{"s": "x", "l": "y"}\n' if name.endswith("l") else "x\ty\n"
     table = tables.Table(write(tmp_path, name, content * 9))
-    dialect = dialects.by_name(table)
+    dialect = table.dialect_by_name()
     (tmp_path / name).unlink()
     assert table.head(dialect)[-1] == (9, ["x", "y"])
 
@@ -132,7 +132,7 @@ def test_the_head_of_a_long_file(tmp_path, name):
     else:
         lines.append('{"later": 1}\n')
     table = tables.Table(write(tmp_path, name, "".join(lines)))
-    dialect = dialects.by_name(table)
+    dialect = table.dialect_by_name()
     head, rows = table.head(dialect), list(table.rows(dialect))
     assert head == rows[: tables.SAMPLE_SIZE]
     if name == "a.jsonl":  # keys of all objects
@@ -144,5 +144,6 @@ def test_what_the_first_lines_tell(tmp_path):
     table = tables.Table(write(tmp_path, "a.csv", "\ufefftext,label\nx,y\n"))
     assert table.has_byte_order_mark
     assert table.lines == ["text,label", "x,y"]
-    assert not table.is_json
-    assert tables.Table(write(tmp_path, "b.txt", '{"a": 1}\n')).is_json
+    assert table.likely_dialects() == [tables.COMMAS]
+    table = tables.Table(write(tmp_path, "b.txt", '{"a": 1}\n'))
+    assert table.likely_dialects() == [tables.JSON_LINES]
