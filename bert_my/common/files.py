@@ -203,6 +203,32 @@ def read_json(path):
         raise InputError(f"{path}: not valid JSON: {error}") from error
 
 
+def read_saved(path, classes, untold):
+    """Returns the class that a JSON file names by `kind`, and the other settings.
+
+    Args:
+      path: of the file.
+      classes: the classes that it may name; each has a `kind`.
+      untold: what is not known of a model without the file, for the error.
+
+    Raises:
+      InputError: if the file is missing, cannot be read or names no such class.
+    """
+    if not os.path.exists(path):
+        raise InputError(
+            f"{path}: there is no such file; models that were trained or exported "
+            f"before it was written do not tell {untold}"
+        )
+    settings = read_json(path)
+    kind = settings.pop("kind", None) if isinstance(settings, dict) else None
+    found = {each.kind: each for each in classes}
+    if kind not in found:
+        raise InputError(
+            f"{path}: kind is {kind!r}; it must be one of {', '.join(sorted(found))}"
+        )
+    return found[kind], settings
+
+
 def write_json(path, value):
     """Writes a value as indented JSON."""
     with replacing(path) as writer:

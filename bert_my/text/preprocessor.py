@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.text import saved, vocabulary
+from bert_my.text import vocabulary
 
 SETTINGS = "preprocessor.json"
 
@@ -310,7 +310,7 @@ def load(folder):
     Raises:
       InputError: if a file is missing or cannot be read.
     """
-    saved_class, settings = saved.read(
+    saved_class, settings = files.read_saved(
         os.path.join(folder, SETTINGS),
         (TextPreprocessor, TokenPreprocessor),
         "how texts are encoded",
