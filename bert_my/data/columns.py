@@ -43,7 +43,7 @@ _NAMES = {
     # The first one wins over the others.
     "label": ("label", "labels", "class", "category", "target", "标签", "类别"),
 }
-_FIELDS = {"text": "text_a", "text_pair": "text_b", "label": "label"}
+_FIELDS = ("text_a", "text_b", "label")  # in the order of `Roles`
 # Names in a header of a column that only numbers the rows.
 _ID_NAMES = ("id", "guid", "index", "idx")
 # A column with longer cells is text, not a label.
@@ -154,11 +154,12 @@ class Structure(NamedTuple):
 class Columns(NamedTuple):
     """The field of each column of a table, None for a column that is not read.
 
+    fields: None if the task parses the rows.
     label_indices: of the columns that hold a 0 or 1 for each label, in the order of the
       labels; empty if one column holds the label.
     """
 
-    fields: Sequence[Optional[str]]
+    fields: Optional[Sequence[Optional[str]]]
     has_header: bool
     label_indices: Sequence[int] = ()
 
@@ -279,14 +280,61 @@ def _from_count(row, layouts, is_label, needs_label):
     return []
 
 
-def infer(rows, dialect, wanted, path, spec, is_label):
+class Sample:
+    """The first rows of a table, from which its `Structure` is inferred.
+
+    path: str, for errors.
+    dialect: `Dialect` of the table; of JSON lines the first row holds keys.
+    names: cells of the first row.
+    columns: list with the cells of the other rows for each column.
+    """
+
+    def __init__(self, table, dialect):
+        """Takes the first rows of a `tables.Table`; blanks around cells do not count.
+
+        Raises:
+          InputError: if a row has other columns than the first, or a blank before a
+            quote.
+        """
+        self.path, self.dialect = table.path, dialect
+        rows = table.head(dialect)
+        for row in rows:
+            check_width(row, len(rows[0].cells), dialect, table.path)
+            for cell in row.cells if dialect.is_quoted else ():
+                if re.fullmatch(r'\s+"[^"]*"', cell):
+                    raise InputError(
+                        f"{table.path}:{row.line}: no blank may stand before the quote "
+                        f"of {cell!r}"
+                    )
+        cells = [[(cell or "").strip() for cell in row.cells] for row in rows]
+        self.names = cells[0]
+        self.columns = list(zip(*cells[1:]))
+
+    def free(self, taken):
+        """Returns the indices of the columns that are not taken and no ids."""
+        return [
+            index
+            for index, name in enumerate(self.names[: len(self.columns)])
+            if index not in taken and name.lower() not in _ID_NAMES
+        ]
+
+    def cannot_tell(self, role, may_be_pair=True):
+        """Returns the error for a role whose column is not clear."""
+        flag = f"--{role}_column=NAME, or its number from 1"
+        if role == "text" and may_be_pair:
+            flag += ", and --text_pair_column for a second text"
+        return InputError(
+            f"{self.path}: cannot tell which column is the {role} in a table that "
+            f"begins with {self.names}; give {flag}"
+        )
+
+
+def infer(sample, wanted, spec, is_label):
     """Returns the `Structure` of a table, inferred from names and contents of columns.
 
     Args:
-      rows: the first rows of the table, lists of as many cells each.
-      dialect: `Dialect` of the table; of JSON lines the first row holds keys.
+      sample: `Sample`.
       wanted: `Roles` as the flags give them; None for a role that is to be inferred.
-      path: for errors.
       spec: `TableSpec`; the table may have other columns than declared.
       is_label: see `detect`.
 
@@ -294,32 +342,27 @@ def infer(rows, dialect, wanted, path, spec, is_label):
       InputError: if a wanted column does not exist, or the column of a role is not
         clear.
     """
-    # A row that could be a header or not is one if it has a declared name.
-    header_names = spec.column_names and {
-        n for each in spec.column_names.values() for n in each
-    }
+    names, path = sample.names, sample.path
     has_pair = None if spec.column_names is None or any(wanted) else spec.has_pairs
-    names = [cell.strip() for cell in rows[0]]
-    columns = [[(cell or "").strip() for cell in each] for each in zip(*rows[1:])]
     if len(names) == 1:
         raise InputError(
             f"{path}: there is only one column, as in {names[0]!r}; texts and labels "
             "must be separated by a tab, a comma, a semicolon or a bar"
         )
-    is_json = dialect.delimiter is None
-    has_header = is_json or any(
+    given = Roles(*[_index_of(role, names, path) for role in wanted])
+    by_name = _add_known_names(given, sample)
+    has_header = sample.dialect.delimiter is None or any(
         role is not None and not role.isdigit() for role in wanted
     )
-    given = Roles(*[_index_of(role, names, path) for role in wanted])
-    by_name = _add_known_names(given, names, path)
+    if given == Roles():
+        has_header = has_header or None not in (by_name.text, by_name.label)
     if not has_header:
-        is_known = given == Roles() and None not in (by_name.text, by_name.label)
-        found = by_name
-        if not is_known:
-            found = _complete(by_name, columns, names, path, is_label, has_pair)
-        has_header = is_known or _is_header(names, columns, found, is_label)
-        if has_header is None and header_names is not None:
-            has_header = any(name.lower() in header_names for name in names)
+        found = _complete(by_name, sample, is_label, has_pair)
+        has_header = _is_header(sample, found, is_label)
+        if has_header is None and spec.column_names is not None:
+            # A row that could be a header or not is one if it has a declared name.
+            declared = {n for each in spec.column_names.values() for n in each}
+            has_header = any(name.lower() in declared for name in names)
         if has_header is None:
             raise InputError(
                 f"{path}: cannot tell whether the first row {names} is a header; if it "
@@ -328,19 +371,19 @@ def infer(rows, dialect, wanted, path, spec, is_label):
             )
     start = by_name if has_header else given
     is_text_given = wanted.text is not None
-    roles = _complete(start, columns, names, path, is_label, has_pair, is_text_given)
+    roles = _complete(start, sample, is_label, has_pair, is_text_given)
     if len(set(roles) - {None}) < sum(index is not None for index in roles):
         raise InputError(
             f"{path}: --text_column, --text_pair_column and --label_column must be "
             f"different columns; the first row is {names}"
         )
     if has_pair is not None and (roles.text_pair is not None) != has_pair:
-        raise _cannot_tell("text", names, path)
+        raise sample.cannot_tell("text")
     keys = names if has_header else _numbers_from_one(len(names))
     roles = Roles(*[None if index is None else keys[index] for index in roles])
     for key in filter(None, roles):
         _index_of_name(key, keys, path)
-    return Structure(roles, has_header, len(names), dialect)
+    return Structure(roles, has_header, len(names), sample.dialect)
 
 
 def _index_of_name(name, names, path):
@@ -368,9 +411,9 @@ def _index_of(role, names, path):
     return _index_of_name(role, names, path)
 
 
-def _add_known_names(given, names, path):
+def _add_known_names(given, sample):
     """Returns `Roles` of indices, completed by well-known names in the header."""
-    lower = [name.lower() for name in names]
+    lower = [name.lower() for name in sample.names]
 
     def known(role):
         return [
@@ -383,7 +426,7 @@ def _add_known_names(given, names, path):
     labels = sorted(known("label"), key=lambda index: order(lower[index]))
     if given.label is None and labels:
         if len(labels) > 1 and lower[labels[0]] != _NAMES["label"][0]:
-            raise _cannot_tell("label", names, path)
+            raise sample.cannot_tell("label")
         given = given._replace(label=labels[0])
     if given.text is not None:
         return given  # Who names the text names its pair as well.
@@ -393,21 +436,17 @@ def _add_known_names(given, names, path):
     elif given.text_pair is None and len(texts) == 2:
         given = given._replace(text_pair=texts.pop())
     if len(texts) > 1 or len(pairs) > 1:
-        raise _cannot_tell("text", names, path)
+        raise sample.cannot_tell("text")
     return given._replace(text=texts[0]) if texts else given
 
 
-def _complete(roles, columns, names, path, is_label, has_pair, is_text_given=False):
+def _complete(roles, sample, is_label, has_pair, is_text_given=False):
     """Returns `Roles` of indices, completed from the contents of the columns."""
-    free = [
-        index
-        for index in range(len(columns))
-        if index not in roles and names[index].lower() not in _ID_NAMES
-    ]
+    columns, free = sample.columns, sample.free(roles)
     if roles.label is None:
         labels = [i for i in free if _looks_like_labels(columns[i], is_label)]
         if len(labels) != 1:
-            raise _cannot_tell("label", names, path)
+            raise sample.cannot_tell("label")
         roles = roles._replace(label=labels[0])
         free.remove(labels[0])
     texts = [index for index in free if num_words(columns[index]) >= WORDS_OF_A_TEXT]
@@ -416,13 +455,13 @@ def _complete(roles, columns, names, path, is_label, has_pair, is_text_given=Fal
         if needs_pair and len(texts or free) == 1:
             return roles._replace(text_pair=(texts or free)[0])
         if texts and roles.text_pair is None and not is_text_given:
-            raise _cannot_tell("text", names, path)
+            raise sample.cannot_tell("text")
         return roles
     texts = texts or [index for index in free if _could_be_text(columns[index])]
     if not texts and len(free) == 1:
         texts = free
     if not 1 <= len(texts) <= 1 + (roles.text_pair is None):
-        raise _cannot_tell("text", names, path)
+        raise sample.cannot_tell("text")
     return roles._replace(text=texts[0], text_pair=[*texts, roles.text_pair][1])
 
 
@@ -472,12 +511,13 @@ def num_words(column):
     return total / max(len(column), 1)
 
 
-def _is_header(names, columns, roles, is_label):
+def _is_header(sample, roles, is_label):
     """Returns whether the first row is a header, or None if that is not clear.
 
     Its label never comes again and it is no row of numbers; columns of numbers have a
     name that is none.
     """
+    names, columns = sample.names, sample.columns
     if not columns:
         return None
     if is_label is not None:
@@ -502,37 +542,24 @@ def _is_header(names, columns, roles, is_label):
     return True if min(counts.values()) > 1 and all(names[1:]) else None
 
 
-def _cannot_tell(role, names, path, may_be_pair=True):
-    flag = f"--{role}_column=NAME, or its number from 1"
-    if role == "text" and may_be_pair:
-        flag += ", and --text_pair_column for a second text"
-    return InputError(
-        f"{path}: cannot tell which column is the {role} in a table that begins with "
-        f"{names}; give {flag}"
-    )
-
-
-def infer_label_columns(rows, dialect, labels, num_labels, text, spec, path):
+def infer_label_columns(sample, labels, num_labels, text, spec):
     """Returns the `Structure` of a table with a column of zeros and ones per label.
 
     Such a table has a header, as `id,comment_text,toxic,severe_toxic`. None for other
     tables.
 
     Args:
-      rows: the first rows of a table, the header first.
-      dialect: `Dialect` of the table.
+      sample: `Sample`.
       labels: names of the label columns; empty if the header has them.
       num_labels: number of label columns; None if not known.
       text: of `--text_column`, or None.
       spec: `TableSpec`, whose names of the text and of the one column that holds all
         labels count; a table with such a column has no columns of single labels.
-      path: for errors.
 
     Raises:
       InputError: if it is such a table, but the text or the labels are not clear.
     """
-    names = [cell.strip() for cell in rows[0]]
-    columns = [[cell or "" for cell in column] for column in zip(*rows[1:])]
+    names, columns, path = sample.names, sample.columns, sample.path
     declared = spec.column_names or {}
     if not columns or {n.lower() for n in names} & set(declared.get("label", ())):
         return None
@@ -541,22 +568,22 @@ def infer_label_columns(rows, dialect, labels, num_labels, text, spec, path):
         """Returns the index of the text, or None if that is not clear."""
         if text is not None:
             return _index_of(text, names, path)
-        free = [
-            index
-            for index, name in enumerate(names)
-            if name not in taken and name.lower() not in _ID_NAMES
-        ]
+        free = [index for index in sample.free(()) if names[index] not in taken]
         known = [i for i in free if names[i].lower() in declared.get("text_a", ())]
         texts = known or [i for i in free if num_words(columns[i]) >= WORDS_OF_A_TEXT]
         return texts[0] if len(texts) == 1 else None
+
+    def structure(text_index, label_columns):
+        roles = Roles(names[text_index])
+        return Structure(roles, True, len(names), sample.dialect, tuple(label_columns))
 
     if labels:
         if len(labels) < 2 or not set(labels) <= set(names):
             return None
         index = find_text(labels)
         if index is None:
-            raise _cannot_tell("text", names, path, may_be_pair=False)
-        return Structure(Roles(names[index]), True, len(names), dialect, tuple(labels))
+            raise sample.cannot_tell("text", may_be_pair=False)
+        return structure(index, labels)
     bits = [
         index
         for index, column in enumerate(columns)
@@ -575,7 +602,7 @@ def infer_label_columns(rows, dialect, labels, num_labels, text, spec, path):
             f"{len(found)} columns of zeros and ones: {', '.join(found)}; give "
             f"--num_labels={len(found)}, or --labels with the names of the columns"
         )
-    return Structure(Roles(names[text_index]), True, len(names), dialect, tuple(found))
+    return structure(text_index, found)
 
 
 def columns_like(first_row, structure, wanted, needs_label, path):
@@ -594,30 +621,27 @@ def columns_like(first_row, structure, wanted, needs_label, path):
     """
     names = [cell.strip() for cell in first_row]
     keys = names if structure.has_header else _numbers(names, structure, path)
-    indices = {}
-    for role, key, given in zip(Roles._fields, structure.roles, wanted):
+    fields = [None] * len(names)
+    for field, key, given in zip(_FIELDS, structure.roles, wanted):
         if structure.has_header and given is not None and not given.isdigit():
             key = given
-        if key is not None and (role != "label" or key in keys):
-            indices[role] = _index_of_name(key, keys, path)
+        if key is not None and (field != "label" or key in keys):
+            fields[_index_of_name(key, keys, path)] = field
     label_names = structure.label_columns
     if not needs_label and not any(name in names for name in label_names):
         label_names = ()
     label_indices = [_index_of_name(name, names, path) for name in label_names]
-    if "label" not in indices and needs_label and not label_indices:
+    for index in label_indices:
+        fields[index] = "label"
+    if "label" not in fields and needs_label:
         raise InputError(
             f"{path}: there is no label column; the first row is {names}; "
             "--label_column names it"
         )
-    fields = [None] * len(names)
-    for role, index in indices.items():
-        fields[index] = _FIELDS[role]
     if structure.has_header:
         guids = [i for i, name in enumerate(names) if name.lower() in _ID_NAMES]
         if guids and fields[guids[0]] is None:
             fields[guids[0]] = "guid"
-    for index in label_indices:
-        fields[index] = "label"
     return Columns(fields, structure.has_header, label_indices)
 
 

@@ -3,8 +3,7 @@
 import collections
 import itertools
 import logging
-import re
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from bert_my.common.errors import InputError
 from bert_my.data import columns, labels, tables
@@ -18,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class _OpenTable(NamedTuple):
-    """A table, its dialect, and its `Columns`; None for rows that a task parses."""
+    """A table, its dialect, and its columns."""
 
     table: Table
     dialect: Dialect
-    columns: Optional[Columns]
+    columns: Columns
 
 
 class TableSchema:
@@ -57,8 +56,8 @@ class TableSchema:
         )
         self.counts = None
         self._splits = splits
-        self._train_table = None  # opened when it is needed
-        self._train = None  # `_OpenTable`, if the train file was opened
+        self._tables = {}  # path -> `Table`, of files whose first lines were needed
+        self._opened = {}  # arguments of `_open` -> its result
         structure, declared, names = None, spec.labels, ()
         if spec.labels_class is labels.AnyLabels:
             structure = self._find_label_columns(options, saved)
@@ -69,13 +68,10 @@ class TableSchema:
         self.labels = spec.labels_class(names)
         self.structure = structure or self._find_structure(saved)
         self.has_pair = self._find_pair(saved)
-        lacks_names = self.is_label is None
-        if lacks_names or needs_counts:
-            self._needed_table("labels", "labels")
-        if self._train_table is not None:
-            self._train = self._open(self._train_table, needs_label=True)
-        if lacks_names or needs_counts:
+        if needs_counts or self.is_label is None:
             self._count(needs_counts)
+        elif self._tables and splits.path(TRAIN) in self._tables:
+            self._open(splits.path(TRAIN), needs_label=True)
 
     @property
     def description(self):
@@ -103,35 +99,42 @@ class TableSchema:
         Raises:
           InputError: naming file and line, if a row is wrong.
         """
-        opened = self._train
-        if opened is None or opened.table.path != path or split == TEST:
-            opened = self._open(Table(path), needs_label=split != TEST)
+        opened = self._open(path, needs_label=split != TEST)
         return self._read(opened, split, self.labels.check)
 
-    def _open(self, table, needs_label):
-        """Returns the `_OpenTable` of a `Table`, and logs its dialect and columns."""
+    def _table(self, path):
+        """Returns the `Table` of a file, whose first lines are read once."""
+        if path not in self._tables:
+            self._tables[path] = Table(path)
+        return self._tables[path]
+
+    def _open(self, path, needs_label):
+        """Returns the `_OpenTable` of a file; logs its dialect and columns once."""
+        if (path, needs_label) in self._opened:
+            return self._opened[path, needs_label]
+        table = self._table(path)
         dialect = self._dialect(table, needs_label)
         first = table.head(dialect)[0]
-        found, has_header = None, self.spec.has_header
         if self.structure is not None:
             found = columns.columns_like(
-                first.cells, self.structure, self.wanted, needs_label, table.path
+                first.cells, self.structure, self.wanted, needs_label, path
             )
         elif self.spec.column_names is not None:
-            found = self._declared_columns(first, needs_label, table.path)
-        if found is not None:
-            has_header = found.has_header
-            self._check_text(found, first, table.path)
+            found = self._declared_columns(first, needs_label, path)
+        else:
+            found = Columns(None, self.spec.has_header)
+        self._check_text(found, first, path)
         logger.info(
             "%s: %s; %s%s; %s%s",
-            table.path,
+            path,
             dialect,
-            "with a header" if has_header else "no header",
-            f" ({', '.join(first.cells)})" if has_header and found else "",
-            f"columns {found}" if found else f"{len(first.cells)} columns",
+            "with a header" if found.has_header else "no header",
+            f" ({', '.join(first.cells)})" if found.has_header and found.fields else "",
+            f"columns {found}" if found.fields else f"{len(first.cells)} columns",
             "; byte-order mark" if table.has_byte_order_mark else "",
         )
-        return _OpenTable(table, dialect, found)
+        self._opened[path, needs_label] = _OpenTable(table, dialect, found)
+        return self._opened[path, needs_label]
 
     def _dialect(self, table, needs_label):
         if self.structure is None:
@@ -196,7 +199,7 @@ class TableSchema:
     def _check_text(self, found, first, path):
         """Refuses a file without labels and header whose texts would be labels."""
         is_label = self.is_label
-        if found.has_header or "label" in found.fields or is_label is None:
+        if found.has_header or is_label is None or "label" in (found.fields or "label"):
             return
         text = first.cells[found.fields.index("text_a")].strip()
         if text and is_label(text):
@@ -216,12 +219,11 @@ class TableSchema:
         rows = table.rows(dialect)
         first = next(rows)
         width = len(first.cells)
-        has_header = self.spec.has_header if found is None else found.has_header
-        if not has_header:
+        if not found.has_header:
             rows = itertools.chain([first], rows)
         may_be_broken = self.spec.leaves_out_broken_rows and split != TEST
         groups, num_left_out = {}, 0
-        for index, row in enumerate(rows, int(has_header)):
+        for index, row in enumerate(rows, int(found.has_header)):
             where = f"{table.path}:{row.line}"
             example = None
             if len(row.cells) == width:
@@ -249,7 +251,7 @@ class TableSchema:
         """Returns the example of a row, or None to leave it out."""
         spec = self.spec
         try:
-            if found is None:
+            if found.fields is None:
                 example = spec.parse_row(cells)
             else:
                 values = found.values(cells)
@@ -270,41 +272,23 @@ class TableSchema:
         # To be predicted a row needs no label.
         return example._replace(label=None) if split == TEST else None
 
-    def _table(self):
-        """Returns the `Table` of the train file, or None without one."""
-        path = self._splits.path(TRAIN)
-        if self._train_table is None and path is not None:
-            self._train_table = Table(path)
-        return self._train_table
-
-    def _needed_table(self, needed, flag):
-        """Returns the `Table` of the train file, from which something is inferred."""
-        if self._table() is None:
-            raise InputError(
-                f"{self.who}: there is no train file to find the {needed} in; give "
-                f"--{flag}, or the --output_dir of a trained model"
-            )
-        return self._train_table
-
     def _find_label_columns(self, options, saved):
         """Returns the `Structure` of a table with a column for each label, or None."""
         is_given = "task" in saved or options.label_column is not None
         if is_given or self.spec.parse_row is not None:
             return None
-        table = self._table()
-        for dialect in table.likely_dialects() if table else ():
+        path = self._splits.path(TRAIN)
+        for dialect in self._table(path).likely_dialects() if path else ():
             try:
-                cells = _sample(table, dialect)
+                sample = columns.Sample(self._table(path), dialect)
             except InputError:
                 continue
             found = columns.infer_label_columns(
-                cells,
-                dialect,
+                sample,
                 labels.named(options),
                 options.num_labels,
                 options.text_column,
                 self.spec,
-                table.path,
             )
             if found is not None:
                 return found
@@ -320,11 +304,12 @@ class TableSchema:
             if "task" in saved and "structure" not in saved:
                 return None
             if "task" not in saved:
-                table = self._table()
-                return table and self._find_undeclared(table)
+                path = self._splits.path(TRAIN)
+                return path and self._find_undeclared(self._table(path))
         if "structure" in saved:
             return Structure.restore(saved["structure"])
-        return self._find_by_contents(self._needed_table("columns", "train_file"))
+        path = self._splits.train_file(self.who, "columns", "train_file")
+        return self._find_by_contents(self._table(path))
 
     def _find_undeclared(self, table):
         """Returns the `Structure` of a train file that is not as declared, or None.
@@ -358,10 +343,8 @@ class TableSchema:
         # Commas in the texts of a file can split it as evenly as its semicolons do.
         for dialect in table.likely_dialects():
             try:
-                cells = _sample(table, dialect)
-                return columns.infer(
-                    cells, dialect, self.wanted, table.path, self.spec, is_label
-                )
+                sample = columns.Sample(table, dialect)
+                return columns.infer(sample, self.wanted, self.spec, is_label)
             except InputError as error:
                 first_error = first_error or error
         raise first_error
@@ -378,7 +361,7 @@ class TableSchema:
             path = self._splits.path(split)
             if path is None:
                 continue
-            table = self._table() if split == TRAIN else Table(path)
+            table = self._table(path)
             head = table.head(table.declared_dialect(self.spec))
             found = self._detect(head[0], split != TEST, path)
             if found.has_header or "text_b" in found.fields:
@@ -400,25 +383,20 @@ class TableSchema:
 
         Both by one pass over the train file.
         """
-        cells, train_cells = collections.Counter(), collections.Counter()
+        path = self._splits.train_file(self.who, "labels", "labels")
         sample, num_empty = [], 0
 
         def all_examples():
             nonlocal num_empty
-            for example in self._read(self._train, TRAIN, str):
-                cells[example.label] += 1
+            for example in self._read(self._open(path, True), TRAIN, str):
                 num_empty += not example.text_a.strip()
                 if len(sample) < tables.SAMPLE_SIZE:
                     sample.append(example)
                 yield example
 
-        examples = all_examples()
-        if needs_counts:
-            path = self._train.table.path
-            for example in self._splits.select(TRAIN, examples, path):
-                train_cells[example.label] += 1
-        # The rows behind the train examples count for the labels as well.
-        collections.deque(examples, maxlen=0)
+        cells, train_cells = self._splits.count(
+            all_examples(), path, lambda example: [example.label]
+        )
         if self.is_label is None:
             counts = self.labels.collect(cells, sample, self.who, any(self.wanted))
             labels.log_counts(counts, num_empty, self.who)
@@ -436,24 +414,6 @@ def _checked(label, check_label, split, where):
         return None if label is None else check_label(label)
     except ValueError as error:
         raise InputError(f"{where}: {error}") from error
-
-
-def _sample(table, dialect):
-    """Returns the cells of the first rows of a table, all as many.
-
-    Raises:
-      InputError: if a row has other columns than the first, or a blank before a quote.
-    """
-    rows = table.head(dialect)
-    for row in rows:
-        columns.check_width(row, len(rows[0].cells), dialect, table.path)
-        for cell in row.cells if dialect.is_quoted else ():
-            if re.fullmatch(r'\s+"[^"]*"', cell):
-                raise InputError(
-                    f"{table.path}:{row.line}: no blank may stand before the quote of "
-                    f"{cell!r}"
-                )
-    return [row.cells for row in rows]
 
 
 def _label_counts(known, cells):

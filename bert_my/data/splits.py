@@ -47,6 +47,25 @@ class Splits:
         """
         return self._find(TRAIN if self.is_held_out(split) else split)
 
+    def train_file(self, who, needed, flag):
+        """Returns the path of the train file, from which something is inferred.
+
+        Args:
+          who: the task, for the error.
+          needed: what is inferred, in words.
+          flag: gives the same.
+
+        Raises:
+          InputError: if there is no train file; see also `path`.
+        """
+        path = self.path(TRAIN)
+        if path is None:
+            raise InputError(
+                f"{who}: there is no train file to find the {needed} in; give "
+                f"--{flag}, or the --output_dir of a trained model"
+            )
+        return path
+
     def is_held_out(self, split):
         """Returns whether a split is the end of the train file."""
         return split == DEV and self.num_dev_examples > 0 and self._find(DEV) is None
@@ -89,6 +108,33 @@ class Splits:
         if self.is_held_out(DEV):
             examples = _all_but_last(examples, self.num_dev_examples, path)
         return itertools.islice(examples, self._options.max_train_examples or None)
+
+    def count(self, examples, path, labels_of):
+        """Returns two `Counter`s of labels: of the train file, and of the train set.
+
+        Args:
+          examples: iterable over those of the train file; read once.
+          path: of the train file, for errors.
+          labels_of: function from an example to its labels, an iterable.
+
+        Raises:
+          InputError: see `select`.
+        """
+        of_file, of_set = collections.Counter(), collections.Counter()
+
+        def counted():
+            for example in examples:
+                for label in labels_of(example):
+                    of_file[label] += 1
+                yield example
+
+        rest = counted()
+        for example in self.select(TRAIN, rest, path):
+            for label in labels_of(example):
+                of_set[label] += 1
+        # The examples behind the train set count for the file as well.
+        collections.deque(rest, maxlen=0)
+        return of_file, of_set
 
 
 def _files_in(folder, stems):

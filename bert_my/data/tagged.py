@@ -226,12 +226,7 @@ class TaggedSchema:
                 self.layout = find_layout(self._train, needs_tags=True)
         if names and not needs_counts:
             return
-        self._train = splits.path(TRAIN)
-        if self._train is None:
-            raise InputError(
-                f"{who}: there is no train file to find the tags in; give --labels, or "
-                "the --output_dir of a trained model"
-            )
+        self._train = splits.train_file(who, "tags", "labels")
         self._count(splits, who, needs_counts)
 
     @property
@@ -306,21 +301,10 @@ class TaggedSchema:
         Both by one pass over the train file. The count is None for a tag that no token
         has, but others of its scheme.
         """
-        counts, train_counts = collections.Counter(), collections.Counter()
-
-        def all_sentences():
-            for sentence in read_sentences(
-                self._train, self.layout, TRAIN, self.layout
-            ):
-                counts.update(sentence.tags)
-                yield sentence
-
-        sentences = all_sentences()
-        if needs_counts:
-            for sentence in splits.select(TRAIN, sentences, self._train):
-                train_counts.update(sentence.tags)
-        # The sentences behind the train sentences count for the tags as well.
-        collections.deque(sentences, maxlen=0)
+        sentences = read_sentences(self._train, self.layout, TRAIN, self.layout)
+        counts, train_counts = splits.count(
+            sentences, self._train, lambda sentence: sentence.tags
+        )
         if not self.labels.names:
             tags = labels.in_order(tag_schemes.complete(counts))
             self.labels = labels.OneLabel(labels.check_enough(tags, who))

@@ -139,7 +139,7 @@ class TextPreprocessor(Preprocessor):
     def encode(self, examples):
         encode = self.tokenizer.encode_ids
         first = encode([each.text_a for each in examples])
-        second = [None] * len(first)
+        second = [()] * len(first)
         if self.has_pair:
             second = encode([each.text_b or "" for each in examples])
         return [[self._pack(*pair)] for pair in zip(first, second)]
@@ -147,25 +147,21 @@ class TextPreprocessor(Preprocessor):
     def _pack(self, ids_a, ids_b):
         has_pair = bool(ids_b)
         room = self.max_seq_length - (3 if has_pair else 2)
-        num_tokens = len(ids_a) + (len(ids_b) if has_pair else 0)
-        if num_tokens > room:
-            length_a, length_b = lengths_within(
-                len(ids_a), num_tokens - len(ids_a), room
-            )
-            ids_a, ids_b = ids_a[:length_a], ids_b[:length_b] if has_pair else None
+        num_cut = max(len(ids_a) + len(ids_b) - room, 0)
+        if num_cut:
+            length_a, length_b = lengths_within(len(ids_a), len(ids_b), room)
+            ids_a, ids_b = ids_a[:length_a], ids_b[:length_b]
         input_ids = [self._cls_id, *ids_a, self._sep_id]
         segment_ids = [0] * len(input_ids)
         if has_pair:
             input_ids += [*ids_b, self._sep_id]
             segment_ids += [1] * (len(ids_b) + 1)
-        return Encoded(
-            {
-                "input_ids": input_ids,
-                "input_mask": [1] * len(input_ids),
-                "segment_ids": segment_ids,
-            },
-            max(num_tokens - room, 0),
-        )
+        features = {
+            "input_ids": input_ids,
+            "input_mask": [1] * len(input_ids),
+            "segment_ids": segment_ids,
+        }
+        return Encoded(features, num_cut)
 
 
 class TokenPreprocessor(Preprocessor):
