@@ -45,29 +45,22 @@ def find(patterns, flag):
 _digests = {}
 
 
-class _HashedFile(io.RawIOBase):
+class _HashedFile(io.FileIO):
     """A file whose bytes are hashed while they are read."""
 
     def __init__(self, path):
+        super().__init__(path)
         self._path = path
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
-        self._identity = _identity(os.fstat(self._file.fileno()))
+        self._identity = _identity(os.fstat(self.fileno()))
         self._hash = hashlib.blake2b(digest_size=16)
 
-    def readable(self):
-        return True
-
     def readinto(self, buffer):
-        count = self._file.readinto(buffer)
+        count = super().readinto(buffer)
         if count:
             self._hash.update(memoryview(buffer)[:count])
         else:
             _digests[self._path] = self._identity, self._hash.hexdigest()
         return count
-
-    def close(self):
-        self._file.close()
-        super().close()
 
 
 def _identity(status):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert_my.common import files
 from bert_my.tasks import base
 from bert_my.tasks.options import TaskOptions
 from tests import helpers
@@ -39,6 +40,7 @@ def opened(monkeypatch):
     monkeypatch.setattr(builtins, "open", counting(builtins.open))
     monkeypatch.setattr(io, "open", counting(io.open))
     monkeypatch.setattr(os, "open", counting(os.open))
+    monkeypatch.setattr(files, "_HashedFile", counting(files._HashedFile))
     return counts
 
 
