@@ -564,45 +564,36 @@ def infer_label_columns(sample, labels, num_labels, text, spec):
     if not columns or {n.lower() for n in names} & set(declared.get("label", ())):
         return None
 
-    def find_text(taken):
-        """Returns the index of the text, or None if that is not clear."""
-        if text is not None:
-            return _index_of(text, names, path)
-        free = [index for index in sample.free(()) if names[index] not in taken]
-        known = [i for i in free if names[i].lower() in declared.get("text_a", ())]
-        texts = known or [i for i in free if num_words(columns[i]) >= WORDS_OF_A_TEXT]
-        return texts[0] if len(texts) == 1 else None
-
-    def structure(text_index, label_columns):
-        roles = Roles(names[text_index])
-        return Structure(roles, True, len(names), sample.dialect, tuple(label_columns))
-
-    if labels:
-        if len(labels) < 2 or not set(labels) <= set(names):
-            return None
-        index = find_text(labels)
-        if index is None:
-            raise sample.cannot_tell("text", may_be_pair=False)
-        return structure(index, labels)
+    if labels and (len(labels) < 2 or not set(labels) <= set(names)):
+        return None
     bits = [
         index
         for index, column in enumerate(columns)
         if all(map(is_bit, column)) and names[index] and not is_bit(names[index])
     ]
-    text_index = find_text([names[index] for index in bits])
-    found = []
-    if text_index is not None:
-        found = [names[index] for index in bits if index > text_index]
-    if len(found) < 2:
-        return None
-    if len(found) != num_labels:
-        given = "" if num_labels is None else f"--num_labels={num_labels}, but "
-        raise InputError(
-            f"{path}: {given}behind the text there are "
-            f"{len(found)} columns of zeros and ones: {', '.join(found)}; give "
-            f"--num_labels={len(found)}, or --labels with the names of the columns"
-        )
-    return structure(text_index, found)
+    if text is not None:
+        texts = [_index_of(text, names, path)]
+    else:
+        taken = labels or [names[index] for index in bits]
+        free = [index for index in sample.free(()) if names[index] not in taken]
+        known = [i for i in free if names[i].lower() in declared.get("text_a", ())]
+        texts = known or [i for i in free if num_words(columns[i]) >= WORDS_OF_A_TEXT]
+    if labels and len(texts) != 1:
+        raise sample.cannot_tell("text", may_be_pair=False)
+    if not labels:
+        behind = bits if len(texts) == 1 else []
+        labels = [names[index] for index in behind if index > texts[0]]
+        if len(labels) < 2:
+            return None
+        if len(labels) != num_labels:
+            given = "" if num_labels is None else f"--num_labels={num_labels}, but "
+            raise InputError(
+                f"{path}: {given}behind the text there are "
+                f"{len(labels)} columns of zeros and ones: {', '.join(labels)}; give "
+                f"--num_labels={len(labels)}, or --labels with the names of the columns"
+            )
+    roles = Roles(names[texts[0]])
+    return Structure(roles, True, len(names), sample.dialect, tuple(labels))
 
 
 def columns_like(first_row, structure, wanted, needs_label, path):

@@ -116,26 +116,20 @@ def read_sentences(path, layout, guid_prefix, like=None):
     Raises:
       InputError: naming file and line, if a token has no tag, or the file is empty.
     """
+    lines = files.read_lines(path)
+    if layout.has_header:
+        lines = itertools.dropwhile(lambda each: not each[1].strip(_BLANKS), lines)
+        next(lines, None)
     read = _read_sentence_lines if layout.is_by_sentence else _read_token_lines
-    for index, (tokens, tags, line) in enumerate(read(path, layout, like)):
+    for index, (tokens, tags, line) in enumerate(read(lines, path, layout, like)):
         known_tags = None if layout.separator is None else tuple(tags)
         guid = f"{guid_prefix}-{index}"
         yield Sentence(tuple(tokens), known_tags, guid, line, layout.is_by_sentence)
 
 
-def _lines_of_sentences(path, layout):
-    """Yields (line number, line) without a header."""
-    skips = layout.has_header
-    for number, line in files.read_lines(path):
-        if skips and line.strip(_BLANKS):
-            skips = False
-            continue
-        yield number, line
-
-
-def _read_sentence_lines(path, layout, like):
+def _read_sentence_lines(lines, path, layout, like):
     """Yields (tokens, tags, line number) of each line that is not blank."""
-    for number, line in _lines_of_sentences(path, layout):
+    for number, line in lines:
         line = line.strip(_BLANKS)
         if not line:
             continue
@@ -152,11 +146,11 @@ def _read_sentence_lines(path, layout, like):
         yield tokens, tags, number
 
 
-def _read_token_lines(path, layout, like):
+def _read_token_lines(lines, path, layout, like):
     """Yields (tokens, tags, line number of the first) of each sentence."""
     tokens, tags, first = [], [], 0
     has_blanks = like is None or like.separator != " "
-    for number, line in _lines_of_sentences(path, layout):
+    for number, line in lines:
         token, tag = line.rstrip("\t"), None
         if line.strip(_BLANKS) if layout.separator else token:
             first = first if tokens else number
