@@ -356,8 +356,9 @@ def infer(sample, wanted, spec, is_label):
     )
     if given == Roles():
         has_header = has_header or None not in (by_name.text, by_name.label)
+    is_text_given = wanted.text is not None
     if not has_header:
-        found = _complete(by_name, sample, is_label, has_pair)
+        found = _complete(by_name, sample, is_label, has_pair, is_text_given)
         has_header = _is_header(sample, found, is_label)
         if has_header is None and spec.column_names is not None:
             # A row that could be a header or not is one if it has a declared name.
@@ -370,7 +371,6 @@ def infer(sample, wanted, spec, is_label):
                 "header there"
             )
     start = by_name if has_header else given
-    is_text_given = wanted.text is not None
     roles = _complete(start, sample, is_label, has_pair, is_text_given)
     if len(set(roles) - {None}) < sum(index is not None for index in roles):
         raise InputError(
@@ -440,7 +440,7 @@ def _add_known_names(given, sample):
     return given._replace(text=texts[0]) if texts else given
 
 
-def _complete(roles, sample, is_label, has_pair, is_text_given=False):
+def _complete(roles, sample, is_label, has_pair, is_text_given):
     """Returns `Roles` of indices, completed from the contents of the columns."""
     columns, free = sample.columns, sample.free(roles)
     if roles.label is None:

@@ -138,6 +138,12 @@ def test_label_column(make_csv_task, header, flags):
     assert read(task) == EXPECTED
 
 
+def test_one_of_two_texts_that_flags_number(make_csv_task):
+    train = table("text", "more", "label")
+    task = make_csv_task(train=train, text_column="1", label_column="3")
+    assert read(task) == EXPECTED
+
+
 def test_a_number_is_no_name_without_a_header(make_csv_task):
     rows = [{**row, "id": 3 if index == 0 else index} for index, row in enumerate(ROWS)]
     task = make_csv_task(
