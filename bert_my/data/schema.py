@@ -296,20 +296,18 @@ class TableSchema:
 
     def _find_structure(self, saved):
         """Returns the `Structure` of the tables, or None if they are as declared."""
-        spec = self.spec
-        is_declared = spec.column_names is not None or spec.parse_row is not None
-        if not any(self.wanted) and is_declared:
-            if spec.column_names is None or spec.table_dialect is not None:
-                return None
-            if "task" in saved and "structure" not in saved:
-                return None
-            if "task" not in saved:
-                path = self._splits.path(TRAIN)
-                return path and self._find_undeclared(self._table(path))
         if "structure" in saved:
             return Structure.restore(saved["structure"])
-        path = self._splits.train_file(self.who, "columns", "train_file")
-        return self._find_by_contents(self._table(path))
+        spec = self.spec
+        is_declared = spec.column_names is not None or spec.parse_row is not None
+        if any(self.wanted) or not is_declared:
+            path = self._splits.train_file(self.who, "columns", "train_file")
+            return self._find_by_contents(self._table(path))
+        must_be_declared = spec.column_names is None or spec.table_dialect is not None
+        if must_be_declared or "task" in saved:
+            return None
+        path = self._splits.path(TRAIN)
+        return path and self._find_undeclared(self._table(path))
 
     def _find_undeclared(self, table):
         """Returns the `Structure` of a train file that is not as declared, or None.

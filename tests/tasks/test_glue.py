@@ -184,3 +184,12 @@ def test_main_metric_is_that_of_glue(make_named_task, name, metric):
     task = make_named_task(name)
     assert task.main_metric == metric
     assert metric in task.metric_names
+
+
+def test_a_trained_model_knows_the_columns_that_flags_named(make_named_task):
+    rows = [f"a cat number {index} is here\tx\t{index % 2}" for index in range(9)]
+    train = "\n".join(["phrase\tname\tlabel", *rows])
+    saved = make_named_task("sst2", train=train, text_column="phrase").description
+    task = make_named_task("sst2", test="name\tphrase\nx\tA b.\n", saved=saved)
+    (example,) = task.read_examples(base.TEST)
+    assert example.text_a == "A b."
