@@ -5,6 +5,8 @@ lengths, one text or two. It is saved with the model, as `preprocessor.json` bes
 `vocab.txt`, so that whoever uses the model encodes texts as in training.
 """
 
+import bisect
+import itertools
 import os
 from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
@@ -272,24 +274,19 @@ def cut_into_windows(lengths, room, overlap):
     Returns:
       list of `Window`; empty without tokens.
     """
-    spans = []
-    begin = 0
+    starts = [0, *itertools.accumulate(lengths)]  # of the tokens, in wordpieces
+    spans, begin = [], 0
     while begin < len(lengths):
-        end, used = begin, 0
-        while end < len(lengths) and used + lengths[end] <= room:
-            used += lengths[end]
-            end += 1
+        end = bisect.bisect_right(starts, starts[begin] + room) - 1
         spans.append((begin, end))
         if end == len(lengths):
             break
-        next_begin, shared = end, 0
         # The next window has to begin later, and to get beyond the end of this one.
-        while next_begin - 1 > begin and shared < overlap:
-            if shared + lengths[next_begin - 1] + lengths[end] > room:
+        earliest, begin = begin + 1, end
+        while begin > earliest and starts[end] - starts[begin] < overlap:
+            if starts[end + 1] - starts[begin - 1] > room:
                 break
-            next_begin -= 1
-            shared += lengths[next_begin]
-        begin = next_begin
+            begin -= 1
     borders = [0]
     for (_, end), (begin, _) in zip(spans, spans[1:]):
         borders.append((begin + end) // 2)
