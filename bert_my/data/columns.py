@@ -171,15 +171,16 @@ class Columns(NamedTuple):
             column of one of many labels holds something else than 0 or 1.
         """
         values = dict(zip(self.fields, row))
-        values.pop(None, None)
         if self.label_indices:
             values["label"] = _joined([row[index] for index in self.label_indices])
         for field in ("text_a", "text_b"):
             if field in values and values[field] is None:
                 raise ValueError(f"there is no {field}")
-        if None not in values.values():
-            return values
-        return {field: cell for field, cell in values.items() if cell is not None}
+        return {
+            field: cell
+            for field, cell in values.items()
+            if field is not None and cell is not None
+        }
 
     def __str__(self):
         return ", ".join(field or "(not read)" for field in self.fields)
@@ -214,51 +215,59 @@ def check_width(row, num_columns, dialect, path):
         )
 
 
-def detect(first_row, column_names, layouts, is_label, label_hint, needs_label, where):
+def detect(first, spec, has_pair, is_label, label_hint, needs_label, path):
     """Returns the `Columns` of a table with declared names or layouts.
 
     Args:
-      first_row: list of cells.
-      column_names, layouts: see `TableSpec`.
+      first: `tables.Row`, the first one.
+      spec: `TableSpec`.
+      has_pair: whether the train file has two texts, as this one must have then; None
+        if that does not matter.
       is_label: function that returns whether a cell can be a label, or None if the
         labels are not known yet. A row with a label is no header.
       label_hint: description of a label, for errors.
       needs_label: whether a table without labels is an error.
-      where: file and line, for errors.
+      path: for errors.
 
     Raises:
       InputError: if the row fits neither a header nor a table without one.
     """
-    cells = [cell.strip() for cell in first_row]
+    names, layouts = spec.column_names, spec.layouts
+    if has_pair is not None:
+        layouts = [x for x in layouts if ("text_b" in x) == has_pair] or layouts
+    cells = [cell.strip() for cell in first.cells]
     has_label = is_label is not None and any(map(is_label, filter(None, cells)))
-    fields = [] if has_label else _from_header(first_row, column_names)
+    fields = [] if has_label else _from_header(cells, names)
     has_header = any(fields)
     if not has_header:
-        fields = _from_count(first_row, layouts, is_label, needs_label)
+        fields = _from_count(first.cells, layouts, is_label, needs_label)
     known = [field for field in fields if field is not None]
     needed = {"text_a", "label"} if needs_label else {"text_a"}
     if not needed <= set(known) or len(set(known)) < len(known):
         choices = [
-            ",".join(column_names[field][0] if field else "-" for field in fields)
+            ",".join(names[field][0] if field else "-" for field in fields)
             for fields in layouts
             if needed <= set(fields)
         ]
-        header = [n for n in column_names if n in {"text_b", *needed}]
-        choices.append(
-            "a header with " + ", ".join(column_names[field][0] for field in header)
-        )
+        header = [names[field][0] for field in names if field in {"text_b", *needed}]
+        choices.append("a header with " + ", ".join(header))
         raise InputError(
-            f"{where}: found {first_row}, but expected the columns "
+            f"{path}:{first.line}: found {first.cells}, but expected the columns "
             f"{' or '.join(choices)} (each at most once), with label "
             f"{label_hint}; --text_column, --text_pair_column and "
             "--label_column can name the columns"
+        )
+    if has_pair is not None and ("text_b" in fields) != has_pair:
+        raise InputError(
+            f"{path}:{first.line}: found {first.cells}, but the rows of the train file "
+            f"have {'two texts' if has_pair else 'one text'}"
         )
     return Columns(fields, has_header)
 
 
 def _from_header(row, names):
     fields = {name: field for field, each in names.items() for name in each}
-    columns = [fields.get(cell.strip().lower()) for cell in row]
+    columns = [fields.get(cell.lower()) for cell in row]
     # One name among several cells may be a title that is just "Text".
     num_known = sum(field is not None for field in columns)
     return columns if num_known >= min(2, len(row)) else []
@@ -542,7 +551,7 @@ def _is_header(sample, roles, is_label):
     return True if min(counts.values()) > 1 and all(names[1:]) else None
 
 
-def infer_label_columns(sample, labels, num_labels, text, spec):
+def infer_label_columns(sample, labels, options, spec):
     """Returns the `Structure` of a table with a column of zeros and ones per label.
 
     Such a table has a header, as `id,comment_text,toxic,severe_toxic`. None for other
@@ -551,8 +560,7 @@ def infer_label_columns(sample, labels, num_labels, text, spec):
     Args:
       sample: `Sample`.
       labels: names of the label columns; empty if the header has them.
-      num_labels: number of label columns; None if not known.
-      text: of `--text_column`, or None.
+      options: with `num_labels` and `text_column`, None if not given.
       spec: `TableSpec`, whose names of the text and of the one column that holds all
         labels count; a table with such a column has no columns of single labels.
 
@@ -571,8 +579,8 @@ def infer_label_columns(sample, labels, num_labels, text, spec):
         for index, column in enumerate(columns)
         if all(map(is_bit, column)) and names[index] and not is_bit(names[index])
     ]
-    if text is not None:
-        texts = [_index_of(text, names, path)]
+    if options.text_column is not None:
+        texts = [_index_of(options.text_column, names, path)]
     else:
         taken = labels or [names[index] for index in bits]
         free = [index for index in sample.free(()) if names[index] not in taken]
@@ -585,8 +593,9 @@ def infer_label_columns(sample, labels, num_labels, text, spec):
         labels = [names[index] for index in behind if index > texts[0]]
         if len(labels) < 2:
             return None
-        if len(labels) != num_labels:
-            given = "" if num_labels is None else f"--num_labels={num_labels}, but "
+        count = options.num_labels
+        if len(labels) != count:
+            given = "" if count is None else f"--num_labels={count}, but "
             raise InputError(
                 f"{path}: {given}behind the text there are "
                 f"{len(labels)} columns of zeros and ones: {', '.join(labels)}; give "

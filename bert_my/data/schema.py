@@ -3,25 +3,16 @@
 import collections
 import itertools
 import logging
-from typing import NamedTuple
 
 from bert_my.common.errors import InputError
 from bert_my.data import columns, labels, tables
 from bert_my.data.columns import Columns, Roles, Structure
 from bert_my.data.labels import LabelCounts
 from bert_my.data.splits import DEV, TEST, TRAIN
-from bert_my.data.tables import Dialect, Table
+from bert_my.data.tables import Table
 from bert_my.text.preprocessor import Example
 
 logger = logging.getLogger(__name__)
-
-
-class _OpenTable(NamedTuple):
-    """A table, its dialect, and its columns."""
-
-    table: Table
-    dialect: Dialect
-    columns: Columns
 
 
 class TableSchema:
@@ -54,7 +45,7 @@ class TableSchema:
         self.wanted = Roles(
             options.text_column, options.text_pair_column, options.label_column
         )
-        self.counts = None
+        self.counts = self.has_pair = None
         self._splits = splits
         self._tables = {}  # path -> `Table`, of files whose first lines were needed
         self._opened = {}  # arguments of `_open` -> its result
@@ -109,7 +100,7 @@ class TableSchema:
         return self._tables[path]
 
     def _open(self, path, needs_label):
-        """Returns the `_OpenTable` of a file; logs its dialect and columns once."""
+        """Returns (`Table`, `Dialect`, `Columns`) of a file; logs the last two once."""
         if (path, needs_label) in self._opened:
             return self._opened[path, needs_label]
         table = self._table(path)
@@ -120,7 +111,7 @@ class TableSchema:
                 first.cells, self.structure, self.wanted, needs_label, path
             )
         elif self.spec.column_names is not None:
-            found = self._declared_columns(first, needs_label, path)
+            found = self._detect(first, needs_label, path)
         else:
             found = Columns(None, self.spec.has_header)
         self._check_text(found, first, path)
@@ -133,7 +124,7 @@ class TableSchema:
             f"columns {found}" if found.fields else f"{len(first.cells)} columns",
             "; byte-order mark" if table.has_byte_order_mark else "",
         )
-        self._opened[path, needs_label] = _OpenTable(table, dialect, found)
+        self._opened[path, needs_label] = table, dialect, found
         return self._opened[path, needs_label]
 
     def _dialect(self, table, needs_label):
@@ -164,37 +155,18 @@ class TableSchema:
             return cell in self.spec.left_out_labels and bool(cell)
         return True
 
-    def _detect(self, first, needs_label, path, layouts=()):
+    def _detect(self, first, needs_label, path):
         """Returns the `Columns` of a table that is as declared, by its first row.
 
         Raises:
-          InputError: if the table is not as declared.
+          InputError: if the table is not as declared, or not like the train file.
         """
         is_label = self.is_label
         hint = self.labels.hint if is_label else "any"
-        where = f"{path}:{first.line}"
+        has_pair = self.has_pair if self.spec.has_pairs is None else None
         return columns.detect(
-            first.cells,
-            self.spec.column_names,
-            layouts or self.spec.layouts,
-            is_label,
-            hint,
-            needs_label,
-            where,
+            first, self.spec, has_pair, is_label, hint, needs_label, path
         )
-
-    def _declared_columns(self, first, needs_label, path):
-        """Returns the `Columns` of a table with as many texts as the train file."""
-        if self.spec.has_pairs is not None:
-            return self._detect(first, needs_label, path)
-        layouts = [x for x in self.spec.layouts if ("text_b" in x) == self.has_pair]
-        found = self._detect(first, needs_label, path, layouts)
-        if ("text_b" in found.fields) != self.has_pair:
-            raise InputError(
-                f"{path}:{first.line}: found {first.cells}, but the rows of the train "
-                f"file have {'two texts' if self.has_pair else 'one text'}"
-            )
-        return found
 
     def _check_text(self, found, first, path):
         """Refuses a file without labels and header whose texts would be labels."""
@@ -210,7 +182,7 @@ class TableSchema:
             )
 
     def _read(self, opened, split, check_label):
-        """Yields the examples of an `_OpenTable`; see `read`.
+        """Yields the examples of a result of `_open`; see `read`.
 
         Args:
           check_label: function from a label to the label as it is kept.
@@ -283,13 +255,8 @@ class TableSchema:
                 sample = columns.Sample(self._table(path), dialect)
             except InputError:
                 continue
-            found = columns.infer_label_columns(
-                sample,
-                labels.named(options),
-                options.num_labels,
-                options.text_column,
-                self.spec,
-            )
+            names = labels.named(options)
+            found = columns.infer_label_columns(sample, names, options, self.spec)
             if found is not None:
                 return found
         return None

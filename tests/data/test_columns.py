@@ -6,27 +6,32 @@ import pytest
 
 from bert_my.common.errors import InputError
 from bert_my.data import columns, tables
-from bert_my.data.columns import Roles, Structure
+from bert_my.data.columns import Roles, Structure, TableSpec
 
-COLUMN_NAMES = {
-    "guid": ("id",),
-    "text_a": ("text", "title"),
-    "text_b": ("text_b",),
-    "label": ("label", "class"),
-}
-LAYOUTS = (
-    ("guid", "text_a", "label"),
-    (None, "label", "text_a", None),
-    ("text_a", "label"),
-    ("guid", "text_a"),
-    ("text_a",),
-)
+
+class Spec(TableSpec):
+    column_names = {
+        "guid": ("id",),
+        "text_a": ("text", "title"),
+        "text_b": ("text_b",),
+        "label": ("label", "class"),
+    }
+    layouts = (
+        ("guid", "text_a", "label"),
+        (None, "label", "text_a", None),
+        ("text_a", "label"),
+        ("guid", "text_a"),
+        ("text_a",),
+    )
+
+
 IS_LABEL = ("yes", "no").__contains__
 
 
 def detect(row, needs_label=True, is_label=IS_LABEL):
+    first = tables.Row(1, row)
     return columns.detect(
-        row, COLUMN_NAMES, LAYOUTS, is_label, "yes or no", needs_label, "a.tsv:1"
+        first, Spec, None, is_label, "yes or no", needs_label, "a.tsv"
     )
 
 
