@@ -77,12 +77,10 @@ class Splits:
             raise InputError(f"--{flag}={given}: there is no such file")
         if given is not None or not self._data_dir:
             return given
-        stems = self._stems[split]
-        found = []
-        for group in (
-            [[stem] for stem in stems] if split in self._preferred else [stems]
-        ):
-            found = found or _files_in(self._data_dir, group)
+        by_stem = [_files_in(self._data_dir, stem) for stem in self._stems[split]]
+        if split in self._preferred:
+            by_stem = list(filter(None, by_stem))[:1]
+        found = list(itertools.chain.from_iterable(by_stem))
         if len(found) > 1:
             raise InputError(
                 f"--data_dir={self._data_dir}: cannot tell which to read of "
@@ -137,11 +135,11 @@ class Splits:
         return of_file, of_set
 
 
-def _files_in(folder, stems):
-    """Returns the names of the files of a folder with one of the stems, in order."""
+def _files_in(folder, stem):
+    """Returns the names of the files of a folder with a stem, in order."""
     if not os.path.isdir(folder):
         raise InputError(f"--data_dir={folder}: there is no such folder")
-    names = [stem + suffix for stem in stems for suffix in _SUFFIXES]
+    names = [stem + suffix for suffix in _SUFFIXES]
     return [name for name in names if os.path.isfile(os.path.join(folder, name))]
 
 

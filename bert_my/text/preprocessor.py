@@ -203,15 +203,12 @@ class TokenPreprocessor(Preprocessor):
             token: ids[:room] or [self._unk_id]
             for token, ids in zip(tokens, self.tokenizer.encode_ids(tokens))
         }
-        return [
-            [
-                self._row([pieces[token] for token in each.tokens], window)
-                for window in cut_into_windows(
-                    [len(pieces[token]) for token in each.tokens], room, room // 4
-                )
-            ]
-            for each in examples
-        ]
+        encoded = []
+        for each in examples:
+            parts = [pieces[token] for token in each.tokens]
+            windows = cut_into_windows(list(map(len, parts)), room, room // 4)
+            encoded.append([self._row(parts, window) for window in windows])
+        return encoded
 
     def _row(self, pieces, window):
         input_ids, token_mask, positions = [self._cls_id], [0], []
