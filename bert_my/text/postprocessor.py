@@ -44,10 +44,14 @@ class Lines(Writer):
 
     def add(self, stream, index, example, result):
         for cells in self.format(index, example, result):
-            stream.write("\t".join(map(str, cells)) + "\n")
+            self.write(stream, cells)
+
+    def write(self, stream, cells):
+        """Writes a line."""
+        stream.write("\t".join(map(str, cells)) + "\n")
 
 
-class Tsv(Writer):
+class Tsv(Lines):
     """A table with a header. `format` returns an iterable of lists of cells.
 
     Cells are separated by tabs and quoted where they must be, as spreadsheets and
@@ -59,11 +63,16 @@ class Tsv(Writer):
         self.header = header
 
     def begin(self, stream):
-        _write_quoted(stream, self.header)
+        self.write(stream, self.header)
 
-    def add(self, stream, index, example, result):
-        for cells in self.format(index, example, result):
-            _write_quoted(stream, cells)
+    def write(self, stream, cells):
+        # A carriage return is a line end for many readers, but not for `csv.writer`.
+        has_return = any("\r" in str(cell) for cell in cells)
+        quoting = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
+        writer = csv.writer(
+            stream, delimiter="\t", lineterminator="\n", quoting=quoting
+        )
+        writer.writerow(cells)
 
 
 class Json(Writer):
@@ -80,15 +89,6 @@ class Json(Writer):
 
     def end(self, stream):
         stream.write("\n}\n")
-
-
-def _write_quoted(stream, cells):
-    # A carriage return is a line end for many readers, but not for `csv.writer`.
-    has_return = any("\r" in str(cell) for cell in cells)
-    quoting = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
-    csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=quoting).writerow(
-        cells
-    )
 
 
 class Postprocessor:
