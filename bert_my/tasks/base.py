@@ -125,7 +125,7 @@ class Task:
 
     @property
     def writers(self):
-        """Dict file name -> `text.postprocessor.Writer` of the prediction files."""
+        """Dict file name -> `text.writers.Writer` of the prediction files."""
         return {}
 
     @property

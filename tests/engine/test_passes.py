@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.engine import evaluation, forward
-from bert_my.text.postprocessor import Lines
+from bert_my.text.writers import Lines
 from tests import helpers
 
 EXAMPLES = [(f"example {i}", [{"place": i}] * (i % 3)) for i in range(8)]
@@ -135,7 +135,7 @@ def test_a_full_disk_ends_the_process(trained):
     code = """
         import sys
         from bert_my.cli import runner
-        from bert_my.text.postprocessor import Tsv
+        from bert_my.text.writers import Tsv
         from tests.engine.test_passes import full_disk
 
         Tsv.add = lambda writer, stream, index, *more: full_disk(index, *more)

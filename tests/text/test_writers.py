@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bert_my.text.postprocessor import Json, Lines, Tsv
+from bert_my.text.writers import Json, Lines, Tsv
 
 STRANGE = ["a\tb", 'a "b"', '"a"', "a\nb", "a\rb", "a\r\nb", "", " ", "a\u2028b", "你"]
 
