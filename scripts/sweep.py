@@ -14,12 +14,12 @@ standard deviation over the seeds), sweep_runs.csv (every run) and report/index.
 import argparse
 import sys
 
-from bert_my.common.errors import InputError
-from bert_my.tools import sweep, sweep_plan
+from bert_my.cli import console
+from bert_my.tools import sweep
 
 
-def make_parser():
-    """Returns the parser of the flags before the `--`."""
+def parse_args():
+    """Returns the flags before the `--`, and the command after it."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         usage="%(prog)s [flag ...] -- command ...",
@@ -51,49 +51,20 @@ def make_parser():
         help="metrics to show; the first decides which setting is best (default: the "
         "task's main metric and eval_loss)",
     )
-    _add_run_flags(add)
-    return parser
-
-
-def _add_run_flags(add):
-    """Adds the flags that change no command."""
-    add(
-        "--max_parallel",
-        type=int,
-        default=1,
-        help="runs at once; they share the machine and its GPUs (default: 1)",
-    )
     add("--dry_run", action="store_true", help="show the commands and run nothing")
-    add(
-        "--restart",
-        action="store_true",
-        help="delete the folders of runs whose command has changed, and run them anew",
-    )
+    add("command", nargs="+", help="the task's command, after -- with all its flags")
+    return parser.parse_args()
 
 
 def main():
-    parser = make_parser()
-    words = sys.argv[1:]
-    split = words.index("--") if "--" in words else len(words)
-    args, unknown = parser.parse_known_args(words[:split])
-    if unknown and split < len(words):
-        parser.error(f"unknown: {' '.join(unknown)} (flags of the task go after --)")
-    if split == len(words):
-        parser.error("the task's command is missing: put it after --")
-    if args.max_parallel < 1:
-        parser.error(f"--max_parallel={args.max_parallel}: it must be 1 or more")
+    args = parse_args()
     metrics = [name for names in args.metric for name in names.split(",") if name]
-    try:
-        plan = sweep_plan.make_plan(
-            words[split + 1 :], args.grid, args.seeds, args.output_dir
-        )
+    with console.one_line_for():
+        plan = sweep.make_plan(args.command, args.grid, args.seeds, args.output_dir)
         if args.dry_run:
             print(sweep.describe(plan))
-            return
-        status = sweep.run(plan, metrics, args.max_parallel, args.restart)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    sys.exit(status)
+        else:
+            sys.exit(sweep.run(plan, metrics))
 
 
 if __name__ == "__main__":

@@ -4,149 +4,216 @@ Each run is a process of its own in a folder of its own, so a crash ends only th
 The folders tell which runs are finished; the same sweep started again does the rest.
 """
 
-import contextlib
+import argparse
+import collections
 import fcntl
-import json
-import math
+import hashlib
+import itertools
 import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
 import time
-from typing import NamedTuple
+from typing import Dict, List, NamedTuple, Optional
 
+from bert_my.cli.flags import same_setting
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.engine import run_folder
-from bert_my.tools import sweep_plan
+from bert_my.engine.run_folder import RESULTS, RunFolder
 
 RECORD, LOG, LOCK = "sweep_run.json", "log.txt", ".lock"
-FINISHED, FAILED, STARTED = "finished", "failed", "not finished"
-NOT_METRICS = ("global_step", "loss")
-POLL_SECONDS = 0.1
-GRACE_SECONDS = 20.0  # from the interruption of a run until it is killed
-MAX_LOG_BYTES = 200000  # at the end of a log, searched for the reason of a failure
+NOT_RUN, FINISHED, FAILED = "not run yet", "finished", "failed"
+STARTED = "not finished"
+MAX_SEEDS = 100  # a single number above is a seed, not a number of seeds
 NUM_LOG_LINES = 12  # shown of a failed run
-TRACEBACK = "Traceback (most recent call last):"
-# Messages of TensorFlow's libraries below the level of an error.
-CHATTER = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |WARNING:tensorflow:")
 
 
-def read_record(run):
-    """Returns `sweep_run.json` of a run as a dict; {} if the run was never started.
+class Run(NamedTuple):
+    """One run of a sweep.
+
+    name: folder of the run, relative to the folder of the sweep.
+    setting: dict flag -> value as typed, of the grid; the same flags for all runs.
+    seed: value of --seed.
+    folder: output folder of the run.
+    command: command line, as a list of words.
+    state: in a word or two.
+    scores: metric -> number, None for an undefined metric; None if the run is not
+      finished.
+    """
+
+    name: str
+    setting: Dict[str, str]
+    seed: int
+    folder: str
+    command: List[str]
+    state: str = NOT_RUN
+    scores: Optional[Dict[str, Optional[float]]] = None
+
+
+class Plan(NamedTuple):
+    """The folder of a sweep and its runs, setting by setting."""
+
+    folder: str
+    runs: List[Run]
+
+
+def parse_seeds(text):
+    """Returns the list of seeds: 1 to N for "N", the listed ones for "3,17" or "3,"."""
+    if not re.fullmatch("[0-9]+(, *[0-9]+)*,?", text):
+        raise InputError(f"--seeds={text}: it must be a number or a list such as 3,17")
+    numbers = [int(number) for number in re.findall("[0-9]+", text)]
+    if len(set(numbers)) < len(numbers):
+        raise InputError(f"--seeds={text}: a seed is listed twice")
+    if "," in text:
+        return numbers
+    if not 1 <= numbers[0] <= MAX_SEEDS:
+        raise InputError(
+            f"--seeds={text}: a single number is the number of seeds, 1 to {MAX_SEEDS};"
+            f" for the seed {text} alone write --seeds={text},"
+        )
+    return list(range(1, numbers[0] + 1))
+
+
+def parse_grid(text):
+    """Returns (flag, list of values as typed) of "flag=value,value".
+
+    Values are separated by ";" if there is one, else by ","; a ";" may end the last.
+    """
+    where = f'--grid "{text}"'
+    flag, equals, rest = text.partition("=")
+    flag = flag.strip()
+    if not equals or not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", flag):
+        raise InputError(f"{where}: it must be like weight_decay=0,0.01")
+    if flag in ("seed", "output_dir"):
+        raise InputError(f"{where}: {flag} is set by --seeds and --output_dir")
+    separator = ";" if ";" in rest else ","
+    rest = rest[:-1] if rest.endswith(";") else rest
+    values = [value.strip() for value in rest.split(separator)]
+    if not all(values):
+        raise InputError(f"{where}: a value is empty")
+    if len(set(values)) < len(values):
+        raise InputError(f"{where}: a value is listed twice")
+    return flag, values
+
+
+def split_command(command, flags):
+    """Splits `--flag=value`, `--flag value` and `--flag` off a command line.
+
+    Args:
+      command: list of words.
+      flags: names of the flags.
+
+    Returns:
+      (list of the remaining words, dict flag -> its last value or None).
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in flags:
+        parser.add_argument(f"--{flag}", nargs="?")
+    values, kept = parser.parse_known_args(command)
+    return kept, vars(values)
+
+
+def make_plan(command, grids, seeds, output_dir=None):
+    """Returns the `Plan` of a sweep.
+
+    Args:
+      command: list of words, the program first.
+      grids: list of strings, see `parse_grid`.
+      seeds: string, see `parse_seeds`.
+      output_dir: folder of the sweep; default: --output_dir of the command.
 
     Raises:
-      InputError: if the folder of the run holds files, but none of a sweep.
+      InputError: naming the flag that is wrong.
     """
-    path = os.path.join(run.folder, RECORD)
-    try:
-        with open(path, encoding="utf-8") as reader:
-            record = json.load(reader)
-        record["command"], record["exit_code"]
-        return record
-    except FileNotFoundError:
-        names = os.listdir(run.folder) if os.path.isdir(run.folder) else []
-        # Writing the first record leaves a partial file if it is cut off.
-        if any(not name.startswith(RECORD) for name in names):
-            raise InputError(
-                f"{run.folder}: holds files, but no {RECORD}: it is not of a sweep; "
-                "move it away, or give another --output_dir"
-            ) from None
-        return {}
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: not the record of a run: {error!r}") from error
+    if shutil.which(command[0]) is None:
+        raise InputError(f"{command[0]}: there is no such program")
+    values_of, replaced = {}, ["seed", "output_dir", "cache_dir"]
+    for grid in grids:
+        flag, values = parse_grid(grid)
+        # Aliases of a flag in the command would contradict the grid.
+        names = same_setting(flag)
+        if flag in values_of or set(names) & set(values_of):
+            raise InputError(f'--grid "{grid}": there is another grid for {names[0]}')
+        values_of[flag] = values
+        replaced += [name for name in names if name not in replaced]
+    base, given = split_command(command, replaced)
+    folder = output_dir or given["output_dir"]
+    if not folder:
+        raise InputError("--output_dir is needed, of the sweep or in its command")
+    # Records are named by their content, so all runs can share them.
+    cache_dir = given["cache_dir"] or os.path.join(folder, "cache")
+    runs = []
+    for values in itertools.product(*values_of.values()):
+        setting = dict(zip(values_of, values))
+        for seed in parse_seeds(seeds):
+            name = os.path.join(_folder_name(setting), f"seed-{seed}")
+            path = os.path.join(folder, name)
+            flags = {"cache_dir": cache_dir, **setting, "seed": seed}
+            flags["output_dir"] = path
+            words = [f"--{flag}={value}" for flag, value in flags.items()]
+            runs.append(Run(name, setting, seed, path, [*base, *words]))
+    return Plan(folder, runs)
+
+
+def _folder_name(setting):
+    """Returns the folder name of a setting; unsafe characters are replaced."""
+    text = ",".join(f"{flag}={value}" for flag, value in setting.items())
+    safe = re.sub(r"[^\w.,+=-]", "_", text)[:120]
+    if safe == text:
+        return text
+    # The hash tells apart settings that differ in replaced characters only.
+    return f"{safe}-{hashlib.sha1(text.encode('utf-8')).hexdigest()[:8]}"
 
 
 def read_run(run):
-    """Returns a `Run` with the state and the scores that its folder tells."""
-    record = read_record(run)
-    if not record:
+    """Returns a `Run` with the state and the scores that its folder tells.
+
+    Raises:
+      InputError: if the folder holds files, but none of a sweep, or those of another
+        command.
+    """
+    path = os.path.join(run.folder, RECORD)
+    if not os.path.exists(path):
+        if os.path.isdir(run.folder) and os.listdir(run.folder):
+            raise InputError(
+                f"{run.folder}: holds files, but no {RECORD}: it is not of a sweep; "
+                "move it away, or give another --output_dir"
+            )
         return run
+    record = files.read_json(path)
+    if record["command"] != run.command:
+        changed = sorted(set(record["command"]) ^ set(run.command))
+        raise InputError(
+            f"{run.folder}: was run with another command, which differs in "
+            f"{_quote(changed)}; delete the folder to run it anew, or give another "
+            "--output_dir"
+        )
     if record["exit_code"] is None:
         return run._replace(state=STARTED)
-    scores = read_scores(run.folder) if record["exit_code"] == 0 else None
-    return run._replace(state=FAILED if scores is None else FINISHED, scores=scores)
-
-
-def read_scores(folder):
-    """Returns the metrics of a run as a dict name -> float, None for undefined ones.
-
-    Returns None if the folder has no readable `eval_results.json`.
-    """
-    results = _read_object(os.path.join(folder, run_folder.RESULTS))
-    if results is None:
-        return None
-    return {
-        name: float(value) if value is not None and math.isfinite(value) else None
-        for name, value in results.items()
-        if name not in NOT_METRICS
-        and (value is None or type(value) in (int, float))  # bool is no number
-    }
-
-
-def read_main_metric(folder):
-    """Returns the main metric in `task.json` of a run's folder, or None."""
-    return (_read_object(os.path.join(folder, run_folder.TASK)) or {}).get(
-        "main_metric"
-    )
-
-
-def _read_object(path):
-    """Returns the dict in a JSON file, or None if there is none."""
-    try:
-        with open(path, encoding="utf-8") as reader:
-            value = json.load(reader)
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def check_folders(plan, restart):
-    """Checks that the existing folders were made by the planned commands.
-
-    Args:
-      plan: `Plan`.
-      restart: whether to delete the folders of other commands, instead of an error.
-    """
-    for run in plan.runs:
-        record = read_record(run)
-        if not record or record["command"] == run.command:
-            continue
-        if not restart:
-            changed = set(record["command"]) ^ set(run.command)
-            raise InputError(
-                f"{run.folder}: was run with another command, which differs in "
-                f"{_quote(sorted(changed))}; add --restart to delete such runs and "
-                "run them anew, or give another --output_dir"
-            )
-        shutil.rmtree(run.folder)
-
-
-def describe(plan):
-    """Returns the commands of a plan, one a line; finished ones are comments."""
-    lines = []
-    for run in plan.runs:
-        is_same = read_record(run).get("command") == run.command
-        is_finished = is_same and read_run(run).state == FINISHED
-        lines.append(("# finished: " if is_finished else "") + _quote(run.command))
-    return "\n".join(lines)
+    scores = RunFolder(run.folder).read_results()
+    if record["exit_code"] or scores is None:
+        return run._replace(state=FAILED)
+    return run._replace(state=FINISHED, scores=scores)
 
 
 def _quote(command):
     return " ".join(map(shlex.quote, command))
 
 
-def run(plan, metrics=(), max_parallel=1, restart=False):
+def describe(plan):
+    """Returns the commands of a plan, one a line; finished ones are comments."""
+    marks = {FINISHED: "# finished: "}
+    runs = map(read_run, plan.runs)
+    return "\n".join(marks.get(run.state, "") + _quote(run.command) for run in runs)
+
+
+def run(plan, metrics=()):
     """Does all runs that are not finished, and writes the table after every run.
 
     Args:
       plan: `Plan`.
-      metrics: names of the metrics to show; see `sweep_table.choose_metrics`.
-      max_parallel: number of runs at a time.
-      restart: see `check_folders`.
+      metrics: names of the metrics to show; see `sweep_report.choose_metrics`.
 
     Returns:
       The exit status: 0 if all runs are finished, 1 if one failed, 130 after Ctrl-C.
@@ -155,224 +222,90 @@ def run(plan, metrics=(), max_parallel=1, restart=False):
       InputError: before the first run, if a folder cannot be used.
     """
     files.make_folder(plan.folder, "output_dir")
-    with _locked(plan.folder) as lock, _counted_signals() as signals:
-        check_folders(plan, restart)
-        _run_all(plan, metrics, max_parallel, lock, signals)
-        _say(write_table(plan, metrics))
-        _say(f"Table, plots and page: {plan.folder}")
-        if signals:
+    with open(os.path.join(plan.folder, LOCK), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{plan.folder}: another sweep, or a run left behind by one, uses it"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        runs = map(read_run, plan.runs)
+        waiting = [each for each in runs if each.state != FINISHED]
+        print(f"{len(plan.runs)} runs, {len(waiting)} of them to be done", flush=True)
+        is_interrupted = False
+        try:
+            for number, each in enumerate(waiting, 1):
+                rest = f"{len(waiting) - number} more to start"
+                print(f"{each.name}: started, {rest}", flush=True)
+                _run_one(each, lock)
+                write_table(plan, metrics)
+        except KeyboardInterrupt:
+            is_interrupted = True
+        print(write_table(plan, metrics))
+        print(f"Table, plots and page: {plan.folder}")
+        if is_interrupted:
             return 130
         return int(any(read_run(each).state != FINISHED for each in plan.runs))
 
 
-def _run_all(plan, metrics, max_parallel, lock, signals):
-    """Starts runs and records the end of each, until all are done or a signal came."""
-    waiting = [each for each in plan.runs if read_run(each).state != FINISHED]
-    _say(f"{len(plan.runs)} runs, {len(waiting)} of them to be done")
-    active, first_failures = [], {}
-    try:
-        while (waiting or active) and not signals:
-            while waiting and len(active) < max_parallel:
-                active.append(_start(waiting.pop(0), lock))
-                name = active[-1].run.name
-                _say(f"{name}: started, {len(waiting)} more to start")
-            ended = [each for each in active if each.process.poll() is not None]
-            for each in ended:
-                active.remove(each)
-                _record_end(each, first_failures)
-                write_table(plan, metrics)
-            if not ended:
-                time.sleep(POLL_SECONDS)
-    finally:
-        _stop(active, signals)
-        for each in active:
-            if each.process.returncode == 0:
-                _record_end(each, first_failures)
-            else:
-                _say(f"{each.run.name}: stopped")
-
-
-def _say(text):
-    """Prints a text."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # The reader, such as tee, has ended; the table is to be written all the same.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _Active(NamedTuple):
-    """A run in progress, and when it began, in seconds."""
-
-    run: sweep_plan.Run
-    process: subprocess.Popen
-    began: float
-
-
-def _start(run, lock):
-    """Starts a run; its process holds the lock of the sweep as well."""
+def _run_one(run, lock):
+    """Does a run, whose process holds the lock too, and shows why it failed."""
     os.makedirs(run.folder, exist_ok=True)
-    # Results of an earlier start must not count for this one.
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(os.path.join(run.folder, run_folder.RESULTS))
-    _write_record(run, exit_code=None)
-    with open(os.path.join(run.folder, LOG), "ab") as log:
-        log.write(_first_line(run).encode())
+    results = os.path.join(run.folder, RESULTS)
+    if os.path.exists(results):  # those of an earlier start must not count for this one
+        os.remove(results)
+    record_path, log_path = (os.path.join(run.folder, name) for name in (RECORD, LOG))
+    record = {"command": run.command, "exit_code": None}
+    files.write_json(record_path, record)
+    began = time.time()
+    with open(log_path, "a+b") as log:
+        log.write(f"$ {_quote(run.command)}\n".encode())
         log.flush()
-        # In a session of its own, so that Ctrl-C reaches only the sweep.
-        process = subprocess.Popen(
+        first_byte = log.tell()
+        record["exit_code"] = subprocess.call(
             run.command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=[lock],
+            pass_fds=[lock.fileno()],
         )
-    return _Active(run, process, time.time())
+        record["seconds"] = round(time.time() - began, 1)
+        files.write_json(record_path, record)
+        state = read_run(run).state
+        print(f"{run.name}: {state} after {record['seconds']} s", flush=True)
+        if state == FAILED:
+            log.seek(first_byte)
+            print("\n".join(f"  {line}" for line in _reason(log, record["exit_code"])))
+            print(f"  Exit code {record['exit_code']}; its log: {log_path}", flush=True)
 
 
-def _write_record(run, **more):
-    record = {"command": run.command, **more}
-    files.write_json(os.path.join(run.folder, RECORD), record)
+def _reason(log, exit_code):
+    """Returns the lines of a log that tell why a run failed.
 
-
-def _record_end(active, first_failures):
-    """Records the exit of a run, and shows the reason of a failure.
-
-    first_failures: see `describe_failure`.
+    These are the last `error: ...`, by which the scripts refuse wrong input, or else
+    the last lines.
     """
-    run, exit_code = active.run, active.process.returncode
-    seconds = round(time.time() - active.began, 1)
-    _write_record(run, exit_code=exit_code, seconds=seconds)
-    state = read_run(run).state
-    _say(f"{run.name}: {state} after {seconds} s")
-    if state == FINISHED:
-        return
     if exit_code == 0:
-        _say(f"  It left no {run_folder.RESULTS}: is --do_eval missing?")
-    said = describe_failure(run, exit_code, _read_log(run), first_failures)
-    _say("\n".join(f"  {line}" for line in said))
-
-
-def describe_failure(run, exit_code, log_lines, first_failures):
-    """Returns lines about a failed run; the same reason is shown only once.
-
-    Args:
-      run: `Run`.
-      exit_code: of its process.
-      log_lines: list of strings, the log or the end of a long one.
-      first_failures: dict (exit code, reason) -> name of the first run with them;
-        extended here.
-    """
-    path = os.path.join(run.folder, LOG)
-    reason = find_reason(log_lines)
-    # Messages with the name of the run's folder in them count as the same.
-    key = (exit_code, (reason or "").replace(run.folder, ""))
-    first = first_failures.setdefault(key, run.name)
-    if reason and first != run.name:
-        return [f"Exit code {exit_code}, like {first}; its log: {path}"]
-    said = [reason] if reason else []
-    if reason and reason.startswith("error:"):
-        return [*said, f"Exit code {exit_code}; its log: {path}"]
-    shown = [line for line in log_lines if not CHATTER.match(line)][-NUM_LOG_LINES:]
-    said.append(f"Exit code {exit_code}; the end of {path}:")
-    return [*said, *(f"| {line}" for line in shown)]
-
-
-def find_reason(log_lines):
-    """Returns the line of a log that tells why a run failed, or None.
-
-    The line is the last `error: ...`, by which the scripts refuse wrong input, or else
-    the exception of the last traceback.
-    """
-    errors = [line for line in log_lines if line.startswith("error:")]
-    if errors:
-        return errors[-1]
-    reason = None
-    for index, line in enumerate(log_lines):
-        # An exception in a destructor ends no run.
-        is_ignored = index and log_lines[index - 1].startswith("Exception ignored in")
-        if line == TRACEBACK and not is_ignored:
-            after = (each for each in log_lines[index + 1 :] if each.strip())
-            reason = next((each for each in after if each[0] != " "), reason)
-    return reason
-
-
-def _read_log(run):
-    """Returns the lines of the last start of a run; of a long log only the end."""
-    path = os.path.join(run.folder, LOG)
-    with open(path, "rb") as reader:
-        reader.seek(max(0, os.path.getsize(path) - MAX_LOG_BYTES))
-        text = reader.read().decode("utf-8", errors="replace")
-    return text.rpartition(_first_line(run))[2].splitlines()
-
-
-def _first_line(run):
-    """Returns the line of a log with which each start of a run begins."""
-    return f"$ {_quote(run.command)}\n"
-
-
-def _stop(active, signals):
-    """Interrupts runs; kills them after `GRACE_SECONDS` or at a second signal."""
-    _send(active, signal.SIGINT)
-    deadline = time.time() + GRACE_SECONDS
-    while any(each.process.poll() is None for each in active):
-        if time.time() > deadline or len(signals) > 1:
-            _send(active, signal.SIGKILL)
-        time.sleep(POLL_SECONDS)
-
-
-def _send(active, number):
-    """Sends a signal to the processes of runs and to all that they started."""
-    for each in active:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(each.process.pid, number)
-
-
-@contextlib.contextmanager
-def _counted_signals():
-    """Gives a list to which each signal to stop is added, instead of an exception.
-
-    An exception could come between the start of a process and the record of it.
-    """
-    received = []
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    # Ignored signals, as under nohup, stay ignored.
-    before = {n: signal.getsignal(n) for n in numbers}
-    before = {n: handler for n, handler in before.items() if handler != signal.SIG_IGN}
-    for number in before:
-        signal.signal(number, lambda signum, frame: received.append(signum))
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    """Holds the lock of a sweep's folder; gives its file descriptor."""
-    with open(os.path.join(folder, LOCK), "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{folder}: another sweep, or a run left behind by one, uses it"
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        yield stream.fileno()
+        return [f"It left no {RESULTS}: is --do_eval missing?"]
+    last, error = collections.deque(maxlen=NUM_LOG_LINES), []
+    for line in log:
+        last.append(line.decode("utf-8", errors="replace").rstrip())
+        if last[-1].startswith("error:"):
+            error = [last[-1]]
+    return error or [f"| {line}" for line in last]
 
 
 def write_table(plan, metrics=()):
     """Writes the table of the finished runs into the sweep's folder; returns its text.
 
-    metrics: see `sweep_table.choose_metrics`.
+    metrics: see `sweep_report.choose_metrics`.
     """
     # Imported here, as it takes a second that --help and refusals need not wait for.
-    from bert_my.tools import sweep_table
+    from bert_my.tools import sweep_report
 
-    runs = [read_run(each) for each in plan.runs]
-    folders = [each.folder for each in runs if each.state == FINISHED]
-    main_metric = next(filter(None, map(read_main_metric, folders)), None)
-    return sweep_table.write(plan.folder, runs, metrics, main_metric)
+    runs = list(map(read_run, plan.runs))
+    tasks = [RunFolder(run.folder).read_task() for run in runs if run.scores]
+    main_metric = next((task["main_metric"] for task in tasks if task), None)
+    return sweep_report.write(plan.folder, runs, metrics, main_metric)
