@@ -184,17 +184,13 @@ def _read_tokenizer(config, bert_config):
     )
 
 
-def load_task(config, bert_config=None):
+def load_task(config):
     """Returns the `Task` of a `RunConfig`, after all checks that need no data.
-
-    Args:
-      config: `RunConfig`.
-      bert_config: (optional) `modeling.BertConfig`, instead of `--bert_config_file`.
 
     Raises:
       InputError: if options, model config and vocabulary do not fit each other.
     """
-    bert_config = bert_config or pretrained.read_bert_config(config.bert_config_file)
+    bert_config = pretrained.read_bert_config(config.bert_config_file)
     if config.max_seq_length > bert_config.max_position_embeddings:
         raise InputError(
             f"--max_seq_length={config.max_seq_length} is over max_position_embeddings="

@@ -3,8 +3,11 @@
 Each run is a process of its own, so that the two share no threads or memory.
 """
 
+import concurrent.futures
+import dataclasses
 import json
 import logging
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -12,15 +15,12 @@ import sys
 
 from bert_my.common.errors import InputError
 from bert_my.engine.options import AUTO
-from bert_my.tools.benchmark import measure, results, workload
+from bert_my.tools.benchmark import measure, workload
 
 logger = logging.getLogger(__name__)
 
-HUGGINGFACE = "huggingface"
 _WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hf_worker.py")
 _NEEDED = "torch, transformers, numpy"
-# Flags of the comparison, which are not passed on to our runs.
-_OF_COMPARISON = ("compare", "rounds", "hf_python", "hf_compile", "json")
 # OMP_WAIT_POLICY: by default, PyTorch's threads spin while they wait for one another;
 # with PASSIVE they release their cores. The load of the machine decides which is
 # faster, so the first round tries both.
@@ -36,15 +36,15 @@ COMPARED = (
 
 def check(python):
     """Raises an `InputError` if a Python lacks the packages that transformers needs."""
-    name = f"{python} needs {_NEEDED}, --hf_python names another one"
-    _run([python, "-c", f"import {_NEEDED}; print(0)"], name)
+    _run([python, "-c", f"import {_NEEDED}; print(0)"])
 
 
-def compare(settings, folder, begin_phase):
+def compare(settings, run_ours):
     """Runs both sides in turns; returns a JSON-able dict.
 
     Args:
-      see `measure.train`.
+      settings: `main.Settings`.
+      run_ours: function of a module, from `main.Settings` to the numbers of our side.
 
     Raises:
       InputError: if the engine or transformers cannot run.
@@ -54,9 +54,9 @@ def compare(settings, folder, begin_phase):
     config_of(settings)
     ours, theirs, policies = [], [], WAIT_POLICIES
     for number in range(1, settings.rounds + 1):
-        begin_phase(f"round {number}, our side")
-        ours.append(_run_ours(settings))
-        begin_phase(f"round {number}, transformers")
+        logger.info("Benchmark: round %d, our side", number)
+        ours.append(_in_new_process(run_ours, settings))
+        logger.info("Benchmark: round %d, transformers", number)
         found = [_run_theirs(settings, python, ours[-1], each) for each in policies]
         theirs.append(max(found, key=lambda result: result["examples_per_second"]))
         policies = [theirs[-1]["wait_policy"]]
@@ -76,8 +76,15 @@ def compare(settings, folder, begin_phase):
         "ratio": ratio,
         "ratio_of_best": ratio_of_best,
         "rounds": {"ours": ours, "huggingface": theirs},
-        **results.machine_facts(),
     }
+
+
+def _in_new_process(run_ours, settings):
+    """Returns the numbers of our side, measured without the comparison."""
+    alone = dataclasses.replace(settings, compare=None)
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+        return pool.submit(run_ours, alone).result()
 
 
 def _medians(rounds):
@@ -90,12 +97,11 @@ def _medians(rounds):
     return {**found, "best_examples_per_second": best}
 
 
-def _run(argv, name, work=None, **variables):
-    """Runs a program; returns the JSON in the last line of its output.
+def _run(argv, work=None, **variables):
+    """Runs a Python program; returns the JSON in the last line of its output.
 
     Args:
-      argv: its command line.
-      name: of the program, for the error.
+      argv: its command line, the Python first.
       work: (optional) JSON-able, for its standard input.
       **variables: of its environment.
 
@@ -114,50 +120,11 @@ def _run(argv, name, work=None, **variables):
         raise InputError(f"--hf_python={argv[0]}: {error.strerror}") from error
     if found.returncode:
         lines = found.stderr.strip().splitlines() or ["no reason given"]
-        reason = lines[-1].replace("error: ", "", 1)
-        raise InputError(f"--compare=huggingface: {name}: {reason}")
+        raise InputError(
+            f"--compare=huggingface: {argv[0]}, which needs {_NEEDED} (--hf_python "
+            f"names another one): {lines[-1]}"
+        )
     return json.loads(found.stdout.splitlines()[-1])
-
-
-def _run_ours(settings):
-    """Runs this benchmark without the comparison; returns its numbers."""
-    flags = [
-        f"--{name}={value}"
-        for name, value in settings.changed.items()
-        if name not in _OF_COMPARISON
-    ]
-    program = [sys.executable, "-m", "bert_my.tools.benchmark.main"]
-    return _run([*program, *flags], "our side")
-
-
-def work_of(settings, precision):
-    """Returns the work of transformers, see `hf_worker`.
-
-    Args:
-      settings: `main.Settings`.
-      precision: fp32, fp16 or bf16.
-    """
-    num_parts = settings.gradient_accumulation_steps
-    batch_size = settings.batch_size * settings.towers * num_parts
-    num_rows, seq_length = settings.steps * batch_size, settings.seq_length
-    lengths = workload.row_lengths(settings.lengths, num_rows, seq_length)
-    is_full = settings.lengths == workload.FULL
-    is_prediction = settings.mode == workload.PREDICT
-    default_warmup = measure.WARMUP_STEPS if is_full else None
-    return {
-        "mode": settings.mode,
-        "config": config_of(settings),
-        "lengths": lengths.tolist(),
-        "batch_size": batch_size,
-        # Batches of short rows may have more rows, as ours have, if that is faster.
-        "batch_tokens": batch_size * seq_length if is_prediction else 0,
-        "num_parts": num_parts,
-        "precision": precision,
-        "num_warmup": settings.warmup_steps or default_warmup,
-        "compile": settings.hf_compile,
-        "seed": settings.seed,
-        "use_gpu": settings.use_gpu,
-    }
 
 
 def config_of(settings):
@@ -166,7 +133,7 @@ def config_of(settings):
     Raises:
       InputError: if the activation is not GELU, the only one that is compared.
     """
-    config = workload.bert_config(settings.model, settings.seq_length).to_dict()
+    config = workload.bert_config(settings).to_dict()
     activation = config.pop("hidden_act")
     if activation not in ("gelu", "gelu_erf"):
         raise InputError(
@@ -185,9 +152,26 @@ def _run_theirs(settings, python, ours, wait_policy):
       ours: numbers of the engine.
       wait_policy: one of `WAIT_POLICIES`.
     """
+    num_parts = settings.gradient_accumulation_steps
+    batch_size = settings.train_batch_size * settings.n_gpus * num_parts
+    is_full = settings.lengths == workload.FULL
+    is_prediction = settings.mode == workload.PREDICT
     # PyTorch computes in the precision asked for, even if TensorFlow cannot.
     is_asked = settings.precision not in (None, AUTO)
-    work = work_of(settings, settings.precision if is_asked else ours["precision"])
+    work = {
+        "mode": settings.mode,
+        "config": config_of(settings),
+        "lengths": workload.row_lengths(settings).tolist(),
+        "batch_size": batch_size,
+        # Batches of short rows may have more rows, as ours have, if that is faster.
+        "batch_tokens": batch_size * settings.max_seq_length if is_prediction else 0,
+        "num_parts": num_parts,
+        "precision": settings.precision if is_asked else ours["precision"],
+        "num_warmup": settings.warmup_steps
+        or (measure.WARMUP_STEPS if is_full else None),
+        "compile": settings.hf_compile,
+        "seed": settings.seed,
+        "use_gpu": settings.use_gpu,
+    }
     variables = {"OMP_WAIT_POLICY": wait_policy} if wait_policy else {}
-    found = _run([python, _WORKER], python, work, **variables)
-    return {**found, "wait_policy": wait_policy}
+    return {**_run([python, _WORKER], work, **variables), "wait_policy": wait_policy}

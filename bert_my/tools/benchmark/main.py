@@ -11,19 +11,18 @@ import threading
 import time
 from typing import Optional
 
+import tensorflow.compat.v1 as tf
+
+from bert_my import tools
 from bert_my.cli import compat, console
 from bert_my.cli.flag_sets import CommandLine
 from bert_my.cli.flags import RunConfig
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.common.options import Options, at_least, names, one_of, option, positive
-from bert_my.engine.options import (
-    AdversarialOptions,
-    BatchOptions,
-    DeviceOptions,
-    OptimizerOptions,
-)
-from bert_my.tools.benchmark import huggingface, measure, results, upstream, workload
+from bert_my.common.options import at_least, names, one_of, option, positive
+from bert_my.engine import options as engine
+from bert_my.tasks.options import HeadOptions
+from bert_my.tools.benchmark import huggingface, measure, upstream, workload
 from bert_my.tools.benchmark.workload import ENCODE, MODES, PREDICT, TRAIN
 
 logger = logging.getLogger(__name__)
@@ -31,61 +30,60 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 5.0
 # Load of the machine above which other programs disturb the numbers.
 _BUSY = 0.5
-# Flags of a run that are passed on to the engine, by the modes that use them.
-# --towers and --batch_size of the benchmark set n_gpus and train_batch_size.
-_OF_DEVICES = {*names(DeviceOptions), "seed"} - {"n_gpus", "use_xla"}
+# Flags of a run, by the modes and sides that use them.
 _OF_TRAINING = {
-    *names(BatchOptions),
-    *names(OptimizerOptions),
-    *names(AdversarialOptions),
-    *("learning_rate", "recompute", "use_xla"),
+    *names(engine.BatchOptions),
+    *names(engine.OptimizerOptions),
+    *names(engine.AdversarialOptions),
+    *("recompute", "use_xla"),
 } - {"train_batch_size"}
-ENGINE_FLAGS = {*_OF_DEVICES, *_OF_TRAINING, "head"}
+_OF_ENGINE = {*names(HeadOptions), *names(engine.DeviceOptions), *_OF_TRAINING, "seed"}
 # Flags that transformers applies as well, or that do not change the work.
 _OF_BOTH_SIDES = {
-    "precision",
-    "gradient_accumulation_steps",
-    "seed",
-    "use_gpu",
-    "use_xla",
+    *("precision", "gradient_accumulation_steps", "seed"),
+    *("use_gpu", "use_xla", "n_gpus"),
 }
 _OF_UPSTREAM = {"seed", "use_gpu", "intra_op_threads", "inter_op_threads"}
 _UNUSED = {
     TRAIN: {"vocab_file"},
     PREDICT: {"vocab_file", *_OF_TRAINING},
-    ENCODE: {"compare", "upstream_dir", "warmup_steps", *ENGINE_FLAGS},
+    ENCODE: {"compare", "upstream_dir", "warmup_steps", *_OF_ENGINE} - {"n_gpus"},
 }
-
-EngineFlags = dataclasses.make_dataclass(
-    "EngineFlags",
-    [
-        (f.name, f.type, dataclasses.field(default=f.default, metadata=f.metadata))
-        for f in dataclasses.fields(RunConfig)
-        if f.name in ENGINE_FLAGS
-    ],
-    bases=(Options,),
-    frozen=True,
-)
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(EngineFlags):
-    """The flags of the benchmark, with those that are passed on to the engine."""
+class Settings(
+    HeadOptions,
+    engine.BatchOptions,
+    engine.OptimizerOptions,
+    engine.AdversarialOptions,
+    engine.DeviceOptions,
+):
+    """The flags of the benchmark; those of the engine have the names of `RunConfig`."""
 
     mode: str = option(TRAIN, f"Work to measure: {', '.join(MODES)}.", one_of(*MODES))
     model: str = option(
         "base", f"{', '.join(workload.MODELS)}, or the path of a bert_config.json."
     )
-    seq_length: int = option(
-        64, "Maximum sequence length in wordpieces.", at_least(workload.SHORTEST)
+    max_seq_length: int = option(
+        64,
+        "Maximum sequence length in wordpieces.",
+        at_least(workload.SHORTEST),
+        aliases=("seq_length",),
     )
-    batch_size: int = option(32, "Rows in a batch of one tower.", positive)
+    train_batch_size: int = option(
+        32, "Rows in a batch of one tower.", positive, aliases=("batch_size",)
+    )
     lengths: str = option(
         workload.TITLES,
         "Lengths of the rows: titles, about 20 tokens; full, seq_length tokens.",
         one_of(*workload.LENGTHS),
     )
-    towers: int = option(1, "Replicas of the model that share a batch.", positive)
+    n_gpus: int = option(
+        1, "Replicas of the model that share a batch.", positive, aliases=("towers",)
+    )
+    recompute: int = option(0, "Layers whose activations are recomputed.", at_least(0))
+    seed: int = option(RunConfig.seed, "Seed of initial weights, order and dropout.")
     steps: int = option(
         20, "Timed batches of batch_size rows; prediction times their rows.", positive
     )
@@ -102,7 +100,7 @@ class Settings(EngineFlags):
     compare: Optional[str] = option(
         None,
         "huggingface: the same work in transformers on PyTorch, in turns.",
-        one_of(huggingface.HUGGINGFACE),
+        one_of("huggingface"),
     )
     upstream_dir: Optional[str] = option(
         None,
@@ -125,49 +123,28 @@ class Settings(EngineFlags):
                 f"{', '.join(workload.MODELS)}, or the path of a bert_config.json"
             )
         for refused, reason in self._contradictions():
-            for name in sorted(refused & set(self.changed)):
-                raise InputError(f"--{name}: {reason}")
+            for field in dataclasses.fields(self):
+                is_changed = getattr(self, field.name) != field.default
+                if field.name in refused and is_changed:
+                    raise InputError(f"--{field.name}: {reason}")
 
     def _contradictions(self):
         """Yields (names of flags that must not be changed, reason)."""
         yield _UNUSED[self.mode], f"--mode={self.mode} does not use it"
         if self.compare:
-            unknown = ENGINE_FLAGS - _OF_BOTH_SIDES
+            unknown = _OF_ENGINE - _OF_BOTH_SIDES
             yield unknown, "transformers has no such option, see --compare"
             if self.use_gpu is not False:
-                yield {"towers"}, "transformers uses one GPU, see --compare"
+                yield {"n_gpus"}, "transformers uses one GPU, see --compare"
         if self.upstream_dir:
-            unknown = {"compare", "towers", *ENGINE_FLAGS} - _OF_UPSTREAM
+            unknown = {"compare", *_OF_ENGINE} - _OF_UPSTREAM
             yield unknown, "upstream has no such option, see --upstream_dir"
 
     @property
-    def changed(self):
-        """Dict name -> value of the flags that differ from their defaults."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != field.default
-        }
-
-    def run_argv(self, folder, **values):
-        """Returns the command line of the run that is measured.
-
-        Args:
-          folder: output folder of the run.
-          **values: flags that follow from the mode.
-        """
-        of_engine = {n: x for n, x in self.changed.items() if n in ENGINE_FLAGS}
-        values = {
-            "task_name": "info",
-            "n_gpus": self.towers,
-            "max_seq_length": self.seq_length,
-            "train_batch_size": self.batch_size,
-            "predict_batch_size": self.batch_size,
-            "output_dir": folder,
-            **values,
-            **of_engine,
-        }
-        return ["benchmark", *[f"--{name}={value}" for name, value in values.items()]]
+    def num_rows(self):
+        """Rows of all timed batches, which are one epoch."""
+        num_batches = self.steps * self.n_gpus * self.gradient_accumulation_steps
+        return num_batches * self.train_batch_size
 
 
 def parse(argv):
@@ -180,33 +157,37 @@ def parse(argv):
     return None if line.shows_help() else line.options()
 
 
+class _LastMessage(logging.Handler):
+    """Keeps the last message and the time when it was logged."""
+
+    message, began = "Benchmark: start", time.monotonic()
+
+    def emit(self, record):
+        self.message, self.began = record.getMessage(), time.monotonic()
+
+
 @contextlib.contextmanager
 def heartbeat(seconds=HEARTBEAT_SECONDS):
-    """Logs the present phase of the benchmark every few seconds, with its duration.
+    """Repeats the last log message every few seconds, with the time since then.
 
     The lines come from a thread, which sleeps in between and does not disturb timings.
-
-    Gives a function that begins a phase; its argument names the phase in a few words.
     """
-    phases, ended = [], threading.Event()
-
-    def begin_phase(phase):
-        logger.info("Benchmark: %s", phase)
-        phases.append((phase, time.monotonic()))
+    last, ended = _LastMessage(), threading.Event()
 
     def repeat():
         while not ended.wait(seconds):
-            phase, began = phases[-1]
-            logger.info("Benchmark: %s, %.0f s", phase, time.monotonic() - began)
+            since = time.monotonic() - last.began
+            print(f"{last.message}, {since:.0f} s", file=sys.stderr, flush=True)
 
-    begin_phase("set-up")
+    logging.getLogger("bert_my").addHandler(last)
     thread = threading.Thread(target=repeat, daemon=True)
     thread.start()
     try:
-        yield begin_phase
+        yield
     finally:
         ended.set()
         thread.join()
+        logging.getLogger("bert_my").removeHandler(last)
 
 
 def main(argv=None):
@@ -215,7 +196,6 @@ def main(argv=None):
     Args:
       argv: arguments with the program's name first; default: `sys.argv`.
     """
-    compat.use_graph_mode()
     console.log_to_stderr()
     argv = argv or sys.argv
     with console.one_line_for():
@@ -229,31 +209,60 @@ def run(settings, argv):
 
     argv: the command line, for the JSON.
     """
-    load = results.load_average()
+    load = os.getloadavg()[0]
     if load > _BUSY:
         logger.warning(
             "Something else uses this machine (load %.2f in the last minute): the "
             "numbers will be too low, and a comparison will favour one side",
             load,
         )
-    if settings.compare:
-        work = huggingface.compare
-    elif settings.upstream_dir:
-        work = upstream.run
-    else:
-        modes = {TRAIN: measure.train, PREDICT: measure.predict, ENCODE: measure.encode}
-        work = modes[settings.mode]
-    with tempfile.TemporaryDirectory(
-        prefix="benchmark-"
-    ) as folder, heartbeat() as begin_phase:
-        found = work(settings, folder, begin_phase)
+    with heartbeat():
+        if settings.compare:
+            found = huggingface.compare(settings, run_here)
+        else:
+            found = run_here(settings)
+    print("\n".join(table(found)))
     found.update(command=argv, settings=dataclasses.asdict(settings))
     if settings.json:
         files.write_json(settings.json, found)
-    print("\n".join(results.table(found)))
     print(json.dumps(found, sort_keys=True))
     return found
 
 
-if __name__ == "__main__":
-    main()
+def run_here(settings):
+    """Does the work of `Settings`, of one side, in this process.
+
+    Returns:
+      JSON-able dict of its numbers, see `measure`.
+    """
+    compat.use_graph_mode()
+    modes = {TRAIN: measure.train, PREDICT: measure.predict, ENCODE: measure.encode}
+    work = upstream.run if settings.upstream_dir else modes[settings.mode]
+    with tempfile.TemporaryDirectory() as folder, tf.Graph().as_default():
+        tf.set_random_seed(settings.seed)
+        return {**work(settings, folder), **measure.process_facts()}
+
+
+def table(found):
+    """Returns the lines of the table of numbers, or of a comparison with a ratio."""
+    if "ratio" not in found:
+        known = {name: value for name, value in found.items() if value is not None}
+        return tools.align([(name, _cell(known[name])) for name in known])
+    rows = [("medians over rounds", "ours", "transformers", "ratio")]
+    for name, ours in found["ours"].items():
+        theirs = found["huggingface"][name]
+        if isinstance(ours, str):
+            rows.append((name, ours, theirs))
+        elif None not in (ours, theirs):
+            ratio = f"{ours / theirs:.3f}" if theirs else "-"
+            rows.append((name, _cell(ours), _cell(theirs), ratio))
+    return tools.align(rows)
+
+
+def _cell(value):
+    """Returns a number of a result as text, or the numbers of a dict."""
+    if isinstance(value, dict):
+        return " ".join(map(_cell, value.values()))
+    if isinstance(value, float) and value < 1000:
+        return f"{value:.4g}"
+    return f"{value:,.0f}" if type(value) in (int, float) else str(value)

@@ -1,25 +1,29 @@
 """Times the engine's steps, forward passes and encoding, in this process."""
 
-import collections
-import contextlib
 import dataclasses
+import logging
 import os
+import platform
 import time
 from typing import NamedTuple, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.cli import compat, flags, runner
+from bert_my.cli import compat, runner
+from bert_my.cli.flags import RunConfig
 from bert_my.engine import devices, forward, train_plan, training
 from bert_my.model import encoders
 from bert_my.tasks import base
-from bert_my.tools.benchmark import results, workload
+from bert_my.tools.benchmark import workload
+
+logger = logging.getLogger(__name__)
 
 # Of the learning rate schedule; its end is never reached.
 PLANNED_STEPS = 1000000
 # If all steps have one shape; otherwise every shape has to be seen before the timing.
 WARMUP_STEPS = 5
+_SPREAD = ("min", "lower_quartile", "median", "upper_quartile", "max")
 
 
 class Step(NamedTuple):
@@ -27,9 +31,9 @@ class Step(NamedTuple):
 
     seconds: float
     shape: Tuple[int, ...]  # [rows, tokens] of the batch, with padding
-    num_rows: int  # without the rows that fill up the batch
-    num_tokens: int  # without padding
-    num_flops: float
+    lengths: (
+        np.ndarray
+    )  # int64 `[rows]`, without padding; 0: the row fills the batch up
     is_new_shape: bool
 
 
@@ -40,22 +44,17 @@ class Recorder:
     counts.
     """
 
-    def __init__(self, num_steps, num_warmup, count_flops, begin_phase):
+    def __init__(self, num_steps, num_warmup):
         """Begins the first step.
 
         Args:
           num_steps: timed steps.
           num_warmup: steps before.
-          count_flops: function from (number of tokens, number of pairs of tokens that
-            attend to each other) to the FLOPs of the model.
-          begin_phase: function that is called with the name of each phase.
         """
         self.steps = []
         self.num_warmup = num_warmup
-        self.seconds_to_first_step = None
         self._num_steps = num_steps
-        self._count_flops = count_flops
-        self.begin_phase = begin_phase
+        self._seconds_to_first_step = None
         self.begin()
 
     def begin(self):
@@ -69,23 +68,14 @@ class Recorder:
           mask: int `[num_rows, seq_length]`, 1 for tokens; rows of zeros do not count.
         """
         seconds = time.perf_counter() - self._began
+        is_new_shape = all(step.shape != mask.shape for step in self.steps)
         lengths = mask.sum(axis=1, dtype="int64")
-        num_tokens = int(lengths.sum())
-        self.steps.append(
-            Step(
-                seconds,
-                shape=mask.shape,
-                num_rows=int(np.count_nonzero(lengths)),
-                num_tokens=num_tokens,
-                num_flops=float(self._count_flops(num_tokens, (lengths**2).sum())),
-                is_new_shape=all(step.shape != mask.shape for step in self.steps),
-            )
-        )
+        self.steps.append(Step(seconds, mask.shape, lengths, is_new_shape))
         if len(self.steps) == 1:
-            self.seconds_to_first_step = results.seconds_since_start()
-            self.begin_phase("warm-up steps")
+            self._seconds_to_first_step = seconds_since_start()
+            logger.info("Benchmark: warm-up steps")
         if len(self.steps) == self.num_warmup:
-            self.begin_phase("timed steps")
+            logger.info("Benchmark: timed steps")
         self.begin()
 
     @property
@@ -101,42 +91,48 @@ class Recorder:
         """True once enough steps are timed."""
         return len(self.timed) >= self._num_steps
 
-    def numbers(self):
-        """Returns the numbers of the timed steps, as a JSON-able dict."""
-        seconds, shapes, num_rows, num_tokens, num_flops, _ = zip(*self.timed)
-        total = sum(seconds)
+    def numbers(self, count_flops):
+        """Returns the numbers of the timed steps, as a JSON-able dict.
+
+        count_flops: function from (number of tokens, number of pairs of tokens that
+          attend to each other) to the FLOPs of the model.
+        """
+        seconds, shapes, lengths, _ = zip(*self.timed)
+        lengths = np.concatenate(lengths)
+        num_tokens, num_slots = int(lengths.sum()), int(np.prod(shapes, axis=1).sum())
+        num_flops = float(count_flops(num_tokens, (lengths**2).sum()))
+        spread = np.percentile(seconds, [0, 25, 50, 75, 100]).tolist()
         return {
-            **results.speeds(sum(num_rows), sum(num_tokens), total),
-            "gflops_per_second": sum(num_flops) / total / 1e9,
-            "padding_share": 1.0 - sum(num_tokens) / int(np.prod(shapes, axis=1).sum()),
-            "seconds_to_first_step": self.seconds_to_first_step,
+            **speeds(int(np.count_nonzero(lengths)), num_tokens, sum(seconds)),
+            "gflops_per_second": num_flops / sum(seconds) / 1e9,
+            "padding_share": 1.0 - num_tokens / num_slots,
+            "seconds_to_first_step": self._seconds_to_first_step,
             "first_step_seconds": self.steps[0].seconds,
-            "step_seconds": results.spread(seconds),
+            "step_seconds": dict(zip(_SPREAD, spread)),
             "num_steps": len(seconds),
             "num_warmup_steps": self.num_warmup,
             "num_steps_of_new_shape": len(self.steps) - self.num_warmup - len(seconds),
-            "num_shapes": len({step.shape for step in self.steps}),
+            "num_shapes": sum(step.is_new_shape for step in self.steps),
         }
 
 
 class Setup:
     """A run of the engine with its records, before its graph is built."""
 
-    def __init__(self, settings, folder, begin_phase):
+    def __init__(self, settings, folder):
         """Prepares a run.
 
         Args:
           settings: `main.Settings`.
           folder: for files.
-          begin_phase: function that is called with the name of each phase.
         """
-        argv = settings.run_argv(
+        config = run_config(
+            settings,
             folder,
             do_train=True,
             num_train_steps=PLANNED_STEPS,
-            bert_config_file=settings.model,
+            bert_config_file=workload.write_bert_config(settings, folder),
         )
-        config = flags.parse(argv, {})
         if config.deterministic:
             compat.make_deterministic()
         devices.limit_threads(config)
@@ -145,48 +141,28 @@ class Setup:
             devices.keep_freed_memory()  # upstream does not
         precision = devices.choose_precision(config.precision, self.devices)
         self.config = dataclasses.replace(config, precision=precision)
-        bert_config = workload.bert_config(settings.model, settings.seq_length)
-        self.task = runner.load_task(self.config, bert_config)
-        begin_phase("writing records")
-        # The rows of all timed steps are one epoch.
-        num_rows = settings.steps * settings.batch_size * settings.towers
-        num_rows *= config.gradient_accumulation_steps
-        lengths = workload.row_lengths(settings.lengths, num_rows, settings.seq_length)
-        self.records = workload.random_records(self.task, lengths, folder)
-        is_training = settings.mode == workload.TRAIN
-        per_weight = encoders.TRAINING if is_training else encoders.FORWARD
-        if settings.adversarial:
-            per_weight *= 2  # a second pass runs on the perturbed words
-
-        def count_flops(num_tokens, num_pairs):
-            encoder = encoders.of(bert_config)
-            return encoder.flops(num_tokens, num_pairs, 0, per_weight)
-
+        self.task = runner.load_task(self.config)
+        logger.info("Benchmark: writing records")
+        self.records = workload.random_records(
+            self.task, workload.row_lengths(settings), folder
+        )
         is_one_shape = settings.lengths == workload.FULL or settings.upstream_dir
         num_warmup = WARMUP_STEPS if is_one_shape else settings.steps
-        self.recorder = Recorder(
-            settings.steps,
-            settings.warmup_steps or num_warmup,
-            count_flops,
-            begin_phase,
-        )
+        self.recorder = Recorder(settings.steps, settings.warmup_steps or num_warmup)
+        self._per_weight = encoders.FORWARD
+        if settings.mode == workload.TRAIN:
+            self._per_weight = encoders.TRAINING
+        if settings.adversarial:
+            self._per_weight *= 2  # a second pass runs on the perturbed words
+        logger.info("Benchmark: building the graph")
 
-    @contextlib.contextmanager
-    def graph(self):
-        """Gives a new graph with the seed of the run."""
-        self.recorder.begin_phase("building the graph")
-        with tf.Graph().as_default() as graph:
-            tf.set_random_seed(self.config.seed)
-            yield graph
-
-    @contextlib.contextmanager
     def session(self, use_xla=False):
-        """Gives a session with initial weights, in which the first step begins."""
-        self.recorder.begin_phase("initial weights and first step")
-        with tf.Session(config=self.devices.session_config(use_xla)) as session:
-            session.run([tf.global_variables_initializer(), tf.tables_initializer()])
-            self.recorder.begin()
-            yield session
+        """Returns a session with initial weights, in which the first step begins."""
+        logger.info("Benchmark: initial weights and first step")
+        session = tf.Session(config=self.devices.session_config(use_xla))
+        session.run([tf.global_variables_initializer(), tf.tables_initializer()])
+        self.recorder.begin()
+        return session
 
     def time_steps(self, step, input_mask, use_xla=False):
         """Runs the warm-up steps and the timed ones; returns `result`.
@@ -202,17 +178,40 @@ class Setup:
         return self.result()
 
     def result(self):
-        """Returns the numbers of the timed steps and the facts of the machine."""
+        """Returns the numbers of the timed steps, as a JSON-able dict."""
+
+        def count_flops(num_tokens, num_pairs):
+            encoder = encoders.of(self.task.bert_config)
+            return encoder.flops(num_tokens, num_pairs, 0, self._per_weight)
+
         return {
-            **self.recorder.numbers(),
+            **self.recorder.numbers(count_flops),
             "precision": self.config.precision,
-            "peak_memory_bytes": results.peak_memory(),
-            "peak_gpu_memory_bytes": results.peak_gpu_memory(self.devices),
-            **results.machine_facts(self.devices),
+            "peak_gpu_memory_bytes": peak_gpu_memory(self.devices),
+            "towers": len(self.devices.towers),
+            "devices": str(self.devices),
         }
 
 
-def train(settings, folder, begin_phase):
+def run_config(settings, folder, **values):
+    """Returns the `RunConfig` of the run that is measured.
+
+    Args:
+      settings: `main.Settings`.
+      folder: output folder of the run.
+      **values: options that follow from the mode.
+    """
+    config = settings.select(
+        RunConfig,
+        task_name="info",
+        predict_batch_size=settings.train_batch_size,
+        output_dir=folder,
+        **values,
+    )
+    return config.with_older_forms()
+
+
+def train(settings, folder):
     """Measures steps of training.
 
     Args:
@@ -221,80 +220,145 @@ def train(settings, folder, begin_phase):
     Returns:
       JSON-able dict, see `Setup.result`.
     """
-    setup = Setup(settings, folder, begin_phase)
+    setup = Setup(settings, folder)
     records, task = setup.records, setup.task
     train_settings = setup.config.select(
         train_plan.TrainSettings, devices=setup.devices
     )
     plan = train_plan.make_plan(records, train_settings)
     train_settings = training.with_xla_chosen(task, train_settings, plan)
+    batches = training.batches(records, train_settings, plan)
+    features, graph = training.build(task, batches, train_settings, plan)
     use_xla = train_settings.use_xla
-    with setup.graph():
-        batches = training.batches(records, train_settings, plan)
-        features, graph = training.build(task, batches, train_settings, plan)
-        found = setup.time_steps(graph.train_op, features["input_mask"], use_xla)
+    found = setup.time_steps(graph.train_op, features["input_mask"], use_xla)
     return {**found, "use_xla": use_xla}
 
 
-def predict(settings, folder, begin_phase):
+def predict(settings, folder):
     """Measures a forward pass that returns all predictions; see `train`."""
-    setup = Setup(settings, folder, begin_phase)
+    setup = Setup(settings, folder)
     task, recorder = setup.task, setup.recorder
     eval_settings = setup.config.select(
         forward.EvalSettings,
         checkpoint=None,
         devices=setup.devices,
-        batch_size=settings.batch_size,
+        batch_size=settings.train_batch_size,
     )
-    with setup.graph():
-        outputs = task.postprocessor.outputs
-        forward_pass = forward.build_pass(task, setup.records, eval_settings, outputs)
-        input_mask = forward_pass.features["input_mask"]
-        with setup.session() as session:
+    outputs = task.postprocessor.outputs
+    forward_pass = forward.build_pass(task, setup.records, eval_settings, outputs)
+    input_mask = forward_pass.features["input_mask"]
+    num_batches = sum(len(borders) - 1 for borders in forward_pass.order.windows)
+    recorder.num_warmup = min(recorder.num_warmup, num_batches)
+    with setup.session() as session:
 
-            def run(fetches):
-                if fetches is not forward_pass.fetches:  # goes to the first batch
-                    session.run(fetches)
-                    recorder.begin()
-                    return None
-                values, mask = session.run([fetches, input_mask])
-                recorder.add(mask)
-                return values
+        def run(fetches):
+            if fetches is forward_pass.initializer:  # goes to the first batch
+                session.run(fetches)
+                recorder.begin()
+                return None
+            values, mask = session.run([fetches, input_mask])
+            recorder.add(mask)
+            return values
 
-            num_batches = sum(
-                len(borders) - 1 for borders in forward_pass.order.windows
-            )
-            recorder.num_warmup = min(recorder.num_warmup, num_batches)
-            run(forward_pass.initializer)
-            for _ in range(recorder.num_warmup):
-                run(forward_pass.fetches)
-            collections.deque(forward_pass.batches(run), maxlen=0)
+        run(forward_pass.initializer)
+        for _ in range(recorder.num_warmup):
+            run(forward_pass.fetches)
+        for _ in forward_pass.batches(run):
+            pass
     return setup.result()
 
 
-def encode(settings, folder, begin_phase):
+def encode(settings, folder):
     """Measures the encoding of titles into records, and a second start that finds them.
 
     See `train`.
     """
-    begin_phase("writing titles")
+    logger.info("Benchmark: writing titles")
     paths = workload.write_text_files(settings, folder)
     output_dir = os.path.join(folder, "output")
-    config = flags.parse(settings.run_argv(output_dir, do_predict=True, **paths), {})
+    config = run_config(settings, output_dir, do_predict=True, **paths)
     task, seconds = runner.load_task(config), []
     for phase in ("encoding titles", "finding the cached records"):
-        begin_phase(phase)
+        logger.info("Benchmark: %s", phase)
         began = time.perf_counter()
         records = task.load_records(base.TEST, config.record_dir)
         seconds.append(time.perf_counter() - began)
-    num_bytes = os.path.getsize(config.test_file)
     return {
-        **results.speeds(
-            records.num_examples, int(records.lengths.sum()), seconds=seconds[0]
-        ),
+        **speeds(records.num_examples, int(records.lengths.sum()), seconds[0]),
         "cached_seconds": seconds[1],
-        "megabytes_per_second": num_bytes / seconds[0] / 1e6,
+        "megabytes_per_second": os.path.getsize(config.test_file) / seconds[0] / 1e6,
         "num_cut_examples": records.num_cut_examples,
-        "peak_memory_bytes": results.peak_memory(),
-        **results.machine_facts(),
     }
+
+
+def speeds(num_rows, num_tokens, seconds):
+    """Returns numbers of rows and tokens, and the speed, as a JSON-able dict."""
+    return {
+        "examples_per_second": num_rows / seconds,
+        "tokens_per_second": num_tokens / seconds,
+        "rows": num_rows,
+        "tokens": num_tokens,
+        "seconds": seconds,
+    }
+
+
+def process_facts():
+    """Returns the facts on which numbers depend, as a JSON-able dict."""
+    # `ru_maxrss` also counts the memory of the parent before it started this process.
+    peak = _after_colon("/proc/self/status", "VmHWM")
+    cpu = _after_colon("/proc/cpuinfo", "model name")
+    return {
+        "peak_memory_bytes": int(peak.split()[0]) * 1024 if peak else None,
+        "tensorflow": tf.__version__,
+        "python": platform.python_version(),
+        "cpu": cpu or platform.processor() or platform.machine(),
+        "gpus": gpu_names(),
+        "num_cores": (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count()
+        ),
+        "load_average": os.getloadavg()[0],
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S"),
+    }
+
+
+def _after_colon(path, name):
+    """Returns the value of the first line `name: value` of a file of Linux, or None."""
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as lines:
+        values = (x.split(":", 1)[1].strip() for x in lines if x.startswith(name))
+        return next(values, None)
+
+
+def gpu_names():
+    """Returns the list of the names of the GPUs, as far as TensorFlow knows them."""
+    describe = getattr(tf.config.experimental, "get_device_details", None)
+    gpus = tf.config.experimental.list_physical_devices("GPU")
+    if describe is None:  # TensorFlow 1.15
+        return [gpu.name for gpu in gpus]
+    return [describe(gpu).get("device_name", gpu.name) for gpu in gpus]
+
+
+def peak_gpu_memory(devices):
+    """Returns the peak memory of tensors on one GPU in bytes; None if it is unknown."""
+    memory_info = getattr(tf.config.experimental, "get_memory_info", None)
+    if memory_info is None or not devices.has_gpus:
+        return None
+    try:
+        return max(memory_info(f"GPU{name[4:]}")["peak"] for name in devices.towers)
+    except (ValueError, RuntimeError, KeyError, tf.errors.OpError):
+        return None
+
+
+def seconds_since_start():
+    """Returns the age of this process; None where the system does not tell it."""
+    try:
+        with open("/proc/self/stat", encoding="utf-8") as stat:
+            # The fields after the program's name, which may hold spaces and brackets.
+            fields = stat.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    began = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began

@@ -17,23 +17,20 @@ from bert_my.tools.benchmark import measure, workload
 _LEARNING_RATE, _NUM_WARMUP_STEPS = 2e-5, 100000
 
 
-def run(settings, folder, begin_phase):
+def run(settings, folder):
     """Measures training steps or forward passes; see `measure.train`.
 
     Raises:
       InputError: if a module is missing, or does not run on this TensorFlow.
     """
-    setup = measure.Setup(settings, folder, begin_phase)
-    is_training = settings.mode == workload.TRAIN
-    with setup.graph():
-        dataset = _padded_batches(
-            setup.records, settings.batch_size, settings.seq_length
-        )
-        features, initializer = batches.next_features(dataset)
-        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
-        bert_config = setup.task.bert_config
-        step = _build(settings.upstream_dir, bert_config, features, is_training)
-        return setup.time_steps(step, features["input_mask"])
+    setup = measure.Setup(settings, folder)
+    dataset = _padded_batches(
+        setup.records, settings.train_batch_size, settings.max_seq_length
+    )
+    features, initializer = batches.next_features(dataset)
+    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
+    step = _build(settings, setup.task.bert_config, features)
+    return setup.time_steps(step, features["input_mask"])
 
 
 def _padded_batches(records, batch_size, seq_length):
@@ -47,8 +44,9 @@ def _padded_batches(records, batch_size, seq_length):
     return batches_of_rows.map(parse).repeat().prefetch(2)
 
 
-def _build(folder, bert_config, features, is_training):
+def _build(settings, bert_config, features):
     """Builds upstream's graph; returns the tensor or operation that a step runs."""
+    folder, is_training = settings.upstream_dir, settings.mode == workload.TRAIN
     try:
         modeling = _load(folder, "modeling")
         model = modeling.BertModel(

@@ -13,34 +13,18 @@ import numpy as np
 import modeling
 import tokenization
 from bert_my.common import files
-from bert_my.common.errors import InputError
 from bert_my.data import record_files
 from bert_my.model import pretrained
 from bert_my.text import vocabulary
 
 MODES = TRAIN, PREDICT, ENCODE = "train", "predict", "encode"
 
+# (hidden size, layers, attention heads); feed-forward layers are four times as wide.
 MODELS = {
-    # The size of MiniLM-L6-H384 (Wang et al. 2020).
-    "mini": {
-        "hidden_size": 384,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 12,
-        "intermediate_size": 1536,
-    },
+    "mini": (384, 6, 12),  # MiniLM-L6-H384 (Wang et al. 2020)
     # BERT-base and BERT-large (Devlin et al. 2019, section 3).
-    "base": {
-        "hidden_size": 768,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 12,
-        "intermediate_size": 3072,
-    },
-    "large": {
-        "hidden_size": 1024,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "intermediate_size": 4096,
-    },
+    "base": (768, 12, 12),
+    "large": (1024, 24, 16),
 }
 VOCAB_SIZE = 30522
 LENGTHS = TITLES, FULL = "titles", "full"
@@ -58,50 +42,53 @@ _PIECES_PER_WORD = 1.3  # about; punctuation counts for its word
 _WITH_END, _WITH_MARK, _CAPITAL, _NUMBER = 0.15, 0.1, 0.3, 0.03
 
 
-def bert_config(model, seq_length, vocab_size=None):
-    """Returns the `modeling.BertConfig` of a benchmark.
-
-    Args:
-      model: key of `MODELS`, or the path of a `bert_config.json`.
-      seq_length: the longest sequence, in tokens.
-      vocab_size: (optional) instead of the model's own.
+def bert_config(settings):
+    """Returns the `modeling.BertConfig` of `main.Settings`.
 
     Raises:
-      InputError: if the model's positions are too few, or the file is wrong.
+      InputError: if the file is wrong.
     """
-    if model in MODELS:
-        config = modeling.BertConfig(
-            VOCAB_SIZE, **MODELS[model], max_position_embeddings=max(seq_length, 512)
-        )
-    else:
-        config = pretrained.read_bert_config(model)
-    if seq_length > config.max_position_embeddings:
-        raise InputError(
-            f"--seq_length={seq_length} is over max_position_embeddings="
-            f"{config.max_position_embeddings} in {model}"
-        )
+    if settings.model not in MODELS:
+        return pretrained.read_bert_config(settings.model)
+    hidden_size, num_layers, num_heads = MODELS[settings.model]
+    return modeling.BertConfig(
+        VOCAB_SIZE,
+        hidden_size,
+        num_layers,
+        num_heads,
+        intermediate_size=4 * hidden_size,
+        max_position_embeddings=max(settings.max_seq_length, 512),
+    )
+
+
+def write_bert_config(settings, folder, vocab_size=None):
+    """Writes the config of the model of `main.Settings`; returns its path.
+
+    vocab_size: (optional) instead of the model's own.
+    """
+    config = bert_config(settings)
     config.vocab_size = vocab_size or config.vocab_size
-    return config
+    path = os.path.join(folder, "bert_config.json")
+    files.write_json(path, config.to_dict())
+    return path
 
 
-def row_lengths(kind, num_rows, seq_length):
+def row_lengths(settings):
     """Returns the number of tokens of each row, int32 `[num_rows]`.
 
-    Titles have log-normal lengths: rounded, from `SHORTEST` to `seq_length`, with a
+    Titles have log-normal lengths: rounded, from `SHORTEST` to the maximum, with a
     mean of about 20 and a standard deviation of about 8; the longest of 32 rows has
     about 40.
 
-    Args:
-      kind: one of `LENGTHS`.
-      num_rows: int.
-      seq_length: maximum length in tokens.
+    settings: `main.Settings`.
     """
-    if kind == FULL:
-        return np.full(num_rows, seq_length, np.int32)
+    num_rows, longest = settings.num_rows, settings.max_seq_length
+    if settings.lengths == FULL:
+        return np.full(num_rows, longest, np.int32)
     random = np.random.RandomState(_SEED)
     center = np.log(_MEAN_LENGTH) - _SIGMA**2 / 2
     lengths = np.rint(random.lognormal(center, _SIGMA, num_rows))
-    return np.clip(lengths, SHORTEST, seq_length).astype(np.int32)
+    return np.clip(lengths, SHORTEST, longest).astype(np.int32)
 
 
 def random_records(task, lengths, folder):
@@ -154,7 +141,7 @@ def write_vocabulary(path, num_lines):
     vocabulary.write(path, list(itertools.islice(lines, num_lines)))
 
 
-def make_titles(vocab, num_titles, kind, seq_length):
+def make_titles(vocab, lengths):
     """Yields titles of words of a vocabulary.
 
     A few words are frequent and most are rare, as in real text. A vocabulary with more
@@ -162,9 +149,7 @@ def make_titles(vocab, num_titles, kind, seq_length):
 
     Args:
       vocab: dict token -> id.
-      num_titles: int.
-      kind: one of `LENGTHS`.
-      seq_length: maximum length in tokens.
+      lengths: of the titles in tokens, about, int `[num_titles]`.
     """
     random = np.random.RandomState(_SEED_OF_TEXTS)
     words = [x for x in vocab if x.isalpha() and len(x) > 1] or ["a"]
@@ -174,7 +159,6 @@ def make_titles(vocab, num_titles, kind, seq_length):
     words = chinese if is_chinese else words
     shares = 1.0 / (np.arange(len(words)) + 10.0)
     cumulative = np.cumsum(random.permutation(shares) / shares.sum())
-    lengths = row_lengths(kind, num_titles, seq_length)
     pieces = 1.0 if is_chinese else _PIECES_PER_WORD
     for length in lengths.tolist():
         num_words = max(round((length - 2) / pieces), 1)
@@ -205,41 +189,31 @@ def _decorate(words, ends, random):
         yield word
 
 
-def write_titles(path, vocab_file, num_titles, kind, seq_length):
-    """Writes rows `id,title,label`; see `make_titles`."""
-    vocab = tokenization.load_vocab(vocab_file)
-    with files.replacing(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        titles = make_titles(vocab, num_titles, kind, seq_length)
-        for number, title in enumerate(titles):
-            writer.writerow([number, title, number % 2])
-
-
 def write_text_files(settings, folder):
-    """Writes titles, and vocabulary and config of a model.
+    """Writes rows `id,title,label`, and vocabulary and config of a model.
 
     Args:
       settings: `main.Settings`.
       folder: for the files.
 
     Returns:
-      dict of the flags that name these files in the command line of a run.
+      dict of the options of a run that name these files.
     """
     vocab_file, vocab_size = settings.vocab_file, None
     if vocab_file:
         known = vocabulary.read_tokenizer(vocab_file, True, required_tokens=_REQUIRED)
         vocab_size = max(known.inv_vocab) + 1
-    config = bert_config(settings.model, settings.seq_length, vocab_size)
-    if not vocab_file:
+    else:
         vocab_file = os.path.join(folder, vocabulary.VOCAB)
-        write_vocabulary(vocab_file, config.vocab_size)
-    config_file = os.path.join(folder, "bert_config.json")
-    files.write_json(config_file, config.to_dict())
-    titles = os.path.join(folder, "titles.csv")
-    num_rows = settings.steps * settings.batch_size * settings.towers
-    write_titles(titles, vocab_file, num_rows, settings.lengths, settings.seq_length)
+        write_vocabulary(vocab_file, bert_config(settings).vocab_size)
+    titles = make_titles(tokenization.load_vocab(vocab_file), row_lengths(settings))
+    path = os.path.join(folder, "titles.csv")
+    with files.replacing(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        for number, title in enumerate(titles):
+            writer.writerow([number, title, number % 2])
     return {
-        "test_file": titles,
-        "bert_config_file": config_file,
+        "test_file": path,
+        "bert_config_file": write_bert_config(settings, folder, vocab_size),
         "vocab_file": vocab_file,
     }

@@ -1,13 +1,15 @@
 """The comparison with transformers: same work, in turns; refused without torch."""
 
 import json
+import logging
+import os
 import subprocess
 import sys
 
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.tools.benchmark import huggingface, results, workload
+from bert_my.tools.benchmark import huggingface, main, workload
 
 has_torch = not subprocess.run(
     [sys.executable, "-c", "import torch, transformers"], stderr=subprocess.DEVNULL
@@ -21,18 +23,19 @@ def result_of(speed, **more):
     return found
 
 
-def test_the_same_work(settings_of):
+def test_the_same_work(settings_of, monkeypatch):
+    starts = fake_run(monkeypatch, "{}")
     settings = settings_of(
         "--towers=2", "--gradient_accumulation_steps=3", "--mode=train", "--seed=5"
     )
-    work = huggingface.work_of(settings, "bf16")
+    huggingface._run_theirs(settings, "other", {"precision": "bf16"}, None)
+    work = json.loads(starts[0][1]["input"])
     assert work["batch_size"] == 3 * 2 * 3
     assert (work["num_parts"], work["precision"], work["seed"]) == (3, "bf16", 5)
-    expected = workload.row_lengths("titles", 4 * 18, 24)
-    assert work["lengths"] == expected.tolist()
+    assert len(work["lengths"]) == 4 * 18
+    assert work["lengths"] == workload.row_lengths(settings).tolist()
     assert work["config"]["hidden_size"] == 32
     assert work["num_warmup"] is None
-    json.dumps(work)
 
 
 @pytest.mark.parametrize(
@@ -51,19 +54,20 @@ def test_only_models_with_gelu_are_compared(
         raise InterruptedError("our side runs")
 
     monkeypatch.setattr(huggingface, "check", lambda python: None)
-    monkeypatch.setattr(huggingface, "_run_ours", run_ours)
+    monkeypatch.setattr(huggingface, "_in_new_process", run_ours)
     config = json.loads((tiny_model / "bert_config.json").read_text())
     path = tmp_path / "model.json"
     path.write_text(json.dumps({**config, "hidden_act": activation}))
     settings = settings_of(f"--model={path}", "--compare=huggingface")
     with pytest.raises(error, match=message):
-        huggingface.compare(settings, str(tmp_path), print)
+        huggingface.compare(settings, None)
 
 
-def test_sides_take_turns(settings_of, tmp_path, monkeypatch):
+def test_sides_take_turns(settings_of, monkeypatch, caplog):
     calls = []
 
-    def ours(settings):
+    def ours(run_ours, settings):
+        assert run_ours is main.run_here
         calls.append("ours")
         return result_of({1: 6.0, 4: 2.0, 6: 4.0}[len(calls)])
 
@@ -74,19 +78,22 @@ def test_sides_take_turns(settings_of, tmp_path, monkeypatch):
         return result_of(speed, wait_policy=wait_policy)
 
     monkeypatch.setattr(huggingface, "check", lambda python: None)
-    monkeypatch.setattr(huggingface, "_run_ours", ours)
+    monkeypatch.setattr(huggingface, "_in_new_process", ours)
     monkeypatch.setattr(huggingface, "_run_theirs", theirs)
     settings = settings_of("--compare=huggingface", "--hf_python=other")
-    phases = []
-    found = huggingface.compare(settings, str(tmp_path), phases.append)
+    caplog.set_level(logging.INFO)
+    found = huggingface.compare(settings, main.run_here)
     # The slower way of waiting is tried once.
     assert calls == ["ours", None, "PASSIVE", "ours", "PASSIVE", "ours", "PASSIVE"]
     # Theirs: 3 / 3, 3 / 5 and 3 / 7.
     assert found["ratio"] == 4.0 / 0.6
     assert found["ratio_of_best"] == 6.0 / 1.0
-    assert phases[:2] == ["round 1, our side", "round 1, transformers"]
-    (line,) = [x for x in results.table(found) if x.startswith("examples/s  ")]
-    assert line.split() == ["examples/s", "4", "0.6", "6.667"]
+    assert caplog.messages[:2] == [
+        "Benchmark: round 1, our side",
+        "Benchmark: round 1, transformers",
+    ]
+    (line,) = [x for x in main.table(found) if x.startswith("examples_per_second")]
+    assert line.split() == ["examples_per_second", "4", "0.6", "6.667"]
 
 
 def fake_run(monkeypatch, output):
@@ -101,16 +108,15 @@ def fake_run(monkeypatch, output):
     return starts
 
 
-def test_our_side_runs_without_the_comparison(settings_of, monkeypatch):
-    starts = fake_run(monkeypatch, "examples/s 1\n[1]\n")
-    settings = settings_of(
-        "--compare=huggingface", "--hf_python=x", "--hf_compile", "--precision=bf16"
-    )
-    assert huggingface._run_ours(settings) == [1]
-    ((argv, _),) = starts
-    assert argv[1:3] == ["-m", "bert_my.tools.benchmark.main"]
-    assert {"--precision=bf16", "--steps=4"} < set(argv)
-    assert not [flag for flag in argv if "compare" in flag or "hf_" in flag]
+def test_our_side_runs_in_a_new_process(settings_of):
+    settings = settings_of("--compare=huggingface", "--hf_python=x", "--hf_compile")
+    number, alone = huggingface._in_new_process(process_and_settings, settings)
+    assert number != os.getpid()
+    assert alone.compare is None and alone.steps == 4
+
+
+def process_and_settings(settings):
+    return os.getpid(), settings
 
 
 def test_a_choice_of_precision_is_taken_over(settings_of, monkeypatch):
@@ -145,5 +151,6 @@ def test_their_side(settings_of, mode):
     settings = settings_of(f"--mode={mode}")
     ours = {"precision": "fp32"}
     found = huggingface._run_theirs(settings, sys.executable, ours, None)
-    assert found["rows"] == 12
-    assert found["tokens"] == workload.row_lengths("titles", 12, 24).sum()
+    num_tokens = workload.row_lengths(settings).sum()
+    speeds = found["tokens_per_second"], found["examples_per_second"]
+    assert speeds[0] / speeds[1] == pytest.approx(num_tokens / 12)

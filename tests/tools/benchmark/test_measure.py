@@ -14,7 +14,7 @@ def run(settings, tmp_path, capsys):
     """Runs a benchmark; returns its numbers."""
     found = main.run(settings, ["program"])
     printed = capsys.readouterr().out
-    assert printed.startswith("examples/s ")
+    assert printed.startswith("examples_per_second ")
     assert json.loads(printed.splitlines()[-1]) == json.loads(json.dumps(found))
     assert found["examples_per_second"] == found["rows"] / found["seconds"]
     assert found["peak_memory_bytes"] > 0
@@ -29,9 +29,7 @@ def mask_of(*lengths, width):
 
 def recorder_of(*masks, seconds, num_warmup=1):
     """Returns a `Recorder` of steps on batches, with given times."""
-    recorder = measure.Recorder(
-        len(masks), num_warmup, lambda tokens, pairs: 1e9 * tokens + pairs, print
-    )
+    recorder = measure.Recorder(len(masks), num_warmup)
     for mask in masks:
         recorder.add(mask)
     recorder.steps = [
@@ -47,7 +45,7 @@ def test_numbers():
         mask_of(16, 12, 12, width=16),  # a new shape: does not count
         mask_of(16, 14, 0, width=16),  # one row fills the batch up
         seconds=[9.0, 1.0, 7.0, 3.0],
-    ).numbers()
+    ).numbers(lambda tokens, pairs: 1e9 * tokens + pairs)
     assert (found["rows"], found["seconds"], found["tokens"]) == (5, 4.0, 48)
     assert found["examples_per_second"] == 5 / 4
     assert found["tokens_per_second"] == 48 / 4
@@ -95,7 +93,7 @@ def test_full_rows(settings_of, tmp_path, capsys, adversarial, passes):
     assert (found["padding_share"], found["num_shapes"]) == (0.0, 1)
     assert found["num_warmup_steps"] == 5
     assert found["tokens"] == 12 * 24
-    encoder = encoders.of(workload.bert_config(settings.model, 24))
+    encoder = encoders.of(workload.bert_config(settings))
     expected = passes * encoder.flops(12 * 24, 12 * 24**2, 0, encoders.TRAINING)
     assert found["gflops_per_second"] * found["seconds"] == pytest.approx(
         expected / 1e9, rel=1e-5
@@ -106,7 +104,7 @@ def test_predict(settings_of, tmp_path, capsys):
     settings = settings_of("--mode=predict")
     found = run(settings, tmp_path, capsys)
     check_steps(found, 12)
-    lengths = workload.row_lengths("titles", 12, 24).astype("int64")
+    lengths = workload.row_lengths(settings).astype("int64")
     assert found["tokens"] == lengths.sum()
     assert found["num_steps_of_new_shape"] == 0
     # Counted by hand: 2 layers of width 32 and 37, an addition and a multiplication.
@@ -120,7 +118,7 @@ def test_predict(settings_of, tmp_path, capsys):
 
 def test_a_short_warm_up_of_prediction(settings_of, tmp_path):
     settings = settings_of("--mode=predict", "--lengths=full", "--warmup_steps=2")
-    found = measure.predict(settings, str(tmp_path), print)
+    found = measure.predict(settings, str(tmp_path))
     assert (found["num_warmup_steps"], found["num_steps"]) == (2, 4)
 
 
@@ -136,7 +134,29 @@ def test_the_script(settings_of, tmp_path):
     argv = ["--mode=encode", "--steps=2", "--batch_size=4", f"--json={path}"]
     done = helpers.run_script("scripts/benchmark.py", ["", *argv])
     assert helpers.read_json(path)["rows"] == 8
-    assert "examples/s" in done.stdout
+    assert "examples_per_second" in done.stdout
     refused = helpers.run_script("scripts/benchmark.py", ["", "--x=1"], check=False)
     assert refused.returncode
     assert "error: Unknown command line flag 'x'" in refused.stdout
+
+
+def test_speeds():
+    found = measure.speeds(num_rows=6, num_tokens=60, seconds=4.0)
+    assert (found["rows"], found["tokens"], found["seconds"]) == (6, 60, 4.0)
+    assert found["examples_per_second"] == 1.5
+    assert found["tokens_per_second"] == 15.0
+
+
+def test_the_spread_of_steps():
+    masks = [mask_of(3, width=8)] * 6
+    recorder = recorder_of(*masks, seconds=[7.0, 4.0, 1.0, 2.0, 3.0, 9.0])
+    found = recorder.numbers(lambda tokens, pairs: 0)["step_seconds"]
+    assert list(found.values()) == [1.0, 2.0, 3.0, 4.0, 9.0]
+
+
+def test_facts_of_the_process():
+    found = measure.process_facts()
+    assert found["num_cores"] >= 1 and found["cpu"]
+    assert found["peak_memory_bytes"] > 1 << 20
+    started = measure.seconds_since_start()
+    assert started is None or 0 < started < 1e6
