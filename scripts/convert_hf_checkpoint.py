@@ -6,10 +6,8 @@ python scripts/convert_hf_checkpoint.py --tf_checkpoint=CKPT --bert_config_file=
 """
 
 import argparse
-import sys
 
-from bert_my.cli import compat
-from bert_my.common.errors import InputError
+from bert_my.cli import compat, console
 from bert_my.model import hf_checkpoints
 
 TO_TF = ("hf_dir", "output_dir")
@@ -25,16 +23,13 @@ def main():
     args = vars(parser.parse_args())
     given = {name for name, value in args.items() if value}
     compat.use_graph_mode()
-    try:
+    with console.one_line_for():
         if given == set(TO_TF):
-            report = hf_checkpoints.from_hf(args["hf_dir"], args["output_dir"])
+            print(hf_checkpoints.from_hf(args["hf_dir"], args["output_dir"]))
         elif given == set(TO_HF):
-            report = hf_checkpoints.to_hf(*[args[name] for name in TO_HF])
+            print(hf_checkpoints.to_hf(*[args[name] for name in TO_HF]))
         else:
             parser.error(f"give either {TO_TF} or {TO_HF}")
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    print(report)
 
 
 if __name__ == "__main__":

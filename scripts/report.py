@@ -6,9 +6,8 @@ python scripts/report.py OUTPUT_DIR OUTPUT_DIR ... [--output=FOLDER] [--png]
 
 import argparse
 import logging
-import sys
 
-from bert_my.common.errors import InputError
+from bert_my.cli import console
 from bert_my.report import report
 
 
@@ -29,15 +28,13 @@ def main():
     if is_one and args.output:
         parser.error("--output is for several folders; one has its page in report/")
     logging.basicConfig(format="%(message)s")
-    try:
+    with console.one_line_for():
         if is_one:
             path = report.write(args.output_dirs[0], args.png)
         else:
             folder = args.output or "report_comparison"
             path = report.compare(args.output_dirs, folder, args.png)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    print(path)
+        print(path)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ depend on TensorFlow. `scripts/test.sh` is the command for users.
 """
 
 import collections
+import functools
+import multiprocessing.pool
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -59,38 +60,26 @@ def make_jobs(environments, groups, is_all):
     return sorted(jobs, key=size, reverse=True)
 
 
-def run_jobs(jobs, arguments, log_dir):
-    """Runs pytest for each job, two at a time.
+def run_job(job, arguments):
+    """Runs pytest for a job.
 
-    Yields (job, exit status, seconds, peak memory of a process in MiB, output).
+    Returns (job, exit status, seconds, peak memory of a process in MiB, output).
     """
-    waiting, running = list(jobs), {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < NUM_PROCESSES:
-                job = waiting.pop(0)
-                log = pathlib.Path(log_dir) / str(len(waiting))
-                command = [f"{job.environment}/bin/python", "-m", "pytest", *job.paths]
-                command += ["-o", f"cache_dir={job.environment}/.pytest_cache"]
-                with log.open("wb") as stream:
-                    process = subprocess.Popen(
-                        [*command, *arguments], stdout=stream, stderr=stream
-                    )
-                running[process.pid] = job, process, log, time.monotonic()
-            pid, status, usage = os.wait4(-1, 0)
-            job, process, log, start = running.pop(pid)
-            process.returncode = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
-            seconds, peak = time.monotonic() - start, usage.ru_maxrss / 1024
-            output = log.read_text(encoding="utf-8", errors="replace")
-            yield job, process.returncode, seconds, peak, output
-    finally:
-        for _, process, *_ in running.values():
-            process.terminate()
+    command = [f"{job.environment}/bin/python", "-m", "pytest", *job.paths, *arguments]
+    command += ["-o", f"cache_dir={job.environment}/.pytest_cache"]
+    start = time.monotonic()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
+        log.seek(0)
+        output = log.read().decode("utf-8", errors="replace")
+    seconds, peak = time.monotonic() - start, usage.ru_maxrss / 1024
+    return job, process.returncode, seconds, peak, output
 
 
 def main(argv):
     """Returns the exit status: 0 if every process of pytest succeeded."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     environments, arguments = argv[0].split(","), argv[1:]
     is_all = "--all" in arguments
     paths = [a for a in arguments if a.startswith("tests")]
@@ -99,8 +88,9 @@ def main(argv):
         rest += ["-m", ""]
     jobs = make_jobs(environments, split_by_folder(paths or ["tests"]), is_all)
     lines, statuses = [], set()
-    with tempfile.TemporaryDirectory() as log_dir:
-        for job, status, seconds, peak, output in run_jobs(jobs, rest, log_dir):
+    with multiprocessing.pool.ThreadPool(NUM_PROCESSES) as pool:
+        run = functools.partial(run_job, arguments=rest)
+        for job, status, seconds, peak, output in pool.imap_unordered(run, jobs):
             print(f"== {job.name} in {job.environment}\n{output}", flush=True)
             counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)", output[-200:])
             lines.append(
