@@ -204,24 +204,22 @@ def run(work):
     seconds = chosen.run([batches[i] for i in order])
     num_tokens = sum(int(b["attention_mask"].sum()) for b in batches)
     num_slots = sum(b["attention_mask"].numel() for b in batches)
-    is_gpu = device.type == "cuda"
-    return {
-        "rows": len(work["lengths"]),
-        "num_steps": len(batches),
-        "seconds": seconds,
-        "tokens": num_tokens,
+    found = {
         "examples_per_second": len(work["lengths"]) / seconds,
         "tokens_per_second": num_tokens / seconds,
         "padding_share": 1.0 - num_tokens / num_slots,
         "peak_memory_bytes": peak_memory(),
-        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated() if is_gpu else None,
+        "peak_gpu_memory_bytes": None,
         "precision": chosen.name,
         "tried_seconds": tried,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "num_threads": torch.get_num_threads(),
-        "devices": torch.cuda.get_device_name() if is_gpu else "cpu",
     }
+    if device.type == "cuda":
+        found["peak_gpu_memory_bytes"] = torch.cuda.max_memory_allocated()
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
 
 
 if __name__ == "__main__":

@@ -34,11 +34,6 @@ COMPARED = (
 )
 
 
-def check(python):
-    """Raises an `InputError` if a Python lacks the packages that transformers needs."""
-    _run([python, "-c", f"import {_NEEDED}; print(0)"])
-
-
 def compare(settings, run_ours):
     """Runs both sides in turns; returns a JSON-able dict.
 
@@ -50,7 +45,7 @@ def compare(settings, run_ours):
       InputError: if the engine or transformers cannot run.
     """
     python = settings.hf_python or sys.executable
-    check(python)
+    _run([python, "-c", f"import {_NEEDED}; print(0)"])
     config_of(settings)
     ours, theirs, policies = [], [], WAIT_POLICIES
     for number in range(1, settings.rounds + 1):
@@ -64,19 +59,18 @@ def compare(settings, run_ours):
         logger.info(
             "Round %d: ours %.4g examples/s, transformers %.4g", number, *speeds
         )
-    sides = _medians(ours), _medians(theirs)
-    # The ratios differ if something else used the machine in some rounds.
-    ratio, ratio_of_best = (
-        sides[0][name] / sides[1][name]
-        for name in ("examples_per_second", "best_examples_per_second")
-    )
+    sides = {"ours": _medians(ours), "huggingface": _medians(theirs)}
     return {
-        "ours": sides[0],
-        "huggingface": sides[1],
-        "ratio": ratio,
-        "ratio_of_best": ratio_of_best,
+        **sides,
+        # The ratios differ if something else used the machine in some rounds.
+        "ratio": _ratio(sides, "examples_per_second"),
+        "ratio_of_best": _ratio(sides, "best_examples_per_second"),
         "rounds": {"ours": ours, "huggingface": theirs},
     }
+
+
+def _ratio(sides, name):
+    return sides["ours"][name] / sides["huggingface"][name]
 
 
 def _in_new_process(run_ours, settings):

@@ -30,35 +30,25 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 5.0
 # Load of the machine above which other programs disturb the numbers.
 _BUSY = 0.5
-# Flags of a run, by the modes and sides that use them.
-_OF_TRAINING = {
-    *names(engine.BatchOptions),
-    *names(engine.OptimizerOptions),
-    *names(engine.AdversarialOptions),
-    *("recompute", "use_xla"),
-} - {"train_batch_size"}
-_OF_ENGINE = {*names(HeadOptions), *names(engine.DeviceOptions), *_OF_TRAINING, "seed"}
 # Flags that transformers applies as well, or that do not change the work.
 _OF_BOTH_SIDES = {
     *("precision", "gradient_accumulation_steps", "seed"),
     *("use_gpu", "use_xla", "n_gpus"),
 }
 _OF_UPSTREAM = {"seed", "use_gpu", "intra_op_threads", "inter_op_threads"}
-_UNUSED = {
-    TRAIN: {"vocab_file"},
-    PREDICT: {"vocab_file", *_OF_TRAINING},
-    ENCODE: {"compare", "upstream_dir", "warmup_steps", *_OF_ENGINE} - {"n_gpus"},
-}
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(
-    HeadOptions,
-    engine.BatchOptions,
-    engine.OptimizerOptions,
-    engine.AdversarialOptions,
-    engine.DeviceOptions,
+class TrainingFlags(
+    engine.BatchOptions, engine.OptimizerOptions, engine.AdversarialOptions
 ):
+    """The flags of a run that only a training step uses."""
+
+    recompute: int = option(0, "Layers whose activations are recomputed.", at_least(0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(TrainingFlags, HeadOptions, engine.DeviceOptions):
     """The flags of the benchmark; those of the engine have the names of `RunConfig`."""
 
     mode: str = option(TRAIN, f"Work to measure: {', '.join(MODES)}.", one_of(*MODES))
@@ -82,7 +72,6 @@ class Settings(
     n_gpus: int = option(
         1, "Replicas of the model that share a batch.", positive, aliases=("towers",)
     )
-    recompute: int = option(0, "Layers whose activations are recomputed.", at_least(0))
     seed: int = option(RunConfig.seed, "Seed of initial weights, order and dropout.")
     steps: int = option(
         20, "Timed batches of batch_size rows; prediction times their rows.", positive
@@ -130,14 +119,23 @@ class Settings(
 
     def _contradictions(self):
         """Yields (names of flags that must not be changed, reason)."""
-        yield _UNUSED[self.mode], f"--mode={self.mode} does not use it"
+        of_training = {*names(TrainingFlags), "use_xla"} - {"train_batch_size"}
+        of_engine = {*names(HeadOptions), *names(engine.DeviceOptions), "seed"}
+        of_engine |= of_training
+        unused = {"vocab_file"}
+        if self.mode == PREDICT:
+            unused |= of_training
+        if self.mode == ENCODE:
+            unused = {"compare", "upstream_dir", "warmup_steps", *of_engine}
+            unused -= {"n_gpus"}
+        yield unused, f"--mode={self.mode} does not use it"
         if self.compare:
-            unknown = _OF_ENGINE - _OF_BOTH_SIDES
+            unknown = of_engine - _OF_BOTH_SIDES
             yield unknown, "transformers has no such option, see --compare"
             if self.use_gpu is not False:
                 yield {"n_gpus"}, "transformers uses one GPU, see --compare"
         if self.upstream_dir:
-            unknown = {"compare", *_OF_ENGINE} - _OF_UPSTREAM
+            unknown = {"compare", *of_engine} - _OF_UPSTREAM
             yield unknown, "upstream has no such option, see --upstream_dir"
 
     @property

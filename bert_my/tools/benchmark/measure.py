@@ -333,12 +333,14 @@ def _after_colon(path, name):
 
 
 def gpu_names():
-    """Returns the list of the names of the GPUs, as far as TensorFlow knows them."""
-    describe = getattr(tf.config.experimental, "get_device_details", None)
-    gpus = tf.config.experimental.list_physical_devices("GPU")
-    if describe is None:  # TensorFlow 1.15
-        return [gpu.name for gpu in gpus]
-    return [describe(gpu).get("device_name", gpu.name) for gpu in gpus]
+    """Returns the list of the names of the GPUs; [] if TensorFlow knows no names."""
+    experimental = tf.config.experimental
+    if not hasattr(experimental, "get_device_details"):  # TensorFlow 1.15
+        return []
+    gpus = map(
+        experimental.get_device_details, experimental.list_physical_devices("GPU")
+    )
+    return [gpu.get("device_name") for gpu in gpus]
 
 
 def peak_gpu_memory(devices):

@@ -92,7 +92,7 @@ def row_lengths(settings):
 
 
 def random_records(task, lengths, folder):
-    """Returns the records of rows of random tokens, for a task on texts.
+    """Returns the records of rows of random tokens, for a task on texts with labels.
 
     Args:
       task: `Task`.
@@ -104,23 +104,20 @@ def random_records(task, lengths, folder):
     with record_files.creating(path) as write:
         for first in range(0, len(lengths), _ROWS_AT_ONCE):
             chunk = enumerate(lengths[first : first + _ROWS_AT_ONCE].tolist(), first)
-            rows = [_random_row(*row, specs, vocab_size) for row in chunk]
+            rows = [_random_row(*row, vocab_size) for row in chunk]
             write(record_files.Chunk(*record_files.encode(rows, specs)))
     return record_files.Records(path, specs, task.max_seq_length)
 
 
-def _random_row(seed, length, specs, vocab_size):
+def _random_row(seed, length, vocab_size):
     """Returns the features of a row of random tokens, as a dict name -> value."""
     random = np.random.RandomState(seed)
-    features = {
+    return {
         "input_ids": random.randint(_FIRST_ID, vocab_size, length).tolist(),
         "input_mask": [1] * length,
         "segment_ids": [0] * length,
+        "label_ids": random.randint(2),
     }
-    for spec in specs:
-        if spec.name not in features:
-            features[spec.name] = random.randint(0, 2, spec.shape or None)
-    return features
 
 
 def write_vocabulary(path, num_lines):

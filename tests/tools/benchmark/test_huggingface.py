@@ -53,7 +53,7 @@ def test_only_models_with_gelu_are_compared(
     def run_ours(*args):
         raise InterruptedError("our side runs")
 
-    monkeypatch.setattr(huggingface, "check", lambda python: None)
+    fake_run(monkeypatch, "0")
     monkeypatch.setattr(huggingface, "_in_new_process", run_ours)
     config = json.loads((tiny_model / "bert_config.json").read_text())
     path = tmp_path / "model.json"
@@ -77,7 +77,7 @@ def test_sides_take_turns(settings_of, monkeypatch, caplog):
         speed = {None: 0.5, "PASSIVE": 3.0}[wait_policy] / len(calls)
         return result_of(speed, wait_policy=wait_policy)
 
-    monkeypatch.setattr(huggingface, "check", lambda python: None)
+    fake_run(monkeypatch, "0")
     monkeypatch.setattr(huggingface, "_in_new_process", ours)
     monkeypatch.setattr(huggingface, "_run_theirs", theirs)
     settings = settings_of("--compare=huggingface", "--hf_python=other")
@@ -131,18 +131,19 @@ def test_a_choice_of_precision_is_taken_over(settings_of, monkeypatch):
 
 
 @pytest.mark.skipif(has_torch, reason="torch and transformers are there")
-def test_without_torch_there_is_one_line():
+def test_without_torch_there_is_one_line(settings_of):
     with pytest.raises(InputError) as error:
-        huggingface.check(sys.executable)
+        huggingface.compare(settings_of("--compare=huggingface"), main.run_here)
     assert "\n" not in str(error.value)
     assert "--compare=huggingface: " in str(error.value)
     assert "--hf_python" in str(error.value)
     assert "ModuleNotFoundError: No module named" in str(error.value)
 
 
-def test_a_python_that_is_not_there():
+def test_a_python_that_is_not_there(settings_of):
+    settings = settings_of("--compare=huggingface", "--hf_python=/nowhere/python")
     with pytest.raises(InputError, match="--hf_python=/nowhere/python: "):
-        huggingface.check("/nowhere/python")
+        huggingface.compare(settings, main.run_here)
 
 
 @pytest.mark.skipif(not has_torch, reason="needs torch and transformers")
