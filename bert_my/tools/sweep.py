@@ -264,13 +264,18 @@ def _run_one(run, lock):
         log.write(f"$ {_quote(run.command)}\n".encode())
         log.flush()
         first_byte = log.tell()
-        record["exit_code"] = subprocess.call(
+        process = subprocess.Popen(
             run.command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=[lock.fileno()],
         )
+        try:
+            record["exit_code"] = process.wait()
+        finally:  # after Ctrl-C the run must not hold the lock any longer
+            process.kill()
+            process.wait()
         record["seconds"] = round(time.time() - began, 1)
         files.write_json(record_path, record)
         state = read_run(run).state
