@@ -277,5 +277,5 @@ def plot(rows, parameter, metric):
     if has_legend:
         plots.legend_beside(axes)
     name = re.sub(r"[^\w.-]", "_", f"{parameter}-{metric}")
-    alt = f"{title}: each run, mean and standard deviation"
-    return page.Picture(name, figure, alt)
+    note = "Each run, mean and standard deviation."
+    return page.Picture(name, figure, note)
