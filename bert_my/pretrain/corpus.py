@@ -7,7 +7,7 @@ of processes, in the memory of a few blocks.
 """
 
 import collections
-import functools
+import logging
 import re
 from typing import List, NamedTuple
 
@@ -20,7 +20,6 @@ BLOCK_CHARACTERS = 1000000
 PART_CHARACTERS = BLOCK_CHARACTERS // 4
 # A longer line, as in a file without line ends, is read in pieces.
 LINE_CHARACTERS = BLOCK_CHARACTERS
-LINES_PER_CALL = 1000  # of the tokenizer, whose results are large
 
 _HAS_CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0002ffff]")
 
@@ -75,25 +74,25 @@ class Block(NamedTuple):
         """
         with open(path, "wb") as writer:
             np.savez(writer, **self._asdict())
-        return StoredBlock(
-            path=path,
-            first_document=int(self.numbers[0]),
-            last_document=int(self.numbers[-1]),
-            num_documents=len(np.unique(self.numbers)),
-            num_tokens=len(self.tokens),
-            num_unknown=int((self.tokens == unknown_id).sum()),
+        counts = collections.Counter(
+            documents=len(np.unique(self.numbers)),
+            tokens=len(self.tokens),
+            unknown=int((self.tokens == unknown_id).sum()),
         )
+        return StoredBlock(path, int(self.numbers[0]), int(self.numbers[-1]), counts)
 
 
 class StoredBlock(NamedTuple):
-    """A block on disk, with the numbers that are needed without reading it."""
+    """A block on disk, with the numbers that are needed without reading it.
+
+    counts: `collections.Counter` of the documents with text in this block, of the
+      tokens, and of the unknown ones among these, which are [UNK].
+    """
 
     path: str
     first_document: int
     last_document: int
-    num_documents: int  # number of documents with text in this block
-    num_tokens: int
-    num_unknown: int  # tokens that are [UNK]
+    counts: collections.Counter
 
     def read(self):
         """Returns the `Block`."""
@@ -165,16 +164,13 @@ def encode(parts, tokenizer, find_words):
     Returns:
       `Block`, or None if the text has no tokens.
     """
-    ids, is_start, numbers = [], [], []
-    sentences, documents = [0], [0]
+    ids, is_start, numbers, documents = [], [], [], [0]
     for part in parts:
-        for first in range(0, len(part.lines), LINES_PER_CALL):
-            lines = part.lines[first : first + LINES_PER_CALL]
-            for line, encoding in zip(lines, tokenizer.encode_batch(lines)):
-                if not encoding.ids:
-                    continue
+        for line in part.lines:
+            # Line by line, because the results of the tokenizer are large.
+            (encoding,) = tokenizer.encode_batch([line])
+            if encoding.ids:
                 ids.append(np.array(encoding.ids, np.int32))
-                sentences.append(sentences[-1] + len(encoding.ids))
                 is_start.append(np.ones(len(encoding.ids), bool))
                 if find_words and _HAS_CHINESE.search(line):
                     is_start[-1] = ~_inside_chinese_words(line, encoding.offsets)
@@ -188,8 +184,10 @@ def encode(parts, tokenizer, find_words):
         vocab = tokenizer.vocab.items()
         pieces = [index for token, index in vocab if token.startswith("##")]
         is_word_start &= ~np.isin(tokens, pieces)
-    bounds = (np.array(each, np.int64) for each in (sentences, documents, numbers))
-    return Block(tokens, is_word_start, *bounds)
+    sentences = np.cumsum([0, *map(len, ids)])
+    return Block(
+        tokens, is_word_start, sentences, np.array(documents), np.array(numbers)
+    )
 
 
 def _inside_chinese_words(line, offsets):
@@ -202,23 +200,15 @@ def _inside_chinese_words(line, offsets):
       line: text.
       offsets: (start, end) of each token in it.
     """
+    # Not at the top: it takes half a second, and other masks do without words.
+    import jieba
+
+    jieba.setLogLevel(logging.WARNING)
     inside = np.zeros(len(line), bool)
     position = 0
-    for word in _segmenter()(line):
+    for word in jieba.cut(line):
         for index in range(position + 1, position + len(word)):
             inside[index] = _HAS_CHINESE.match(line[index]) is not None
         position += len(word)
     starts = [start for start, _ in offsets]
     return inside[np.array(starts, np.int64)]
-
-
-@functools.lru_cache(maxsize=1)
-def _segmenter():
-    # Loading the dictionary takes a second, so it is done only where it is needed.
-    import logging
-
-    import jieba
-
-    jieba.setLogLevel(logging.WARNING)
-    jieba.initialize()
-    return functools.partial(jieba.cut, HMM=True)

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.pretrain import shards
-from bert_my.pretrain.build import DataConfig
 from bert_my.pretrain.corpus import Block
 from bert_my.pretrain.instances import Vocabulary
 from bert_my.pretrain.records import Sizes
+from create_pretraining_data import DataConfig
 
 CLS, SEP, MASK, FIRST = 1, 2, 3, 5  # FIRST: id of the first token of text
 SIZES = Sizes(

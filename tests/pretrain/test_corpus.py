@@ -180,8 +180,7 @@ def test_lines_and_documents_without_tokens_are_left_out(tokenizer):
     assert encode(tokenizer, [nothing]) is None
 
 
-def test_many_lines_are_encoded_in_order(tokenizer, monkeypatch):
-    monkeypatch.setattr(corpus, "LINES_PER_CALL", 3)
+def test_many_lines_are_encoded_in_order(tokenizer):
     lines = helpers.make_texts(10)
     assert texts_of(tokenizer, encode(tokenizer, lines)) == [lines]
 
@@ -223,8 +222,7 @@ def test_a_block_is_stored_as_it_is(tokenizer, tmp_path):
         assert read.dtype == expected.dtype
         assert read.tolist() == expected.tolist()
     assert (stored.first_document, stored.last_document) == (3, 7)
-    assert stored.num_documents == 2
-    assert (stored.num_tokens, stored.num_unknown) == (8, 1)
+    assert stored.counts == {"documents": 2, "tokens": 8, "unknown": 1}
 
 
 @pytest.mark.parametrize("max_length", [1, 2, 3, 7, 12, 50])
