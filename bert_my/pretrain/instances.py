@@ -4,6 +4,7 @@ Source: Devlin et al. 2019, A.2 for pairs and masks.
 """
 
 import random
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from bert_my.pretrain import masking
 from bert_my.text.preprocessor import lengths_within
 
 NEXT_SENTENCE = ("nsp", "sop", "none")
+_BRACKETS = re.compile(r"\[.+\]")
 
 
 class Vocabulary(NamedTuple):
@@ -29,14 +31,9 @@ class Vocabulary(NamedTuple):
         Tokens in brackets, such as [PAD] and [unused1], never stand in text.
         """
         vocab = tokenizer.vocab
-        ordinary = [
-            index
-            for token, index in vocab.items()
-            if not (len(token) > 2 and token[0] == "[" and token[-1] == "]")
-        ]
-        return cls(
-            *(vocab[t] for t in ("[CLS]", "[SEP]", "[MASK]")), np.array(ordinary)
-        )
+        ordinary = [i for token, i in vocab.items() if not _BRACKETS.fullmatch(token)]
+        special = (vocab[token] for token in ("[CLS]", "[SEP]", "[MASK]"))
+        return cls(*special, np.array(ordinary))
 
 
 class Segments(NamedTuple):
@@ -60,7 +57,7 @@ def make_instances(block, other, settings, vocabulary, seed):
       block: `Block`.
       other: `Block` from which random next segments are taken; may be the same. For
         "nsp" it must have a different document for each document of `block`.
-      settings: `build.DataConfig`.
+      settings: `create_pretraining_data.DataConfig`.
       vocabulary: `Vocabulary`.
       seed: str; the same seed gives the same instances.
 
@@ -150,29 +147,45 @@ class _Planner:
     def _pairs(self, first, end, number):
         """Yields the pairs of a document, of whole sentences where there are several.
 
+        Half of the second segments of "nsp" are of another document, and half of the
+        pairs of "sop" are swapped. Source of the latter: Lan et al. 2020, 3.1.
+
         Args:
           first, end: its first sentence, and the one behind its last.
           number: of the document.
         """
-        place = self._block.sentences[first], first
-        while place[1] < end:
+        is_sop = self._settings.next_sentence == "sop"
+        sentences = self._block.sentences
+        start = sentences[first], first
+        while start[1] < end:
             target = self._target_length()
-            split, stop = self._split(place, end, target)
-            if self._settings.next_sentence == "sop":
-                segments, following = self._in_order(place[0], split[0], stop[0]), stop
+            split, stop = self._split(start, end, target)
+            a, b = (start[0], split[0]), (split[0], stop[0])
+            following = stop
+            has_next = split[0] < stop[0]
+            is_rest = start[0] > sentences[start[1]]
+            is_half = has_next and self._rng.random() < 0.5
+            if not has_next and (is_sop or is_rest):
+                # A single token that is left has no order. As a pair for "nsp" it would
+                # make more than half of the second segments random.
+                pair = None
+            elif is_sop:
+                pair = Segments(b, a, False, 1) if is_half else Segments(a, b, False, 0)
+            elif is_half:
+                pair = Segments(a, b, False, 0)
             else:
                 # With documents of one sentence the length would give random segments
                 # away.
                 is_single = first + 1 == end
-                wanted = (
-                    stop[0] - split[0] if is_single else target - split[0] + place[0]
-                )
-                segments, following = self._next_sentence(
-                    place, split, stop, max(wanted, 1), number
-                )
-            if segments:
-                yield self._truncate(segments)
-            place = following
+                wanted = b[1] - b[0] if is_single else target - (a[1] - a[0])
+                is_within = split[1] == start[1]
+                b = self._random_segment(max(wanted, 1), number, is_within)
+                pair = Segments(a, b, True, 1)
+                # The text behind the first segment is used by the next instance.
+                following = split if has_next else stop
+            if pair:
+                yield self._truncate(pair)
+            start = following
 
     def _split(self, start, end, target):
         """Returns the places at which text is split in two, and at which it ends.
@@ -207,37 +220,15 @@ class _Planner:
             cut.append((start + at_front, end - (excess - at_front)))
         return pair._replace(a=cut[0], b=cut[1])
 
-    def _next_sentence(self, start, split, end, wanted, number):
-        """Makes a pair whose second segment follows the first, or is a random one.
-
-        Half of the second segments are from another document.
+    def _random_segment(self, wanted, number, is_within):
+        """Returns (start, end) of text of another document, at least one token.
 
         Args:
-          start, split, end: places.
-          wanted: tokens that a random segment should have.
-          number: of the document.
-
-        Returns:
-          (`Segments` or None, the place at which to go on).
+          wanted: tokens that it should have.
+          number: of the document that it is not taken from.
+          is_within: True if a true next segment begins within a sentence, as a random
+            one does then; else it is of whole sentences.
         """
-        is_single_token = split[0] == end[0]
-        if is_single_token and start[0] > self._block.sentences[start[1]]:
-            # The last token of a sentence that was split has no next segment. As an
-            # instance it would make more than half of the second segments random.
-            return None, end
-        a, b = (start[0], split[0]), (split[0], end[0])
-        if not is_single_token and self._rng.random() < 0.5:
-            return Segments(a, b, False, 0), end
-        first, last = self._random_span(wanted, number)
-        if split[1] == start[1]:
-            # A true next segment begins within a sentence here; so does a random one.
-            first = max(first, last - wanted)
-        # The text behind the first segment is used by the next instance.
-        following = end if is_single_token else split
-        return Segments(a, (first, last), True, 1), following
-
-    def _random_span(self, wanted, number):
-        """Returns (start, end) of sentences of another document, at least one."""
         _, _, sentences, documents, numbers = self._other
         part = self._rng.randrange(len(numbers))
         while numbers[part] == number:
@@ -247,20 +238,8 @@ class _Planner:
         last = first + 1
         while last < end and sentences[last] - sentences[first] < wanted:
             last += 1
-        return sentences[first], sentences[last]
-
-    def _in_order(self, start, split, end):
-        """Returns two segments in a row, half of them swapped, or None.
-
-        A single token that is left at the end of a document has no order and is not
-        used. Source: Lan et al. 2020, 3.1.
-        """
-        if split == end:
-            return None
-        a, b = (start, split), (split, end)
-        if self._rng.random() < 0.5:
-            return Segments(b, a, False, 1)
-        return Segments(a, b, False, 0)
+        start, stop = sentences[first], sentences[last]
+        return (max(start, stop - wanted) if is_within else start), stop
 
 
 def _pack(plan, block, other, settings, vocabulary):

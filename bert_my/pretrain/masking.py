@@ -49,11 +49,9 @@ def whole_words(sequences, rng):
     """
     sizes = _word_sizes(sequences)
     order = np.argsort(np.where(sizes > 0, rng.random(sizes.shape), 2.0), axis=1)
-    sizes_in_order = np.take_along_axis(sizes, order, axis=1)
     num_chosen = np.zeros(len(sizes), np.int64)
     is_chosen = np.zeros(sizes.shape, bool)
-    for rank in range((sizes > 0).sum(axis=1).max(initial=0)):
-        size = sizes_in_order[:, rank]
+    for rank, size in enumerate(np.take_along_axis(sizes, order, axis=1).T):
         fits = (size > 0) & (num_chosen + size <= sequences.num_wanted)
         num_chosen += size * fits
         is_chosen[:, rank] = fits
