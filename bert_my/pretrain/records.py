@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from typing import NamedTuple
+from typing import Any, List, NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -19,11 +19,10 @@ from tqdm import tqdm
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data.features import LENGTH_STEP, FeatureSpec
-from bert_my.pretrain.shards import BLOCK_ROWS, FORMATS, READ_ERRORS, Shard
+from bert_my.pretrain.shards import BLOCK_ROWS, READ_ERRORS, format_of
 
 logger = logging.getLogger(__name__)
 
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Feature -> its width and the limit below which its values must be: each a number or a
 # field of `Sizes`.
 FEATURES = {
@@ -74,6 +73,20 @@ class Sizes(NamedTuple):
         return {n: self._asdict().get(limit, limit) for n, limit in limits.items()}
 
 
+class Shard(NamedTuple):
+    """A checked file.
+
+    shard_format: one of `shards.FORMATS`.
+    offsets: for each block the bytes that stand before it in a TFRecord file, or the
+      rows in an HDF5 file.
+    """
+
+    path: str
+    shard_format: Any
+    num_examples: int
+    offsets: List[int]
+
+
 class Instances:
     """The instances of some shards, read block by block.
 
@@ -96,17 +109,36 @@ class Instances:
         """
         self.shards = shards
         self.sizes = sizes
-        blocks = [(shard, i) for shard in shards for i in range(len(shard.offsets))]
-        counts = [min(BLOCK_ROWS, s.num_examples - i * BLOCK_ROWS) for s, i in blocks]
-        self.block_starts = np.cumsum([0, *counts])
-        self.num_examples = int(self.block_starts[-1])
+        starts, self.num_examples = [], 0
+        for shard in shards:
+            end = self.num_examples + shard.num_examples
+            starts += range(self.num_examples, end, BLOCK_ROWS)
+            self.num_examples = end
+        self.block_starts = np.array([*starts, self.num_examples])
+        self._blocks = [(shard, offset) for shard in shards for offset in shard.offsets]
+        self._held_block = functools.lru_cache(num_held_blocks)(self.read_block)
 
-        @functools.lru_cache(num_held_blocks)
-        def read_block(number):
-            shard, index = blocks[number]
-            return shard.read_block(index, sizes.limits)
+    def read_block(self, number):
+        """Returns a block of instances, a list of serialized `tf.train.Example`.
 
-        self._read_block = read_block
+        Args:
+          number: of the block, from 0.
+
+        Raises:
+          InputError: if the file has changed since it was checked.
+        """
+        shard, offset = self._blocks[number]
+        first, end = self.block_starts[number : number + 2]
+        try:
+            blocks = shard.shard_format.blocks(shard.path, self.sizes.limits, offset)
+            _, records = next(blocks, (0, ()))
+            if len(records) < end - first:
+                raise ValueError("there are fewer instances")
+            return records
+        except READ_ERRORS as error:
+            raise InputError(
+                f"{shard.path}: has changed since it was checked: {error}"
+            ) from error
 
     def head(self, num_rows):
         """Returns the first `num_rows` instances."""
@@ -118,7 +150,7 @@ class Instances:
         """Returns the serialized examples of rows, an array of bytes."""
         blocks = np.searchsorted(self.block_starts, rows, side="right") - 1
         places = rows - self.block_starts[blocks]
-        found = zip(map(self._read_block, blocks.tolist()), places.tolist())
+        found = zip(map(self._held_block, blocks.tolist()), places.tolist())
         return np.array([block[place] for block, place in found], object)
 
     def parse(self, rows, padded_lengths=None):
@@ -178,17 +210,13 @@ def load(paths, sizes, record_dir, num_held_blocks=2):
     Raises:
       InputError: naming the file that cannot be read, is not whole, or does not fit.
     """
-    formats = list(map(_format_of, paths))
-    shards = [
-        Shard(path, shard_format, num_examples, tuple(offsets))
-        for path, shard_format, (num_examples, offsets) in zip(
-            paths, formats, _check_once(paths, formats, sizes, record_dir)
-        )
-    ]
-    for shard in shards:
-        if not shard.num_examples:
-            logger.warning("%s: there is no instance in this file", shard.path)
-    shards = [shard for shard in shards if shard.num_examples]
+    shards, formats = [], list(map(format_of, paths))
+    checked = _check_once(paths, sizes, record_dir)
+    for path, shard_format, (num_examples, offsets) in zip(paths, formats, checked):
+        if num_examples:
+            shards.append(Shard(path, shard_format, num_examples, offsets))
+        else:
+            logger.warning("%s: there is no instance in this file", path)
     if not shards:
         raise InputError(f"{paths[0]}: there is no instance in the input files")
     for shard in shards:
@@ -200,35 +228,24 @@ def load(paths, sizes, record_dir, num_held_blocks=2):
     return Instances(shards, sizes, num_held_blocks)
 
 
-def _format_of(path):
-    """Returns the format of a file, one of `shards.FORMATS`, by its first bytes."""
-    try:
-        with open(path, "rb") as reader:
-            is_hdf5 = reader.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    return FORMATS["hdf5" if is_hdf5 else "tfrecord"]
-
-
-def _check_once(paths, formats, sizes, record_dir):
+def _check_once(paths, sizes, record_dir):
     """Returns the results of `_check_all`, from an earlier run if there was one."""
-    stats = [os.stat(path) for path in paths]
-    about = [
-        [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]
-        for path, stat in zip(paths, stats)
-    ]
+    about = []
+    for path in paths:
+        status = os.stat(path)
+        about.append([os.path.abspath(path), status.st_size, status.st_mtime_ns])
     text = json.dumps([about, sizes, BLOCK_ROWS])
     key = hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()
     cache = os.path.join(record_dir, f"shards-{key}.json")
     if os.path.exists(cache):
         return files.read_json(cache)
-    found = _check_all(paths, formats, sizes)
+    found = _check_all(paths, sizes)
     files.make_folder(record_dir, "cache_dir")
     files.write_json(cache, found)
     return found
 
 
-def _check_all(paths, formats, sizes):
+def _check_all(paths, sizes):
     """Returns (number of instances, offsets of the blocks) of each file."""
     graph = tf.Graph()
     with graph.as_default():
@@ -236,22 +253,20 @@ def _check_all(paths, formats, sizes):
         features = _parse_examples(records, sizes.specs)
     config = tf.ConfigProto(device_count={"GPU": 0})
     with tf.Session(graph=graph, config=config) as session, tqdm(
-        zip(paths, formats),
+        paths,
         desc="Checking",
-        total=len(paths),
         unit=" files",
         disable=None,  # where stderr is no terminal
     ) as progress:
         parse = session.make_callable(features, [records])
-        return [_check(*file, sizes, parse) for file in progress]
+        return [_check(path, sizes, parse) for path in progress]
 
 
-def _check(path, shard_format, sizes, parse):
+def _check(path, sizes, parse):
     """Returns (number of instances, offsets of the blocks) of a file.
 
     Args:
       path: of the file.
-      shard_format: one of `shards.FORMATS`.
       sizes: `Sizes`.
       parse: function from a list of serialized examples to a dict name -> array.
 
@@ -259,7 +274,7 @@ def _check(path, shard_format, sizes, parse):
       InputError: if the file is damaged, or has values that an instance cannot have.
     """
     num_rows, offsets, has_second_segment = 0, [], False
-    for offset, records in _read_blocks(path, shard_format, sizes):
+    for offset, records in _read_blocks(path, sizes):
         # TensorFlow 1.15 crashes when its error shows a record that is no example.
         _check_features(path, sizes, records[:1], num_rows)
         try:
@@ -279,9 +294,9 @@ def _check(path, shard_format, sizes, parse):
     return num_rows, offsets
 
 
-def _read_blocks(path, shard_format, sizes):
+def _read_blocks(path, sizes):
     """Yields the blocks of a file; raises an `InputError` if the file is damaged."""
-    num_read = 0
+    shard_format, num_read = format_of(path), 0
     try:
         for offset, records in shard_format.blocks(path, sizes.limits):
             yield offset, records

@@ -12,7 +12,6 @@ Source: "Encoding" in the documentation of protocol buffers, `example.proto` and
 import contextlib
 import itertools
 import struct
-from typing import Any, NamedTuple, Tuple
 
 import google_crc32c
 import h5py
@@ -36,6 +35,7 @@ HDF5_DTYPES = {
 # Exceptions that reading a damaged file raises.
 READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError)
 _CHUNK_ROWS = 256
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _INT64_LIST, _FLOAT_LIST = 3, 2  # numbers of the fields in `Feature`
 _HEADER_SIZE, _CHECKSUM_SIZE = 12, 4  # bytes before and after a record
 
@@ -54,17 +54,12 @@ class TfRecords:
         """
         return list(map(frame, encode_rows(instances)))
 
-    def __init__(self, path):
-        """Opens a file for writing."""
-        self._stream = open(path, "wb")  # noqa: SIM115
-
-    def write(self, encoded):
-        """Appends encoded instances."""
-        self._stream.write(b"".join(encoded))
-
-    def close(self):
-        """Closes the file."""
-        self._stream.close()
+    @staticmethod
+    @contextlib.contextmanager
+    def writing(path):
+        """Opens a file; gives a function that appends encoded instances to it."""
+        with open(path, "wb") as stream:
+            yield lambda encoded: stream.write(b"".join(encoded))
 
     @staticmethod
     def blocks(path, names, offset=0):
@@ -105,29 +100,29 @@ class Hdf5:
             encoded[name] = instances[name]
         return encoded
 
-    def __init__(self, path):
-        self._file = h5py.File(path, "w")
+    @staticmethod
+    @contextlib.contextmanager
+    def writing(path):
+        def write(encoded):
+            for name, dtype in HDF5_DTYPES.items():
+                rows = encoded[name]
+                if name not in file:
+                    file.create_dataset(
+                        name,
+                        shape=(0, *rows.shape[1:]),
+                        maxshape=(None, *rows.shape[1:]),
+                        dtype=dtype,
+                        chunks=(_CHUNK_ROWS, *rows.shape[1:]),
+                        compression="gzip",
+                        track_times=False,  # the same instances give the same file
+                    )
+                dataset = file[name]
+                size = len(dataset)
+                dataset.resize(size + len(rows), axis=0)
+                dataset[size:] = rows
 
-    def write(self, encoded):
-        for name, dtype in HDF5_DTYPES.items():
-            rows = encoded[name]
-            if name not in self._file:
-                self._file.create_dataset(
-                    name,
-                    shape=(0, *rows.shape[1:]),
-                    maxshape=(None, *rows.shape[1:]),
-                    dtype=dtype,
-                    chunks=(_CHUNK_ROWS, *rows.shape[1:]),
-                    compression="gzip",
-                    track_times=False,  # the same instances give the same file
-                )
-            dataset = self._file[name]
-            size = len(dataset)
-            dataset.resize(size + len(rows), axis=0)
-            dataset[size:] = rows
-
-    def close(self):
-        self._file.close()
+        with h5py.File(path, "w") as file:
+            yield write
 
     @staticmethod
     def blocks(path, names, offset=0):
@@ -160,6 +155,20 @@ class Hdf5:
 FORMATS = {"tfrecord": TfRecords, "hdf5": Hdf5}
 
 
+def format_of(path):
+    """Returns the format of a file, one of `FORMATS`, by its first bytes.
+
+    Raises:
+      InputError: if the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as reader:
+            is_hdf5 = reader.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    return Hdf5 if is_hdf5 else TfRecords
+
+
 @contextlib.contextmanager
 def open_shards(paths, shard_format):
     """Gives a function that spreads instances evenly over files.
@@ -175,52 +184,14 @@ def open_shards(paths, shard_format):
 
     def write(encoded):
         nonlocal next_file
-        for index, file in enumerate(opened):
-            file.write(encoded[(index - next_file) % len(opened) :: len(opened)])
+        for index, append in enumerate(opened):
+            append(encoded[(index - next_file) % len(opened) :: len(opened)])
         next_file = (next_file + len(encoded)) % len(opened)
 
     with contextlib.ExitStack() as stack:
         temporary = [stack.enter_context(files.replacing_path(path)) for path in paths]
-        opened = [
-            stack.enter_context(contextlib.closing(shard_format(path)))
-            for path in temporary
-        ]
+        opened = [stack.enter_context(shard_format.writing(p)) for p in temporary]
         yield write
-
-
-class Shard(NamedTuple):
-    """A checked file.
-
-    shard_format: one of `FORMATS`.
-    offsets: for each block the bytes that stand before it in a TFRecord file, or the
-      rows in an HDF5 file.
-    """
-
-    path: str
-    shard_format: Any
-    num_examples: int
-    offsets: Tuple[int, ...]
-
-    def read_block(self, index, names):
-        """Returns a block of instances, a list of serialized `tf.train.Example`.
-
-        Args:
-          index: of the block, from 0.
-          names: of the features to read.
-
-        Raises:
-          InputError: if the file has changed since it was checked.
-        """
-        try:
-            blocks = self.shard_format.blocks(self.path, names, self.offsets[index])
-            _, records = next(blocks, (0, ()))
-            if len(records) < min(BLOCK_ROWS, self.num_examples - index * BLOCK_ROWS):
-                raise ValueError("there are fewer instances")
-            return records
-        except READ_ERRORS as error:
-            raise InputError(
-                f"{self.path}: has changed since it was checked: {error}"
-            ) from error
 
 
 def encode_rows(arrays):
@@ -232,9 +203,10 @@ def encode_rows(arrays):
     """
     columns = []
     for name, rows in arrays.items():
-        is_float = np.issubdtype(rows.dtype, np.floating)
-        field = _FLOAT_LIST if is_float else _INT64_LIST
-        values = _float_rows(rows) if is_float else _varint_rows(rows)
+        if np.issubdtype(rows.dtype, np.floating):
+            field, values = _FLOAT_LIST, map(bytes, rows.astype("<f4"))
+        else:
+            field, values = _INT64_LIST, _varint_rows(rows)
         key = _message(1, name.encode("utf-8"))
         columns.append(
             [
@@ -286,10 +258,6 @@ def _varint(value):
     if value < 128:
         return bytes((value,))
     return bytes((value & 127 | 128,)) + _varint(value >> 7)
-
-
-def _float_rows(rows):
-    return [row.tobytes() for row in rows.astype("<f4")]
 
 
 def _varint_rows(rows):

@@ -58,13 +58,13 @@ def test_the_first_rows_alone(load):
 
 def test_a_few_blocks_stay_in_memory(load, monkeypatch):
     read = []
-    read_block = shards.Shard.read_block
+    read_block = records.Instances.read_block
 
-    def counted(shard, index, specs):
-        read.append(index)
-        return read_block(shard, index, specs)
+    def counted(instances, number):
+        read.append(number)
+        return read_block(instances, number)
 
-    monkeypatch.setattr(shards.Shard, "read_block", counted)
+    monkeypatch.setattr(records.Instances, "read_block", counted)
     found = load((9,), num_held_blocks=3)
     read_records(found, np.array([0, 5, 3, 1, 4, 2] * 5), batch_size=30)
     assert sorted(read) == [0, 1, 2]
@@ -76,9 +76,8 @@ def test_a_file_that_changed_after_the_check_is_named(load):
     found = load((9,))
     with open(found.shards[0].path, "rb+") as writer:
         writer.truncate(300)
-    specs = SIZES.specs
     with pytest.raises(InputError, match=r"0\.shard: has changed"):
-        found.shards[0].read_block(4, specs)
+        found.read_block(4)
 
 
 def test_only_common_padding_is_cut(load):
