@@ -218,7 +218,7 @@ def _store_blocks(config, tokenizer, inputs, splits, folder):
 
     def store(item):
         index, (split, parts) = item
-        block = corpus.encode(parts, tokenizer, find_words)
+        block = corpus.encode(parts, tokenizer, find_words, config.max_tokens)
         path = os.path.join(folder, f"{index}.npz")
         return split, block and block.store(path, unknown_id)
 
@@ -404,12 +404,10 @@ def run(config):
 def main(argv=None):
     """Runs a command line; wrong input ends the program with one line."""
     console.log_to_stderr()
-    try:
+    with console.one_line_for():
         config = parse(argv or sys.argv)
         if config is not None:
             run(config)
-    except InputError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -49,22 +49,6 @@ class Block(NamedTuple):
     documents: np.ndarray
     numbers: np.ndarray
 
-    def with_short_sentences(self, max_length):
-        """Returns a block whose sentences of over `max_length` tokens are cut."""
-        lengths = np.diff(self.sentences)
-        if lengths.max() <= max_length:
-            return self
-        num_pieces = -(-lengths // max_length)
-        first_piece = np.concatenate([[0], np.cumsum(num_pieces)])
-        # The sentence of each piece, and the number of the piece within it.
-        sentence = np.repeat(np.arange(len(lengths)), num_pieces)
-        index = np.arange(len(sentence)) - first_piece[sentence]
-        starts = self.sentences[sentence] + index * max_length
-        return self._replace(
-            sentences=np.append(starts, self.sentences[-1]),
-            documents=first_piece[self.documents],
-        )
-
     def store(self, path, unknown_id):
         """Writes the block to a file; returns its `StoredBlock`.
 
@@ -152,7 +136,7 @@ def group(parts, split_of):
     yield from waiting.items()
 
 
-def encode(parts, tokenizer, find_words):
+def encode(parts, tokenizer, find_words, max_length):
     """Turns text into ids.
 
     Args:
@@ -160,6 +144,7 @@ def encode(parts, tokenizer, find_words):
       tokenizer: `tokenization.FullTokenizer`.
       find_words: True to join tokens to words, Chinese characters by a segmenter; else
         each token is a word.
+      max_length: longer sentences, in tokens, are cut into pieces, which are sentences.
 
     Returns:
       `Block`, or None if the text has no tokens.
@@ -170,7 +155,9 @@ def encode(parts, tokenizer, find_words):
             # Line by line, because the results of the tokenizer are large.
             (encoding,) = tokenizer.encode_batch([line])
             if encoding.ids:
-                ids.append(np.array(encoding.ids, np.int32))
+                for start in range(0, len(encoding.ids), max_length):
+                    piece = encoding.ids[start : start + max_length]
+                    ids.append(np.array(piece, np.int32))
                 is_start.append(np.ones(len(encoding.ids), bool))
                 if find_words and _HAS_CHINESE.search(line):
                     is_start[-1] = ~_inside_chinese_words(line, encoding.offsets)

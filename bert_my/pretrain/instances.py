@@ -54,7 +54,7 @@ def make_instances(block, other, settings, vocabulary, seed):
     """Makes all instances of a block, in random order.
 
     Args:
-      block: `Block`.
+      block: `Block`, of sentences of at most `settings.max_tokens`.
       other: `Block` from which random next segments are taken; may be the same. For
         "nsp" it must have a different document for each document of `block`.
       settings: `create_pretraining_data.DataConfig`.
@@ -74,9 +74,6 @@ def make_instances(block, other, settings, vocabulary, seed):
     if settings.next_sentence == "nsp" and is_lonely:
         raise ValueError("the other block has no other document")
     rng = random.Random(seed)
-    block, other = (
-        each.with_short_sentences(settings.max_tokens) for each in (block, other)
-    )
     plan = list(_Planner(block, other, settings, rng).plan())
     rng.shuffle(plan)
     sequences = _pack(plan, block, other, settings, vocabulary)

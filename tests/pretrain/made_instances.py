@@ -22,7 +22,7 @@ SIZES = Sizes(
 )
 
 
-def make_block(documents, numbers=None, first=FIRST, continues=()):
+def make_block(documents, numbers=None, first=FIRST, continues=(), max_length=20):
     """Returns a `Block` whose tokens are all different: `first`, `first` + 1, ...
 
     Args:
@@ -30,7 +30,12 @@ def make_block(documents, numbers=None, first=FIRST, continues=()):
       numbers: of the documents; default: 0, 1, ...
       first: id of the first token.
       continues: ids of the tokens that continue a word.
+      max_length: longer sentences are cut into pieces, as `corpus.encode` does.
     """
+    documents = [
+        [min(max_length, n - i) for n in document for i in range(0, n, max_length)]
+        for document in documents
+    ]
     lengths = [length for document in documents for length in document]
     tokens = np.arange(first, first + sum(lengths), dtype=np.int32)
     counts = [len(document) for document in documents]

@@ -393,7 +393,8 @@ def test_a_document_of_one_token(rule):
 
 
 def test_the_shortest_sequences_that_may_be_asked_for(next_sentence):
-    block = made_instances.make_block(made_instances.random_documents(30, 9, 30))
+    documents = made_instances.random_documents(30, 9, 30)
+    block = made_instances.make_block(documents, max_length=2)
     instances = make(block, next_sentence=next_sentence, max_seq_length=5)
     assert set(instances["input_mask"].sum(axis=1).tolist()) <= {3, 4, 5}
     for a, b in made_instances.segments(instances):
