@@ -389,7 +389,7 @@ def _cleaned(char):
         return ""
     if _is_whitespace(char):
         return " "
-    return f" {char} " if _is_chinese_char(ord(char)) else char
+    return f" {char} " if re.match(f"[{_CJK}]", char) else char
 
 
 def _is_whitespace(char):
@@ -409,22 +409,11 @@ def _is_punctuation(char):
     return unicodedata.category(char).startswith("P")
 
 
-def _is_chinese_char(code):
-    """Returns True for a code point of a CJK block, which has no Kana or Hangul."""
-    return any(first <= code <= last for first, last in _CJK_BLOCKS)
-
-
-_CJK_BLOCKS = (
-    (0x4E00, 0x9FFF),
-    (0x3400, 0x4DBF),
-    (0x20000, 0x2A6DF),
-    (0x2A700, 0x2B73F),
-    (0x2B740, 0x2B81F),
-    (0x2B820, 0x2CEAF),
-    (0xF900, 0xFAFF),
-    (0x2F800, 0x2FA1F),
+# Ranges of code points of the CJK blocks, which have no Kana or Hangul.
+_CJK = (
+    "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f"
+    "\U0002b740-\U0002b81f\U0002b820-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f"
 )
-_CJK = "".join(f"{chr(first)}-{chr(last)}" for first, last in _CJK_BLOCKS)
 # What `_clean` makes a blank of, and the two line ends that it leaves to the split.
 # Other white space of `re` is control characters, which are dropped and part nothing.
 _BLANKS = " \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
