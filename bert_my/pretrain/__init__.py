@@ -1,1 +1,1 @@
-"""The builder of pretraining data: corpus, masking, instances, shards."""
+"""Pretraining data: corpus, instances, masking, shards, records."""
