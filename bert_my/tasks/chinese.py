@@ -4,16 +4,20 @@ from bert_my.tasks import base
 from bert_my.tasks.classification import ClassificationTask
 from bert_my.tasks.labeling import LabelingTask
 
-_TEXT = ("text_a", "sentence", "text", "review", "title")
-_TEXT_A = ("text_a", "sentence1", "premise", "question1", "query1")
-_TEXT_B = ("text_b", "sentence2", "hypo", "hypothesis", "question2", "query2")
-_PAIR_NAMES = {
-    "guid": ("id", "guid", "index"),
-    "text_a": _TEXT_A,
-    "text_b": _TEXT_B,
-    "label": ("label", "gold_label"),
-}
-_PAIR_LAYOUTS = (("text_a", "text_b", "label"), ("text_a", "text_b"))
+_NLI = ("contradiction", "entailment", "neutral")
+
+
+class _Pairs:
+    """Columns of the data sets of pairs."""
+
+    has_pairs = True
+    column_names = {
+        "guid": ("id", "guid", "index"),
+        "text_a": ("text_a", "sentence1", "premise", "question1", "query1"),
+        "text_b": ("text_b", "sentence2", "hypo", "hypothesis", "question2", "query2"),
+        "label": ("label", "gold_label"),
+    }
+    layouts = (("text_a", "text_b", "label"), ("text_a", "text_b"))
 
 
 @base.register("chnsenticorp")
@@ -23,7 +27,7 @@ class ChnSentiCorpTask(ClassificationTask):
     labels = ("0", "1")
     column_names = {
         "guid": ("qid", "id"),
-        "text_a": _TEXT,
+        "text_a": ("text_a", "sentence", "text", "review", "title"),
         "label": ("label",),
     }
     layouts = (("label", "text_a"), ("text_a",))
@@ -45,69 +49,67 @@ class ThucNewsTask(ClassificationTask):
 
 
 @base.register("lcqmc")
-class LcqmcTask(ClassificationTask):
+class LcqmcTask(_Pairs, ClassificationTask):
     """Do two questions ask the same? (Liu et al. 2018)"""
 
     labels = ("0", "1")
-    has_pairs = True
-    column_names = _PAIR_NAMES
-    layouts = _PAIR_LAYOUTS
 
 
 @base.register("atec")
-class AtecTask(LcqmcTask):
+class AtecTask(_Pairs, ClassificationTask):
     """Do two questions to a bank's service ask the same? Few do: F1 counts."""
 
+    labels = ("0", "1")
     main_metric = "f1"
-    files = {**LcqmcTask.files, base.TRAIN: ("train", "atec_nlp_sim_train")}
+    files = {**ClassificationTask.files, base.TRAIN: ("train", "atec_nlp_sim_train")}
     layouts = (("guid", "text_a", "text_b", "label"), ("guid", "text_a", "text_b"))
 
 
 @base.register("ocnli")
-class OcnliTask(ClassificationTask):
+class OcnliTask(_Pairs, ClassificationTask):
     """Does a text entail another? (Hu et al. 2020); `-` is no label."""
 
-    labels = ("contradiction", "entailment", "neutral")
-    has_pairs = True
+    labels = _NLI
     files = {
         base.TRAIN: ("train", "train.50k", "train.30k", "train.10k"),
         base.DEV: ("dev",),
         base.TEST: ("test",),
     }
-    column_names = _PAIR_NAMES
-    layouts = _PAIR_LAYOUTS
     left_out_labels = ("-",)
     # The official folder has the train set in all sizes; the first is whole.
     preferred_files = (base.TRAIN,)
 
 
 @base.register("xnli")
-class XnliTask(OcnliTask):
+class XnliTask(_Pairs, ClassificationTask):
     """Does a text entail another, in Chinese? (Conneau et al. 2018)
 
     The dev and test files hold all languages, of which Chinese is read.
     """
 
+    labels = _NLI
     files = {
         base.TRAIN: ("multinli/multinli.train.zh", "multinli.train.zh", "train"),
         base.DEV: ("xnli.dev", "dev"),
         base.TEST: ("xnli.test", "test"),
     }
-    column_names = {**_PAIR_NAMES, "language": ("language",)}
+    column_names = {**_Pairs.column_names, "language": ("language",)}
     # The spelling of the translated train file.
     label_aliases = {"contradictory": "contradiction"}
+    left_out_labels = ("-",)
     kept_rows = ("language", "zh")
+    # The translated train file has a folder of its own; the first name found is read.
+    preferred_files = (base.TRAIN,)
 
 
 @base.register("dbqa")
-class DbqaTask(ClassificationTask):
+class DbqaTask(_Pairs, ClassificationTask):
     """Candidate sentences that answer a question or not (NLPCC-ICCPOL 2016 DBQA).
 
     Candidates are ranked within their question, by the probability of label 1.
     """
 
     labels = ("0", "1")
-    has_pairs = True
     main_metric = "mrr"
     column_names = {
         "group": ("qid", "question_id"),
@@ -115,7 +117,6 @@ class DbqaTask(ClassificationTask):
         "text_b": ("text_b", "answer", "sentence"),
         "label": ("label",),
     }
-    layouts = _PAIR_LAYOUTS
     group_field = "group"
 
 
