@@ -1,17 +1,23 @@
-"""The family of tasks that give one or two texts one of several labels.
+"""Families of tasks that give texts one of several labels, or any number of them.
 
-Tables of users are the tasks `csv`, `info` and `sentiment`. Published data sets are in
-`glue.py` and `chinese.py`.
+Tables of users are the tasks `csv`, `info`, `sentiment` and `mlabel`. Published data
+sets are in `glue.py` and `chinese.py`.
 """
 
 from bert_my import metrics
 from bert_my.data import labels
 from bert_my.tasks import base
-from bert_my.tasks.text import SINGLE_TEXT_LAYOUTS, TextTask
+from bert_my.tasks.text import TextTask
 from bert_my.text import postprocessor
 
 # With more labels than this their own scores would hide the others.
 MAX_SCORED_LABELS = 50
+_SINGLE_TEXT_LAYOUTS = (
+    ("guid", "text_a", "label"),
+    ("text_a", "label"),
+    ("guid", "text_a"),
+    ("text_a",),
+)
 
 
 class ClassificationTask(TextTask):
@@ -35,6 +41,27 @@ class ClassificationTask(TextTask):
         super().__init__(*args, **kwargs)
         if len(self.labels) > MAX_SCORED_LABELS:
             self.metrics = [each for each in self.metrics if not each.is_by_label]
+
+
+class MultiLabelTask(TextTask):
+    """Texts with any number of labels; `metrics` are given zeros and ones.
+
+    A row's label cell is read by `labels.AnyLabels`. Or each label has a column of its
+    own, with a 0 or 1.
+    """
+
+    objectives = ("sigmoid",)
+    labels_class = labels.AnyLabels
+    postprocessor_class = postprocessor.AnyLabels
+    main_metric = "f1_micro"
+    metrics = (
+        metrics.accuracy,
+        metrics.multilabel_f1,
+        metrics.multilabel_auc,
+        metrics.multilabel_average_precision,
+        metrics.multilabel_log_loss,
+        metrics.per_label,
+    )
 
 
 @base.register("csv")
@@ -64,7 +91,7 @@ class InfoTask(ClassificationTask):
         "text_a": ("title", "text", "text_a", "sentence", "content", "标题"),
         "label": ("label", "click", "clicked", "is_click", "标签"),
     }
-    layouts = SINGLE_TEXT_LAYOUTS
+    layouts = _SINGLE_TEXT_LAYOUTS
 
 
 @base.register("sentiment")
@@ -90,3 +117,28 @@ class SentimentTask(ClassificationTask):
         ("guid", "text_a", "text_b"),
         ("text_a", "text_b"),
     )
+
+
+@base.register("mlabel")
+class MlabelTask(MultiLabelTask):
+    """Any texts with any number of labels: `--num_labels` or `--labels`.
+
+    Rows are `id,text,labels` or `text,labels`; quote labels that hold commas in a csv.
+    Or a header names a column for each label, `id,text,toxic,threat`, with a 0 or 1 in
+    each row: those of `--labels`, or the `--num_labels` columns behind the text.
+    """
+
+    column_names = {
+        "guid": ("id", "guid", "index", "idx"),
+        "text_a": (
+            "text",
+            "text_a",
+            "content",
+            "sentence",
+            "title",
+            "comment_text",
+            "comment",
+        ),
+        "label": ("labels", "label", "tags"),
+    }
+    layouts = _SINGLE_TEXT_LAYOUTS

@@ -1,14 +1,15 @@
-"""Representations: what an objective sees of an encoded text, or of its tokens.
+"""Representations: from the outputs of the encoder to the input of an objective.
 
 A representation is a function `(encoder, features)` that returns float32
-`[batch_size, width]` for a text, or `[batch_size, seq_length, width]` for its tokens.
-Padding never changes what is real, and a row of padding only gives finite values.
+`[batch_size, width]` for objectives of texts, or `[batch_size, seq_length, width]` for
+objectives of tokens. Padding never changes the representation of a real token or text,
+and a row of nothing but padding gives finite values.
 """
 
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.model import encoders, recurrent
+from bert_my.model import recurrent
 
 FILTER_WIDTHS = (1, 2, 3, 4)  # tokens that a convolution sees at once
 NUM_FILTERS = 256  # for each width
@@ -17,12 +18,12 @@ NUM_LAST_LAYERS = 4
 
 
 def cls(encoder, features):
-    """The pooled output: the vector of [CLS] through the pretrained pooler."""
+    """Returns the pooled output: the vector of [CLS] through the pretrained pooler."""
     return encoder.get_pooled_output()
 
 
 def mean_of_tokens(encoder, features):
-    """The mean of the last layer over real tokens: `[batch_size, hidden_size]`."""
+    """Returns the mean of the last layer over real tokens: `[..., hidden_size]`."""
     mask = _real_tokens(features)
     total = tf.reduce_sum(encoder.get_sequence_output() * mask, axis=1)
     # A row without real tokens has the mean 0, not 0/0.
@@ -30,12 +31,12 @@ def mean_of_tokens(encoder, features):
 
 
 def max_of_tokens(encoder, features):
-    """The maximum of the last layer over real tokens: `[batch_size, hidden_size]`."""
+    """Returns the maximum of the last layer over real tokens: `[..., hidden_size]`."""
     return _max_over_tokens(encoder.get_sequence_output(), _real_tokens(features))
 
 
 def cnn(encoder, features):
-    """Convolutions over the last layer, ReLU, and the maximum over real tokens.
+    """Convolves the last layer; ReLU, and the maximum over real tokens.
 
     Source: Kim 2014, "Convolutional neural networks for sentence classification".
 
@@ -43,19 +44,19 @@ def cnn(encoder, features):
       float32 `[batch_size, 1024]`: 256 filters for each of the widths 1, 2, 3 and 4.
     """
     mask = _real_tokens(features)
-    # Without padding a filter would see zeros behind the last token, so with it too.
+    # Zeros behind the last real token, as an unpadded row has them in `_convolve`.
     values = encoder.get_sequence_output() * mask
     pooled = []
     with tf.variable_scope("cnn"):
         for width in FILTER_WIDTHS:
             with tf.variable_scope(f"width_{width}"):
-                found = _convolve(values, width, NUM_FILTERS, tf.nn.relu)
-            pooled.append(_max_over_tokens(found, mask))
+                filtered = tf.nn.relu(_convolve(values, width, NUM_FILTERS))
+            pooled.append(_max_over_tokens(filtered, mask))
     return tf.concat(pooled, axis=-1)
 
 
 def rcnn(encoder, features):
-    """Each token with its left and right context, and the maximum over real tokens.
+    """Joins each token with its left and right context; the maximum over real tokens.
 
     The contexts are the states of a bidirectional LSTM; they and the token's vector go
     through one layer with tanh. Source: Lai et al. 2015, "Recurrent convolutional
@@ -69,17 +70,13 @@ def rcnn(encoder, features):
         contexts = lstm(encoder, features)
         with tf.variable_scope("projection"):
             # A convolution of width 1 is a dense layer on every token.
-            projected = _convolve(
-                tf.concat([contexts, tokens], axis=-1),
-                width=1,
-                num_filters=2 * NUM_LSTM_UNITS,
-                activation=tf.tanh,
-            )
+            joined = tf.concat([contexts, tokens], axis=-1)
+            projected = tf.tanh(_convolve(joined, 1, 2 * NUM_LSTM_UNITS))
     return _max_over_tokens(projected, _real_tokens(features))
 
 
 def last_layers_of_cls(encoder, features):
-    """The vectors of [CLS] of the last four layers, side by side.
+    """Concatenates the vectors of [CLS] of the last four layers.
 
     Source: Devlin et al. 2019, section 5.3. A smaller encoder gives all its layers.
 
@@ -91,19 +88,19 @@ def last_layers_of_cls(encoder, features):
 
 
 def sequence(encoder, features):
-    """The last layer: `[batch_size, seq_length, hidden_size]`."""
+    """Returns the last layer: `[batch_size, seq_length, hidden_size]`."""
     return encoder.get_sequence_output()
 
 
 def lstm(encoder, features):
-    """A bidirectional LSTM over the last layer: `[batch_size, seq_length, 512]`."""
+    """Runs a bidirectional LSTM over the last layer: `[..., seq_length, 512]`."""
     return recurrent.bidirectional_lstm(
         encoder.get_sequence_output(), features["input_mask"], NUM_LSTM_UNITS
     )
 
 
 def last_layers(encoder, features):
-    """The last four layers, side by side; a smaller encoder gives all its layers.
+    """Concatenates the last four layers; a smaller encoder gives all its layers.
 
     Source: Devlin et al. 2019, section 5.3.
 
@@ -122,30 +119,8 @@ TEXT_REPRESENTATIONS = {
     "last4": last_layers_of_cls,
 }
 TOKEN_REPRESENTATIONS = {"sequence": sequence, "lstm": lstm, "last4": last_layers}
-# These look at nothing of the last layer but [CLS].
-_OF_FIRST_TOKEN = (cls, last_layers_of_cls)
-
-
-def build(bert_config, features, is_training, represent, objective, ops=None):
-    """Builds an encoder with a head on it.
-
-    Args:
-      bert_config: `modeling.BertConfig`.
-      features: dict with `input_ids`, `input_mask` and `segment_ids`, int32
-        `[batch_size, seq_length]`, and what the objective needs.
-      is_training: bool; False switches all dropout off.
-      represent: a representation, see the top of this file.
-      objective: one of `objectives.OBJECTIVES`, with the rank of that representation.
-      ops: (optional) see `modeling.BertModel`.
-
-    Returns:
-      `(losses, predictions)`, see `base.TaskOutputs`.
-    """
-    encoder = encoders.of(bert_config).build(
-        features, is_training, first_token_only=represent in _OF_FIRST_TOKEN, ops=ops
-    )
-    representation = represent(encoder, features)
-    return objective.build(representation, features, is_training, ops)
+# Of the last layer these read the vector of [CLS] alone.
+OF_FIRST_TOKEN = (cls, last_layers_of_cls)
 
 
 def _real_tokens(features):
@@ -164,14 +139,13 @@ def _max_over_tokens(values, mask):
     return largest * tf.reduce_max(mask, axis=1)
 
 
-def _convolve(values, width, num_filters, activation):
-    """Convolution over each token and the `width - 1` tokens behind it.
+def _convolve(values, width, num_filters):
+    """Convolves each token and the `width - 1` tokens behind it, and adds a bias.
 
     Args:
       values: float32 `[batch_size, seq_length, hidden_size]`.
       width: in tokens.
       num_filters: int.
-      activation: function.
 
     Returns:
       float32 `[batch_size, seq_length, num_filters]`.
@@ -184,4 +158,4 @@ def _convolve(values, width, num_filters, activation):
     bias = tf.get_variable("bias", [num_filters], initializer=tf.zeros_initializer())
     values = tf.pad(values, [[0, 0], [0, width - 1], [0, 0]])
     output = tf.nn.conv1d(values, kernel, stride=1, padding="VALID")
-    return activation(tf.nn.bias_add(output, bias))
+    return tf.nn.bias_add(output, bias)

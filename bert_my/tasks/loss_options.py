@@ -1,61 +1,105 @@
-"""The options of the training loss, from what the user gave to numbers."""
+"""The options of the training loss: the flags, and the numbers that they stand for.
 
+Needs no TensorFlow, as `options`.
+"""
+
+import dataclasses
 import os
+from typing import NamedTuple, Optional, Tuple
 
-from bert_my.common import files
+from bert_my.common import files, options
 from bert_my.common.errors import InputError
-from bert_my.tasks.objectives import LossSettings
+from bert_my.common.options import Options, option
 
 AUTO = "auto"
 
 
-def check(options, objective_class, who):
-    """Raises an `InputError` for an option that the objective does not know.
+class LossSettings(NamedTuple):
+    """Options of the training loss; evaluation uses the plain loss."""
 
-    Args:
-      options: `TaskOptions`.
-      objective_class: see `objectives`.
-      who: the task's name, for the error.
-    """
-    known = set(objective_class.loss_options)
-    if "class_weights" in known:
-        known.add("pos_weight")  # of two labels: the weight of the second
-    for name in LossSettings._fields:
-        if getattr(options, name) and name not in known:
-            raise InputError(
-                f"--{name}={getattr(options, name)}: the loss of {who} "
-                f"({objective_class.__name__.lower()}) has no such option"
-            )
+    # Of each label, for softmax and token.
+    class_weights: Optional[Tuple[float, ...]] = None
+    # Of the positive side, for sigmoid: one number, or one for each label.
+    pos_weight: Optional[Tuple[float, ...]] = None
+    # Softmax, sigmoid, token; 0 for none. Source: Lin et al. 2017.
+    focal_gamma: float = 0.0
+    # Softmax, sigmoid, token; 0 to 1. Source: Szegedy et al. 2016.
+    label_smoothing: float = 0.0
 
 
-def needs_counts(options):
-    """Returns whether the weights are to be those that balance the train set."""
-    return AUTO in (options.class_weights, options.pos_weight)
+PLAIN_LOSS = LossSettings()
 
 
-def read(options, objective_class, labels, counts):
-    """Returns the `LossSettings` for `TaskOptions`.
+@dataclasses.dataclass(frozen=True)
+class LossOptions(Options):
+    """The training loss."""
 
-    Args:
-      options: `TaskOptions`.
-      objective_class: see `objectives`.
-      labels: tuple of labels.
-      counts: `labels.LabelCounts`; may be None if `needs_counts` is false.
-
-    Raises:
-      InputError: naming the flag whose value does not suit the labels.
-    """
-    class_weights, pos_weight = options.class_weights, options.pos_weight
-    if class_weights is not None:
-        class_weights = _numbers("class_weights", class_weights, labels, counts)
-    if pos_weight is not None and "pos_weight" in objective_class.loss_options:
-        pos_weight = _numbers("pos_weight", pos_weight, labels, counts)
-    elif pos_weight is not None:
-        class_weights = _with_second(pos_weight, class_weights, labels, counts)
-        pos_weight = None
-    return options.select(
-        LossSettings, class_weights=class_weights, pos_weight=pos_weight
+    class_weights: Optional[str] = option(
+        None,
+        "Weight of each label in the loss: numbers (1,2,5), a file of lines "
+        "label<TAB>weight, or auto: inversely proportional to the label's frequency.",
     )
+    pos_weight: Optional[str] = option(
+        None,
+        "Weight of the positive examples: a number, one number per label, a file or "
+        "auto (for multi-label tasks, or the second of two labels).",
+    )
+    focal_gamma: float = option(
+        0.0,
+        "Gamma of the focal loss, which lowers the weight of examples that are "
+        "classified well; 0: off.",
+        check=options.not_negative,
+    )
+    label_smoothing: float = option(
+        0.0,
+        "Share of the target probability that is spread over all labels.",
+        check=options.below_one,
+    )
+
+    def check_loss(self, objective_class, who):
+        """Raises an `InputError` for an option that the objective does not know.
+
+        Args:
+          objective_class: see `objectives`.
+          who: the task's name, for the error.
+        """
+        known = set(objective_class.loss_options)
+        if "class_weights" in known:
+            known.add("pos_weight")  # of two labels: the weight of the second
+        for name in LossSettings._fields:
+            if getattr(self, name) and name not in known:
+                raise InputError(
+                    f"--{name}={getattr(self, name)}: the loss of {who} "
+                    f"({objective_class.__name__.lower()}) has no such option"
+                )
+
+    @property
+    def needs_label_counts(self):
+        """Whether the weights are to be those that balance the train set."""
+        return AUTO in (self.class_weights, self.pos_weight)
+
+    def loss_settings(self, objective_class, labels, counts):
+        """Returns the `LossSettings` of these options.
+
+        Args:
+          objective_class: see `objectives`.
+          labels: tuple of labels.
+          counts: `labels.LabelCounts`; may be None unless `needs_label_counts`.
+
+        Raises:
+          InputError: naming the flag whose value does not suit the labels.
+        """
+        class_weights, pos_weight = self.class_weights, self.pos_weight
+        if class_weights is not None:
+            class_weights = _numbers("class_weights", class_weights, labels, counts)
+        if pos_weight is not None and "pos_weight" in objective_class.loss_options:
+            pos_weight = _numbers("pos_weight", pos_weight, labels, counts)
+        elif pos_weight is not None:
+            class_weights = _with_second(pos_weight, class_weights, labels, counts)
+            pos_weight = None
+        return self.select(
+            LossSettings, class_weights=class_weights, pos_weight=pos_weight
+        )
 
 
 def _with_second(pos_weight, class_weights, labels, counts):

@@ -5,33 +5,16 @@ padding, continuation pieces, context) and the tag's id + 1 elsewhere. `token_ma
 1 where a token begins.
 """
 
-from typing import NamedTuple, Optional, Tuple
-
 import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.data.features import FeatureSpec
 from bert_my.model import crf
 from bert_my.tasks import heads
+from bert_my.tasks.loss_options import PLAIN_LOSS
 
 _LABELS = "label_ids"
 TOKEN_MASK = FeatureSpec("token_mask", (None,))
-
-
-class LossSettings(NamedTuple):
-    """Options of the training loss; evaluation uses the plain loss."""
-
-    # Of each label, for softmax and token.
-    class_weights: Optional[Tuple[float, ...]] = None
-    # Of the positive side, for sigmoid: one number, or one for each label.
-    pos_weight: Optional[Tuple[float, ...]] = None
-    # Softmax, sigmoid, token; 0 for none. Source: Lin et al. 2017.
-    focal_gamma: float = 0.0
-    # Softmax, sigmoid, token; 0 to 1. Source: Szegedy et al. 2016.
-    label_smoothing: float = 0.0
-
-
-PLAIN_LOSS = LossSettings()
 
 
 def project(representation, num_outputs, dropout_prob, ops=None):
@@ -65,12 +48,13 @@ def project(representation, num_outputs, dropout_prob, ops=None):
 
 
 class Objective:
-    """The layers on a representation, their predictions and their loss.
+    """The last layer on a representation, its predictions and its loss.
 
-    representations: those it can be built on, by name.
-    loss_options: the fields of `LossSettings` that it honours.
+    representations: dict name -> representation (see `heads`) that the layer can stand
+      on.
+    loss_options: fields of `LossSettings` that the loss honours.
     label_spec: `FeatureSpec` of the labels.
-    input_specs: of the features it needs besides the text's, in a served model too.
+    input_specs: tuple of the `FeatureSpec` of further inputs, in an exported model too.
     """
 
     representations = heads.TEXT_REPRESENTATIONS
@@ -82,79 +66,87 @@ class Objective:
         """Builds an objective.
 
         Args:
-          num_labels: int; labels are 0 to `num_labels - 1`.
+          num_labels: int, number of logits; labels are 0 to `num_labels - 1`.
           dropout_prob: dropout of the representation in training.
-          loss: `LossSettings` of training; what is not in `loss_options` is unset.
+          loss: `LossSettings` of training; fields not in `loss_options` are unset.
         """
         self.num_labels = num_labels
         self.dropout_prob = dropout_prob
         self.loss = loss
 
     def build(self, representation, features, is_training, ops=None):
-        """Builds the layers on top of a representation.
+        """Builds the last layer, the predictions, and the loss if there are labels.
 
         Args:
           representation: float32 `[batch_size, width]`, or
             `[batch_size, seq_length, width]` for objectives of tokens.
           features: dict with those of `input_specs`; and, if there is a loss to build,
             `label_ids` (see `label_spec`) and `is_real_example` float32 `[batch_size]`.
-          is_training: bool; False switches dropout and the loss's options off.
+          is_training: bool; False switches dropout and the options of the loss off.
           ops: (optional) see `modeling.BertModel`.
 
         Returns:
-          `(losses, predictions)`, see `base.TaskOutputs`; the predictions are those of
-          the class.
+          `(losses, predictions)`, see `base.TaskOutputs`. The loss is called `loss`,
+          the predictions are `logits` and those of `predict`.
+        """
+        dropout_prob = self.dropout_prob if is_training else 0.0
+        logits = project(representation, self.num_labels, dropout_prob, ops)
+        predictions = {"logits": logits, **self.predict(logits, features)}
+        if _LABELS not in features:
+            return {}, predictions
+        settings = self.loss if is_training else PLAIN_LOSS
+        losses, weights = self.score(logits, features[_LABELS], settings)
+        is_real = features["is_real_example"]
+        weighted_sum = tf.reduce_sum(losses * is_real)
+        return {"loss": (weighted_sum, tf.reduce_sum(weights * is_real))}, predictions
+
+    def predict(self, logits, features):
+        """Returns the predictions of the class as a dict name -> tensor.
+
+        Args:
+          logits: float32 `[batch_size, num_labels]`, or
+            `[batch_size, seq_length, num_labels]` for objectives of tokens.
+          features: see `build`.
         """
         raise NotImplementedError
 
-    def _project(self, representation, num_outputs, is_training, ops):
-        dropout_prob = self.dropout_prob if is_training else 0.0
-        return project(representation, num_outputs, dropout_prob, ops)
-
-    def _losses(self, features, is_training, score):
-        """Returns dict name -> (weighted sum, weight); empty without labels.
+    def score(self, logits, labels, settings):
+        """Returns the losses and their weights, both float32 `[batch_size]`.
 
         Args:
-          features: see `build`.
-          is_training: bool.
-          score: function `(labels, loss settings)` to `(losses, weights)`, both float32
-            `[batch_size]`; the losses are weighted already.
+          logits: see `predict`.
+          labels: tensor of `label_spec`.
+          settings: `LossSettings`; the losses are multiplied by the weights already.
         """
-        if _LABELS not in features:
-            return {}
-        loss = self.loss if is_training else PLAIN_LOSS
-        losses, weights = score(features[_LABELS], loss)
-        is_real = features["is_real_example"]
-        weighted_sum = tf.reduce_sum(losses * is_real)
-        return {"loss": (weighted_sum, tf.reduce_sum(weights * is_real))}
+        raise NotImplementedError
 
 
 class Softmax(Objective):
     """One of several labels: cross entropy.
 
-    Predictions: `logits` and `probabilities` float32 `[batch_size, num_labels]`,
-    `label` int32 `[batch_size]`. With class weights the loss is the weighted mean.
+    Predictions: `probabilities` float32 `[batch_size, num_labels]`, `label` int32
+    `[batch_size]`. With class weights the loss is the weighted mean.
     """
 
     loss_options = ("class_weights", "focal_gamma", "label_smoothing")
     label_spec = FeatureSpec(_LABELS, (), is_input=False)
 
-    def build(self, representation, features, is_training, ops=None):
-        logits = self._project(representation, self.num_labels, is_training, ops)
+    def predict(self, logits, features):
+        return {
+            "probabilities": tf.nn.softmax(logits),
+            "label": tf.argmax(logits, axis=-1, output_type=tf.int32),
+        }
 
-        def score(labels, loss):
-            return _cross_entropy(logits, labels, loss)
-
-        predictions = _softmax_predictions(logits)
-        return self._losses(features, is_training, score), predictions
+    def score(self, logits, labels, settings):
+        return _cross_entropy(logits, labels, settings)
 
 
 class Sigmoid(Objective):
     """Any of several labels, independent of one another: binary cross entropies.
 
     Labels are multi-hot. The loss of an example is the mean over all labels.
-    Predictions: `logits` and `probabilities` float32 `[batch_size, num_labels]`,
-    `label` int32 `[batch_size, num_labels]`, 1 for a probability above 0.5.
+    Predictions: `probabilities` float32 `[batch_size, num_labels]`, `label` int32
+    `[batch_size, num_labels]`, 1 for a probability above 0.5.
     """
 
     loss_options = ("pos_weight", "focal_gamma", "label_smoothing")
@@ -163,72 +155,71 @@ class Sigmoid(Objective):
     def label_spec(self):
         return FeatureSpec(_LABELS, (self.num_labels,), is_input=False)
 
-    def build(self, representation, features, is_training, ops=None):
-        logits = self._project(representation, self.num_labels, is_training, ops)
-
-        def score(labels, loss):
-            losses = tf.reduce_mean(_binary_cross_entropy(logits, labels, loss), axis=1)
-            return losses, tf.ones_like(losses)
-
+    def predict(self, logits, features):
         probabilities = tf.sigmoid(logits)
-        predictions = {
-            "logits": logits,
-            "probabilities": probabilities,
-            "label": tf.cast(probabilities > 0.5, tf.int32),
-        }
-        return self._losses(features, is_training, score), predictions
+        label = tf.cast(probabilities > 0.5, tf.int32)
+        return {"probabilities": probabilities, "label": label}
+
+    def score(self, logits, labels, settings):
+        labels = tf.cast(labels, tf.float32)
+        smoothing = settings.label_smoothing
+        targets = labels * (1.0 - smoothing) + 0.5 * smoothing
+        if settings.pos_weight is None:
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=targets, logits=logits
+            )
+        else:
+            losses = tf.nn.weighted_cross_entropy_with_logits(
+                labels=targets,
+                logits=logits,
+                pos_weight=tf.constant(settings.pos_weight, tf.float32),
+            )
+        if settings.focal_gamma:
+            error = tf.sigmoid(logits * (1.0 - 2.0 * labels))
+            losses *= _focal_factor(error, settings.focal_gamma)
+        losses = tf.reduce_mean(losses, axis=1)
+        return losses, tf.ones_like(losses)
 
 
 class Mse(Objective):
-    """A number: squared error.
-
-    Predictions: `logits` float32 `[batch_size, 1]`, `prediction` float32
-    `[batch_size]`.
-    """
+    """A number: squared error. Prediction: `prediction` float32 `[batch_size]`."""
 
     label_spec = FeatureSpec(_LABELS, (), "float32", is_input=False)
 
-    def build(self, representation, features, is_training, ops=None):
-        logits = self._project(representation, 1, is_training, ops)
-        prediction = tf.squeeze(logits, axis=1)
+    def predict(self, logits, features):
+        return {"prediction": tf.squeeze(logits, axis=1)}
 
-        def score(labels, loss):
-            losses = tf.math.squared_difference(prediction, labels)
-            return losses, tf.ones_like(losses)
-
-        predictions = {"logits": logits, "prediction": prediction}
-        return self._losses(features, is_training, score), predictions
+    def score(self, logits, labels, settings):
+        losses = tf.math.squared_difference(tf.squeeze(logits, axis=1), labels)
+        return losses, tf.ones_like(losses)
 
 
-class Token(Objective):
+class Token(Softmax):
     """A tag for each token, independent of one another: cross entropy.
 
-    The weight of the loss is the number of scored tokens. Predictions: `logits` and
-    `probabilities` float32 `[batch_size, seq_length, num_labels]`, `label` int32
+    The weight of the loss is the number of scored tokens. Predictions: `probabilities`
+    float32 `[batch_size, seq_length, num_labels]`, `label` int32
     `[batch_size, seq_length]`, 0 where no token begins.
     """
 
     representations = heads.TOKEN_REPRESENTATIONS
-    loss_options = Softmax.loss_options
     label_spec = FeatureSpec(_LABELS, (None,), is_input=False)
     input_specs = (TOKEN_MASK,)
 
-    def build(self, representation, features, is_training, ops=None):
-        logits = self._project(representation, self.num_labels, is_training, ops)
-
-        def score(labels, loss):
-            is_scored = tf.cast(labels > 0, tf.float32)
-            # Where nothing is scored any tag will do.
-            tags = tf.maximum(labels - 1, 0)
-            losses, weights = _cross_entropy(logits, tags, loss)
-            return (
-                tf.reduce_sum(losses * is_scored, axis=1),
-                tf.reduce_sum(weights * is_scored, axis=1),
-            )
-
-        predictions = _softmax_predictions(logits)
+    def predict(self, logits, features):
+        predictions = super().predict(logits, features)
         predictions["label"] *= features[TOKEN_MASK.name]
-        return self._losses(features, is_training, score), predictions
+        return predictions
+
+    def score(self, logits, labels, settings):
+        is_scored = tf.cast(labels > 0, tf.float32)
+        # Tokens that are not scored need an id in range; their weight is 0.
+        tags = tf.maximum(labels - 1, 0)
+        losses, weights = _cross_entropy(logits, tags, settings)
+        return (
+            tf.reduce_sum(losses * is_scored, axis=1),
+            tf.reduce_sum(weights * is_scored, axis=1),
+        )
 
 
 class Crf(Objective):
@@ -236,34 +227,35 @@ class Crf(Objective):
 
     The chain runs over the scored tokens for the loss, and over all tokens for
     predictions. The weight of the loss is the number of scored tokens, so that it does
-    not depend on how texts are cut into windows. Predictions: `logits` float32
-    `[batch_size, seq_length, num_labels]`, `label` int32 `[batch_size, seq_length]`,
-    0 where no token begins.
+    not depend on how texts are cut into windows. Prediction: `label` int32
+    `[batch_size, seq_length]`, 0 where no token begins.
     """
 
     representations = heads.TOKEN_REPRESENTATIONS
     label_spec = Token.label_spec
     input_specs = Token.input_specs
 
-    def build(self, representation, features, is_training, ops=None):
-        logits = self._project(representation, self.num_labels, is_training, ops)
-        with tf.variable_scope("crf"):
+    def predict(self, logits, features):
+        mask = features[TOKEN_MASK.name]
+        return {"label": crf.viterbi(logits, mask, self._transitions())}
+
+    def score(self, logits, labels, settings):
+        is_scored = tf.cast(labels > 0, tf.int32)
+        likelihood = crf.log_likelihood(
+            logits, labels - 1, is_scored, self._transitions()
+        )
+        return -likelihood, tf.cast(tf.reduce_sum(is_scored, axis=1), tf.float32)
+
+    def _transitions(self):
+        """Returns the scores of transitions, float32 `[num_labels, num_labels]`."""
+        with tf.variable_scope("crf", reuse=tf.AUTO_REUSE):
             variable = tf.get_variable(
                 "transitions",
                 [self.num_labels, self.num_labels],
                 initializer=tf.zeros_initializer(),
             )
-        # Its value, read once outside of all loops.
-        transitions = tf.convert_to_tensor(variable)
-
-        def score(labels, loss):
-            is_scored = tf.cast(labels > 0, tf.int32)
-            likelihood = crf.log_likelihood(logits, labels - 1, is_scored, transitions)
-            return -likelihood, tf.cast(tf.reduce_sum(is_scored, axis=1), tf.float32)
-
-        tags = crf.viterbi(logits, features[TOKEN_MASK.name], transitions)
-        predictions = {"logits": logits, "label": tags}
-        return self._losses(features, is_training, score), predictions
+        # The variable's value, read once outside of all loops.
+        return tf.convert_to_tensor(variable)
 
 
 OBJECTIVES = {
@@ -275,70 +267,38 @@ OBJECTIVES = {
 }
 
 
-def _softmax_predictions(logits):
-    return {
-        "logits": logits,
-        "probabilities": tf.nn.softmax(logits),
-        "label": tf.argmax(logits, axis=-1, output_type=tf.int32),
-    }
-
-
-def _cross_entropy(logits, labels, loss):
+def _cross_entropy(logits, labels, settings):
     """Returns (weighted losses, weights), float32 and shaped like `labels`.
 
     Args:
       logits: float32 `[..., num_labels]`.
       labels: int32 `[...]`.
-      loss: `LossSettings`; the focal factor is that of the true label, and class
+      settings: `LossSettings`; the focal factor is that of the true label, and class
         weights come last.
     """
     true_label_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
         labels=labels, logits=logits
     )
     losses = true_label_loss
-    if loss.label_smoothing:
+    if settings.label_smoothing:
         # The target is (1 - s) for the true label and s / num_labels for every label.
         even_loss = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
-        losses += loss.label_smoothing * (even_loss - true_label_loss)
-    if loss.focal_gamma:
+        losses += settings.label_smoothing * (even_loss - true_label_loss)
+    if settings.focal_gamma:
         # 1 - p, without the rounding of p to 1.
         error = -tf.math.expm1(-true_label_loss)
-        losses *= _focal_factor(error, loss.focal_gamma)
+        losses *= _focal_factor(error, settings.focal_gamma)
     weights = tf.ones_like(losses)
-    if loss.class_weights is not None:
-        weights = tf.gather(tf.constant(loss.class_weights, tf.float32), labels)
+    if settings.class_weights is not None:
+        weights = tf.gather(tf.constant(settings.class_weights, tf.float32), labels)
     return losses * weights, weights
 
 
-def _binary_cross_entropy(logits, labels, loss):
-    """Returns the loss of each label: float32 `[batch_size, num_labels]`.
-
-    Args:
-      logits: float32 `[batch_size, num_labels]`.
-      labels: int32 `[batch_size, num_labels]`, 0 or 1.
-      loss: `LossSettings`.
-    """
-    labels = tf.cast(labels, tf.float32)
-    targets = labels * (1.0 - loss.label_smoothing) + 0.5 * loss.label_smoothing
-    if loss.pos_weight is None:
-        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
-    else:
-        losses = tf.nn.weighted_cross_entropy_with_logits(
-            labels=targets,
-            logits=logits,
-            pos_weight=tf.constant(loss.pos_weight, tf.float32),
-        )
-    if loss.focal_gamma:
-        error = tf.sigmoid(logits * (1.0 - 2.0 * labels))
-        losses *= _focal_factor(error, loss.focal_gamma)
-    return losses
-
-
 def _focal_factor(error, gamma):
-    """Returns `error ** gamma`: how little an example counts that is learnt already.
+    """Returns `error ** gamma`.
 
     Args:
-      error: float32, 1 minus the probability of what is true.
+      error: float32, 1 minus the probability of the true label.
       gamma: > 0.
     """
     # Below 1, gamma gives an infinite slope at 0.

@@ -1,4 +1,4 @@
-"""The options of tasks: head, files and columns, loss, data of pretraining.
+"""The options of tasks: head, files and columns, data of pretraining.
 
 Needs no TensorFlow, so that a command line can be checked without loading it.
 """
@@ -10,6 +10,7 @@ from bert_my.common import options
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
 from bert_my.pretrain.instances import NEXT_SENTENCE
+from bert_my.tasks.loss_options import LossOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,33 +57,6 @@ class TableOptions(Options):
         0,
         "Train on the first examples only, at most this many; 0: on all.",
         check=options.not_negative,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class LossOptions(Options):
-    """The training loss."""
-
-    class_weights: Optional[str] = option(
-        None,
-        "Weight of each label in the loss: numbers (1,2,5), a file of lines "
-        "label<TAB>weight, or auto: inversely proportional to the label's frequency.",
-    )
-    pos_weight: Optional[str] = option(
-        None,
-        "Weight of the positive examples: a number, one number per label, a file or "
-        "auto (for multi-label tasks, or the second of two labels).",
-    )
-    focal_gamma: float = option(
-        0.0,
-        "Gamma of the focal loss, which lowers the weight of examples that are "
-        "classified well; 0: off.",
-        check=options.not_negative,
-    )
-    label_smoothing: float = option(
-        0.0,
-        "Share of the target probability that is spread over all labels.",
-        check=options.below_one,
     )
 
 

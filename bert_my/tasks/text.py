@@ -9,17 +9,12 @@ from bert_my.data.columns import TableSpec
 from bert_my.data.features import TEXT_SPECS
 from bert_my.data.schema import TableSchema
 from bert_my.data.splits import DEV, STEMS, TRAIN, Splits
-from bert_my.tasks import base, heads, loss_options
-from bert_my.tasks.objectives import OBJECTIVES, PLAIN_LOSS
+from bert_my.model import encoders
+from bert_my.tasks import base, heads
+from bert_my.tasks.loss_options import PLAIN_LOSS
+from bert_my.tasks.objectives import OBJECTIVES
 from bert_my.tasks.options import OF_PRETRAINING, check_meaning
 from bert_my.text.preprocessor import TextPreprocessor
-
-SINGLE_TEXT_LAYOUTS = (
-    ("guid", "text_a", "label"),
-    ("text_a", "label"),
-    ("guid", "text_a"),
-    ("text_a",),
-)
 
 
 class TextTask(TableSpec, base.Task):
@@ -80,12 +75,12 @@ class TextTask(TableSpec, base.Task):
         check_meaning(options, (*cls.meaningless_options, *OF_PRETRAINING), who)
         chosen = cls._choose(options, inputs.saved)
         objective_class = OBJECTIVES[chosen["objective"]]
-        loss_options.check(options, objective_class, who)
+        options.check_loss(objective_class, who)
         num_dev_examples = _setting(options, inputs.saved, "num_dev_examples") or 0
         splits = Splits(
             inputs.data_dir, cls.files, options, num_dev_examples, cls.preferred_files
         )
-        needs_counts = inputs.is_trained and loss_options.needs_counts(options)
+        needs_counts = inputs.is_trained and options.needs_label_counts
         # Labels are read from rows, so rows are parsed before the task is made:
         # `parse_row(self, row)` gets an instance without `__init__`, which has what the
         # class declares, attributes and methods.
@@ -93,8 +88,9 @@ class TextTask(TableSpec, base.Task):
         schema = cls.schema_class(splits, spec, options, inputs.saved, needs_counts)
         loss = PLAIN_LOSS
         if inputs.is_trained:
-            names, counts = schema.labels.names, schema.counts
-            loss = loss_options.read(options, objective_class, names, counts)
+            loss = options.loss_settings(
+                objective_class, schema.labels.names, schema.counts
+            )
         return cls(inputs, schema, splits, chosen, loss)
 
     @classmethod
@@ -178,15 +174,13 @@ class TextTask(TableSpec, base.Task):
         return record_files.load_or_convert(self.record_source(split), record_dir)
 
     def build(self, features, is_training, ops=None):
-        losses, predictions = heads.build(
-            self.bert_config,
-            features,
-            is_training,
-            self._represent,
-            self.objective,
-            ops,
+        encoder = encoders.of(self.bert_config).build(
+            features, is_training, self._represent in heads.OF_FIRST_TOKEN, ops
         )
-        return base.TaskOutputs(losses, predictions)
+        representation = self._represent(encoder, features)
+        return base.TaskOutputs(
+            *self.objective.build(representation, features, is_training, ops)
+        )
 
     @property
     def writers(self):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from bert_my import metrics
-from bert_my.tasks.classification import ClassificationTask
-from bert_my.tasks.multilabel import MultiLabelTask
+from bert_my.tasks.classification import ClassificationTask, MultiLabelTask
 
 ROWS, LABELS = np.array([0, 1, 1]), ("no", "yes")
 PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])

@@ -4,14 +4,19 @@ Of a whole head: gradients, and rows that do not see one another or padding.
 """
 
 import collections
+import types
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 import modeling
+from bert_my.data import labels
 from bert_my.engine import towers
-from bert_my.tasks import heads, objectives
+from bert_my.tasks import base, heads, objectives, text
+from bert_my.tasks.loss_options import PLAIN_LOSS
+from bert_my.tasks.options import TaskOptions
+from bert_my.text import postprocessor
 from tests import helpers
 from tests.model import test_recurrent
 
@@ -51,12 +56,28 @@ def rows_of(name):
     return rows
 
 
-def build(name, head, features, is_training=False):
+class HeadTask(text.TextTask):
+    """A task with a head that is made without files."""
+
+    postprocessor_class = postprocessor.Postprocessor
+
+
+def num_labels_of(name):
+    return 1 if name == "mse" else NUM_LABELS
+
+
+def build(name, head, features):
+    """Returns (losses, predictions) of a forward pass; see `TaskOutputs`."""
     # One layer is enough to mix the tokens of a row, and quicker to build.
     config = modeling.BertConfig(30, **{**helpers.CONFIG, "num_hidden_layers": 1})
-    objective = objectives.OBJECTIVES[name](NUM_LABELS, dropout_prob=0.1)
-    represent = objective.representations[head]
-    return heads.build(config, features, is_training, represent, objective)
+    task = HeadTask(
+        base.TaskInputs(TaskOptions(), config, max_seq_length=IDS.shape[1]),
+        types.SimpleNamespace(labels=labels.Labels("abc"[: num_labels_of(name)])),
+        splits=None,
+        chosen={"objective": name, "head": head},
+        loss=PLAIN_LOSS,
+    )
+    return task.build(features, is_training=False)[:2]
 
 
 def load_heads(session):
@@ -93,7 +114,7 @@ class Head:
                 load_heads(self.session)
 
     def _placeholders(self):
-        specs = objectives.OBJECTIVES[self.name](NUM_LABELS, 0.0)
+        specs = objectives.OBJECTIVES[self.name](num_labels_of(self.name), 0.0)
         shapes = {"label_ids": specs.label_spec.shape, "is_real_example": ()}
         return {
             name: tf.placeholder(
@@ -282,7 +303,7 @@ def test_last_layer_of_one_token_is_enough(head, monkeypatch):
     for reuse in (False, True):
         with tf.variable_scope(tf.get_variable_scope(), reuse=reuse):
             results.append(build("softmax", head, features)[1])
-        monkeypatch.setattr(heads, "_OF_FIRST_TOKEN", ())
+        monkeypatch.setattr(heads, "OF_FIRST_TOKEN", ())
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         values, expected = session.run(results)

@@ -3,8 +3,7 @@
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.tasks import loss_options
-from bert_my.tasks.objectives import LossSettings
+from bert_my.tasks.loss_options import LossSettings
 
 # 5 rows of label 0 and 2 of label 1.
 TITLES = "".join(f"a\t{label}\n" for label in (0, 0, 1, 0, 0, 1, 0))
@@ -19,8 +18,8 @@ def settings(make_named_task):
 
     def read(name, train, **flags):
         task = make_named_task(name, train=train, **flags)
-        return loss_options.read(
-            task.options, type(task.objective), task.labels, task.schema.counts
+        return task.options.loss_settings(
+            type(task.objective), task.labels, task.schema.counts
         )
 
     return read
