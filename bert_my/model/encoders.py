@@ -7,7 +7,6 @@ in `of`.
 """
 
 import re
-from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -18,15 +17,6 @@ EMBEDDINGS, POOLER, HEAD = "embeddings", "pooler", "head"
 # FLOPs for each weight and token of a matrix product: an addition and a multiplication,
 # once forward and, in training, twice backward.
 FORWARD, TRAINING = 2, 6
-_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-)
 # Families by `model_type`, as Hugging Face calls them.
 _FAMILY_NAMES = {"albert": "ALBERT", "electra": "ELECTRA", "roberta": "RoBERTa"}
 # Settings that a BERT does not have, with the family that has them.
@@ -59,15 +49,8 @@ _HEAD_VARIABLES = (
     "output_weights",
     "output_bias",
 )
-_CONFIG_KEYS = tuple(modeling.BertConfig(vocab_size=0).to_dict())
-
-
-class TensorName(NamedTuple):
-    """A tensor's names here and in Hugging Face's files; kernels are transposed."""
-
-    ours: str
-    theirs: str
-    is_transposed: bool = False
+# The settings of a BERT with their defaults.
+_SETTINGS = modeling.BertConfig(vocab_size=0).to_dict()
 
 
 class Bert:
@@ -107,9 +90,10 @@ class Bert:
         """
         config = self.config
         _check_family(config.to_dict(), source)
-        for name in _SIZES:
+        for name, default in _SETTINGS.items():
             value = getattr(config, name)
-            if not isinstance(value, int) or value <= 0:
+            is_size = isinstance(default, int)
+            if is_size and (not isinstance(value, int) or value <= 0):
                 raise InputError(
                     f"{source}: {name} is {value!r}, not a positive number"
                 )
@@ -182,9 +166,13 @@ class Bert:
         )
 
     def tensor_names(self):
-        """Returns the list of `TensorName`s of a BERT with all its heads."""
+        """Returns a dict from the variables of a BERT with all its heads to tensors.
+
+        The values are the names in Hugging Face's files, without `hf_prefix`. Kernels
+        are transposed there.
+        """
         variables = (*self.variable_shapes(), *_HEAD_VARIABLES)
-        return [_tensor_name(name, self.scope) for name in variables]
+        return {name: _tensor_name(name, self.scope) for name in variables}
 
     @classmethod
     def from_hf_config(cls, settings, source):
@@ -212,7 +200,7 @@ class Bert:
             activation = "gelu_new"
         if activation not in _HF_ACTIVATIONS:
             raise InputError(f"{source}: hidden_act {activation!r} is not supported")
-        known = {key: settings[key] for key in _CONFIG_KEYS if key in settings}
+        known = {key: settings[key] for key in _SETTINGS if key in settings}
         known["hidden_act"] = _HF_ACTIVATIONS[activation]
         encoder = cls(modeling.BertConfig.from_dict(known))
         encoder.check_config(source)
@@ -234,7 +222,7 @@ class Bert:
                 "Hugging Face's BERT"
             )
         return {
-            **{key: getattr(self.config, key) for key in _CONFIG_KEYS},
+            **{key: getattr(self.config, key) for key in _SETTINGS},
             "hidden_act": activations[self.config.hidden_act],
             "layer_norm_eps": modeling.LAYER_NORM_EPSILON,
             "model_type": self.hf_model_type,
@@ -292,12 +280,10 @@ def _check_family(settings, source):
     )
 
 
-def _tensor_name(ours, encoder_scope):
-    """Returns the `TensorName` of a variable of an encoder or its heads."""
-    scope, _, last = ours.rpartition("/")
-    scope = re.sub(
-        rf"^{encoder_scope}/", "", re.sub(r"layer_(\d+)", r"layer/\1", scope + "/")
-    )
+def _tensor_name(variable_name, encoder_scope):
+    """Returns Hugging Face's name of a variable of an encoder or its heads."""
+    scope, _, last = variable_name.rpartition("/")
+    scope = re.sub(rf"^{encoder_scope}/", "", f"{scope}/")
+    scope = re.sub(r"layer_(\d+)", r"layer/\1", scope)
     ending = _HF_ENDINGS.get(last, f"{last}/weight")
-    theirs = (scope.lstrip("/") or "classifier/") + ending
-    return TensorName(ours, theirs.replace("/", "."), is_transposed=last == "kernel")
+    return ((scope.lstrip("/") or "classifier/") + ending).replace("/", ".")

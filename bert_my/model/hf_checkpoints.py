@@ -52,15 +52,16 @@ def from_hf(hf_dir, output_dir):
     Raises:
       InputError: naming the file or the tensor that is missing or does not fit.
     """
-    encoder = _read_hf_config(os.path.join(hf_dir, "config.json"))
+    path = os.path.join(hf_dir, "config.json")
+    encoder = encoders.from_hf_config(files.read_json(path), path)
     config = encoder.config
     lines = _read_vocab(hf_dir)
     tensors = _read_hf_tensors(hf_dir, encoder.hf_prefix)
-    variables = {}
-    for name in encoder.tensor_names():
-        if name.theirs in tensors:
-            value = tensors.pop(name.theirs)
-            variables[name.ours] = value.T if name.is_transposed else value
+    variables = {
+        ours: _transposed(ours, tensors.pop(theirs))
+        for ours, theirs in encoder.tensor_names().items()
+        if theirs in tensors
+    }
     shapes = {name: value.shape for name, value in variables.items()}
     _check_against_model(shapes, encoder, hf_dir)
     if len(lines) != config.vocab_size:
@@ -98,16 +99,18 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir):
     reader = tf.train.load_checkpoint(checkpoint)
     shapes = dict(tf.train.list_variables(checkpoint))
     _check_against_model(shapes, encoder, checkpoint)
-    table = [name for name in encoder.tensor_names() if name.ours in shapes]
-    of_heads = {x.ours for x in table if encoder.part_of(x.ours) == encoders.HEAD}
+    names = {
+        ours: theirs
+        for ours, theirs in encoder.tensor_names().items()
+        if ours in shapes
+    }
+    of_heads = {name for name in names if encoder.part_of(name) == encoders.HEAD}
     tensors = {}
-    for name in table:
-        value = reader.get_tensor(checkpoints.name_in(shapes, name.ours))
-        has_prefix = of_heads and name.ours not in of_heads
+    for ours, theirs in names.items():
+        value = reader.get_tensor(checkpoints.name_in(shapes, ours))
+        has_prefix = of_heads and ours not in of_heads
         prefix = encoder.hf_prefix if has_prefix else ""
-        tensors[prefix + name.theirs] = np.ascontiguousarray(
-            value.T if name.is_transposed else value
-        )
+        tensors[prefix + theirs] = np.ascontiguousarray(_transposed(ours, value))
     os.makedirs(hf_output_dir, exist_ok=True)
     path = os.path.join(hf_output_dir, "model.safetensors")
     safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
@@ -120,13 +123,17 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir):
     meant = {name: value.shape for name, value in tensors.items()}
     read_back = safetensors.numpy.load_file(path)
     _check_written(meant, {name: value.shape for name, value in read_back.items()})
-    left = set(shapes) - {name.ours for name in table}
     left = {
-        name: shapes[name]
-        for name in left
-        if not name.endswith(checkpoints.BESIDE_WEIGHTS)
+        name: shape
+        for name, shape in shapes.items()
+        if name not in names and not name.endswith(checkpoints.BESIDE_WEIGHTS)
     }
     return Report(meant, left, any(name.endswith(_AVERAGE) for name in shapes))
+
+
+def _transposed(variable_name, value):
+    """Returns the value of a variable for the other side: kernels are transposed."""
+    return value.T if variable_name.endswith("/kernel") else value
 
 
 def _check_against_model(shapes, encoder, source):
@@ -153,22 +160,9 @@ def _check_against_model(shapes, encoder, source):
 
 def _check_written(meant, written):
     """Compares names and shapes with those read back from the written file."""
-    as_lists = [
-        {name: list(shape) for name, shape in each.items()} for each in (meant, written)
-    ]
-    if as_lists[0] != as_lists[1]:
+    if meant != {name: tuple(shape) for name, shape in written.items()}:
         names = sorted(set(meant) ^ set(written)) or "shapes"
         raise RuntimeError(f"the written tensors differ from the converted: {names}")
-
-
-def _read_hf_config(path):
-    """Returns the description of the encoder of a Hugging Face config."""
-    try:
-        with open(path, encoding="utf-8") as reader:
-            settings = json.load(reader)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    return encoders.from_hf_config(settings, path)
 
 
 def _read_hf_tensors(hf_dir, prefix):

@@ -44,7 +44,7 @@ def bidirectional_lstm(inputs, mask, num_units):
     is_real = tf.stack([is_real, is_real], axis=1)  # [seq_length, 2, batch_size, 1]
     kernels = tf.stack(recurrent_kernels)
     is_real = _reverse_backward(is_real)
-    states = _run(_reverse_backward(gates), is_real, kernels)
+    states = _run(_reverse_backward(gates), is_real > 0, kernels)
     outputs = _reverse_backward(states * is_real)
     outputs = tf.transpose(outputs, [2, 0, 1, 3])  # [batch_size, seq_length, 2, ...]
     return tf.reshape(outputs, [batch_size, seq_length, 2 * num_units])
@@ -84,32 +84,28 @@ def _run(gates, is_real, kernels):
     Args:
       gates: float32 `[seq_length, 2, batch_size, 4 * num_units]`, without the state's
         share.
-      is_real: float32 `[seq_length, 2, batch_size, 1]`.
+      is_real: bool `[seq_length, 2, batch_size, 1]`.
       kernels: float32 `[2, num_units, 4 * num_units]`.
 
     Returns:
       float32 `[seq_length, 2, batch_size, num_units]`: the state after each step.
     """
     num_units = kernels.shape.as_list()[1]
-    seq_length, _, batch_size, _ = modeling.get_shape_list(gates)
-    gates = tf.TensorArray(tf.float32, seq_length).unstack(gates)
-    is_real = tf.TensorArray(tf.float32, seq_length).unstack(is_real)
+    batch_size = modeling.get_shape_list(gates)[2]
     zeros = tf.zeros([2, batch_size, num_units])
 
-    def body(step, state, cell, states):
-        total = gates.read(step) + tf.matmul(state, kernels)
+    def run_step(carried, step):
+        state, cell = carried
+        step_gates, is_step = step
+        total = step_gates + tf.matmul(state, kernels)
         input_gate, forget_gate, candidate, output_gate = tf.split(total, 4, axis=-1)
         new_cell = tf.sigmoid(forget_gate) * cell
         new_cell += tf.sigmoid(input_gate) * tf.tanh(candidate)
         new_state = tf.sigmoid(output_gate) * tf.tanh(new_cell)
-        is_step = is_real.read(step) > 0
-        cell = tf.where_v2(is_step, new_cell, cell)
-        state = tf.where_v2(is_step, new_state, state)
-        return step + 1, state, cell, states.write(step, state)
+        return (
+            tf.where_v2(is_step, new_state, state),
+            tf.where_v2(is_step, new_cell, cell),
+        )
 
-    _, _, _, states = tf.while_loop(
-        lambda step, *_: step < seq_length,
-        body,
-        (tf.constant(0), zeros, zeros, tf.TensorArray(tf.float32, seq_length)),
-    )
-    return states.stack()
+    states, _ = tf.scan(run_step, (gates, is_real), (zeros, zeros))
+    return states
