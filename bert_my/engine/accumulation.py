@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.engine import towers
-from bert_my.model.weights import HoistedWeights
+from bert_my.model.ops import HoistedWeights
 
 
 class TowerSums(NamedTuple):

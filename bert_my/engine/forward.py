@@ -16,8 +16,7 @@ from bert_my.data.batches import eval_batches, next_features
 from bert_my.engine import towers
 from bert_my.engine.devices import PRECISIONS, Devices, supports_fused_layer_norm
 from bert_my.model import checkpoints
-from bert_my.model.ops import InferenceOps
-from bert_my.model.weights import HoistedWeights
+from bert_my.model.ops import HoistedWeights, InferenceOps
 
 
 class EvalSettings(NamedTuple):

@@ -187,10 +187,9 @@ def _masked_lm_logits(config, encoder, features, ops):
         with tf.variable_scope("dense"):
             kernel = tf.get_variable("kernel", [width, width], initializer=init)
             bias = tf.get_variable("bias", [width], initializer=tf.zeros_initializer())
-        vectors = tf.nn.bias_add(tf.matmul(vectors, kernel), bias)
         activation = modeling.get_activation(config.hidden_act)
-        if activation:
-            vectors = (ops or modeling.REFERENCE_OPS).activate(vectors, activation)
+        dense = (ops or modeling.REFERENCE_OPS).dense
+        vectors = dense(vectors, kernel, bias, activation)
         vectors = modeling.layer_norm(vectors, ops=ops)
     bias = tf.get_variable(
         "output_bias", [config.vocab_size], initializer=tf.zeros_initializer()

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from bert_my.data import record_files, row_order
 from bert_my.data.features import FeatureSpec
 from bert_my.engine import devices, forward
-from bert_my.model import weights
+from bert_my.model import ops
 from bert_my.tasks import base
 from tests import helpers
 from tests.engine import test_towers
@@ -203,7 +203,7 @@ def test_a_fast_pass_is_the_plain_one(
     read_in_file_order(monkeypatch)
     monkeypatch.setattr(forward, "supports_fused_layer_norm", lambda *args: False)
     monkeypatch.setattr(
-        weights.HoistedWeights,
+        ops.HoistedWeights,
         "read",
         lambda hoisted, weight, dtype: tf.cast(weight, dtype),
     )

@@ -6,8 +6,7 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.engine import devices, forward
-from bert_my.model.ops import InferenceOps
-from bert_my.model.weights import HoistedWeights
+from bert_my.model.ops import HoistedWeights, InferenceOps
 from bert_my.tasks import base
 from tests import helpers
 
