@@ -224,11 +224,18 @@ def write(variables, path):
     """
     config = tf.ConfigProto(device_count={"GPU": 0})
     with tf.Graph().as_default(), tf.Session(config=config) as session:
-        for name, value in variables.items():
-            variable = tf.get_variable(name, value.shape, value.dtype)
-            source = tf.placeholder(value.dtype, value.shape)
-            session.run(tf.assign(variable, source).op, {source: value})
-        tf.train.Saver().save(session, path, write_meta_graph=False, write_state=False)
+        names = sorted(variables)  # the order in which `tf.train.Saver` writes
+        tensors = [
+            tf.placeholder(variables[name].dtype, variables[name].shape)
+            for name in names
+        ]
+        save = tf.raw_ops.SaveV2(
+            prefix=path,
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=tensors,
+        )
+        session.run(save, dict(zip(tensors, map(variables.get, names))))
 
 
 def num_parameters(variables):
