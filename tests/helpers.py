@@ -16,7 +16,6 @@ import tensorflow.compat.v1 as tf
 import modeling
 import tokenization
 from bert_my.cli import flags, runner
-from bert_my.data import record_files
 from bert_my.engine import devices, train_plan
 from bert_my.serving import predictor
 from bert_my.tasks import base
@@ -134,7 +133,7 @@ def make_task(
 
 def make_records(task, split, cache_dir):
     """Returns the `Records` of a split."""
-    return record_files.load_or_convert(task.record_source(split), str(cache_dir))
+    return task.load_records(split, str(cache_dir))
 
 
 def train_settings(output_dir, num_towers, **changes):

@@ -132,7 +132,7 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir):
 
 
 def _transposed(variable_name, value):
-    """Returns the value of a variable for the other side: kernels are transposed."""
+    """Returns a variable's value in the other layout: kernels are transposed."""
     return value.T if variable_name.endswith("/kernel") else value
 
 

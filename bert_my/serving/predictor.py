@@ -31,7 +31,6 @@ class Predictor:
           signature: name of one of its signatures.
           config: (optional) `tf.ConfigProto` of the session.
         """
-        self.path = path
         self._extra = os.path.join(path, "assets.extra")
         self._texts = None
         self._session = tf.Session(graph=tf.Graph(), config=config)

@@ -1,4 +1,4 @@
-"""The options of tasks: head, files and columns, data of pretraining.
+"""The options of tasks: files, columns, labels and head; data of pretraining.
 
 Needs no TensorFlow, so that a command line can be checked without loading it.
 """
@@ -14,22 +14,8 @@ from bert_my.tasks.loss_options import LossOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class HeadOptions(Options):
-    """The layers above the encoder."""
-
-    head: Optional[str] = option(
-        None,
-        "Representation that the last layer gets from the encoder, for example cls, "
-        "mean or cnn; default: the task's.",
-    )
-    objective: Optional[str] = option(
-        None, "Loss and decoding, for example crf or token; default: the task's."
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class TableOptions(Options):
-    """Files, columns and labels."""
+class TextOptions(LossOptions):
+    """Files, columns, labels, head and loss of tasks on texts with labels."""
 
     labels: Optional[str] = option(
         None, "Labels in the order of their ids, separated by commas."
@@ -57,6 +43,14 @@ class TableOptions(Options):
         0,
         "Train on the first examples only, at most this many; 0: on all.",
         check=options.not_negative,
+    )
+    head: Optional[str] = option(
+        None,
+        "Representation that the last layer gets from the encoder, for example cls, "
+        "mean or cnn; default: the task's.",
+    )
+    objective: Optional[str] = option(
+        None, "Loss and decoding, for example crf or token; default: the task's."
     )
 
 
@@ -92,17 +86,13 @@ class PretrainingOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class TaskOptions(HeadOptions, TableOptions, LossOptions, PretrainingOptions):
+class TaskOptions(TextOptions, PretrainingOptions):
     """All options of a task."""
 
 
 OF_PRETRAINING = options.names(PretrainingOptions)
-# Options of tasks on texts with labels that pretraining has no use for.
-OF_TEXTS = tuple(
-    name
-    for name in options.names(TaskOptions)
-    if name not in (*OF_PRETRAINING, "dev_file")
-)
+# Options that pretraining has no use for.
+OF_TEXTS = tuple(name for name in options.names(TextOptions) if name != "dev_file")
 
 
 def check_meaning(options, meaningless, who):

@@ -148,9 +148,8 @@ class TextTask(TableSpec, base.Task):
             row.features["label_ids"] = self.schema.labels.value(example.label)
         return encoded
 
-    def record_source(self, split):
-        """Returns the `record_files.Source` of a split."""
-        return record_files.Source(
+    def load_records(self, split, record_dir):
+        source = record_files.Source(
             name=split,
             read_examples=lambda: self.read_examples(split),
             encode=self.encode,
@@ -169,9 +168,7 @@ class TextTask(TableSpec, base.Task):
             },
             keeps_examples=split != TRAIN,
         )
-
-    def load_records(self, split, record_dir):
-        return record_files.load_or_convert(self.record_source(split), record_dir)
+        return record_files.load_or_convert(source, record_dir)
 
     def build(self, features, is_training, ops=None):
         encoder = encoders.of(self.bert_config).build(
