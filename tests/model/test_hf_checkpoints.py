@@ -203,7 +203,10 @@ def test_a_checkpoint_with_fewer_layers_does_not_go_back(tmp_path):
 
 @pytest.mark.parametrize(
     ("theirs", "ours", "back"),
-    [("gelu", "gelu_erf", "gelu"), ("gelu_pytorch_tanh", "gelu", "gelu_new")],
+    [
+        pytest.param("gelu", "gelu_erf", "gelu", marks=pytest.mark.slow),
+        ("gelu_pytorch_tanh", "gelu", "gelu_new"),
+    ],
 )
 def test_activations_keep_their_meaning(tmp_path, theirs, ours, back):
     folder = write_hf(tmp_path / "hf", hf_tensors(), hidden_act=theirs)

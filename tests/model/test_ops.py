@@ -162,7 +162,7 @@ def build_model(ops=None, batch_size=3, seq_length=5, **changes):
     config = modeling.BertConfig(
         vocab_size=20,
         hidden_size=8,
-        num_hidden_layers=3,
+        num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=11,
         **changes,
@@ -190,7 +190,9 @@ def test_model_without_dropout_is_the_plain_one(use_xla):
     check_same([(other.pooled_output, model.pooled_output), *pairs])
 
 
-@pytest.mark.parametrize("num_layers", [1, 3, 12])
+@pytest.mark.parametrize(
+    "num_layers", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 12))]
+)
 def test_recomputed_layers_give_the_same_gradients(use_xla, num_layers):
     """With dropout, which has to be drawn again as it was."""
     tf.set_random_seed(1)
@@ -226,9 +228,9 @@ def test_recomputed_layers_are_computed_again():
             ops = training_ops(False, num_recomputed_layers=num_layers)
             return num_computed(values_of(build_model(ops)[0]), "MatMul")
 
-    # Query, key, value, output, the two of the feed-forward and the two of attention,
-    # in each layer. Operations that only the last product's output needs do not run.
-    assert num_products(2) - num_products(0) in (2 * 8, 2 * 7)
+    # Query, key, value, output, the two of the feed-forward and the two of attention.
+    # Operations that only the last product's output needs do not run.
+    assert num_products(1) - num_products(0) in (8, 7)
 
 
 @pytest.mark.parametrize("reuses", [False, True])

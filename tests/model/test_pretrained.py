@@ -27,9 +27,10 @@ BESIDE = {
 @pytest.fixture
 def model(tmp_path):
     """`ModelFiles` of a tiny model whose vocabulary has one free place."""
-    folder = helpers.write_tiny_model(tmp_path / "model")
+    folder = helpers.write_tiny_model(tmp_path / "model", num_hidden_layers=1)
     lines = [*helpers.read_lines(folder / "vocab.txt"), "[unused1]"]
-    config = modeling.BertConfig(vocab_size=len(lines), **helpers.CONFIG)
+    settings = {**helpers.CONFIG, "num_hidden_layers": 1}
+    config = modeling.BertConfig(vocab_size=len(lines), **settings)
     return pretrained.write(str(folder), lines, config, make_weights(config))
 
 

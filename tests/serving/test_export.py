@@ -1,6 +1,7 @@
 """Export: the SavedModel gives the checkpoint's probabilities, here and elsewhere."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -14,10 +15,21 @@ from tests import helpers
 LABELS = {"0": 0, "1": 1}
 
 
-@pytest.fixture
-def trained(tiny_model, titles, tmp_path):
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    return helpers.write_tiny_model(path, num_hidden_layers=1)
+
+
+@pytest.fixture(scope="module")
+def titles(tmp_path_factory):
+    return helpers.write_titles(tmp_path_factory.mktemp("titles"))
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_model, titles, tmp_path_factory):
     """Output folder of a short run with an export."""
-    output_dir = tmp_path / "out"
+    output_dir = tmp_path_factory.mktemp("trained") / "out"
     jobs = ("do_train", "save_for_serving")
     helpers.run(helpers.command(tiny_model, titles, output_dir, *jobs, n_gpus=2))
     return output_dir
@@ -84,11 +96,13 @@ def test_what_the_folder_holds(tiny_model, trained):
     assert not [name for name in names if "adam" in name or "step" in name]
 
 
-def test_versions_do_not_collide(tiny_model, titles, trained):
-    argv = helpers.command(tiny_model, titles, trained, "save_for_serving")
+def test_versions_do_not_collide(tiny_model, titles, trained, tmp_path):
+    output_dir = tmp_path / "out"
+    shutil.copytree(str(trained), str(output_dir))
+    argv = helpers.command(tiny_model, titles, output_dir, "save_for_serving")
     helpers.run(argv)
     helpers.run(argv)
-    folders = sorted(path.name for path in (trained / "serving").iterdir())
+    folders = sorted(path.name for path in (output_dir / "serving").iterdir())
     assert len(folders) == 3
     assert all(name.isdigit() for name in folders)
 

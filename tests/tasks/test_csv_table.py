@@ -231,6 +231,7 @@ def test_other_columns_are_other_records(make_csv_task, tmp_path):
     assert records[0].path == records[2].path != records[1].path
 
 
+@pytest.mark.slow
 def test_trains_evaluates_predicts_and_exports(
     make_csv_task, one_layer_model, tmp_path
 ):

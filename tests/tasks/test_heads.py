@@ -35,8 +35,21 @@ LABELS["crf"] = LABELS["token"]
 TOKEN_MASK = np.array(
     [[0, 1, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0], [0, 1, 1, 0, 1, 1, 0]]
 )
+# Each representation and each objective once; the other pairs of them are slow.
+TELLING = (
+    *(("softmax", head) for head in heads.TEXT_REPRESENTATIONS),
+    ("sigmoid", "cls"),
+    ("mse", "mean"),
+    ("token", "last4"),
+    ("crf", "lstm"),
+    ("crf", "sequence"),
+)
 CASES = [
-    (name, head)
+    pytest.param(
+        (name, head),
+        marks=() if (name, head) in TELLING else pytest.mark.slow,
+        id=f"{name}-{head}",
+    )
     for name, objective in objectives.OBJECTIVES.items()
     for head in objective.representations
 ]
@@ -144,7 +157,7 @@ def largest(gradients):
     return max(np.abs(gradient).max() for gradient in gradients.values())
 
 
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
+@pytest.fixture(scope="module", params=CASES)
 def head(request):
     made = Head(*request.param)
     yield made
@@ -212,7 +225,8 @@ def test_a_batch_without_any_real_row_is_finite(head):
     [
         pytest.param("softmax", "cnn", marks=pytest.mark.slow),
         pytest.param("mse", "rcnn", marks=pytest.mark.slow),
-        ("crf", "lstm"),
+        pytest.param("crf", "lstm", marks=pytest.mark.slow),
+        ("crf", "sequence"),
     ],
 )
 def test_two_towers_learn_what_one_learns(name, head):

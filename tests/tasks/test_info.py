@@ -131,7 +131,7 @@ def test_encoding(make_task, tiny_model):
 
 
 def test_trains_evaluates_predicts_and_exports(tiny_model, titles, tmp_path):
-    helpers.check_task("info", tiny_model, titles, tmp_path / "out", num_rows=11)
+    helpers.check_task("info", tiny_model, titles, tmp_path / "out", 11, num_towers=2)
 
 
 def test_unknown_task_and_double_registration():

@@ -318,6 +318,7 @@ def test_label_columns_train_evaluate_predict_and_export(one_layer_model, tmp_pa
     helpers.check_task("mlabel", one_layer_model, data, out, 4, num_labels=3)
 
 
+@pytest.mark.slow
 def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):
     data, texts = tmp_path / "data", helpers.make_texts(13)
     rows = [(text, f"{int('cat' in text)},{i % 2},0") for i, text in enumerate(texts)]

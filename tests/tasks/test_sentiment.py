@@ -68,6 +68,7 @@ def test_errors(make_named_task, content, message):
         list(make_named_task("sentiment", train=content).read_examples(base.TRAIN))
 
 
+@pytest.mark.slow
 def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):
     texts = helpers.make_texts(22)
     rows = [(a, b, "YNM"[i % 3]) for i, (a, b) in enumerate(zip(texts, texts[11:]))]
