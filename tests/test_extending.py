@@ -15,9 +15,9 @@ USES = {
     "loss option": """
 import numpy as np
 import tensorflow.compat.v1 as tf
-from bert_my.tasks import objectives, options
+from bert_my.tasks import loss_options, objectives, options
 assert options.TaskOptions(smooths_wrong_only=True).smooths_wrong_only
-loss = objectives.LossSettings(label_smoothing=0.3, smooths_wrong_only=True)
+loss = loss_options.LossSettings(label_smoothing=0.3, smooths_wrong_only=True)
 assert "smooths_wrong_only" in objectives.Softmax.loss_options
 logits = np.array([[1.0, -0.5, 2.0]], np.float32)
 with tf.Graph().as_default(), tf.Session() as session:
