@@ -10,8 +10,8 @@ from typing import Optional
 from bert_my.cli.flag_sets import CommandLine
 from bert_my.common.errors import InputError
 from bert_my.common.options import Check, option
-from bert_my.engine.options import DeviceOptions, DevOptions, EvalOptions, TrainOptions
-from bert_my.engine.run_folder import CACHE, RunFolder
+from bert_my.engine.options import DeviceOptions, EvalOptions, TrainOptions
+from bert_my.engine.run_folder import CACHE
 from bert_my.tasks.options import TaskOptions
 
 # Accepted, so that command lines for upstream's scripts work.
@@ -34,8 +34,8 @@ _JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(TaskOptions, TrainOptions, DevOptions, EvalOptions, DeviceOptions):
-    """All options of a run; here its jobs, paths, model files and seed."""
+class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
+    """All options of a run; here its jobs, data and model files."""
 
     task_name: Optional[str] = option(None, "Name of the task.")
     do_train: bool = option(False, "Train on the train file.")
@@ -47,12 +47,6 @@ class RunConfig(TaskOptions, TrainOptions, DevOptions, EvalOptions, DeviceOption
         False, "Export a SavedModel to output_dir/serving/<timestamp>."
     )
     data_dir: Optional[str] = option(None, "Folder with the data set.")
-    output_dir: Optional[str] = option(
-        None, "Folder for checkpoints and results; a run in it is resumed."
-    )
-    overwrite_output_dir: bool = option(
-        False, "Delete the run in output_dir and train anew, instead of resuming it."
-    )
     cache_dir: Optional[str] = option(
         None, "Folder for encoded records; default: output_dir/cache."
     )
@@ -65,9 +59,6 @@ class RunConfig(TaskOptions, TrainOptions, DevOptions, EvalOptions, DeviceOption
         "File with words, one per line, to add to the vocabulary and the word "
         "embeddings.",
     )
-    init_checkpoint: Optional[str] = option(
-        None, "Initial weights, for example .../bert_model.ckpt."
-    )
     do_lower_case: bool = option(
         True, "Lowercase the text: true for uncased models, else false."
     )
@@ -76,13 +67,7 @@ class RunConfig(TaskOptions, TrainOptions, DevOptions, EvalOptions, DeviceOption
         "Maximum sequence length in wordpieces; longer ones are truncated.",
         check=Check(lambda value: value >= 4, "hold [CLS], two [SEP] and some text"),
     )
-    seed: int = option(12345, "Seed of initial weights, data order and dropout.")
     use_tpu: bool = option(False, "Must be false: there is no TPU support.")
-
-    @property
-    def folder(self):
-        """The `RunFolder` of the run."""
-        return RunFolder(self.output_dir)
 
     @property
     def record_dir(self):

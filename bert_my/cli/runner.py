@@ -21,7 +21,6 @@ from bert_my.engine import (
     train_plan,
     training,
 )
-from bert_my.engine.options import DevOptions
 from bert_my.model import checkpoints, pretrained
 from bert_my.report import report
 from bert_my.serving import export
@@ -279,7 +278,7 @@ class _Run(NamedTuple):
         if config.evaluates_in_training:
             settings = self._eval_settings(None, config.eval_batch_size)
             records = self._evaluated_records("evaluates_in_training", settings)
-            dev = (records, config.select(DevOptions), settings)
+            dev = (records, settings)
         training.train(
             self.task,
             self.records[self.splits["do_train"]],

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my import metrics
 from bert_my.engine import evaluation, forward, run_folder
+from bert_my.engine.options import EPOCH
 
 logger = logging.getLogger(__name__)
 
@@ -24,28 +25,24 @@ class DevEvaluation(tf.train.SessionRunHook):
     (`after_run`).
     """
 
-    def __init__(
-        self, task, records, options, eval_settings, graph, plan, train_settings
-    ):
+    def __init__(self, task, records, eval_settings, graph, plan, settings):
         """Builds the forward pass over the dev set.
 
         Args:
           task: `Task`.
           records: of the dev set, see `data.batches`.
-          options: `DevOptions`.
           eval_settings: `forward.EvalSettings`; its checkpoint is not used.
           graph: `train_graph.TrainGraph`; its averages, if any, are evaluated.
-          plan, train_settings: `Plan` and `TrainSettings` of `train_plan`.
+          plan, settings: `Plan` and `TrainSettings` of `train_plan`.
         """
         self._task = task
         self._records = records
-        self.options = options
-        self.metric = options.metric_of(task)
+        self.metric = settings.metric_of(task)
         self._graph = graph
         self._plan = plan
-        self._train_settings = train_settings
+        self._settings = settings
         self._step = plan.first_step
-        self._folder = train_settings.folder
+        self._folder = settings.folder
         self._entries = self._folder.read_evaluations(plan.first_step)
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
@@ -88,7 +85,7 @@ class DevEvaluation(tf.train.SessionRunHook):
     @property
     def is_patience_out(self):
         """True if none of the last `early_stop_patience` evaluations was the best."""
-        patience = self.options.early_stop_patience
+        patience = self._settings.early_stop_patience
         return bool(patience) and self._find_best()[1] >= patience
 
     def before_run(self, run_context):
@@ -98,9 +95,9 @@ class DevEvaluation(tf.train.SessionRunHook):
         if not run_values.results:
             return
         self._step += 1
-        if self.options.is_due(
-            self._step, self._plan, self._train_settings
-        ) and self.run(run_context.session, self._step):
+        if is_due(self._step, self._plan, self._settings) and self.run(
+            run_context.session, self._step
+        ):
             run_context.request_stop()
 
     def run(self, session, step):
@@ -115,7 +112,7 @@ class DevEvaluation(tf.train.SessionRunHook):
         """
         with contextlib.closing(self._pass.batches(session.run)) as batches:
             scores = evaluation.scores(self._task, self._records, batches)
-        keep_best, value = self.options.keep_best, scores[self.metric]
+        keep_best, value = self._settings.keep_best, scores[self.metric]
         best = self._kept if keep_best else self._find_best()[0]
         is_best = metrics.is_better(self.metric, value, best)
         if is_best and keep_best:
@@ -137,10 +134,26 @@ class DevEvaluation(tf.train.SessionRunHook):
         if self.is_patience_out:
             logger.info(
                 "Stopping: %d evaluations without a better %s",
-                self.options.early_stop_patience,
+                self._settings.early_stop_patience,
                 self.metric,
             )
         return self.is_patience_out
+
+
+def is_due(step, plan, settings):
+    """Returns whether there is an evaluation after a step.
+
+    Args:
+      step: steps done.
+      plan, settings: `Plan` and `TrainSettings` of `train_plan`.
+    """
+    if step == plan.num_train_steps:
+        return True
+    if settings.evaluate_every not in (None, EPOCH):
+        return step % int(settings.evaluate_every) == 0
+    # Whether an epoch has ended within the step.
+    rows, batch_size = step * settings.global_batch_size, settings.global_batch_size
+    return rows // plan.num_examples > (rows - batch_size) // plan.num_examples
 
 
 def _number(value):

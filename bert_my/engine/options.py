@@ -11,6 +11,7 @@ from bert_my.common import options
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
 from bert_my.data import row_order
+from bert_my.engine.run_folder import RunFolder
 
 PRECISIONS = ("fp32", "fp16", "bf16")  # keys of `devices.PRECISIONS`
 AUTO = "auto"  # of `precision` and `keep_best`
@@ -230,34 +231,6 @@ class AdversarialOptions(Options):
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainOptions(BatchOptions, ScheduleOptions, OptimizerOptions, AdversarialOptions):
-    """All options of training; here those of memory, checkpoints and progress."""
-
-    recompute: int = option(
-        0,
-        "Number of layers whose activations are recomputed in the backward pass: less "
-        "memory, more time.",
-        check=options.not_negative,
-    )
-    save_checkpoints_steps: int = option(
-        1000,
-        "Steps between checkpoints.",
-        check=options.positive,
-        aliases=("save_steps",),
-    )
-    keep_checkpoint_max: int = option(
-        5, "Number of checkpoints to keep; 0: all.", check=options.not_negative
-    )
-    logging_steps: int = option(
-        100, "Steps between progress reports.", check=options.positive
-    )
-    report_mfu: bool = option(
-        False,
-        "Report the model FLOPs utilization (MFU): the share of the devices' peak.",
-    )
-
-
 def _is_interval(text):
     return text == EPOCH or (text.isdecimal() and int(text) > 0)
 
@@ -305,17 +278,49 @@ class DevOptions(Options):
             )
         return self.keep_best
 
-    def is_due(self, step, plan, settings):
-        """Returns whether there is an evaluation after a step.
 
-        Args:
-          step: steps done.
-          plan, settings: `Plan` and `TrainSettings` of `train_plan`.
-        """
-        if step == plan.num_train_steps:
-            return True
-        if self.evaluate_every not in (None, EPOCH):
-            return step % int(self.evaluate_every) == 0
-        # Whether an epoch has ended within the step.
-        rows, batch_size = step * settings.global_batch_size, settings.global_batch_size
-        return rows // plan.num_examples > (rows - batch_size) // plan.num_examples
+@dataclasses.dataclass(frozen=True)
+class TrainOptions(
+    BatchOptions, ScheduleOptions, OptimizerOptions, AdversarialOptions, DevOptions
+):
+    """All options of training; here its folder, memory, checkpoints and progress."""
+
+    output_dir: Optional[str] = option(
+        None, "Folder for checkpoints and results; a run in it is resumed."
+    )
+    overwrite_output_dir: bool = option(
+        False, "Delete the run in output_dir and train anew, instead of resuming it."
+    )
+    # A checkpoint in `output_dir` wins over it.
+    init_checkpoint: Optional[str] = option(
+        None, "Initial weights, for example .../bert_model.ckpt."
+    )
+    seed: int = option(12345, "Seed of initial weights, data order and dropout.")
+
+    recompute: int = option(
+        0,
+        "Number of layers whose activations are recomputed in the backward pass: less "
+        "memory, more time.",
+        check=options.not_negative,
+    )
+    save_checkpoints_steps: int = option(
+        1000,
+        "Steps between checkpoints.",
+        check=options.positive,
+        aliases=("save_steps",),
+    )
+    keep_checkpoint_max: int = option(
+        5, "Number of checkpoints to keep; 0: all.", check=options.not_negative
+    )
+    logging_steps: int = option(
+        100, "Steps between progress reports.", check=options.positive
+    )
+    report_mfu: bool = option(
+        False,
+        "Report the model FLOPs utilization (MFU): the share of the devices' peak.",
+    )
+
+    @property
+    def folder(self):
+        """The `RunFolder` of the run."""
+        return RunFolder(self.output_dir)

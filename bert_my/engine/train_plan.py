@@ -8,8 +8,7 @@ from bert_my.common.errors import InputError
 from bert_my.data import row_order
 from bert_my.engine import run_folder
 from bert_my.engine.devices import Devices
-from bert_my.engine.options import TrainOptions
-from bert_my.engine.run_folder import RunFolder
+from bert_my.engine.options import DeviceOptions, TrainOptions
 from bert_my.engine.towers import Reduction
 from bert_my.model import checkpoints, fused
 
@@ -17,22 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainSettings(TrainOptions):
-    """The options of training, with the folder, devices and seed of the run."""
+class TrainSettings(TrainOptions, DeviceOptions):
+    """The options of training, with the devices of the run.
 
-    output_dir: str = ""
-    overwrite_output_dir: bool = False  # start from scratch, whatever is in the folder
-    init_checkpoint: Optional[str] = None  # a checkpoint in `output_dir` wins over it
+    `precision` is a key of `devices.PRECISIONS`; `use_xla`: see `devices.choose_xla`.
+    """
+
     devices: Optional[Devices] = None
-    precision: str = "fp32"  # key of `devices.PRECISIONS`
-    use_xla: Optional[bool] = None  # see `devices.choose_xla`
-    seed: int = 0  # of initial weights, data order and dropout
     reduction: Reduction = dataclasses.field(default_factory=Reduction)
-
-    @property
-    def folder(self):
-        """The `RunFolder` of the run."""
-        return RunFolder(self.output_dir)
 
     @property
     def global_batch_size(self):

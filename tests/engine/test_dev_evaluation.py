@@ -6,7 +6,6 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.engine import dev_evaluation, evaluation, forward, run_folder, training
-from bert_my.engine.options import DevOptions
 from bert_my.engine.run_folder import RunFolder
 from bert_my.tasks import base
 from tests import helpers
@@ -46,14 +45,16 @@ class Bench:
             "num_train_epochs": 1,
             "learning_rate": 1e-2,
             "keep_checkpoint_max": 0,
+            "evaluate_every": evaluate_every,
+            "keep_best": keep_best,
+            "early_stop_patience": patience,
             **changes,
         }
         folder = self.folder / name
         settings = helpers.train_settings(folder, num_towers, **values)
         dev = None
         if evaluate_every:
-            dev_options = DevOptions(evaluate_every, keep_best, patience)
-            dev = (self.dev_records, dev_options, self.eval_settings(num_towers))
+            dev = (self.dev_records, self.eval_settings(num_towers))
         training.train(self.task, self.train_records, settings, dev)
         return folder
 

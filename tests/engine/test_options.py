@@ -3,7 +3,7 @@
 import pytest
 
 from bert_my.common.errors import InputError
-from bert_my.engine import devices, options, train_plan
+from bert_my.engine import dev_evaluation, devices, options, train_plan
 from bert_my.engine.options import DevOptions, ScheduleOptions
 from tests import helpers
 
@@ -47,18 +47,18 @@ def test_rows_and_steps_of_epochs(num_examples, num_epochs, rows_and_steps):
     ],
 )
 def test_steps_after_which_an_evaluation_is_due(evaluate_every, steps):
-    options = DevOptions(evaluate_every)
-    train_settings = helpers.train_settings("", 2, train_batch_size=2)
+    settings = helpers.train_settings(
+        "", 2, train_batch_size=2, evaluate_every=evaluate_every
+    )
     plan = train_plan.Plan(11, 40, 10, 0, None, 0, 0)
-    due = [s for s in range(1, 11) if options.is_due(s, plan, train_settings)]
+    due = [s for s in range(1, 11) if dev_evaluation.is_due(s, plan, settings)]
     assert due == steps
 
 
 def test_every_step_ends_an_epoch_that_is_smaller_than_a_step():
-    options = DevOptions("epoch")
-    train_settings = helpers.train_settings("", 2, train_batch_size=2)
+    settings = helpers.train_settings("", 2, train_batch_size=2, evaluate_every="epoch")
     plan = train_plan.Plan(3, 40, 10, 0, None, 0, 0)
-    assert all(options.is_due(s, plan, train_settings) for s in range(1, 11))
+    assert all(dev_evaluation.is_due(s, plan, settings) for s in range(1, 11))
 
 
 @pytest.mark.parametrize(
