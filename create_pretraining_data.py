@@ -134,10 +134,9 @@ def parse(argv):
     Raises:
       InputError: naming the flag that is unknown, wrong or contradicts another.
     """
-    line = CommandLine(argv, DataConfig)
-    if line.shows_help():
+    config = CommandLine(argv, DataConfig).options()
+    if config is None:
         return None
-    config = line.options()
     for name in ("input_file", "output_file", "vocab_file"):
         if not (getattr(config, name) or "").strip(","):
             raise InputError(f"--{name} is needed")

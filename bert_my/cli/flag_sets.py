@@ -18,34 +18,40 @@ _DEFINERS = {
 
 
 class CommandLine:
-    """A command line, which is parsed once.
+    """A command line, parsed."""
 
-    The defaults of flags that it does not give can still be changed afterwards.
-    """
-
-    def __init__(self, argv, options_class, without_effect=None, removed=None):
+    def __init__(
+        self, argv, options_class, defaults=None, without_effect=None, removed=None
+    ):
         """Parses a command line.
 
         Args:
           argv: list of arguments, with the name of the program first.
           options_class: dataclass whose fields were made by `options.option`; the type
             `Optional[x]` is x for the flag.
+          defaults: (optional) dict name -> value, over those of the fields.
           without_effect: (optional) dict name -> help text of flags that are accepted
             and not used.
           removed: (optional) dict name of a flag that is gone -> the reason.
 
         Raises:
           InputError: naming the flag that is unknown or wrong.
+          ValueError: if a default is not the name of an option.
         """
         self._class = options_class
         self._fields = {
             field.name: field for field in dataclasses.fields(options_class)
         }
+        defaults = defaults or {}
+        unknown = set(defaults) - set(self._fields)
+        if unknown:
+            raise ValueError(f"defaults for flags that do not exist: {sorted(unknown)}")
         self._flags = flags = absl_flags.FlagValues()
         for field in self._fields.values():
             kind = getattr(field.type, "__args__", (field.type,))[0]
             text = field.metadata["help"]
-            _DEFINERS[kind](field.name, field.default, text, flag_values=flags)
+            default = defaults.get(field.name, field.default)
+            _DEFINERS[kind](field.name, default, text, flag_values=flags)
             for alias in field.metadata["aliases"]:
                 text = f"Same as --{field.name}."
                 _DEFINERS[kind](alias, None, text, flag_values=flags)
@@ -64,27 +70,6 @@ class CommandLine:
         if rest:
             raise InputError(f"argument {rest[0]!r} is not a flag (see --help)")
 
-    def set_defaults(self, defaults):
-        """Sets values for flags that are not given.
-
-        Args:
-          defaults: dict name -> value, over those of the fields.
-
-        Raises:
-          ValueError: if a default is not the name of an option.
-        """
-        unknown = set(defaults) - set(self._fields)
-        if unknown:
-            raise ValueError(f"defaults for flags that do not exist: {sorted(unknown)}")
-        for name, value in defaults.items():
-            self._flags.set_default(name, value)
-
-    def shows_help(self):
-        """Prints all flags if `--help` is given; returns whether it is."""
-        if self._flags["help"].value:
-            print(self._flags.get_help())
-        return self._flags["help"].value
-
     def given(self):
         """Returns a dict name -> value of the options that are given, by any name.
 
@@ -93,27 +78,31 @@ class CommandLine:
         """
         values = {}
         for name, field in self._fields.items():
-            names = [
-                each
+            found = {
+                each: self._flags[each].value
                 for each in (name, *field.metadata["aliases"])
                 if self._flags[each].present
-            ]
-            found = {each: self._flags[each].value for each in names}
+            }
             if len(set(found.values())) > 1:
                 flags = " and ".join(f"--{each}={x}" for each, x in found.items())
                 raise InputError(
                     f"{flags} contradict one another: they are the same setting"
                 )
             if found:
-                values[name] = found[names[0]]
+                values[name] = next(iter(found.values()))
         return values
 
     def options(self):
         """Returns the options, given or by default, as an object of the dataclass.
 
+        With `--help` all flags are printed, and None is returned.
+
         Raises:
           InputError: if a value is out of range, or options contradict one another.
         """
+        if self._flags["help"].value:
+            print(self._flags.get_help())
+            return None
         given = self.given()
         values = {name: self._flags[name].value for name in self._fields}
         for name, field in self._fields.items():

@@ -23,7 +23,6 @@ WITHOUT_EFFECT = (
     "master",
     "num_tpu_cores",
 )
-_TPU = "Without effect (TPU)."
 # Flag that is gone -> the reason, for the error.
 REMOVED = dict.fromkeys(
     ("num_processes", "process_index"),
@@ -112,19 +111,26 @@ class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
             raise InputError("--vocab_file is needed")
 
 
-def read(argv):
+def read(argv, defaults=None):
     """Returns the `CommandLine` of a run; see there for the errors."""
-    return CommandLine(argv, RunConfig, dict.fromkeys(WITHOUT_EFFECT, _TPU), REMOVED)
+    without_effect = dict.fromkeys(WITHOUT_EFFECT, "Without effect (TPU).")
+    return CommandLine(argv, RunConfig, defaults, without_effect, REMOVED)
 
 
-def make_config(line):
-    """Returns the `RunConfig` of a `CommandLine`.
+def parse(argv, defaults=None):
+    """Returns the `RunConfig` of a command line, or None if it asks for help.
+
+    Args:
+      argv, defaults: see `CommandLine`.
 
     Raises:
-      InputError: naming the flag that is missing, wrong or contradicts another.
+      InputError: naming the flag that is unknown, missing or wrong, or contradicts
+        another.
     """
-    config = line.options().with_older_forms()
-    config.check_needed()
+    config = read(argv, defaults).options()
+    if config is not None:
+        config = config.with_older_forms()
+        config.check_needed()
     return config
 
 
@@ -135,18 +141,3 @@ def same_setting(flag):
         if flag in (field.name, *others):
             return (field.name, *others)
     return (flag,)
-
-
-def parse(argv, defaults):
-    """Returns the `RunConfig` of a command line, or None if it asks for help.
-
-    Args:
-      argv: list of arguments, with the name of the program first.
-      defaults: see `CommandLine.set_defaults`.
-
-    Raises:
-      InputError: naming the flag that is unknown, missing or wrong.
-    """
-    line = read(argv)
-    line.set_defaults(defaults)
-    return None if line.shows_help() else make_config(line)

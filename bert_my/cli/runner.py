@@ -56,14 +56,12 @@ def parse(argv, task_name=None, **defaults):
     Raises:
       InputError: naming the flag that is unknown, wrong or contradicts another.
     """
-    line = flags.read(argv)
-    task_name = line.given().get("task_name") or task_name
+    task_name = flags.read(argv).given().get("task_name") or task_name
     task_defaults = base.get_task_class(task_name).defaults if task_name else {}
     defaults = {"task_name": task_name, **task_defaults, **defaults}
-    line.set_defaults(defaults)
-    if line.shows_help():
+    config = flags.parse(argv, defaults)
+    if config is None:
         return None
-    config = flags.make_config(line)
     saved = _read_trained_task(config) or {}
     # The options of a trained model come before the defaults of its task.
     trained_with = {name: saved[name] for name in _OF_THE_MODEL if name in saved}
@@ -76,8 +74,7 @@ def parse(argv, task_name=None, **defaults):
                 value,
                 defaults[name],
             )
-    line.set_defaults(trained_with)
-    return flags.make_config(line)
+    return flags.parse(argv, {**defaults, **trained_with})
 
 
 def _read_trained_task(config):
@@ -224,8 +221,8 @@ def _choose_splits(task, config):
     for job, candidates in wanted.items():
         if not getattr(config, job):
             continue
-        found = [split for split in candidates if task.find_files(split)]
-        if not found:
+        splits[job] = next(filter(task.find_files, candidates), None)
+        if splits[job] is None:
             is_flag = job != "evaluates_in_training"
             name = job if is_flag else ", ".join(config.dev_flags)
             others = [f"--{split}_file" for split in candidates]
@@ -236,7 +233,6 @@ def _choose_splits(task, config):
                 f"{' or '.join(candidates)} file of task {task.name} there, or "
                 f"{' or '.join(others)}"
             )
-        splits[job] = found[0]
     return splits
 
 
@@ -276,9 +272,7 @@ class _Run(NamedTuple):
         """Trains to the end of the plan; a run in the folder is resumed or replaced."""
         config, dev = self.config, None
         if config.evaluates_in_training:
-            settings = self._eval_settings(None, config.eval_batch_size)
-            records = self._evaluated_records("evaluates_in_training", settings)
-            dev = (records, settings)
+            dev = self._evaluated("evaluates_in_training", None)
         training.train(
             self.task,
             self.records[self.splits["do_train"]],
@@ -297,12 +291,9 @@ class _Run(NamedTuple):
 
     def evaluate(self, checkpoint):
         """Scores a checkpoint on the dev set; writes metrics and the report."""
-        settings = self._eval_settings(checkpoint, self.config.eval_batch_size)
+        records, settings = self._evaluated("do_eval", checkpoint)
         scores = evaluation.evaluate(
-            self.task,
-            self._evaluated_records("do_eval", settings),
-            settings,
-            self.config.output_dir,
+            self.task, records, settings, self.config.output_dir
         )
         self.config.folder.write_results(scores)
         try:
@@ -336,16 +327,17 @@ class _Run(NamedTuple):
             checkpoint, self.devices, batch_size, self.config.precision
         )
 
-    def _evaluated_records(self, job, settings):
-        """Returns the records that a job evaluates, see `--max_eval_steps`."""
+    def _evaluated(self, job, checkpoint):
+        """Returns the records that a job evaluates and the `EvalSettings` for it."""
+        settings = self._eval_settings(checkpoint, self.config.eval_batch_size)
         records, num_steps = self.records[self.splits[job]], self.config.max_eval_steps
         num_rows = num_steps * settings.global_batch_size
-        if not 0 < num_rows < records.num_examples:
-            return records
-        logger.info(
-            "--max_eval_steps=%d: %d of %d rows are evaluated",
-            num_steps,
-            num_rows,
-            records.num_examples,
-        )
-        return records.head(num_rows)
+        if 0 < num_rows < records.num_examples:
+            logger.info(
+                "--max_eval_steps=%d: %d of %d rows are evaluated",
+                num_steps,
+                num_rows,
+                records.num_examples,
+            )
+            records = records.head(num_rows)
+        return records, settings

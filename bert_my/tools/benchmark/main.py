@@ -151,8 +151,7 @@ def parse(argv):
     Raises:
       InputError: naming the flag that is unknown, wrong or contradicts another.
     """
-    line = CommandLine(argv, Settings)
-    return None if line.shows_help() else line.options()
+    return CommandLine(argv, Settings).options()
 
 
 class _LastMessage(logging.Handler):
