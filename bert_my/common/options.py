@@ -88,10 +88,18 @@ class Options:
         """Returns an object of a class with fewer fields.
 
         Args:
-          settings_class: dataclass or named tuple; its fields take the values of the
-            options of the same names, others have their defaults.
-          **more: values of fields.
+          settings_class: dataclass whose options, or named tuple whose fields, take the
+            values of the options of the same names.
+          **more: values of other fields, or instead of those of the options.
+
+        Raises:
+          AttributeError: naming a field of which neither gives the value.
         """
-        fields = getattr(settings_class, "_fields", None) or names(settings_class)
-        known = {name: getattr(self, name) for name in fields if hasattr(self, name)}
-        return settings_class(**{**known, **more})
+        fields = getattr(settings_class, "_fields", None) or [
+            # Only options have metadata.
+            field.name
+            for field in dataclasses.fields(settings_class)
+            if field.metadata
+        ]
+        known = {name: getattr(self, name) for name in fields if name not in more}
+        return settings_class(**known, **more)

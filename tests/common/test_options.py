@@ -77,6 +77,8 @@ def test_groups_are_selected_from_a_joined_class():
         place: str
 
     assert both.select(Part, place="here") == Part(5, "here")
+    with pytest.raises(AttributeError, match="place"):
+        both.select(Part)
 
 
 def test_names_of_options():
