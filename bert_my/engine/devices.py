@@ -5,7 +5,7 @@ import functools
 import logging
 import os
 import statistics
-import time
+import timeit
 from typing import NamedTuple, Tuple
 
 import numpy as np
@@ -285,11 +285,9 @@ def measure_peak(devices, precision):
         with tf.Session(config=devices.session_config()) as session:
             session.run(tf.global_variables_initializer())
             session.run(result)  # the first run is slower
-            times = [time.time()]
-            for _ in range(_NUM_RUNS):
-                session.run(result)
-                times.append(time.time())
-    seconds = statistics.median(np.diff(times))
+            seconds = statistics.median(
+                timeit.repeat(lambda: session.run(result), number=1, repeat=_NUM_RUNS)
+            )
     per_device = _NUM_PRODUCTS * 2 * size**3 / seconds
     # All logical CPU devices share one CPU.
     num_devices = len(set(devices.towers)) if devices.has_gpus else 1

@@ -49,15 +49,10 @@ class Batch(NamedTuple):
     means: Dict[str, tuple]
     first_row: int = 0
 
-    @property
-    def num_rows(self):
-        """Number of the rows that have predictions."""
-        return len(next(iter(self.predictions.values()), ()))
-
     def rows(self):
         """Yields (number of the row, dict prediction name -> array) of each row."""
-        numbers = range(self.first_row, self.first_row + self.num_rows)
-        for number, row in zip(numbers, zip(*self.predictions.values())):
+        rows = zip(*self.predictions.values())
+        for number, row in enumerate(rows, self.first_row):
             yield number, dict(zip(self.predictions, row))
 
 
@@ -139,7 +134,15 @@ def build_pass(task, records, settings, outputs):
     with tf.device("/cpu:0"):
         features, initializer = next_features(eval_batches(records, order))
 
-    by_tower, refresh = _build_towers(task, features, settings)
+    dtype = PRECISIONS[settings.precision]
+    weights = [HoistedWeights(copy_device=device) for device in devices]
+    fuses_layer_norm = supports_fused_layer_norm(dtype, settings.devices)
+
+    def tower_fn(index, tower_features):
+        ops = InferenceOps(dtype, weights[index], fuses_layer_norm)
+        return task.build(tower_features, is_training=False, ops=ops)
+
+    by_tower = towers.build(tower_fn, features, devices)
     with tf.device("/cpu:0"):
         fetches = (
             {
@@ -149,22 +152,9 @@ def build_pass(task, records, settings, outputs):
             settings.reduction.add_pairs([tower.losses for tower in by_tower]),
             settings.reduction.add_pairs([tower.means for tower in by_tower]),
         )
-    begin = tf.group(initializer, *refresh)
+    # Casts the weights anew.
+    begin = tf.group(initializer, *(op for each in weights for op in each.refresh))
     return Pass(features, fetches, begin, records.num_examples, order)
-
-
-def _build_towers(task, features, settings):
-    """Returns the `TaskOutputs` of each tower, and the ops that cast weights anew."""
-    devices, dtype = settings.devices, PRECISIONS[settings.precision]
-    weights = [HoistedWeights(copy_device=device) for device in devices.towers]
-    fuses_layer_norm = supports_fused_layer_norm(dtype, devices)
-
-    def tower_fn(index, tower_features):
-        ops = InferenceOps(dtype, weights[index], fuses_layer_norm)
-        return task.build(tower_features, is_training=False, ops=ops)
-
-    outputs = towers.build(tower_fn, features, devices.towers)
-    return outputs, [op for each in weights for op in each.refresh]
 
 
 @contextlib.contextmanager
