@@ -25,34 +25,33 @@ class DevEvaluation(tf.train.SessionRunHook):
     (`after_run`).
     """
 
-    def __init__(self, task, records, eval_settings, graph, plan, settings):
+    def __init__(self, task, records, eval_settings, graph, plan):
         """Builds the forward pass over the dev set.
 
         Args:
           task: `Task`.
           records: of the dev set, see `data.batches`.
           eval_settings: `forward.EvalSettings`; its checkpoint is not used.
-          graph: `train_graph.TrainGraph`; its averages, if any, are evaluated.
-          plan, settings: `Plan` and `TrainSettings` of `train_plan`.
+          graph: `train_graph.TrainGraph`; averages are evaluated in place of weights.
+          plan: `train_plan.Plan`.
         """
         self._task = task
         self._records = records
+        self._settings = settings = plan.settings
         self.metric = settings.metric_of(task)
         self._graph = graph
         self._plan = plan
-        self._settings = settings
         self._step = plan.first_step
         self._folder = settings.folder
         self._entries = self._folder.read_evaluations(plan.first_step)
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
         averages = graph.averages
-        getter = averages.getter if averages else None
-        with tf.variable_scope(scope, reuse=True, custom_getter=getter):
+        with tf.variable_scope(scope, reuse=True, custom_getter=averages.getter):
             outputs = evaluation.outputs_of(task)
             self._pass = forward.build_pass(task, records, eval_settings, outputs)
         # Averages are saved under the names of their weights.
-        saved = {v.op.name: averages.of(v) if averages else v for v in variables}
+        saved = {v.op.name: averages.of(v) for v in variables}
         saved[tf.GraphKeys.GLOBAL_STEP] = tf.train.get_global_step()
         self._saver = tf.train.Saver(saved, max_to_keep=1, save_relative_paths=True)
         self._kept = self._find_kept()
@@ -95,9 +94,8 @@ class DevEvaluation(tf.train.SessionRunHook):
         if not run_values.results:
             return
         self._step += 1
-        if is_due(self._step, self._plan, self._settings) and self.run(
-            run_context.session, self._step
-        ):
+        is_due_now = is_due(self._step, self._plan)
+        if is_due_now and self.run(run_context.session, self._step):
             run_context.request_stop()
 
     def run(self, session, step):
@@ -140,13 +138,14 @@ class DevEvaluation(tf.train.SessionRunHook):
         return self.is_patience_out
 
 
-def is_due(step, plan, settings):
+def is_due(step, plan):
     """Returns whether there is an evaluation after a step.
 
     Args:
       step: steps done.
-      plan, settings: `Plan` and `TrainSettings` of `train_plan`.
+      plan: `train_plan.Plan`.
     """
+    settings = plan.settings
     if step == plan.num_train_steps:
         return True
     if settings.evaluate_every not in (None, EPOCH):

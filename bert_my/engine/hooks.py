@@ -2,6 +2,7 @@
 
 import collections
 import logging
+import math
 import sys
 import time
 
@@ -69,21 +70,20 @@ class ProgressHook(tf.train.SessionRunHook):
     and without the time between steps, in which checkpoints are written.
     """
 
-    def __init__(self, graph, plan, settings, training_history, peak_flops=None):
+    def __init__(self, graph, plan, training_history, peak_flops=None):
         """Watches a training graph.
 
         Args:
           graph: `train_graph.TrainGraph`.
-          plan, settings: `Plan` and `TrainSettings` of `train_plan`.
+          plan: `train_plan.Plan`.
           training_history: `run_folder.TrainingHistory`.
           peak_flops: (optional) peak FLOPs per second of all devices, for the MFU.
         """
         self._graph = graph
         self._plan = plan
-        self._settings = settings
+        self._settings = plan.settings
         self._history = training_history
         self._peak_flops = peak_flops
-        self._bar = self._events = None
 
     def after_create_session(self, session, coord):
         self._step = int(session.run(self._graph.global_step))
@@ -91,13 +91,13 @@ class ProgressHook(tf.train.SessionRunHook):
         self._timed = collections.Counter()
         # The checkpoint hook uses the same writer.
         self._events = tf.summary.FileWriterCache.get(self._settings.output_dir)
-        if sys.stderr.isatty():
-            self._bar = tqdm(
-                desc="Training",
-                total=self._plan.num_train_steps,
-                initial=self._step,
-                unit="step",
-            )
+        self._bar = tqdm(
+            desc="Training",
+            total=self._plan.num_train_steps,
+            initial=self._step,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+        )
 
     def before_run(self, run_context):
         graph, step = self._graph, self._graph.step
@@ -123,9 +123,8 @@ class ProgressHook(tf.train.SessionRunHook):
         if not is_finite:
             return
         self._step += 1
-        if self._bar is not None:
-            self._bar.update()
-        speed = None
+        self._bar.update()
+        speed = math.nan
         if self._is_due(self._step):
             speed = self._report(values, monitored)
             self._timed.clear()
@@ -141,10 +140,9 @@ class ProgressHook(tf.train.SessionRunHook):
     def _report(self, values, monitored):
         """Reports the speed and the values of a step; returns the rows per second."""
         speeds = self._speeds()
-        numbers = {**values, **monitored, **speeds}.items()
         events = [
             tf.Summary.Value(tag=name, simple_value=float(number))
-            for name, number in numbers
+            for name, number in {**values, **monitored, **speeds}.items()
         ]
         self._events.add_summary(tf.Summary(value=events), self._step)
         self._show(values, monitored, speeds)
@@ -186,12 +184,11 @@ class ProgressHook(tf.train.SessionRunHook):
                 f"ETA {eta}",
             ]
         )
-        if self._bar is not None:
-            self._bar.set_postfix_str(text)
-        else:
+        if self._bar.disable:
             logger.info("step %d/%d %s", self._step, self._plan.num_train_steps, text)
+        else:
+            self._bar.set_postfix_str(text)
 
     def end(self, session):
         self._events.flush()
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()

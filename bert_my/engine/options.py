@@ -16,8 +16,6 @@ from bert_my.engine.run_folder import RunFolder
 PRECISIONS = ("fp32", "fp16", "bf16")  # keys of `devices.PRECISIONS`
 AUTO = "auto"  # of `precision` and `keep_best`
 EPOCH = "epoch"
-OPTIMIZERS = ("adamw", "lamb")
-ADVERSARIAL_METHODS = ("fgm",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +180,7 @@ class OptimizerOptions(Options):
     optimizer: str = option(
         "adamw",
         "adamw, or lamb for very large batches.",
-        check=options.one_of(*OPTIMIZERS),
+        check=options.one_of("adamw", "lamb"),
     )
     adam_epsilon: float = option(
         1e-6,
@@ -224,7 +222,7 @@ class AdversarialOptions(Options):
     adversarial: Optional[str] = option(
         None,
         "fgm: train on perturbed word embeddings too, in twice the time.",
-        check=options.one_of(*ADVERSARIAL_METHODS),
+        check=options.one_of("fgm"),
     )
     adversarial_epsilon: float = option(
         1.0, "Euclidean norm of the perturbation.", check=options.positive

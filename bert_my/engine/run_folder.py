@@ -3,7 +3,6 @@
 Only the functions that look into checkpoints load TensorFlow.
 """
 
-import csv
 import glob
 import json
 import logging
@@ -136,8 +135,6 @@ class RunFolder:
 
     def best_checkpoint(self):
         """Returns the path of the checkpoint with the best weights, or None."""
-        if not os.path.isdir(self.path_of(BEST)):
-            return None
         return self.latest_checkpoint(BEST)
 
     # Starting anew.
@@ -365,31 +362,26 @@ class TrainingHistory:
           first_step: steps done so far; lines of later steps are dropped.
         """
         os.makedirs(folder.path, exist_ok=True)
-        path, kept = folder.path_of(TRAINING), []
-        if os.path.exists(path):
-            with open(path, encoding="utf-8", newline="") as reader:
-                rows = list(csv.reader(reader))[1:]
-            # The last line of a run that was killed may be cut off.
-            kept = [row for row in rows if len(row) == len(TRAINING_HEADER)]
-            kept = [row for row in kept if int(row[0]) <= first_step]
+        kept = [row for row in folder.read_training() or () if row[0] <= first_step]
+        path = folder.path_of(TRAINING)
         with files.replacing(path) as stream:
-            _csv_writer(stream).writerows([TRAINING_HEADER, *kept])
+            stream.write(",".join(TRAINING_HEADER) + "\n")
+            stream.writelines(_training_line(*row) for row in kept)
         # Line by line on the disk: a run that is killed after a checkpoint is resumed
         # from there, and does not write the lines before it again.
-        self._stream = open(  # noqa: SIM115
-            path, "a", buffering=1, encoding="utf-8", newline=""
-        )
-        self._writer = _csv_writer(self._stream)
+        self._stream = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
 
-    def add(self, step, loss, learning_rate, examples_per_second=None):
+    def add(self, step, loss, learning_rate, examples_per_second=math.nan):
         """Adds a step; the speed, rows per second, is known where it was reported."""
-        speed = "" if examples_per_second is None else f"{examples_per_second:.1f}"
-        self._writer.writerow([step, f"{loss:.6g}", f"{learning_rate:.6g}", speed])
+        self._stream.write(
+            _training_line(step, loss, learning_rate, examples_per_second)
+        )
 
     def close(self):
         """Closes the file."""
         self._stream.close()
 
 
-def _csv_writer(stream):
-    return csv.writer(stream, lineterminator="\n")
+def _training_line(step, loss, learning_rate, examples_per_second):
+    speed = "" if math.isnan(examples_per_second) else f"{examples_per_second:.1f}"
+    return f"{step},{loss:.6g},{learning_rate:.6g},{speed}\n"

@@ -6,7 +6,7 @@ gradients are finite, else skip (see `custom_optimization.apply_if_finite`).
 
 import functools
 import re
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -14,11 +14,62 @@ import custom_optimization
 import optimization
 from bert_my.common.errors import InputError
 from bert_my.data import row_order
-from bert_my.engine import accumulation, adversarial, averages, towers
-from bert_my.engine.devices import PRECISIONS
-from bert_my.engine.train_plan import TrainSettings
-from bert_my.model import encoders, fused
-from bert_my.model.ops import StatelessDropout, TrainingOps
+from bert_my.engine.gradients import Model, uses_xla
+from bert_my.model import checkpoints, encoders, fused
+
+
+class Averages:
+    """Exponential moving averages of the weights, kept in variables.
+
+    They stand for the weights in evaluation, prediction and export. Source: Polyak and
+    Juditsky 1992; Tarvainen and Valpola 2017, 3.
+    """
+
+    def __init__(self, variables, decay):
+        """Creates the variables of the averages.
+
+        Args:
+          variables: list of variables.
+          decay: of the average, per step, 0 to 1; lower in the first steps, so that the
+            average forgets the initial weights.
+        """
+        self._decay = decay
+        self._variables = variables
+        self._averages = {}
+        for variable in variables:
+            with tf.device(variable.device):
+                self._averages[variable.op.name] = tf.get_variable(
+                    checkpoints.average_name(variable.op.name),
+                    variable.shape.as_list(),
+                    initializer=tf.zeros_initializer(),
+                    trainable=False,
+                )
+
+    def update(self, global_step):
+        """Returns the op to run after a step, once the weights have changed.
+
+        Args:
+          global_step: integer scalar, steps done before this one.
+        """
+        step = tf.cast(global_step, tf.float32)
+        # At first the average follows the weights closely, by the rule of TensorFlow's
+        # ExponentialMovingAverage(num_updates): (1 + n) / (10 + n).
+        decay = tf.minimum(self._decay, step / (step + 9.0))
+        updates = []
+        for variable in self._variables:
+            average = self._averages[variable.op.name]
+            with tf.device(variable.device):
+                difference = variable.read_value() - average.read_value()
+                updates.append(tf.assign_add(average, (1.0 - decay) * difference))
+        return tf.group(*updates)
+
+    def of(self, variable):
+        """Returns the average of a variable, or the variable if it has none."""
+        return self._averages.get(variable.op.name, variable)
+
+    def getter(self, getter, name, *args, **kwargs):
+        """A `custom_getter` for scopes that use averages in place of weights."""
+        return self.of(getter(name, *args, **kwargs))
 
 
 class TrainGraph(NamedTuple):
@@ -32,47 +83,44 @@ class TrainGraph(NamedTuple):
     learning_rate: tf.Tensor
     global_step: tf.Variable
     trained: list  # of the variables that train
-    averages: Optional[averages.Averages]
+    averages: Averages  # of no variable without --ema_decay
 
 
-def build_graph(task, features, settings, plan):
+def build_graph(task, features, plan):
     """Builds a training step of a task on all towers.
 
     Args:
       task: `Task`.
       features: dict name -> tensor `[global_batch_size, ...]`.
-      settings: `TrainSettings`.
       plan: `Plan`.
 
     Returns:
       `TrainGraph`.
     """
+    settings = plan.settings
     devices = settings.devices.towers
     encoder = encoders.of(task.bert_config)
     with tf.device(devices[0]):
         global_step = tf.train.get_or_create_global_step()
         loss_scale = custom_optimization.LossScale(settings.precision == "fp16")
-        data_position = _create_counters(settings, plan)
-        optimizer = _create_optimizer(encoder, global_step, settings, plan)
+        data_position = _create_counters(plan)
+        optimizer = _create_optimizer(encoder, global_step, plan)
 
-    model = _Model(task, features, settings, global_step, loss_scale, settings.seed)
+    model = Model(task, features, settings, global_step, loss_scale, settings.seed)
     outputs = model.build()
     trained = freeze(encoder, tf.trainable_variables(), settings.freeze)
     if settings.adversarial:
-        found = _adversarial_gradients(model, outputs, trained, encoder)
+        found = model.adversarial_gradients(outputs, trained, encoder.word_embeddings)
     else:
         found = model.gradients(outputs, trained)
     with tf.device(devices[0]):
-        averaged, after_update = None, None
-        if settings.ema_decay:
-            averaged = averages.Averages(trained, settings.ema_decay)
-            after_update = functools.partial(averaged.update, global_step)
+        averages = Averages(trained if settings.ema_decay else (), settings.ema_decay)
         step = custom_optimization.apply_if_finite(
             optimizer,
             found.grads_and_vars,
             global_step,
             loss_scale,
-            after_update=after_update,
+            after_update=functools.partial(averages.update, global_step),
             gradient_norm=found.norm,
         )
         with tf.control_dependencies([step.op]):
@@ -92,85 +140,8 @@ def build_graph(task, features, settings, plan):
             learning_rate=optimizer.learning_rate,
             global_step=global_step,
             trained=trained,
-            averages=averaged,
+            averages=averages,
         )
-
-
-class _Gradients(NamedTuple):
-    """Losses and gradients of a step, before any weight changes."""
-
-    outputs: list  # for each tower an object with `losses` and `means`
-    losses: list  # each tower's share of the loss
-    grads_and_vars: list  # (gradient of the scaled loss of all towers, variable)
-    norm: Optional[tf.Tensor]  # of the gradients; None: that of `grads_and_vars`
-
-
-class _Model(NamedTuple):
-    """The model on all towers, in training; see `build_graph` for the fields."""
-
-    task: Any
-    features: Dict[str, tf.Tensor]
-    settings: TrainSettings
-    global_step: tf.Variable
-    loss_scale: custom_optimization.LossScale
-    seed: Any  # int or str, of the dropout
-
-    def build(self):
-        """Builds all towers; returns the `TaskOutputs` of each for all its rows."""
-
-        def tower_fn(index, features):
-            return self._build_tower(index, self.global_step, features)
-
-        return towers.build(tower_fn, self.features, self.settings.devices.towers)
-
-    def _build_tower(self, index, step, features, weights=None):
-        settings = self.settings
-        ops = TrainingOps(
-            dtype=PRECISIONS[settings.precision],
-            weights=weights,
-            dropout_source=StatelessDropout(self.seed, index, step),
-            # Loops of control flow v1, as that over parts, cannot hold functions.
-            use_xla=_uses_xla(settings) and settings.gradient_accumulation_steps == 1,
-            num_recomputed_layers=settings.recompute,
-            # On a CPU time is dearer than memory, unless --recompute asks for memory.
-            reuses_forward=not settings.devices.has_gpus and not settings.recompute,
-        )
-        return self.task.build(features, is_training=True, ops=ops)
-
-    def gradients(self, outputs, variables):
-        """Returns the `_Gradients` of a step.
-
-        Args:
-          outputs: result of `build`.
-          variables: list of the variables to differentiate for.
-        """
-        reduction, devices = self.settings.reduction, self.settings.devices.towers
-        num_parts = self.settings.gradient_accumulation_steps
-        if num_parts == 1:
-            losses = towers.normalized_losses(
-                [each.losses for each in outputs], reduction
-            )
-            scaled = [loss * self.loss_scale.value for loss in losses]
-            grads_and_vars = towers.gradients(scaled, variables, devices, reduction)
-            return _Gradients(outputs, losses, grads_and_vars, None)
-        # Each part of each step draws its own dropout.
-        first = tf.cast(self.global_step, tf.int64) * num_parts
-
-        def build(index, part_index, features, weights):
-            return self._build_tower(index, first + part_index, features, weights)
-
-        sums, grads_and_vars, norm = accumulation.accumulate(
-            build,
-            outputs,
-            self.features,
-            num_parts,
-            self.loss_scale.value,
-            variables,
-            devices,
-            reduction,
-        )
-        losses = towers.normalized_losses([each.losses for each in sums], reduction)
-        return _Gradients(sums, losses, grads_and_vars, norm)
 
 
 def freeze(encoder, variables, spec):
@@ -227,34 +198,9 @@ def rate_multiplier(encoder, layer_lr_decay, head_factor):
     return lambda name: factors[encoder.part_of(name)]
 
 
-def _adversarial_gradients(model, outputs, trained, encoder):
-    """Returns the `_Gradients` of a step with adversarial training.
-
-    Args:
-      model: `_Model`.
-      outputs: result of `model.build`.
-      trained: list of the variables that train.
-      encoder: description of the encoder, see `encoders`.
-    """
-    settings, words = model.settings, encoder.word_embeddings
-    (table,) = [v for v in tf.trainable_variables() if v.op.name == words]
-    # The perturbation needs the gradient of the words, even if they do not train.
-    variables = trained if table in trained else [*trained, table]
-    found = model.gradients(outputs, variables)
-
-    def perturbed_gradients():
-        perturbed = model._replace(seed=f"{settings.seed}/adversarial")
-        return perturbed.gradients(perturbed.build(), variables).grads_and_vars
-
-    grads_and_vars = adversarial.add_fgm(
-        found.grads_and_vars, table, settings.adversarial_epsilon, perturbed_gradients
-    )
-    return found._replace(grads_and_vars=grads_and_vars[: len(trained)], norm=None)
-
-
-def _create_optimizer(encoder, global_step, settings, plan):
+def _create_optimizer(encoder, global_step, plan):
     """Returns the optimizer with its schedule, and the rate of each layer."""
-    multiplier = None
+    settings, multiplier = plan.settings, None
     if settings.layer_lr_decay != 1 or settings.head_learning_rate is not None:
         head_rate = settings.head_learning_rate or settings.learning_rate
         multiplier = rate_multiplier(
@@ -278,13 +224,8 @@ def _create_optimizer(encoder, global_step, settings, plan):
         return optimization.LAMBOptimizer(
             learning_rate, global_step=global_step, **common
         )
-    jit = fused.jit if _uses_xla(settings) else None
+    jit = fused.jit if uses_xla(settings) else None
     return optimization.AdamWeightDecayOptimizer(learning_rate, jit=jit, **common)
-
-
-def _uses_xla(settings):
-    """Returns whether XLA compiles the fused kernels and the update."""
-    return bool(settings.use_xla) and fused.supports_jit()
 
 
 def _work(encoder, features, settings):
@@ -308,13 +249,13 @@ def _work(encoder, features, settings):
     return work
 
 
-def _create_counters(settings, plan):
+def _create_counters(plan):
     """Creates the `run_folder.Counters` that a resumed run continues or checks.
 
     Returns:
       the variable `data_position`.
     """
-    values = {"global_batch_size": settings.global_batch_size}
+    values = {"global_batch_size": plan.settings.global_batch_size}
     if plan.padded_lengths is not None:
         values["length_buckets"] = 1
     if isinstance(plan.order, row_order.BlockOrder):

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Optional, Tuple
 from bert_my.common.errors import InputError
 from bert_my.data import row_order
 from bert_my.engine import run_folder
-from bert_my.engine.devices import Devices
+from bert_my.engine.devices import Devices, choose_xla
 from bert_my.engine.options import DeviceOptions, TrainOptions
 from bert_my.engine.towers import Reduction
-from bert_my.model import checkpoints, fused
+from bert_my.model import checkpoints, encoders, fused
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 class TrainSettings(TrainOptions, DeviceOptions):
     """The options of training, with the devices of the run.
 
-    `precision` is a key of `devices.PRECISIONS`; `use_xla`: see `devices.choose_xla`.
+    `precision` is a key of `devices.PRECISIONS`; `use_xla`: see `choose_xla`.
     """
 
     devices: Optional[Devices] = None
@@ -35,6 +35,7 @@ class TrainSettings(TrainOptions, DeviceOptions):
 class Plan(NamedTuple):
     """Rows and steps of a training run, and the checkpoint that it resumes from."""
 
+    settings: TrainSettings  # with `use_xla` chosen
     num_examples: int
     num_rows: int  # of the whole run
     num_train_steps: int
@@ -45,16 +46,15 @@ class Plan(NamedTuple):
     order: Any = None  # of the rows, see `row_order.for_training`
     padded_lengths: Optional[Tuple[int, ...]] = None  # see `row_order.choose_lengths`
     share_of_padding: Optional[float] = None  # of the first epoch, 0 to 1
-    mean_length: Optional[float] = None  # of a row, in tokens
 
-    def describe(self, settings, trained, encoder=None):
+    def describe(self, trained, encoder=None):
         """Returns the lines to print at the start.
 
         Args:
-          settings: `TrainSettings`.
           trained: list of the trained variables.
           encoder: description of the encoder, see `encoders`; for `--freeze` only.
         """
+        settings = self.settings
         facts = [
             ("devices", settings.devices),
             ("towers", len(settings.devices.towers)),
@@ -101,10 +101,11 @@ def _describe_xla(settings):
     return ", ".join(parts) or "nothing"
 
 
-def make_plan(records, settings):
+def make_plan(task, records, settings):
     """Returns the `Plan` of a run; it resumes from a checkpoint in `output_dir`.
 
     Args:
+      task: `Task`.
       records: of the train split, see `batches`.
       settings: `TrainSettings`.
 
@@ -137,7 +138,12 @@ def make_plan(records, settings):
         share_of_padding = row_order.share_of_padding(
             first_epoch, settings.global_batch_size, padded_lengths
         )
-    mean_length = None if records.lengths is None else float(records.lengths.mean())
+    has_lengths = records.lengths is not None
+    num_tokens = records.lengths.mean() if has_lengths else task.max_seq_length
+    flops = encoders.of(task.bert_config).flops(
+        num_rows * float(num_tokens), 0, 0, encoders.TRAINING
+    )
+    use_xla = choose_xla(settings.use_xla, settings.devices, flops)
     checkpoint = None
     if not settings.overwrite_output_dir:
         checkpoint = settings.folder.latest_checkpoint()
@@ -146,6 +152,7 @@ def make_plan(records, settings):
         counters = run_folder.read_counters(checkpoint)
         _check_same_batches(counters, settings, order, num_train_steps)
     return Plan(
+        settings=dataclasses.replace(settings, use_xla=use_xla),
         num_examples=records.num_examples,
         num_rows=num_rows,
         num_train_steps=num_train_steps,
@@ -156,7 +163,6 @@ def make_plan(records, settings):
         order=order,
         padded_lengths=padded_lengths,
         share_of_padding=share_of_padding,
-        mean_length=mean_length,
     )
 
 

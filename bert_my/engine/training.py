@@ -1,7 +1,6 @@
 """The training loop: a session that runs a step to the end of the plan."""
 
 import contextlib
-import dataclasses
 import logging
 
 import tensorflow.compat.v1 as tf
@@ -37,20 +36,13 @@ def train(task, records, settings, dev=None, start=None):
       InputError: if the initial checkpoint does not fit.
       NonFiniteTrainingError: if too many steps in a row had to be skipped.
     """
-    plan = train_plan.make_plan(records, settings)
-    settings = with_xla_chosen(task, settings, plan)
+    plan = train_plan.make_plan(task, records, settings)
     with tf.Graph().as_default():
         tf.set_random_seed(settings.seed)
-        _, graph = build(task, batches(records, settings, plan), settings, plan)
-        evaluation = dev and dev_evaluation.DevEvaluation(
-            task, *dev, graph, plan, settings
-        )
-        logger.info(
-            "Training plan:\n%s",
-            "\n".join(
-                plan.describe(settings, graph.trained, encoders.of(task.bert_config))
-            ),
-        )
+        _, graph = build(task, batches(records, plan), plan)
+        evaluation = dev and dev_evaluation.DevEvaluation(task, *dev, graph, plan)
+        lines = plan.describe(graph.trained, encoders.of(task.bert_config))
+        logger.info("Training plan:\n%s", "\n".join(lines))
         is_patience_out = evaluation and evaluation.is_patience_out
         is_done = plan.first_step >= plan.num_train_steps or is_patience_out
         if is_done:
@@ -62,7 +54,7 @@ def train(task, records, settings, dev=None, start=None):
                 ", and was stopped early" if is_patience_out else "",
             )
             return
-        _initialize(tf.trainable_variables(), settings, plan)
+        _initialize(tf.trainable_variables(), plan)
         if settings.overwrite_output_dir and settings.init_checkpoint:
             # Before a run is deleted for weights that cannot be read.
             checkpoints.check_readable(
@@ -70,31 +62,22 @@ def train(task, records, settings, dev=None, start=None):
             )
         if start:
             start()
-        _run(graph, settings, plan, evaluation)
+        _run(graph, plan, evaluation)
 
 
-def with_xla_chosen(task, settings, plan):
-    """Returns the settings with `use_xla` chosen, see `devices.choose_xla`."""
-    num_tokens = plan.num_rows * (plan.mean_length or task.max_seq_length)
-    encoder = encoders.of(task.bert_config)
-    work = encoder.flops(num_tokens, 0, 0, encoders.TRAINING)
-    use_xla = devices.choose_xla(settings.use_xla, settings.devices, work)
-    return dataclasses.replace(settings, use_xla=use_xla)
-
-
-def batches(records, settings, plan):
+def batches(records, plan):
     """Returns the dataset of the remaining batches of a run, see `data.batches`."""
     return train_batches(
         records,
         plan.order,
-        settings.global_batch_size,
+        plan.settings.global_batch_size,
         plan.num_rows,
         plan.first_row,
         plan.padded_lengths,
     )
 
 
-def build(task, dataset, settings, plan):
+def build(task, dataset, plan):
     """Builds a training step on the batches of a dataset.
 
     Returns:
@@ -103,11 +86,12 @@ def build(task, dataset, settings, plan):
     with tf.device("/cpu:0"):
         features, initializer = next_features(dataset)
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)
-    return features, train_graph.build_graph(task, features, settings, plan)
+    return features, train_graph.build_graph(task, features, plan)
 
 
-def _initialize(variables, settings, plan):
+def _initialize(variables, plan):
     """Sets the initial values of the weights, before a session is made."""
+    settings = plan.settings
     if plan.checkpoint:
         # The session restores the checkpoint; this names variables that do not fit.
         _, missing = checkpoints.check_fits(
@@ -126,9 +110,9 @@ def _initialize(variables, settings, plan):
         logger.warning("No --init_checkpoint: training from random weights")
 
 
-def _run(graph, settings, plan, evaluation):
+def _run(graph, plan, evaluation):
     """Runs steps to the end of the plan; `evaluation` is a `DevEvaluation` or None."""
-    peak_flops = None
+    settings, peak_flops = plan.settings, None
     if settings.report_mfu:
         peak_flops = devices.measure_peak(settings.devices, settings.precision)
     scaffold = tf.train.Scaffold(
@@ -142,7 +126,7 @@ def _run(graph, settings, plan, evaluation):
     run_hooks = [
         tf.train.StopAtStepHook(last_step=plan.num_train_steps),
         hooks.SkippedStepsHook(graph.step),
-        hooks.ProgressHook(graph, plan, settings, history, peak_flops),
+        hooks.ProgressHook(graph, plan, history, peak_flops),
         *([evaluation] if evaluation else []),
         # The last hook: a run that is killed resumes from its checkpoint, so the files
         # must hold all steps before a checkpoint is written.

@@ -42,8 +42,8 @@ class StepRun:
                 name: tf.placeholder(value.dtype, value.shape)
                 for name, value in self.batch.items()
             }
-            plan = test_towers.make_plan(num_steps, num_warmup_steps=0)
-            self.graph = train_graph.build_graph(task, self._features, settings, plan)
+            plan = test_towers.make_plan(settings, num_steps)
+            self.graph = train_graph.build_graph(task, self._features, plan)
             self._variables = {v.op.name: v for v in tf.global_variables()}
             self.session_config = settings.devices.session_config()
             self.session = tf.Session(config=self.session_config)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import custom_optimization
-from bert_my.engine import adversarial
+from bert_my.engine import gradients as gradients_lib
 from tests import helpers
 from tests.engine import test_towers
 from tests.engine.step_runs import StepRun, is_weight, weights_after
@@ -140,7 +140,7 @@ def toy_gradients(slope):
         return [(tf.gradients(loss, table)[0], table)]
 
     pairs = gradients()
-    (pair,) = adversarial.add_fgm(pairs, helpers.variable("table"), 0.5, gradients)
+    (pair,) = gradients_lib.add_fgm(pairs, helpers.variable("table"), 0.5, gradients)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         return session.run(pair[0])

@@ -16,13 +16,15 @@ from tests.engine.step_runs import StepRun
 NUM_TOKENS = 7  # of the batch below, without padding
 
 
-def make_run(model_dir, **settings):
-    """Returns a `StepRun` of a task with two losses and a mean."""
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A `StepRun` of a task with two losses and a mean, which counts FLOPs."""
+    model_dir = helpers.write_tiny_model(tmp_path_factory.mktemp("hooks"))
     batch = toy_tasks.make_batches(1)[0]
     mask = np.zeros_like(batch["input_mask"])
     mask[0, :4] = mask[1, :3] = 1
     batch["input_mask"] = mask
-    return StepRun(model_dir, 2, batch, task=toy_tasks.GuessTask(), **settings)
+    return StepRun(model_dir, 2, batch, task=toy_tasks.GuessTask(), report_mfu=True)
 
 
 def report(run, folder, bad_steps=(), num_steps=5, **more):
@@ -39,10 +41,10 @@ def report(run, folder, bad_steps=(), num_steps=5, **more):
             fetched.append(sorted(arguments.fetches[2]))
             return arguments
 
-    plan = train_plan.Plan(24, 12 * num_steps, num_steps, 0, None, 0, 0)
     settings = helpers.train_settings(folder, 2, train_batch_size=6, logging_steps=2)
+    plan = train_plan.Plan(settings, 24, 12 * num_steps, num_steps, 0, None, 0, 0)
     log = TrainingHistory(RunFolder(folder), 0)
-    hook = Hook(run.graph, plan, settings, log, **more)
+    hook = Hook(run.graph, plan, log, **more)
     with run.tf_graph.as_default(), tf.train.MonitoredSession(
         tf.train.ChiefSessionCreator(config=run.session_config), hooks=[hook]
     ) as session:
@@ -63,10 +65,9 @@ ALL = ["row_loss", "word_accuracy", "word_loss"]
 
 
 def test_more_values_are_fetched_in_steps_that_are_reported(
-    tiny_model, tmp_path, caplog, monkeypatch
+    run, tmp_path, caplog, monkeypatch
 ):
     monkeypatch.setattr(hooks, "UNTIMED_STEPS", 0)
-    run = make_run(tiny_model)
     with caplog.at_level(logging.INFO, logger="bert_my"):
         fetched = report(run, tmp_path)
     assert fetched == [[], ALL, [], ALL, ALL]  # the last step is reported
@@ -94,8 +95,7 @@ def test_more_values_are_fetched_in_steps_that_are_reported(
     assert len(rows) == 5
 
 
-def test_a_skipped_step_moves_the_report_to_the_next(tiny_model, tmp_path, caplog):
-    run = make_run(tiny_model)
+def test_a_skipped_step_moves_the_report_to_the_next(run, tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="bert_my"):
         fetched = report(run, tmp_path, bad_steps=[1, 2])
     assert fetched == [[], ALL, ALL, ALL, [], ALL, ALL]
@@ -103,10 +103,10 @@ def test_a_skipped_step_moves_the_report_to_the_next(tiny_model, tmp_path, caplo
     assert len(helpers.read_lines(tmp_path / "training.csv")) == 6
 
 
-def test_share_of_the_peak(tiny_model, tmp_path, caplog, monkeypatch):
+def test_share_of_the_peak(run, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(hooks, "UNTIMED_STEPS", 0)
-    run = make_run(tiny_model, report_mfu=True)
-    step_flops = float(run.fetch(run.graph.work["flops"]))
+    with tf.Session(graph=run.tf_graph, config=run.session_config) as run.session:
+        step_flops = float(run.fetch(run.graph.work["flops"]))
     with caplog.at_level(logging.INFO, logger="bert_my"):
         report(run, tmp_path, peak_flops=100 * step_flops)
     for line in lines_of(caplog):

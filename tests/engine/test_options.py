@@ -50,15 +50,15 @@ def test_steps_after_which_an_evaluation_is_due(evaluate_every, steps):
     settings = helpers.train_settings(
         "", 2, train_batch_size=2, evaluate_every=evaluate_every
     )
-    plan = train_plan.Plan(11, 40, 10, 0, None, 0, 0)
-    due = [s for s in range(1, 11) if dev_evaluation.is_due(s, plan, settings)]
+    plan = train_plan.Plan(settings, 11, 40, 10, 0, None, 0, 0)
+    due = [s for s in range(1, 11) if dev_evaluation.is_due(s, plan)]
     assert due == steps
 
 
 def test_every_step_ends_an_epoch_that_is_smaller_than_a_step():
     settings = helpers.train_settings("", 2, train_batch_size=2, evaluate_every="epoch")
-    plan = train_plan.Plan(3, 40, 10, 0, None, 0, 0)
-    assert all(dev_evaluation.is_due(s, plan, settings) for s in range(1, 11))
+    plan = train_plan.Plan(settings, 3, 40, 10, 0, None, 0, 0)
+    assert all(dev_evaluation.is_due(s, plan) for s in range(1, 11))
 
 
 @pytest.mark.parametrize(

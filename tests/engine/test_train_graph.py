@@ -78,7 +78,7 @@ def test_nothing_left_to_train_is_refused():
 def test_plan_says_what_trains():
     settings = helpers.train_settings("", 1, freeze="embeddings,0-5")
     trained = train_graph.freeze(ENCODER, make_variables(), settings.freeze)
-    lines = test_towers.make_plan(1, 0).describe(settings, trained, ENCODER)
+    lines = test_towers.make_plan(settings, 1).describe(trained, ENCODER)
     assert lines[-1].split(maxsplit=2) == ["trained", "parts", "layer_11, pooler, head"]
     assert lines[-2].split() == ["trained", "parameters", "3"]
 

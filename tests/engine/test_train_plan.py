@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+import modeling
 from bert_my.engine import devices, train_plan
 from bert_my.model import fused
 from tests import helpers
 
 GPU = devices.Devices(("/gpu:0",), num_cpus=1, has_gpus=True)
+TASK = types.SimpleNamespace(
+    bert_config=modeling.BertConfig(29, **helpers.CONFIG), max_seq_length=12
+)
 RECORDS = types.SimpleNamespace(
     num_examples=26, lengths=None, block_starts=np.array([0, 26])
 )
@@ -18,6 +22,7 @@ RECORDS = types.SimpleNamespace(
 
 def make_plan(records=RECORDS, num_towers=2, train_batch_size=3, **settings):
     return train_plan.make_plan(
+        TASK,
         records,
         helpers.train_settings(
             "nowhere", num_towers, train_batch_size=train_batch_size, **settings
@@ -34,10 +39,10 @@ def test_plan():
         warmup_proportion=0.2,
         gradient_accumulation_steps=1,
     )
-    plan = train_plan.make_plan(RECORDS, settings)
+    plan = train_plan.make_plan(TASK, RECORDS, settings)
     # 65 rows in batches of 2 x 3.
     assert (plan.num_rows, plan.num_train_steps, plan.num_warmup_steps) == (65, 11, 2)
-    text = "\n".join(plan.describe(settings, [tf.get_variable("bert/a", [2, 617])]))
+    text = "\n".join(plan.describe([tf.get_variable("bert/a", [2, 617])]))
     for words in ("/cpu:0, /cpu:1", "towers 2", "per tower 3", "global batch size 6"):
         assert words in " ".join(text.split())
     assert "1,234" in text
@@ -69,7 +74,7 @@ def test_epochs_of_a_run_of_steps_are_told():
     settings = helpers.train_settings(
         "nowhere", 2, train_batch_size=3, num_train_steps=20
     )
-    lines = train_plan.make_plan(RECORDS, settings).describe(settings, [])
+    lines = train_plan.make_plan(TASK, RECORDS, settings).describe([])
     assert ["epochs", "4.615"] in [line.split() for line in lines]
 
 
@@ -80,7 +85,7 @@ def with_lengths(lengths, seq_length):
 
 
 def told_of_buckets(plan):
-    lines = plan.describe(helpers.train_settings("nowhere", 2), [])
+    lines = plan.describe([])
     (line,) = [line for line in lines if "length buckets" in line]
     return line.split("length buckets")[1].strip()
 
@@ -99,7 +104,7 @@ def told_of_buckets(plan):
 def test_what_is_compiled(settings, expected, monkeypatch):
     monkeypatch.setattr(fused, "supports_jit", lambda: True)
     settings = helpers.train_settings("nowhere", 1, **{"use_xla": True, **settings})
-    lines = train_plan.make_plan(RECORDS, settings).describe(settings, [])
+    lines = train_plan.make_plan(TASK, RECORDS, settings).describe([])
     assert [x for x in lines if "XLA" in x] == [f"  {'compiled by XLA':<21} {expected}"]
 
 

@@ -225,11 +225,10 @@ def train(settings, folder):
     train_settings = setup.config.select(
         train_plan.TrainSettings, devices=setup.devices
     )
-    plan = train_plan.make_plan(records, train_settings)
-    train_settings = training.with_xla_chosen(task, train_settings, plan)
-    batches = training.batches(records, train_settings, plan)
-    features, graph = training.build(task, batches, train_settings, plan)
-    use_xla = train_settings.use_xla
+    plan = train_plan.make_plan(task, records, train_settings)
+    use_xla = plan.settings.use_xla
+    batches = training.batches(records, plan)
+    features, graph = training.build(task, batches, plan)
     found = setup.time_steps(graph.train_op, features["input_mask"], use_xla)
     return {**found, "use_xla": use_xla}
 
@@ -238,11 +237,8 @@ def predict(settings, folder):
     """Measures a forward pass that returns all predictions; see `train`."""
     setup = Setup(settings, folder)
     task, recorder = setup.task, setup.recorder
-    eval_settings = setup.config.select(
-        forward.EvalSettings,
-        checkpoint=None,
-        devices=setup.devices,
-        batch_size=settings.train_batch_size,
+    eval_settings = forward.EvalSettings(
+        None, setup.devices, settings.train_batch_size, setup.config.precision
     )
     outputs = task.postprocessor.outputs
     forward_pass = forward.build_pass(task, setup.records, eval_settings, outputs)
