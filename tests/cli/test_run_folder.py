@@ -1,10 +1,37 @@
 """What a folder remembers of the run that trained its model."""
 
+import shutil
+
 import pytest
 
 from bert_my.cli import runner
 from bert_my.common.errors import InputError
 from tests import helpers
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Folder of a training, with evaluations and settings that are no defaults."""
+    folder = tmp_path_factory.mktemp("trained")
+    model_dir = helpers.write_tiny_model(folder / "model", num_hidden_layers=1)
+    argv = helpers.command(
+        model_dir,
+        helpers.write_titles(folder / "titles"),
+        folder / "out",
+        "do_train",
+        learning_rate=1e-4,
+        evaluate_every="epoch",
+        keep_best="eval_loss",
+    )
+    helpers.run(argv)
+    return folder / "out"
+
+
+@pytest.fixture
+def old_run(trained, tmp_path):
+    """A copy of it at the place of `folder`."""
+    shutil.copytree(str(trained), str(tmp_path / "out"))
+    return tmp_path / "out"
 
 
 @pytest.fixture
@@ -61,31 +88,26 @@ def test_a_trained_model_comes_before_the_defaults_of_its_script(
     assert rows[0].endswith("probability_1\tprobability_0")
 
 
-def test_a_restart_with_nothing_to_train_leaves_the_settings(folder):
-    output_dir = folder("do_train", evaluate_every="epoch", keep_best="eval_loss")
-    config = (output_dir / "run_config.json").read_text()
+def test_a_restart_with_nothing_to_train_leaves_the_settings(folder, old_run):
+    config = (old_run / "run_config.json").read_text()
     folder("do_train", "do_eval")
-    assert (output_dir / "run_config.json").read_text() == config
+    assert (old_run / "run_config.json").read_text() == config
 
 
-def test_the_case_must_be_that_of_the_trained_model(folder):
-    folder("do_train")
+def test_the_case_must_be_that_of_the_trained_model(folder, old_run):
     with pytest.raises(InputError, match=r"--do_lower_case=False.*True"):
         folder("do_eval", do_lower_case="false")
 
 
-def test_settings_of_the_training_are_kept_when_the_model_is_used(folder):
-    output_dir = folder("do_train", num_train_epochs=2, learning_rate=1e-4)
-    config = helpers.read_json(output_dir / "run_config.json")
+def test_settings_of_the_training_are_kept_when_the_model_is_used(folder, old_run):
+    config = helpers.read_json(old_run / "run_config.json")
     folder("do_eval", num_train_epochs=5)
-    assert helpers.read_json(output_dir / "run_config.json") == config
-    assert (config["num_train_epochs"], config["learning_rate"]) == (2, 1e-4)
+    assert helpers.read_json(old_run / "run_config.json") == config
+    assert (config["num_train_epochs"], config["learning_rate"]) == (1, 1e-4)
 
 
-def test_best_weights_of_an_earlier_training_are_not_taken(folder):
-    more = {"evaluate_every": "epoch", "keep_best": "eval_loss"}
-    output_dir = folder("do_train", num_train_epochs=1, **more)
-    assert list((output_dir / "best").glob("model.ckpt-7.index"))
+def test_best_weights_of_an_earlier_training_are_not_taken(folder, old_run):
+    assert list((old_run / "best").glob("model.ckpt-7.index"))
     folder("do_train", num_train_epochs=2)
     folder("do_eval")
-    assert scores(output_dir)["global_step"] == 13
+    assert scores(old_run)["global_step"] == 13

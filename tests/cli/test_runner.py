@@ -15,6 +15,16 @@ from tests import helpers
 ALL_JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(folder of a tiny model, folder of titles, folder of a run with `do_train`)."""
+    folder = tmp_path_factory.mktemp("trained")
+    model_dir = helpers.write_tiny_model(folder / "model", num_hidden_layers=1)
+    data_dir = helpers.write_titles(folder / "titles")
+    helpers.run(helpers.command(model_dir, data_dir, folder / "out", "do_train"))
+    return model_dir, data_dir, folder / "out"
+
+
 def test_everything_in_one_run(tiny_model, titles, tmp_path):
     output_dir = tmp_path / "out"
     helpers.run(
@@ -52,11 +62,14 @@ def test_everything_in_one_run(tiny_model, titles, tmp_path):
 
 
 def test_scripts_run_from_any_folder(tiny_model, titles, tmp_path):
-    for script in ("bert_my/run_classifier_lr.py", "run_classifier_mgpu.py"):
+    for script, jobs, result in (
+        ("bert_my/run_classifier_lr.py", ["do_train", "do_eval"], "eval_results.txt"),
+        ("run_classifier_mgpu.py", ["do_train"], "model.ckpt-7.index"),
+    ):
         output_dir = tmp_path / os.path.basename(script)
-        argv = helpers.command(tiny_model, titles, output_dir, "do_train", "do_eval")
+        argv = helpers.command(tiny_model, titles, output_dir, *jobs)
         helpers.run_script(script, argv, cwd=tmp_path)
-        assert (output_dir / "eval_results.txt").exists()
+        assert (output_dir / result).exists()
 
 
 def test_a_wrong_command_line_is_one_line(tiny_model, titles, tmp_path):
@@ -70,28 +83,33 @@ def test_a_wrong_command_line_is_one_line(tiny_model, titles, tmp_path):
     assert "Traceback" not in process.stdout
 
 
-def test_prediction_without_a_test_file_takes_the_dev_file(
-    tiny_model, titles, tmp_path
-):
+def test_prediction_without_a_test_file_takes_the_dev_file(trained, titles, tmp_path):
     (titles / "test.csv").unlink()
+    model_dir, _, run = trained
     argv = helpers.command(
-        tiny_model, titles, tmp_path / "out", "do_train", "do_predict"
+        model_dir,
+        titles,
+        tmp_path / "out",
+        "do_predict",
+        init_checkpoint=run / "model.ckpt-7",
     )
     helpers.run(argv)
     assert len((tmp_path / "out" / "predict.txt").read_text().splitlines()) == 13
 
 
-def test_evaluation_alone_uses_the_folders_checkpoint(tiny_model, titles, tmp_path):
-    def scores(name, *jobs, **settings):
-        output_dir = tmp_path / name
-        helpers.run(helpers.command(tiny_model, titles, output_dir, *jobs, **settings))
+def test_evaluation_alone_uses_the_folders_checkpoint(trained, tmp_path):
+    model_dir, data_dir, run = trained
+
+    def scores(output_dir, *jobs, **settings):
+        argv = helpers.command(model_dir, data_dir, output_dir, *jobs, **settings)
+        helpers.run(argv)
         return helpers.read_json(output_dir / "eval_results.json")
 
-    trained = scores("out", "do_train", "do_eval")
-    assert scores("out", "do_eval") == trained
-    checkpoint = tmp_path / "out" / "model.ckpt-7"
-    other = scores("other", "do_eval", init_checkpoint=checkpoint, n_gpus=3)
-    assert other == pytest.approx(trained, abs=1e-5)
+    expected = scores(run, "do_train", "do_eval")  # nothing is left to train
+    assert scores(run, "do_eval") == expected
+    checkpoint = run / "model.ckpt-7"
+    other = scores(tmp_path, "do_eval", init_checkpoint=checkpoint, n_gpus=3)
+    assert other == pytest.approx(expected, abs=1e-5)
 
 
 def test_output_folder_can_be_the_models(tiny_model, titles):
@@ -191,17 +209,16 @@ def test_vocabulary_that_does_not_fit(refused, tmp_path, tiny_model):
     )
 
 
-def test_checkpoint_that_does_not_fit(tiny_model, titles, tmp_path):
+def test_checkpoint_that_does_not_fit(trained, titles, tmp_path):
     wide = helpers.write_tiny_model(tmp_path / "wide", intermediate_size=41)
-    helpers.run(helpers.command(wide, titles, tmp_path / "wide_out", "do_train"))
     argv = helpers.command(
-        tiny_model,
+        wide,
         titles,
         tmp_path / "out",
         "do_train",
-        init_checkpoint=tmp_path / "wide_out" / "model.ckpt-7",
+        init_checkpoint=trained[2] / "model.ckpt-7",
     )
-    with pytest.raises(InputError, match=r"intermediate/dense/\w+.*41"):
+    with pytest.raises(InputError, match=r"intermediate/dense/\w+.*37"):
         helpers.run(argv)
     assert not list((tmp_path / "out").glob("model.ckpt*"))
 

@@ -23,13 +23,20 @@ def model_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def small_model_dir(tmp_path_factory):
+    """Of one layer."""
+    folder = tmp_path_factory.mktemp("small_model")
+    return helpers.write_tiny_model(folder, num_hidden_layers=1)
+
+
+@pytest.fixture(scope="module")
 def train(model_dir):
     """A function that trains with settings once, and remembers what came out."""
     results = {}
 
-    def train(has_dropout=False, **settings):
+    def train(has_dropout=False, model_dir=model_dir, **settings):
         """Returns (losses, values of all variables) after some steps."""
-        key = (has_dropout, *sorted(settings.items()))
+        key = (has_dropout, model_dir, *sorted(settings.items()))
         if key not in results:
             make_task = helpers.make_task if has_dropout else step_runs.make_task
             task = make_task(model_dir, max_seq_length=test_towers.SEQ_LENGTH)
@@ -63,7 +70,6 @@ SETTINGS = [
 TELLING = [
     (SETTINGS[3], RECOMPUTE),
     (SETTINGS[3], BOTH),
-    (SETTINGS[4], XLA),
     (SETTINGS[5], XLA),
     (SETTINGS[6], BOTH),
 ]
@@ -95,7 +101,7 @@ def test_the_same_weights(train, settings, fast):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"num_towers": 2, "gradient_accumulation_steps": 3},
+        {"num_towers": 2, "gradient_accumulation_steps": 2},
         pytest.param({"num_towers": 3}, marks=pytest.mark.slow),
         pytest.param({"gradient_accumulation_steps": 3}, marks=pytest.mark.slow),
         pytest.param({"adversarial": "fgm"}, marks=pytest.mark.slow),
@@ -103,10 +109,11 @@ def test_the_same_weights(train, settings, fast):
     ],
     ids=name_of,
 )
-def test_recomputed_layers_drop_the_same_again(train, settings):
+def test_recomputed_layers_drop_the_same_again(train, small_model_dir, settings):
     """In every tower, every part of a batch and every step."""
+    settings = {**settings, "model_dir": small_model_dir}
     losses, values = train(has_dropout=True, **settings)
-    again, values_again = train(has_dropout=True, recompute=2, **settings)
+    again, values_again = train(has_dropout=True, recompute=1, **settings)
     assert again == pytest.approx(losses, abs=1e-5)
     helpers.assert_all_close(values_again, values, atol=2e-5)
     without, _ = train(**settings)
@@ -117,7 +124,7 @@ def test_recomputed_layers_drop_the_same_again(train, settings):
 @pytest.mark.parametrize(
     # 11 and 8 bits of mantissa.
     ("precision", "atol"),
-    [("fp16", 1e-2), ("bf16", 5e-2)],
+    [("fp16", 1e-2), pytest.param("bf16", 5e-2, marks=pytest.mark.slow)],
 )
 def test_compiled_steps_in_low_precision(train, precision, atol):
     losses, _ = train()
@@ -127,9 +134,9 @@ def test_compiled_steps_in_low_precision(train, precision, atol):
 
 
 @needs_compiler
-def test_a_compiled_step_that_is_not_finite_changes_nothing(model_dir):
-    run = step_runs.StepRun(model_dir, use_xla=True)
-    name = "bert/encoder/layer_1/output/dense/bias"
+def test_a_compiled_step_that_is_not_finite_changes_nothing(small_model_dir):
+    run = step_runs.StepRun(small_model_dir, use_xla=True)
+    name = "bert/encoder/layer_0/output/dense/bias"
     run.load(name, run.values()[name] * float("inf"))
     before = run.values()
     run.step()

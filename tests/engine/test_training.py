@@ -19,16 +19,17 @@ from bert_my.tasks import base
 from tests import helpers
 
 
-@pytest.fixture
-def task(tmp_path, titles):
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
     """With a model of one layer."""
-    model_dir = helpers.write_tiny_model(tmp_path / "small", num_hidden_layers=1)
-    return helpers.make_task(model_dir, titles)
+    folder = tmp_path_factory.mktemp("training")
+    model_dir = helpers.write_tiny_model(folder / "small", num_hidden_layers=1)
+    return helpers.make_task(model_dir, helpers.write_titles(folder / "titles"))
 
 
-@pytest.fixture
-def records(task, tmp_path):
-    return helpers.make_records(task, base.TRAIN, tmp_path / "cache")
+@pytest.fixture(scope="module")
+def records(task, tmp_path_factory):
+    return helpers.make_records(task, base.TRAIN, tmp_path_factory.mktemp("cache"))
 
 
 def make_settings(output_dir, **changes):
@@ -40,6 +41,21 @@ def make_settings(output_dir, **changes):
         **changes,
     }
     return helpers.train_settings(output_dir, num_towers=2, **values)
+
+
+@pytest.fixture(scope="module")
+def finished(task, records, tmp_path_factory):
+    """The folder of a run of one epoch: 5 steps."""
+    folder = tmp_path_factory.mktemp("finished")
+    training.train(task, records, make_settings(folder, num_train_epochs=1))
+    return folder
+
+
+@pytest.fixture
+def one_epoch(finished, tmp_path):
+    """A copy of that run, for a test to change."""
+    shutil.copytree(str(finished), str(tmp_path / "one_epoch"))
+    return tmp_path / "one_epoch"
 
 
 def test_training_lowers_the_loss(task, records, tmp_path, caplog):
@@ -62,7 +78,7 @@ def test_training_lowers_the_loss(task, records, tmp_path, caplog):
     assert list((tmp_path / "out").glob("events.*"))
 
 
-@pytest.mark.parametrize("use_xla", [False, True])
+@pytest.mark.parametrize("use_xla", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_resumed_run_equals_an_uninterrupted_one(
     task, records, tmp_path, monkeypatch, use_xla
 ):
@@ -152,16 +168,13 @@ def test_killed_run_is_resumed(tiny_model, titles, tmp_path, caplog):
     )
 
 
-def test_a_copied_or_moved_folder_is_resumed_there(task, records, tmp_path):
-    first = make_settings(tmp_path / "first", num_train_epochs=1)
-    training.train(task, records, first)
-    before = helpers.read_checkpoint(tmp_path / "first")
-    shutil.copytree(str(tmp_path / "first"), str(tmp_path / "copy"))
-    (tmp_path / "first").rename(tmp_path / "moved")
+def test_a_copied_or_moved_folder_is_resumed_there(task, records, tmp_path, one_epoch):
+    shutil.copytree(str(one_epoch), str(tmp_path / "copy"))
+    one_epoch.rename(tmp_path / "moved")
+    assert helpers.read_checkpoint(tmp_path / "moved")["global_step"] == 5
     for name in ("copy", "moved"):
         training.train(task, records, make_settings(tmp_path / name))
         assert helpers.read_checkpoint(tmp_path / name)["global_step"] == 9
-    assert before["global_step"] == 5
     helpers.assert_all_close(
         helpers.read_checkpoint(tmp_path / "copy"),
         helpers.read_checkpoint(tmp_path / "moved"),
@@ -169,9 +182,8 @@ def test_a_copied_or_moved_folder_is_resumed_there(task, records, tmp_path):
     )
 
 
-def test_resuming_needs_the_same_global_batch(task, records, tmp_path):
-    training.train(task, records, make_settings(tmp_path, num_train_epochs=1))
-    settings = make_settings(tmp_path, num_train_epochs=2, train_batch_size=4)
+def test_resuming_needs_the_same_global_batch(task, records, one_epoch):
+    settings = make_settings(one_epoch, train_batch_size=4)
     with pytest.raises(InputError, match=r"\b6\b.*\b8\b"):
         training.train(task, records, settings)
     # Other towers are fine as long as the product is the same.
@@ -179,7 +191,7 @@ def test_resuming_needs_the_same_global_batch(task, records, tmp_path):
         settings, devices=helpers.cpu_devices(3), train_batch_size=2
     )
     training.train(task, records, settings)
-    assert helpers.read_checkpoint(tmp_path)["global_step"] == 9
+    assert helpers.read_checkpoint(one_epoch)["global_step"] == 9
 
 
 @pytest.mark.parametrize(
@@ -197,19 +209,17 @@ def test_resuming_needs_the_same_order_of_rows(task, records, tmp_path, first, t
     assert helpers.read_checkpoint(tmp_path)["global_step"] == 9
 
 
-def test_nothing_left_to_train_is_said(task, records, tmp_path, caplog):
-    training.train(task, records, make_settings(tmp_path))
-    before = helpers.read_checkpoint(tmp_path)
+def test_nothing_left_to_train_is_said(task, records, one_epoch, caplog):
+    before = helpers.read_checkpoint(one_epoch)
     with caplog.at_level(logging.INFO, logger="bert_my"):
-        training.train(task, records, make_settings(tmp_path))
+        training.train(task, records, make_settings(one_epoch, num_train_epochs=1))
     assert "Nothing left to train" in caplog.text
-    helpers.assert_all_close(helpers.read_checkpoint(tmp_path), before, atol=0)
+    helpers.assert_all_close(helpers.read_checkpoint(one_epoch), before, atol=0)
 
 
-def test_init_checkpoint_only_initializes(task, records, tmp_path):
-    training.train(task, records, make_settings(tmp_path / "first"))
-    trained = helpers.read_checkpoint(tmp_path / "first")
-    path = tf.train.latest_checkpoint(str(tmp_path / "first"))
+def test_init_checkpoint_only_initializes(task, records, tmp_path, finished):
+    trained = helpers.read_checkpoint(finished)
+    path = tf.train.latest_checkpoint(str(finished))
     settings = make_settings(tmp_path / "second", init_checkpoint=path)
     # No learning rate, so that what was loaded can be seen.
     training.train(task, records, dataclasses.replace(settings, learning_rate=1e-12))
@@ -221,17 +231,18 @@ def test_init_checkpoint_only_initializes(task, records, tmp_path):
 
 
 @pytest.mark.parametrize("flag", ["output_dir", "init_checkpoint"])
-def test_damaged_data_of_a_checkpoint_is_named(task, records, tmp_path, flag):
+def test_damaged_data_of_a_checkpoint_is_named(
+    task, records, tmp_path, one_epoch, flag
+):
     """Found when the weights are restored, which is the only time they are read."""
-    training.train(task, records, make_settings(tmp_path / "out", num_train_steps=2))
-    (path,) = (tmp_path / "out").glob("model.ckpt-2.data-*")
+    (path,) = one_epoch.glob("model.ckpt-5.data-*")
     content = bytearray(path.read_bytes())
     for place in range(0, 2000, 50):  # counters are further behind
         content[place] ^= 255
     path.write_bytes(bytes(content))
-    settings = make_settings(tmp_path / "out", num_train_steps=4)
+    settings = make_settings(one_epoch)
     if flag == "init_checkpoint":
-        checkpoint = str(tmp_path / "out" / "model.ckpt-2")
+        checkpoint = str(one_epoch / "model.ckpt-5")
         settings = make_settings(tmp_path / "new", init_checkpoint=checkpoint)
     with pytest.raises(InputError, match=f"--{flag}=.* variable [a-z_/]+ cannot be"):
         training.train(task, records, settings)
