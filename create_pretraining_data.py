@@ -402,8 +402,7 @@ def run(config):
 
 def main(argv=None):
     """Runs a command line; wrong input ends the program with one line."""
-    console.log_to_stderr()
-    with console.one_line_for():
+    with console.command_line():
         config = parse(argv or sys.argv)
         if config is not None:
             run(config)

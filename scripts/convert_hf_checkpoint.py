@@ -23,7 +23,7 @@ def main():
     args = vars(parser.parse_args())
     given = {name for name, value in args.items() if value}
     compat.use_graph_mode()
-    with console.one_line_for():
+    with console.command_line():
         if given == set(TO_TF):
             print(hf_checkpoints.from_hf(args["hf_dir"], args["output_dir"]))
         elif given == set(TO_HF):

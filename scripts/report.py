@@ -28,7 +28,7 @@ def main():
     if is_one and args.output:
         parser.error("--output is for several folders; one has its page in report/")
     logging.basicConfig(format="%(message)s")
-    with console.one_line_for():
+    with console.command_line():
         if is_one:
             path = report.write(args.output_dirs[0], args.png)
         else:

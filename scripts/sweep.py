@@ -59,7 +59,7 @@ def parse_args():
 def main():
     args = parse_args()
     metrics = [name for names in args.metric for name in names.split(",") if name]
-    with console.one_line_for():
+    with console.command_line():
         plan = sweep.make_plan(args.command, args.grid, args.seeds, args.output_dir)
         if args.dry_run:
             print(sweep.describe(plan))

@@ -12,8 +12,13 @@ from bert_my.common.errors import InputError
 _WITHIN_GRAPH = re.compile(r"\bInputError: (.*?)\nTraceback ", re.DOTALL)
 
 
-def log_to_stderr():
-    """Writes log messages to stderr, with the time."""
+@contextlib.contextmanager
+def command_line(*errors):
+    """Logs to stderr with the time; ends the program with one line for wrong input.
+
+    Args:
+      *errors: classes of errors that are one line, besides `InputError`.
+    """
     logger = logging.getLogger("bert_my")
     if not logger.handlers:
         handler = logging.StreamHandler()
@@ -21,11 +26,6 @@ def log_to_stderr():
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
-
-
-@contextlib.contextmanager
-def one_line_for(*errors):
-    """Ends the program with one line for an `InputError` or one of `errors`."""
     try:
         yield
     except (InputError, *errors) as error:

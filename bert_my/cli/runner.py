@@ -43,8 +43,7 @@ def main(task_name=None, argv=None, **defaults):
       **defaults: defaults of other flags.
     """
     compat.use_graph_mode()
-    console.log_to_stderr()
-    with console.one_line_for(hooks.NonFiniteTrainingError):
+    with console.command_line(hooks.NonFiniteTrainingError):
         config = parse(argv or sys.argv, task_name, **defaults)
         if config is not None:
             run(config)

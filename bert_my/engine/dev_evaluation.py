@@ -114,9 +114,9 @@ class DevEvaluation(tf.train.SessionRunHook):
         best = self._kept if keep_best else self._find_best()[0]
         is_best = metrics.is_better(self.metric, value, best)
         if is_best and keep_best:
-            best = self._folder.path_of(run_folder.BEST)
-            os.makedirs(best, exist_ok=True)
-            path = os.path.join(best, run_folder.MODEL)
+            folder = self._folder.path_of(run_folder.BEST)
+            os.makedirs(folder, exist_ok=True)
+            path = os.path.join(folder, run_folder.MODEL)
             self._saver.save(session, path, step, write_meta_graph=False)
             self._kept = value
         self._entries.append({"step": step, **scores})

@@ -20,8 +20,7 @@ from bert_my.engine import towers
 from bert_my.engine.devices import PRECISIONS
 from bert_my.engine.train_plan import TrainSettings
 from bert_my.model import fused
-from bert_my.model.ops import StatelessDropout, TrainingOps
-from bert_my.model.ops import HoistedWeights
+from bert_my.model.ops import HoistedWeights, StatelessDropout, TrainingOps
 
 
 class Gradients(NamedTuple):

@@ -26,15 +26,13 @@ class NonFiniteTrainingError(RuntimeError):
 class SkippedStepsHook(tf.train.SessionRunHook):
     """Logs every skipped step and ends a run that skips all of them (`after_run`)."""
 
-    def __init__(self, step, max_in_a_row=MAX_SKIPPED_STEPS):
+    def __init__(self, step):
         """Watches a step.
 
         Args:
           step: `custom_optimization.TrainStep`.
-          max_in_a_row: number of skipped steps after which the run ends.
         """
         self._step = step
-        self._max_in_a_row = max_in_a_row
         self._in_a_row = 0
 
     def before_run(self, run_context):
@@ -54,7 +52,7 @@ class SkippedStepsHook(tf.train.SessionRunHook):
             loss_scale,
             num_skipped_steps,
         )
-        if self._in_a_row >= self._max_in_a_row:
+        if self._in_a_row >= MAX_SKIPPED_STEPS:
             raise NonFiniteTrainingError(
                 f"{self._in_a_row} steps in a row had gradients that are not finite, "
                 f"the last at a loss scale of {loss_scale:g}; try a lower "

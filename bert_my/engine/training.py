@@ -39,7 +39,7 @@ def train(task, records, settings, dev=None, start=None):
     plan = train_plan.make_plan(task, records, settings)
     with tf.Graph().as_default():
         tf.set_random_seed(settings.seed)
-        _, graph = build(task, batches(records, plan), plan)
+        _, graph = build(task, records, plan)
         evaluation = dev and dev_evaluation.DevEvaluation(task, *dev, graph, plan)
         lines = plan.describe(graph.trained, encoders.of(task.bert_config))
         logger.info("Training plan:\n%s", "\n".join(lines))
@@ -65,9 +65,13 @@ def train(task, records, settings, dev=None, start=None):
         _run(graph, plan, evaluation)
 
 
-def batches(records, plan):
-    """Returns the dataset of the remaining batches of a run, see `data.batches`."""
-    return train_batches(
+def build(task, records, plan):
+    """Builds a training step on the remaining batches of a run.
+
+    Returns:
+      (dict name -> tensor of the step's features, `TrainGraph`).
+    """
+    dataset = train_batches(
         records,
         plan.order,
         plan.settings.global_batch_size,
@@ -75,14 +79,6 @@ def batches(records, plan):
         plan.first_row,
         plan.padded_lengths,
     )
-
-
-def build(task, dataset, plan):
-    """Builds a training step on the batches of a dataset.
-
-    Returns:
-      (dict name -> tensor of the step's features, `TrainGraph`).
-    """
     with tf.device("/cpu:0"):
         features, initializer = next_features(dataset)
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, initializer)

@@ -193,9 +193,8 @@ def main(argv=None):
     Args:
       argv: arguments with the program's name first; default: `sys.argv`.
     """
-    console.log_to_stderr()
     argv = argv or sys.argv
-    with console.one_line_for():
+    with console.command_line():
         settings = parse(argv)
         if settings is not None:
             run(settings, argv)

@@ -227,8 +227,7 @@ def train(settings, folder):
     )
     plan = train_plan.make_plan(task, records, train_settings)
     use_xla = plan.settings.use_xla
-    batches = training.batches(records, plan)
-    features, graph = training.build(task, batches, plan)
+    features, graph = training.build(task, records, plan)
     found = setup.time_steps(graph.train_op, features["input_mask"], use_xla)
     return {**found, "use_xla": use_xla}
 
