@@ -249,6 +249,7 @@ def test_each_part_and_step_has_dropout_of_its_own():
     np.testing.assert_array_equal(rows, masks())
 
 
+@pytest.mark.slow  # a run without parts is resumed in `test_training`
 def test_resumed_run_equals_an_uninterrupted_one(tiny_model, titles, tmp_path):
     task = helpers.make_task(tiny_model, titles)
     records = helpers.make_records(task, base.TRAIN, tmp_path / "cache")

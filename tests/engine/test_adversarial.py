@@ -110,6 +110,7 @@ def test_frozen_embeddings_are_perturbed_too(model_dir, expected):
     np.testing.assert_array_equal(values[TABLE], before)
 
 
+@pytest.mark.slow  # `test_accumulation` compares two towers with one, too
 def test_two_towers_equal_one(model_dir):
     one, two = (
         weights_after(model_dir, 4, num_towers=number, learning_rate=1e-3, **FGM)

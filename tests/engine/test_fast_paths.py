@@ -69,7 +69,6 @@ SETTINGS = [
 # Each fast path with what it has most to do with; the others are slow.
 TELLING = [
     (SETTINGS[3], RECOMPUTE),
-    (SETTINGS[3], BOTH),
     (SETTINGS[5], XLA),
     (SETTINGS[6], BOTH),
 ]

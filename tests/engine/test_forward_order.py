@@ -109,9 +109,8 @@ def check(output, rows):
 
 
 @pytest.mark.parametrize(
-    # Windows of 12 rows are full batches, or not.
     "batch_size",
-    [4, 5, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 3))],
+    [5, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 3, 4))],
 )
 def test_rows_are_in_the_order_of_the_input(small_windows, tmp_path, batch_size):
     """For every number of rows in the last batch and in the last window."""
@@ -179,7 +178,9 @@ def write_tags(path, num_sentences):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)]
+)
 def test_a_fast_pass_is_the_plain_one(
     small_windows, tiny_model, tmp_path, monkeypatch, precision
 ):
