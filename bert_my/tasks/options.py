@@ -14,7 +14,21 @@ from bert_my.tasks.loss_options import LossOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class TextOptions(LossOptions):
+class HeadOptions(Options):
+    """The layers above the encoder."""
+
+    head: Optional[str] = option(
+        None,
+        "Representation that the last layer gets from the encoder, for example cls, "
+        "mean or cnn; default: the task's.",
+    )
+    objective: Optional[str] = option(
+        None, "Loss and decoding, for example crf or token; default: the task's."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TextOptions(HeadOptions, LossOptions):
     """Files, columns, labels, head and loss of tasks on texts with labels."""
 
     labels: Optional[str] = option(
@@ -43,14 +57,6 @@ class TextOptions(LossOptions):
         0,
         "Train on the first examples only, at most this many; 0: on all.",
         check=options.not_negative,
-    )
-    head: Optional[str] = option(
-        None,
-        "Representation that the last layer gets from the encoder, for example cls, "
-        "mean or cnn; default: the task's.",
-    )
-    objective: Optional[str] = option(
-        None, "Loss and decoding, for example crf or token; default: the task's."
     )
 
 
