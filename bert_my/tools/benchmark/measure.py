@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.cli import compat, runner
 from bert_my.cli.flags import RunConfig
+from bert_my.common.options import names
 from bert_my.engine import devices, forward, train_plan, training
 from bert_my.model import encoders
 from bert_my.tasks import base
@@ -201,12 +202,13 @@ def run_config(settings, folder, **values):
       folder: output folder of the run.
       **values: options that follow from the mode.
     """
-    config = settings.select(
-        RunConfig,
+    shared = set(names(RunConfig)) & set(names(type(settings)))
+    config = RunConfig(
+        **{name: getattr(settings, name) for name in shared - set(values)},
+        **values,
         task_name="info",
         predict_batch_size=settings.train_batch_size,
         output_dir=folder,
-        **values,
     )
     return config.with_older_forms()
 
