@@ -5,7 +5,6 @@ python scripts/report.py OUTPUT_DIR OUTPUT_DIR ... [--output=FOLDER] [--png]
 """
 
 import argparse
-import logging
 
 from bert_my.cli import console
 from bert_my.report import report
@@ -27,7 +26,6 @@ def main():
     is_one = len(args.output_dirs) == 1
     if is_one and args.output:
         parser.error("--output is for several folders; one has its page in report/")
-    logging.basicConfig(format="%(message)s")
     with console.command_line():
         if is_one:
             path = report.write(args.output_dirs[0], args.png)

@@ -53,7 +53,10 @@ def parse_args():
     )
     add("--dry_run", action="store_true", help="show the commands and run nothing")
     add("command", nargs="+", help="the task's command, after -- with all its flags")
-    return parser.parse_args()
+    args, unknown = parser.parse_known_args()
+    if unknown:
+        parser.error(f"{' '.join(unknown)}: put the task's command after --")
+    return args
 
 
 def main():

@@ -170,10 +170,10 @@ class TableSchema:
 
     def _check_text(self, found, first, path):
         """Refuses a file without labels and header whose texts would be labels."""
-        is_label = self.is_label
-        if found.has_header or is_label is None or "label" in (found.fields or "label"):
+        is_label, fields = self.is_label, found.fields
+        if found.has_header or is_label is None or fields is None or "label" in fields:
             return
-        text = first.cells[found.fields.index("text_a")].strip()
+        text = first.cells[fields.index("text_a")].strip()
         if text and is_label(text):
             raise InputError(
                 f"{path}:{first.line}: the text would be {text!r}, which is a label; "
@@ -360,7 +360,7 @@ class TableSchema:
                 yield example
 
         cells, train_cells = self._splits.count(
-            all_examples(), path, lambda example: [example.label]
+            all_examples(), path, lambda example: [example.label], needs_counts
         )
         if self.is_label is None:
             counts = self.labels.collect(cells, sample, self.who, any(self.wanted))

@@ -107,13 +107,14 @@ class Splits:
             examples = _all_but_last(examples, self.num_dev_examples, path)
         return itertools.islice(examples, self._options.max_train_examples or None)
 
-    def count(self, examples, path, labels_of):
+    def count(self, examples, path, labels_of, needs_set):
         """Returns two `Counter`s of labels: of the train file, and of the train set.
 
         Args:
           examples: iterable over those of the train file; read once.
           path: of the train file, for errors.
           labels_of: function from an example to its labels, an iterable.
+          needs_set: False if the train set need not be counted: its counter is empty.
 
         Raises:
           InputError: see `select`.
@@ -122,14 +123,12 @@ class Splits:
 
         def counted():
             for example in examples:
-                for label in labels_of(example):
-                    of_file[label] += 1
+                of_file.update(labels_of(example))
                 yield example
 
         rest = counted()
-        for example in self.select(TRAIN, rest, path):
-            for label in labels_of(example):
-                of_set[label] += 1
+        for example in self.select(TRAIN, rest, path) if needs_set else ():
+            of_set.update(labels_of(example))
         # The examples behind the train set count for the file as well.
         collections.deque(rest, maxlen=0)
         return of_file, of_set

@@ -297,7 +297,7 @@ class TaggedSchema:
         """
         sentences = read_sentences(self._train, self.layout, TRAIN, self.layout)
         counts, train_counts = splits.count(
-            sentences, self._train, lambda sentence: sentence.tags
+            sentences, self._train, lambda sentence: sentence.tags, needs_counts
         )
         if not self.labels.names:
             tags = labels.in_order(tag_schemes.complete(counts))

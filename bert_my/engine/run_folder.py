@@ -269,7 +269,9 @@ class RunFolder:
                 loss, learning_rate, speed = values
                 rows[int(step)] = (int(step), loss, learning_rate, speed)
             except ValueError as error:
-                raise InputError(f"{path}:{number}: {line}: {error}") from error
+                raise InputError(
+                    f"{path}:{number}: {line}: {error}; correct or delete the file"
+                ) from error
         return [rows[step] for step in sorted(rows)]
 
     def read_evaluations(self, last_step=None):

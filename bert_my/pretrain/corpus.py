@@ -7,6 +7,7 @@ of processes, in the memory of a few blocks.
 """
 
 import collections
+import functools
 import logging
 import re
 from typing import List, NamedTuple
@@ -187,15 +188,21 @@ def _inside_chinese_words(line, offsets):
       line: text.
       offsets: (start, end) of each token in it.
     """
-    # Not at the top: it takes half a second, and other masks do without words.
-    import jieba
-
-    jieba.setLogLevel(logging.WARNING)
     inside = np.zeros(len(line), bool)
     position = 0
-    for word in jieba.cut(line):
+    for word in _segmenter()(line):
         for index in range(position + 1, position + len(word)):
             inside[index] = _HAS_CHINESE.match(line[index]) is not None
         position += len(word)
     starts = [start for start, _ in offsets]
     return inside[np.array(starts, np.int64)]
+
+
+@functools.lru_cache(maxsize=None)
+def _segmenter():
+    """Returns jieba's function from a text to its words."""
+    # Not at the top: it takes half a second, and other masks do without words.
+    import jieba
+
+    jieba.setLogLevel(logging.WARNING)
+    return jieba.cut

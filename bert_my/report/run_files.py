@@ -282,8 +282,8 @@ def _parser(task):
 
     @functools.lru_cache(maxsize=None)  # one list for all rows with the same labels
     def to_flags(cell):
-        names = [] if cell == NO_LABEL and cell not in ids else cell.split(",")
-        chosen = {to_id(name) for name in names if name}
+        is_empty = not cell or (cell == NO_LABEL and cell not in ids)
+        chosen = set() if is_empty else set(map(to_id, cell.split(",")))
         return [index in chosen for index in range(len(ids))]
 
     return {CLASSIFICATION: to_id, MULTILABEL: to_flags, REGRESSION: _number}[task.kind]

@@ -1,7 +1,7 @@
 """Sections about the dev set: its predictions, and the rows predicted most wrongly.
 
-Functions that draw return a `Picture`,
-or yield it with a table of its numbers. Numbers are exact, over all rows.
+Functions that draw return a `Picture`, or yield it with a table of its numbers. Numbers
+are exact, over all rows.
 """
 
 from typing import Any, NamedTuple

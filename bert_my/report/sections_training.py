@@ -64,14 +64,15 @@ def draw_lines(name, title, y_label, many, note="", **axes_settings):
 def smooth(values, window):
     """Returns the mean of the values around each, float `[num_values]`.
 
-    NaN do not count. At the ends the window is cut off.
+    Values that are not finite do not count. At the ends the window is cut off.
 
     values: float `[num_values]`.
     window: odd number of values.
     """
     half = window // 2
-    sums = np.append(0, np.nancumsum(values))
-    counts = np.append(0, np.cumsum(~np.isnan(values)))
+    is_finite = np.isfinite(values)
+    sums = np.append(0, np.cumsum(np.where(is_finite, values, 0)))
+    counts = np.append(0, np.cumsum(is_finite))
     positions = np.arange(len(values))
     begin = np.maximum(positions - half, 0)
     end = np.minimum(positions + half + 1, len(values))

@@ -13,6 +13,16 @@ _NLI = ("contradiction", "entailment", "neutral")
 _ENTAILMENT = ("entailment", "not_entailment")
 
 
+def _pair(text_a, text_b, label="label"):
+    """Returns `column_names` for a header with these names."""
+    return {
+        "guid": ("index", "id"),
+        "text_a": (text_a,),
+        "text_b": (text_b,),
+        "label": (label, "label"),
+    }
+
+
 class _Sentences:
     """Columns of the data sets of single sentences."""
 
@@ -29,12 +39,7 @@ class _Pairs:
 
     table_dialect = TABS
     has_pairs = True
-    column_names = {
-        "guid": ("index", "id"),
-        "text_a": ("sentence1", "question1", "question", "#1 string"),
-        "text_b": ("sentence2", "question2", "sentence", "#2 string"),
-        "label": ("label", "gold_label", "is_duplicate", "quality", "score"),
-    }
+    column_names = _pair("sentence1", "sentence2")
 
 
 @base.register("cola")
@@ -51,6 +56,7 @@ class MnliTask(_Pairs, ClassificationTask):
     """Does a text entail another, matched genres? (Williams et al. 2018)"""
 
     labels = _NLI
+    column_names = _pair("sentence1", "sentence2", "gold_label")
     left_out_labels = ("-",)
     files = {
         base.TRAIN: ("train",),
@@ -64,6 +70,7 @@ class MnliMismatchedTask(_Pairs, ClassificationTask):
     """Does a text entail another, mismatched genres? (Williams et al. 2018)"""
 
     labels = _NLI
+    column_names = MnliTask.column_names
     left_out_labels = ("-",)
     files = {
         base.TRAIN: ("train",),
@@ -77,6 +84,7 @@ class MrpcTask(_Pairs, ClassificationTask):
     """Do two sentences say the same? (Dolan and Brockett 2005)"""
 
     labels = _BINARY
+    column_names = _pair("#1 string", "#2 string", "quality")
     main_metric = "f1"
     files = {**ClassificationTask.files, base.TEST: ("test", "test_labelled")}
 
@@ -86,6 +94,7 @@ class QqpTask(_Pairs, ClassificationTask):
     """Do two questions on Quora ask the same? Line ends break some of its rows."""
 
     labels = _BINARY
+    column_names = _pair("question1", "question2", "is_duplicate")
     main_metric = "f1"
     leaves_out_broken_rows = True
 
@@ -103,6 +112,7 @@ class QnliTask(_Pairs, ClassificationTask):
     """Does a sentence answer a question? (Rajpurkar et al. 2016)"""
 
     labels = _ENTAILMENT
+    column_names = _pair("question", "sentence")
 
 
 @base.register("rte")
@@ -123,4 +133,5 @@ class WnliTask(_Pairs, ClassificationTask):
 class StsbTask(_Pairs, RegressionTask):
     """How similar are two sentences, 0 to 5? (Cer et al. 2017)"""
 
+    column_names = _pair("sentence1", "sentence2", "score")
     main_metric = "pearson"

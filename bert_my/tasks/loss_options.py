@@ -75,7 +75,7 @@ class LossOptions(Options):
 
     @property
     def needs_label_counts(self):
-        """Whether the weights are to be those that balance the train set."""
+        """True if weights are to balance the labels of the train set."""
         return AUTO in (self.class_weights, self.pos_weight)
 
     def loss_settings(self, objective_class, labels, counts):

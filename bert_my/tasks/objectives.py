@@ -254,7 +254,7 @@ class Crf(Objective):
                 [self.num_labels, self.num_labels],
                 initializer=tf.zeros_initializer(),
             )
-        # The variable's value, read once outside of all loops.
+        # The variable's value, read outside of all loops.
         return tf.convert_to_tensor(variable)
 
 

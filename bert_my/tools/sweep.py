@@ -6,6 +6,7 @@ The folders tell which runs are finished; the same sweep started again does the 
 
 import argparse
 import collections
+import contextlib
 import fcntl
 import hashlib
 import itertools
@@ -13,7 +14,9 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from typing import Dict, List, NamedTuple, Optional
 
@@ -27,6 +30,7 @@ NOT_RUN, FINISHED, FAILED = "not run yet", "finished", "failed"
 STARTED = "not finished"
 MAX_SEEDS = 100  # a single number above is a seed, not a number of seeds
 NUM_LOG_LINES = 12  # shown of a failed run
+GRACE_SECONDS = 20.0  # for a run that is interrupted to end by itself
 
 
 class Run(NamedTuple):
@@ -109,7 +113,7 @@ def split_command(command, flags):
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for flag in flags:
-        parser.add_argument(f"--{flag}", nargs="?")
+        parser.add_argument(f"--{flag}", f"-{flag}", nargs="?")
     values, kept = parser.parse_known_args(command)
     return kept, vars(values)
 
@@ -128,7 +132,7 @@ def make_plan(command, grids, seeds, output_dir=None):
     """
     if shutil.which(command[0]) is None:
         raise InputError(f"{command[0]}: there is no such program")
-    values_of, replaced = {}, ["seed", "output_dir", "cache_dir"]
+    values_of, replaced = {}, ["seed", "output_dir"]
     for grid in grids:
         flag, values = parse_grid(grid)
         # Aliases of a flag in the command would contradict the grid.
@@ -141,16 +145,17 @@ def make_plan(command, grids, seeds, output_dir=None):
     folder = output_dir or given["output_dir"]
     if not folder:
         raise InputError("--output_dir is needed, of the sweep or in its command")
-    # Records are named by their content, so all runs can share them.
-    cache_dir = given["cache_dir"] or os.path.join(folder, "cache")
+    has_cache = split_command(command, ["cache_dir"])[1]["cache_dir"]
+    if not has_cache and "cache_dir" not in values_of:
+        # Records are named by their content, so all runs can share them.
+        base.append(f"--cache_dir={os.path.join(folder, 'cache')}")
     runs = []
     for values in itertools.product(*values_of.values()):
         setting = dict(zip(values_of, values))
         for seed in parse_seeds(seeds):
             name = os.path.join(_folder_name(setting), f"seed-{seed}")
             path = os.path.join(folder, name)
-            flags = {"cache_dir": cache_dir, **setting, "seed": seed}
-            flags["output_dir"] = path
+            flags = {**setting, "seed": seed, "output_dir": path}
             words = [f"--{flag}={value}" for flag, value in flags.items()]
             runs.append(Run(name, setting, seed, path, [*base, *words]))
     return Plan(folder, runs)
@@ -175,26 +180,33 @@ def read_run(run):
     """
     path = os.path.join(run.folder, RECORD)
     if not os.path.exists(path):
-        if os.path.isdir(run.folder) and os.listdir(run.folder):
+        names = os.listdir(run.folder) if os.path.isdir(run.folder) else []
+        # A sweep that is killed may leave the beginning of a record.
+        if not all(name.startswith(RECORD) for name in names):
             raise InputError(
                 f"{run.folder}: holds files, but no {RECORD}: it is not of a sweep; "
                 "move it away, or give another --output_dir"
             )
         return run
     record = files.read_json(path)
-    if record["command"] != run.command:
-        changed = sorted(set(record["command"]) ^ set(run.command))
+    try:
+        command, exit_code = record["command"], record["exit_code"]
+        changed = sorted(set(command) ^ set(run.command))
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: not the record of a run: {error!r}") from error
+    if command != run.command:
         raise InputError(
             f"{run.folder}: was run with another command, which differs in "
-            f"{_quote(changed)}; delete the folder to run it anew, or give another "
-            "--output_dir"
+            f"{_quote(changed) or 'the order of its flags'}; delete the folder to run "
+            "it anew, or give another --output_dir"
         )
-    if record["exit_code"] is None:
+    if exit_code is None:
         return run._replace(state=STARTED)
-    scores = RunFolder(run.folder).read_results()
-    if record["exit_code"] or scores is None:
-        return run._replace(state=FAILED)
-    return run._replace(state=FINISHED, scores=scores)
+    scores = None
+    if exit_code == 0:
+        with contextlib.suppress(InputError):  # a broken file
+            scores = RunFolder(run.folder).read_results()
+    return run._replace(state=FAILED if scores is None else FINISHED, scores=scores)
 
 
 def _quote(command):
@@ -208,6 +220,29 @@ def describe(plan):
     return "\n".join(marks.get(run.state, "") + _quote(run.command) for run in runs)
 
 
+def say(text):
+    """Prints a text."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The reader, such as tee, has ended; the other runs are done all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals():
+    """Within the block SIGTERM and SIGHUP are a KeyboardInterrupt, as Ctrl-C is."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run(plan, metrics=()):
     """Does all runs that are not finished, and writes the table after every run.
 
@@ -216,13 +251,15 @@ def run(plan, metrics=()):
       metrics: names of the metrics to show; see `sweep_report.choose_metrics`.
 
     Returns:
-      The exit status: 0 if all runs are finished, 1 if one failed, 130 after Ctrl-C.
+      The exit status: 0 if all runs are finished, 1 if one failed, 130 after Ctrl-C or
+      another signal to stop.
 
     Raises:
       InputError: before the first run, if a folder cannot be used.
     """
     files.make_folder(plan.folder, "output_dir")
-    with open(os.path.join(plan.folder, LOCK), "w") as lock:
+    lock_path = os.path.join(plan.folder, LOCK)
+    with open(lock_path, "w") as lock, _interrupted_by_signals():
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -233,18 +270,18 @@ def run(plan, metrics=()):
             pass  # a file system without locks
         runs = map(read_run, plan.runs)
         waiting = [each for each in runs if each.state != FINISHED]
-        print(f"{len(plan.runs)} runs, {len(waiting)} of them to be done", flush=True)
+        say(f"{len(plan.runs)} runs, {len(waiting)} of them to be done")
         is_interrupted = False
         try:
             for number, each in enumerate(waiting, 1):
                 rest = f"{len(waiting) - number} more to start"
-                print(f"{each.name}: started, {rest}", flush=True)
+                say(f"{each.name}: started, {rest}")
                 _run_one(each, lock)
                 write_table(plan, metrics)
         except KeyboardInterrupt:
             is_interrupted = True
-        print(write_table(plan, metrics))
-        print(f"Table, plots and page: {plan.folder}")
+        say(write_table(plan, metrics))
+        say(f"Table, plots and page: {plan.folder}")
         if is_interrupted:
             return 130
         return int(any(read_run(each).state != FINISHED for each in plan.runs))
@@ -264,26 +301,41 @@ def _run_one(run, lock):
         log.write(f"$ {_quote(run.command)}\n".encode())
         log.flush()
         first_byte = log.tell()
+        # In a session of its own, so that Ctrl-C reaches only the sweep.
         process = subprocess.Popen(
             run.command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
             pass_fds=[lock.fileno()],
         )
         try:
             record["exit_code"] = process.wait()
-        finally:  # after Ctrl-C the run must not hold the lock any longer
-            process.kill()
-            process.wait()
+        except KeyboardInterrupt:
+            _stop(process)
+            say(f"{run.name}: stopped")
+            raise
         record["seconds"] = round(time.time() - began, 1)
         files.write_json(record_path, record)
         state = read_run(run).state
-        print(f"{run.name}: {state} after {record['seconds']} s", flush=True)
+        say(f"{run.name}: {state} after {record['seconds']} s")
         if state == FAILED:
             log.seek(first_byte)
-            print("\n".join(f"  {line}" for line in _reason(log, record["exit_code"])))
-            print(f"  Exit code {record['exit_code']}; its log: {log_path}", flush=True)
+            say("\n".join(f"  {line}" for line in _reason(log, record["exit_code"])))
+            say(f"  Exit code {record['exit_code']}; its log: {log_path}")
+
+
+def _stop(process):
+    """Interrupts a run and all that it started; kills them after `GRACE_SECONDS`.
+
+    A second signal to stop kills them at once.
+    """
+    for number in (signal.SIGINT, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                process.wait(GRACE_SECONDS)
 
 
 def _reason(log, exit_code):
@@ -312,5 +364,5 @@ def write_table(plan, metrics=()):
 
     runs = list(map(read_run, plan.runs))
     tasks = [RunFolder(run.folder).read_task() for run in runs if run.scores]
-    main_metric = next((task["main_metric"] for task in tasks if task), None)
+    main_metric = next((task.get("main_metric") for task in tasks if task), None)
     return sweep_report.write(plan.folder, runs, metrics, main_metric)

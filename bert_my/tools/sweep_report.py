@@ -83,8 +83,8 @@ def choose_metrics(known, requested, main_metric):
     """
     if requested:
         return list(requested)
-    losses = [name for name in known if name == "eval_loss" != main_metric]
     others = [name for name in known if name != "eval_loss"]
+    losses = [] if main_metric == "eval_loss" else sorted({"eval_loss"} & set(known))
     shown = [main_metric] if main_metric in known else others
     return [*shown[: MAX_DEFAULT_METRICS - len(losses)], *losses]
 

@@ -36,8 +36,9 @@ if seed in (flags["seed"], "all"):
         sys.exit()
     if kind == "stubborn":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if kind in ("interrupt", "stubborn"):
-        os.kill(os.getppid(), signal.SIGINT)
+    if kind in ("interrupt", "stubborn", "terminate"):
+        number = signal.SIGTERM if kind == "terminate" else signal.SIGINT
+        os.kill(os.getppid(), number)
         time.sleep(60)
     if kind == "hang":
         print("pid", os.getpid(), flush=True)
@@ -93,14 +94,6 @@ def test_table_has_mean_best_and_std_of_each_setting(command, tmp_path):
     assert '<figure id="weight_decay-eval_loss"' in page
     text = (tmp_path / "out" / "sweep.txt").read_text(encoding="utf-8")
     assert "6 of 6 planned runs are in the table." in text
-
-
-def test_broken_results_are_named(command, tmp_path):
-    plan = make_plan(command, seeds="1")
-    sweep.run(plan)
-    (tmp_path / "out" / "seed-1" / "eval_results.json").write_text('{"f1": 0.')
-    with pytest.raises(InputError, match=r"seed-1/eval_results\.json: not JSON"):
-        sweep.run(plan)
 
 
 def test_finished_runs_are_not_repeated(command, tmp_path):
@@ -181,9 +174,29 @@ def test_folders_of_others_are_left_alone(command, tmp_path):
     assert mine.exists()
 
 
-def test_a_broken_record_is_named(command, tmp_path):
+def test_the_beginning_of_a_record_is_no_obstacle(command, tmp_path):
+    folder = tmp_path / "out" / "seed-1"
+    folder.mkdir(parents=True)
+    (folder / "sweep_run.json.17.tmp").write_text("{")
+    assert sweep.run(make_plan(command, seeds="1")) == 0
+
+
+def test_broken_results_are_those_of_a_failed_run(command, tmp_path):
+    sweep.run(make_plan(command, seeds="2"))
+    (tmp_path / "out" / "seed-1" / "eval_results.json").write_text("{")
+    runs = map(sweep.read_run, make_plan(command, seeds="2").runs)
+    assert [run.state for run in runs] == [sweep.FAILED, sweep.FINISHED]
+
+
+def test_a_cache_folder_of_the_command_stays_in_its_place(command):
+    (run,) = make_plan(command, "--cache_dir", "here", "--x=5", seeds="1").runs
+    assert run.command[2:5] == ["--cache_dir", "here", "--x=5"]
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[1]"])
+def test_a_broken_record_is_named(command, tmp_path, text):
     sweep.run(make_plan(command, seeds="1"))
-    (tmp_path / "out" / "seed-1" / "sweep_run.json").write_text("{")
+    (tmp_path / "out" / "seed-1" / "sweep_run.json").write_text(text)
     with pytest.raises(InputError, match=r"seed-1/sweep_run\.json: "):
         sweep.run(make_plan(command))
 
@@ -204,13 +217,25 @@ def test_an_interrupted_sweep_has_a_table_and_goes_on_later(command, tmp_path, c
     shown = capsys.readouterr().out
     assert "1 of 3 planned runs are in the table" in shown
     assert "not finished: seed-2; not run yet: seed-3." in shown
+    log = (tmp_path / "out" / "seed-2" / "log.txt").read_text()
+    assert "KeyboardInterrupt" in log
     assert sweep.run(plan) == 130
     assert starts(tmp_path) == ["1", "2", "2"]
 
 
 @pytest.mark.usefixtures("_interruptible")
-def test_a_run_that_does_not_stop_is_killed(command):
+def test_a_run_that_does_not_stop_is_killed(command, monkeypatch):
+    monkeypatch.setattr(sweep, "GRACE_SECONDS", 0.3)
     assert sweep.run(make_plan(command, "--at=stubborn:1")) == 130
+
+
+def test_a_terminated_sweep_stops_its_run(command, tmp_path, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    assert sweep.run(make_plan(command, "--at=terminate:2")) == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "seed-2: stopped" in capsys.readouterr().out
+    log = (tmp_path / "out" / "seed-2" / "log.txt").read_text()
+    assert "KeyboardInterrupt" in log
 
 
 def test_a_run_left_behind_keeps_others_out(command, tmp_path):
@@ -255,6 +280,20 @@ def test_the_script_shows_the_table_and_fails_with_a_run(command, tmp_path):
     assert "eval_loss" in table and "eval_accuracy" not in table
 
 
+def test_a_closed_pipe_does_not_cost_the_table(command, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    script = str(helpers.ROOT / "scripts" / "sweep.py")
+    process = subprocess.run(
+        [sys.executable, script, "--", *command],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert (tmp_path / "out" / "sweep.txt").exists()
+
+
 def test_dry_run_shows_commands_and_makes_nothing(command, tmp_path):
     process = run_script("--seeds=7,", "--dry_run", "--", *command, "--text=a b")
     (line,) = process.stdout.splitlines()
@@ -272,7 +311,7 @@ def test_dry_run_tells_what_is_finished(command):
     "words, status, message",
     [
         (["--seeds=2"], 2, "command"),
-        (["--seeds=2", "python3", "--do_eval"], 2, "--do_eval"),
+        (["--seeds=2", "python3", "--do_eval"], 2, "--do_eval: put the task's"),
         (["--sed=2", "--", "python3"], 2, "--sed=2"),
         (["--grid", "x", "--", "python3"], 1, 'error: --grid "x"'),
     ],

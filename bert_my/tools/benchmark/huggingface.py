@@ -42,7 +42,7 @@ def compare(settings, run_ours):
       run_ours: function of a module, from `main.Settings` to the numbers of our side.
 
     Raises:
-      InputError: if the engine or transformers cannot run.
+      InputError: if the engine or transformers cannot run, or was killed.
     """
     python = settings.hf_python or sys.executable
     _run([python, "-c", f"import {_NEEDED}; print(0)"])
@@ -66,6 +66,7 @@ def compare(settings, run_ours):
         "ratio": _ratio(sides, "examples_per_second"),
         "ratio_of_best": _ratio(sides, "best_examples_per_second"),
         "rounds": {"ours": ours, "huggingface": theirs},
+        **measure.process_facts(),
     }
 
 
@@ -77,8 +78,13 @@ def _in_new_process(run_ours, settings):
     """Returns the numbers of our side, measured without the comparison."""
     alone = dataclasses.replace(settings, compare=None)
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(run_ours, alone).result()
+    try:
+        with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+            return pool.submit(run_ours, alone).result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise InputError(
+            f"--compare: our side was killed, perhaps for its memory: {error}"
+        ) from error
 
 
 def _medians(rounds):

@@ -32,8 +32,12 @@ HEARTBEAT_SECONDS = 5.0
 _BUSY = 0.5
 # Flags that transformers applies as well, or that do not change the work.
 _OF_BOTH_SIDES = {
-    *("precision", "gradient_accumulation_steps", "seed"),
-    *("use_gpu", "use_xla", "n_gpus"),
+    "gradient_accumulation_steps",
+    "n_gpus",
+    "precision",
+    "seed",
+    "use_gpu",
+    "use_xla",
 }
 _OF_UPSTREAM = {"seed", "use_gpu", "intra_op_threads", "inter_op_threads"}
 
@@ -157,7 +161,9 @@ def parse(argv):
 class _LastMessage(logging.Handler):
     """Keeps the last message and the time when it was logged."""
 
-    message, began = "Benchmark: start", time.monotonic()
+    def __init__(self):
+        super().__init__()
+        self.message, self.began = "Benchmark: start", time.monotonic()
 
     def emit(self, record):
         self.message, self.began = record.getMessage(), time.monotonic()
@@ -243,7 +249,7 @@ def table(found):
     """Returns the lines of the table of numbers, or of a comparison with a ratio."""
     if "ratio" not in found:
         known = {name: value for name, value in found.items() if value is not None}
-        return tools.align([(name, _cell(known[name])) for name in known])
+        return tools.align([(name, _cell(value)) for name, value in known.items()])
     rows = [("medians over rounds", "ours", "transformers", "ratio")]
     for name, ours in found["ours"].items():
         theirs = found["huggingface"][name]

@@ -28,13 +28,15 @@ _SPREAD = ("min", "lower_quartile", "median", "upper_quartile", "max")
 
 
 class Step(NamedTuple):
-    """One step."""
+    """One step.
+
+    shape: (rows, tokens) of the batch, with padding.
+    lengths: int64 `[rows]`, without padding; 0 for a row that fills the batch up.
+    """
 
     seconds: float
-    shape: Tuple[int, ...]  # [rows, tokens] of the batch, with padding
-    lengths: (
-        np.ndarray
-    )  # int64 `[rows]`, without padding; 0: the row fills the batch up
+    shape: Tuple[int, ...]
+    lengths: np.ndarray
     is_new_shape: bool
 
 
@@ -132,7 +134,7 @@ class Setup:
             folder,
             do_train=True,
             num_train_steps=PLANNED_STEPS,
-            bert_config_file=workload.write_bert_config(settings, folder),
+            bert_config_file=workload.bert_config_file(settings, folder),
         )
         if config.deterministic:
             compat.make_deterministic()
@@ -330,14 +332,12 @@ def _after_colon(path, name):
 
 
 def gpu_names():
-    """Returns the list of the names of the GPUs; [] if TensorFlow knows no names."""
+    """Returns the list of the names of the GPUs; on TensorFlow 1.15 of the devices."""
     experimental = tf.config.experimental
-    if not hasattr(experimental, "get_device_details"):  # TensorFlow 1.15
-        return []
-    gpus = map(
-        experimental.get_device_details, experimental.list_physical_devices("GPU")
-    )
-    return [gpu.get("device_name") for gpu in gpus]
+    gpus = experimental.list_physical_devices("GPU")
+    if not hasattr(experimental, "get_device_details"):
+        return [gpu.name for gpu in gpus]
+    return [experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
 
 
 def peak_gpu_memory(devices):

@@ -61,11 +61,16 @@ def bert_config(settings):
     )
 
 
-def write_bert_config(settings, folder, vocab_size=None):
-    """Writes the config of the model of `main.Settings`; returns its path.
+def bert_config_file(settings, folder, vocab_size=None):
+    """Returns the path of the config of the model of `main.Settings`.
 
-    vocab_size: (optional) instead of the model's own.
+    Args:
+      settings: `main.Settings`; its model may be the path of a file.
+      folder: for a file that is to be written.
+      vocab_size: (optional) instead of the model's own.
     """
+    if settings.model not in MODELS and vocab_size is None:
+        return settings.model
     config = bert_config(settings)
     config.vocab_size = vocab_size or config.vocab_size
     path = os.path.join(folder, "bert_config.json")
@@ -211,6 +216,6 @@ def write_text_files(settings, folder):
             writer.writerow([number, title, number % 2])
     return {
         "test_file": path,
-        "bert_config_file": write_bert_config(settings, folder, vocab_size),
+        "bert_config_file": bert_config_file(settings, folder, vocab_size),
         "vocab_file": vocab_file,
     }
