@@ -51,13 +51,18 @@ class ColaTask(_Sentences, ClassificationTask):
     layouts = ((None, "label", None, "text_a"),)
 
 
-@base.register("mnli")
-class MnliTask(_Pairs, ClassificationTask):
-    """Does a text entail another, matched genres? (Williams et al. 2018)"""
+class _Mnli(_Pairs):
+    """Natural language inference over genres."""
 
     labels = _NLI
     column_names = _pair("sentence1", "sentence2", "gold_label")
     left_out_labels = ("-",)
+
+
+@base.register("mnli")
+class MnliTask(_Mnli, ClassificationTask):
+    """Does a text entail another, matched genres? (Williams et al. 2018)"""
+
     files = {
         base.TRAIN: ("train",),
         base.DEV: ("dev_matched", "dev"),
@@ -66,12 +71,9 @@ class MnliTask(_Pairs, ClassificationTask):
 
 
 @base.register("mnli-mm")
-class MnliMismatchedTask(_Pairs, ClassificationTask):
+class MnliMismatchedTask(_Mnli, ClassificationTask):
     """Does a text entail another, mismatched genres? (Williams et al. 2018)"""
 
-    labels = _NLI
-    column_names = MnliTask.column_names
-    left_out_labels = ("-",)
     files = {
         base.TRAIN: ("train",),
         base.DEV: ("dev_mismatched", "dev"),
@@ -131,7 +133,7 @@ class WnliTask(_Pairs, ClassificationTask):
 
 @base.register("stsb")
 class StsbTask(_Pairs, RegressionTask):
-    """How similar are two sentences, 0 to 5? (Cer et al. 2017)"""
+    """Similarity of two sentences, 0 to 5 (Cer et al. 2017)."""
 
     column_names = _pair("sentence1", "sentence2", "score")
     main_metric = "pearson"
