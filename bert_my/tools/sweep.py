@@ -229,13 +229,23 @@ def say(text):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _do_nothing(*_):
+    pass
+
+
 @contextlib.contextmanager
 def _interrupted_by_signals():
-    """Within the block SIGTERM and SIGHUP are a KeyboardInterrupt, as Ctrl-C is."""
-    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+    """Within the block SIGTERM and SIGHUP are a KeyboardInterrupt, as Ctrl-C is.
+
+    A signal that is ignored, as under nohup and in the background of a script, stays
+    without effect here; but it has a handler, as only SIG_IGN passes to the runs, which
+    `_stop` interrupts.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
     for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, signal.default_int_handler)
+        is_ignored = handler == signal.SIG_IGN
+        signal.signal(number, _do_nothing if is_ignored else signal.default_int_handler)
     try:
         yield
     finally:

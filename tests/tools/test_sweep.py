@@ -201,15 +201,15 @@ def test_a_broken_record_is_named(command, tmp_path, text):
         sweep.run(make_plan(command))
 
 
-@pytest.fixture
-def _interruptible():
+@pytest.fixture(params=[signal.default_int_handler])
+def _at_interrupt(request):
     """Ctrl-C arrives, even if whoever started the tests ignores it (as nohup does)."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, request.param)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.usefixtures("_at_interrupt")
 def test_an_interrupted_sweep_has_a_table_and_goes_on_later(command, tmp_path, capsys):
     plan = make_plan(command, "--at=interrupt:2")
     assert sweep.run(plan) == 130
@@ -223,12 +223,16 @@ def test_an_interrupted_sweep_has_a_table_and_goes_on_later(command, tmp_path, c
     assert starts(tmp_path) == ["1", "2", "2"]
 
 
-@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.usefixtures("_at_interrupt")
 def test_a_run_that_does_not_stop_is_killed(command, monkeypatch):
     monkeypatch.setattr(sweep, "GRACE_SECONDS", 0.3)
     assert sweep.run(make_plan(command, "--at=stubborn:1")) == 130
 
 
+@pytest.mark.parametrize(
+    "_at_interrupt", [signal.default_int_handler, signal.SIG_IGN], indirect=True
+)
+@pytest.mark.usefixtures("_at_interrupt")
 def test_a_terminated_sweep_stops_its_run(command, tmp_path, capsys):
     before = signal.getsignal(signal.SIGTERM)
     assert sweep.run(make_plan(command, "--at=terminate:2")) == 130
