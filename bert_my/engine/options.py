@@ -100,7 +100,7 @@ class EvalOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class BatchOptions(Options):
-    """Batches of a training step."""
+    """Batches of a training step and the memory they take."""
 
     train_batch_size: int = option(
         32, "Rows per tower in one forward and backward pass.", check=options.positive
@@ -116,6 +116,12 @@ class BatchOptions(Options):
         "auto: batches of rows of similar length, which need less padding; off: rows "
         "of any length.",
         check=options.one_of(*row_order.MODES),
+    )
+    recompute: int = option(
+        0,
+        "Number of layers whose activations are recomputed in the backward pass: less "
+        "memory, more time.",
+        check=options.not_negative,
     )
 
 
@@ -294,13 +300,6 @@ class TrainOptions(
         None, "Initial weights, for example .../bert_model.ckpt."
     )
     seed: int = option(12345, "Seed of initial weights, data order and dropout.")
-
-    recompute: int = option(
-        0,
-        "Number of layers whose activations are recomputed in the backward pass: less "
-        "memory, more time.",
-        check=options.not_negative,
-    )
     save_checkpoints_steps: int = option(
         1000,
         "Steps between checkpoints.",

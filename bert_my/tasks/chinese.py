@@ -1,10 +1,8 @@
 """The usual Chinese data sets, in the columns of their files."""
 
 from bert_my.tasks import base
-from bert_my.tasks.classification import ClassificationTask
+from bert_my.tasks.classification import NLI_LABELS, ClassificationTask
 from bert_my.tasks.labeling import LabelingTask
-
-_NLI = ("contradiction", "entailment", "neutral")
 
 
 class _Pairs:
@@ -69,7 +67,7 @@ class AtecTask(_Pairs, ClassificationTask):
 class OcnliTask(_Pairs, ClassificationTask):
     """Does a text entail another? (Hu et al. 2020); `-` is no label."""
 
-    labels = _NLI
+    labels = NLI_LABELS
     files = {
         base.TRAIN: ("train", "train.50k", "train.30k", "train.10k"),
         base.DEV: ("dev",),
@@ -87,7 +85,7 @@ class XnliTask(_Pairs, ClassificationTask):
     The dev and test files hold all languages, of which Chinese is read.
     """
 
-    labels = _NLI
+    labels = NLI_LABELS
     files = {
         base.TRAIN: ("multinli/multinli.train.zh", "multinli.train.zh", "train"),
         base.DEV: ("xnli.dev", "dev"),

@@ -12,6 +12,8 @@ from bert_my.text import postprocessor
 
 # With more labels than this their own scores would hide the others.
 MAX_SCORED_LABELS = 50
+# Natural language inference: what one text says of another.
+NLI_LABELS = ("contradiction", "entailment", "neutral")
 _SINGLE_TEXT_LAYOUTS = (
     ("guid", "text_a", "label"),
     ("text_a", "label"),

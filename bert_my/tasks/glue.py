@@ -5,11 +5,10 @@ Their test files have no labels. Quotes in them are characters.
 
 from bert_my.data.tables import TABS
 from bert_my.tasks import base
-from bert_my.tasks.classification import ClassificationTask
+from bert_my.tasks.classification import NLI_LABELS, ClassificationTask
 from bert_my.tasks.regression import RegressionTask
 
 _BINARY = ("0", "1")
-_NLI = ("contradiction", "entailment", "neutral")
 _ENTAILMENT = ("entailment", "not_entailment")
 
 
@@ -54,7 +53,7 @@ class ColaTask(_Sentences, ClassificationTask):
 class _Mnli(_Pairs):
     """Natural language inference over genres."""
 
-    labels = _NLI
+    labels = NLI_LABELS
     column_names = _pair("sentence1", "sentence2", "gold_label")
     left_out_labels = ("-",)
 

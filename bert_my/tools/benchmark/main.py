@@ -48,8 +48,6 @@ class TrainingFlags(
 ):
     """The flags of a run that only a training step uses."""
 
-    recompute: int = option(0, "Layers whose activations are recomputed.", at_least(0))
-
 
 @dataclasses.dataclass(frozen=True)
 class Settings(TrainingFlags, HeadOptions, engine.DeviceOptions):
