@@ -1,4 +1,4 @@
-"""What a folder remembers of the run that trained its model."""
+"""The files of a run's folder that later commands read."""
 
 import shutil
 

@@ -89,6 +89,6 @@ def weights_after(model_dir, num_steps=1, **settings):
 
 
 def is_weight(name):
-    """Whether a variable belongs to the model, by its name."""
+    """Returns True if a variable of this name is a weight of the model."""
     slots = ("/adam_m", "/adam_v", "/average")
     return name.startswith(("bert/", "output_")) and not name.endswith(slots)

@@ -17,16 +17,10 @@ NUM_STEPS = 2
 SMALL = 1e-4
 
 
-@pytest.fixture(scope="module")
-def model_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("accumulation")
-    return helpers.write_tiny_model(folder, num_hidden_layers=1)
-
-
-def run_steps(model_dir, batches, num_towers, k, task=None, **settings):
+def run_steps(small_model_dir, batches, num_towers, k, task=None, **settings):
     """Returns (values of all variables after the steps, losses, monitored values)."""
     run = StepRun(
-        model_dir,
+        small_model_dir,
         num_towers,
         batches[0],
         task=task,
@@ -48,15 +42,15 @@ def run_steps(model_dir, batches, num_towers, k, task=None, **settings):
     return run.values(), losses, monitored, norms
 
 
-def check_equal(model_dir, batches, task=None, splits=((2, 3),), **settings):
+def check_equal(small_model_dir, batches, task=None, splits=((2, 3),), **settings):
     """Compares one tower that takes the whole batch at once with others.
 
     Args:
       splits: (number of towers, number of parts of each tower's batch).
     """
-    expected = run_steps(model_dir, batches, 1, 1, task, **settings)
+    expected = run_steps(small_model_dir, batches, 1, 1, task, **settings)
     for num_towers, k in splits:
-        actual = run_steps(model_dir, batches, num_towers, k, task, **settings)
+        actual = run_steps(small_model_dir, batches, num_towers, k, task, **settings)
         # Weights move by up to 0.001 in a step.
         helpers.assert_all_close(actual[0], expected[0], atol=1e-6)
         for actual_values, expected_values in zip(actual[1:], expected[1:]):
@@ -93,11 +87,11 @@ def check_equal(model_dir, batches, task=None, splits=((2, 3),), **settings):
         ),
     ],
 )
-def test_parts_equal_the_whole(model_dir, settings):
+def test_parts_equal_the_whole(small_model_dir, settings):
     """With looked-up words, rows that do not count, and clipping."""
     settings = {"splits": [(2, 3), (1, 4)], **settings}
     batches = test_towers.make_batches(NUM_STEPS)
-    *_, norms = check_equal(model_dir, batches, **settings)
+    *_, norms = check_equal(small_model_dir, batches, **settings)
     assert max(norms) > 1
 
 
@@ -110,14 +104,18 @@ def test_parts_equal_the_whole(model_dir, settings):
         pytest.param("bf16", 1, marks=pytest.mark.slow),
     ],
 )
-def test_parts_in_low_precision_cast_weights_once(model_dir, precision, recompute):
+def test_parts_in_low_precision_cast_weights_once(
+    small_model_dir, precision, recompute
+):
     dtype = devices.PRECISIONS[precision]
     if not devices.supports(dtype, helpers.cpu_devices(1)):
         pytest.skip(f"this TensorFlow cannot compute {precision} on a CPU")
     batches = test_towers.make_batches(NUM_STEPS)
     settings = {"precision": precision, "recompute": recompute}
-    values, losses, _, norms = run_steps(model_dir, batches, 2, 3, **settings)
-    expected, expected_losses, _, expected_norms = run_steps(model_dir, batches, 1, 1)
+    values, losses, _, norms = run_steps(small_model_dir, batches, 2, 3, **settings)
+    expected, expected_losses, _, expected_norms = run_steps(
+        small_model_dir, batches, 1, 1
+    )
     assert losses == pytest.approx(expected_losses, abs=0.02)
     assert norms == pytest.approx(expected_norms, rel=0.05)
     values, expected = (
@@ -127,7 +125,7 @@ def test_parts_in_low_precision_cast_weights_once(model_dir, precision, recomput
     # Where a gradient is rounded to 0, a weight stays behind by two steps.
     helpers.assert_all_close(values, expected, atol=2.1e-3)
     run = StepRun(
-        model_dir, batch=batches[0], gradient_accumulation_steps=3, **settings
+        small_model_dir, batch=batches[0], gradient_accumulation_steps=3, **settings
     )
     with run.tf_graph.as_default():
         kernels = {tuple(v.shape.as_list()) for v in tf.trainable_variables()}
@@ -144,10 +142,10 @@ def test_parts_in_low_precision_cast_weights_once(model_dir, precision, recomput
     assert not all(of_kernels)
 
 
-def test_losses_with_weights_of_their_own(model_dir):
+def test_losses_with_weights_of_their_own(small_model_dir):
     task = toy_tasks.GuessTask()
     batches = toy_tasks.make_batches(NUM_STEPS)
-    _, losses, monitored, _ = check_equal(model_dir, batches, task)
+    _, losses, monitored, _ = check_equal(small_model_dir, batches, task)
     names = {"word_loss", "row_loss", "word_accuracy"}
     for loss, values in zip(losses, monitored):
         assert set(values) == names
@@ -161,28 +159,28 @@ def test_losses_with_weights_of_their_own(model_dir):
         pytest.param("info", {"head": "mean"}, marks=pytest.mark.slow),
     ],
 )
-def test_loops_inside_of_the_loop(model_dir, name, options):
+def test_loops_inside_of_the_loop(small_model_dir, name, options):
     """And a pooler that is not used, which has no gradient."""
-    task = make_task(model_dir, name=name, options=TaskOptions(**options))
+    task = make_task(small_model_dir, name=name, options=TaskOptions(**options))
     batches = test_towers.make_batches(NUM_STEPS)
-    check_equal(model_dir, batches, task, splits=[(1, 3)])
+    check_equal(small_model_dir, batches, task, splits=[(1, 3)])
 
 
-def test_a_chain_of_tags(model_dir):
+def test_a_chain_of_tags(small_model_dir):
     options = TaskOptions(labels="O,B-X,I-X", objective="crf")
-    task = make_task(model_dir, name="ner", options=options)
+    task = make_task(small_model_dir, name="ner", options=options)
     batches = test_towers.make_batches(NUM_STEPS)
     rng = np.random.RandomState(1)
     for batch in batches:
         mask = batch["input_mask"]
         batch["token_mask"] = mask
         batch["label_ids"] = (rng.randint(0, 4, mask.shape) * mask).astype(np.int32)
-    check_equal(model_dir, batches, task, splits=[(1, 3)])
+    check_equal(small_model_dir, batches, task, splits=[(1, 3)])
 
 
-def test_one_bad_part_skips_the_whole_step(model_dir):
+def test_one_bad_part_skips_the_whole_step(small_model_dir):
     run = StepRun(
-        model_dir,
+        small_model_dir,
         2,
         toy_tasks.make_batches(1)[0],
         task=toy_tasks.GuessTask(),
@@ -277,8 +275,8 @@ def test_resumed_run_equals_an_uninterrupted_one(tiny_model, titles, tmp_path):
     helpers.assert_all_close(train("parts", 5), whole, atol=1e-6)
 
 
-def test_weights_come_to_a_tower_once_and_not_for_each_part(model_dir):
-    run = StepRun(model_dir, 3, gradient_accumulation_steps=2)
+def test_weights_come_to_a_tower_once_and_not_for_each_part(small_model_dir):
+    run = StepRun(small_model_dir, 3, gradient_accumulation_steps=2)
     ops = run.tf_graph.get_operations()
     entries = [op for op in ops if op.type == "Enter" and op.inputs[0].shape.ndims]
     towers = {tf.DeviceSpec.from_string(op.device).device_index for op in entries}

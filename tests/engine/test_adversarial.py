@@ -15,18 +15,12 @@ TABLE = "bert/embeddings/word_embeddings"
 FGM = {"adversarial": "fgm", "adversarial_epsilon": EPSILON}
 
 
-@pytest.fixture(scope="module")
-def model_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("adversarial")
-    return helpers.write_tiny_model(folder, num_hidden_layers=1)
-
-
 class Gradients:
     """The plain gradients of the task at any word embeddings."""
 
-    def __init__(self, model_dir):
+    def __init__(self, small_model_dir):
         task = helpers.make_task(
-            model_dir, max_seq_length=test_towers.SEQ_LENGTH, has_dropout=False
+            small_model_dir, max_seq_length=test_towers.SEQ_LENGTH, has_dropout=False
         )
         batch = test_towers.make_batches(1)[0]
         with tf.Graph().as_default():
@@ -52,9 +46,9 @@ class Gradients:
 
 
 @pytest.fixture(scope="module")
-def plain(model_dir):
+def plain(small_model_dir):
     """The `Gradients` of the task."""
-    return Gradients(model_dir)
+    return Gradients(small_model_dir)
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +61,9 @@ def expected(plain):
 
 
 @pytest.fixture(scope="module")
-def step(model_dir):
+def step(small_model_dir):
     """(loss of a step with FGM, values of all variables after it)."""
-    run = StepRun(model_dir, **FGM)
+    run = StepRun(small_model_dir, **FGM)
     return run.step(), run.values()
 
 
@@ -100,9 +94,9 @@ def test_loss_is_that_of_the_words_as_they_are(step, plain):
     assert step[0] == pytest.approx(plain.loss, abs=1e-6)
 
 
-def test_frozen_embeddings_are_perturbed_too(model_dir, expected):
+def test_frozen_embeddings_are_perturbed_too(small_model_dir, expected):
     both = {n: g for n, g in expected.items() if not n.startswith("bert/embed")}
-    run = StepRun(model_dir, freeze="embeddings", **FGM)
+    run = StepRun(small_model_dir, freeze="embeddings", **FGM)
     before = run.values()[TABLE]
     run.step()
     values = run.values()
@@ -111,20 +105,20 @@ def test_frozen_embeddings_are_perturbed_too(model_dir, expected):
 
 
 @pytest.mark.slow  # `test_accumulation` compares two towers with one, too
-def test_two_towers_equal_one(model_dir):
+def test_two_towers_equal_one(small_model_dir):
     one, two = (
-        weights_after(model_dir, 4, num_towers=number, learning_rate=1e-3, **FGM)
+        weights_after(small_model_dir, 4, num_towers=number, learning_rate=1e-3, **FGM)
         for number in (1, 2)
     )
     # 4 steps at a learning rate of 0.001 move weights by up to 0.004 each.
     helpers.assert_all_close(two, one, atol=1e-6)
 
 
-def test_loss_scale_does_not_matter(model_dir, expected, monkeypatch):
+def test_loss_scale_does_not_matter(small_model_dir, expected, monkeypatch):
     """With a dynamic scale of 2^15, as fp16 has, but computed in fp32."""
     loss_scale = custom_optimization.LossScale
     monkeypatch.setattr(custom_optimization, "LossScale", lambda _: loss_scale(True))
-    values = weights_after(model_dir, **FGM)
+    values = weights_after(small_model_dir, **FGM)
     assert values["loss_scale/num_good_steps"] == 1
     helpers.assert_all_close(gradients_of(values), clipped(expected), atol=1e-6)
 

@@ -16,24 +16,18 @@ DECAY = 0.25
 
 
 @pytest.fixture(scope="module")
-def model_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("averages")
-    return helpers.write_tiny_model(folder, num_hidden_layers=1)
-
-
-@pytest.fixture(scope="module")
-def trained(model_dir):
+def trained(small_model_dir):
     """(values of all variables after each of five steps, path of a checkpoint)."""
-    run = StepRun(model_dir, num_towers=2, ema_decay=DECAY)
+    run = StepRun(small_model_dir, num_towers=2, ema_decay=DECAY)
     states = []
     for _ in range(5):
         run.step()
         states.append(run.values())
-    return states, run.save(model_dir / "trained.ckpt")
+    return states, run.save(small_model_dir / "trained.ckpt")
 
 
 @pytest.fixture(scope="module")
-def replaced(model_dir, trained):
+def replaced(small_model_dir, trained):
     """Path of a checkpoint with the averages in place of the weights, and no others."""
     states, _ = trained
     with tf.Graph().as_default(), tf.Session() as session:
@@ -41,7 +35,7 @@ def replaced(model_dir, trained):
             tf.get_variable(name, initializer=states[-1][f"{name}/average"])
         tf.train.get_or_create_global_step()
         session.run(tf.global_variables_initializer())
-        return tf.train.Saver().save(session, str(model_dir / "replaced.ckpt"))
+        return tf.train.Saver().save(session, str(small_model_dir / "replaced.ckpt"))
 
 
 def test_averages_follow_the_recurrence(trained):
@@ -60,8 +54,8 @@ def test_averages_follow_the_recurrence(trained):
             assert np.abs(expected - states[-1][name]).max() > 1e-4, name
 
 
-def test_skipped_step_leaves_the_averages(model_dir):
-    run = StepRun(model_dir, precision="fp16", ema_decay=DECAY)
+def test_skipped_step_leaves_the_averages(small_model_dir):
+    run = StepRun(small_model_dir, precision="fp16", ema_decay=DECAY)
     run.load("loss_scale/scale", 16.0)
     run.step()
     before = run.values()
@@ -79,8 +73,8 @@ def test_skipped_step_leaves_the_averages(model_dir):
     assert not np.array_equal(last["output_bias/average"], after["output_bias/average"])
 
 
-def test_frozen_weights_need_no_average(model_dir):
-    run = StepRun(model_dir, ema_decay=DECAY, freeze="bert")
+def test_frozen_weights_need_no_average(small_model_dir):
+    run = StepRun(small_model_dir, ema_decay=DECAY, freeze="bert")
     run.step()
     values = run.values()
     assert [name for name in values if name.endswith("/average")] == [
@@ -97,14 +91,14 @@ def probabilities(task, records, checkpoint):
 
 
 def test_evaluation_and_export_use_the_averages(
-    model_dir, titles, tmp_path, trained, replaced
+    small_model_dir, titles, tmp_path, trained, replaced
 ):
     _, checkpoint = trained
-    task = helpers.make_task(model_dir, titles)
+    task = helpers.make_task(small_model_dir, titles)
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
     expected = probabilities(task, records, replaced)
     np.testing.assert_array_equal(probabilities(task, records, checkpoint), expected)
-    vocab_file = str(model_dir / "vocab.txt")
+    vocab_file = str(small_model_dir / "vocab.txt")
     folder = export.export(task, checkpoint, vocab_file, str(tmp_path))
     text = next(task.read_examples(base.DEV)).text_a
     with predictor.Predictor(folder) as model:
@@ -133,9 +127,11 @@ def test_a_run_starts_from_the_averages_of_another(trained):
     np.testing.assert_array_equal(value, states[-1]["output_bias/average"])
 
 
-def test_hugging_face_weights_are_the_averages(model_dir, tmp_path, trained, replaced):
+def test_hugging_face_weights_are_the_averages(
+    small_model_dir, tmp_path, trained, replaced
+):
     def convert(checkpoint, name):
-        files = (model_dir / "bert_config.json", model_dir / "vocab.txt")
+        files = (small_model_dir / "bert_config.json", small_model_dir / "vocab.txt")
         report = hf_checkpoints.to_hf(
             checkpoint, *map(str, files), str(tmp_path / name)
         )

@@ -15,14 +15,6 @@ from tests.engine import toy_tasks
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    """With a model of one layer."""
-    folder = tmp_path_factory.mktemp("evaluation")
-    model_dir = helpers.write_tiny_model(folder / "model", num_hidden_layers=1)
-    return helpers.make_task(model_dir, helpers.write_titles(folder / "titles"))
-
-
-@pytest.fixture(scope="module")
 def checkpoint(task, tmp_path_factory):
     """A checkpoint of random weights."""
     with tf.Graph().as_default(), tf.Session() as session:

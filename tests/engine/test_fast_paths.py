@@ -18,18 +18,6 @@ needs_compiler = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def model_dir(tmp_path_factory):
-    return helpers.write_tiny_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def small_model_dir(tmp_path_factory):
-    """Of one layer."""
-    folder = tmp_path_factory.mktemp("small_model")
-    return helpers.write_tiny_model(folder, num_hidden_layers=1)
-
-
-@pytest.fixture(scope="module")
 def train(model_dir):
     """A function that trains with settings once, and remembers what came out."""
     results = {}

@@ -1,4 +1,4 @@
-"""What a run reports of its steps: which numbers, when, and of which steps."""
+"""Hooks: the numbers that a run reports, and the steps they are of."""
 
 import glob
 import logging

@@ -24,12 +24,6 @@ PARTS = {
 
 
 @pytest.fixture(scope="module")
-def model_dir(tmp_path_factory):
-    """A model of two layers."""
-    return helpers.write_tiny_model(tmp_path_factory.mktemp("layers"))
-
-
-@pytest.fixture(scope="module")
 def plain(model_dir):
     """Values of all variables before and after each of two steps without options."""
     run = StepRun(model_dir)

@@ -20,14 +20,6 @@ from tests import helpers
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    """With a model of one layer."""
-    folder = tmp_path_factory.mktemp("training")
-    model_dir = helpers.write_tiny_model(folder / "small", num_hidden_layers=1)
-    return helpers.make_task(model_dir, helpers.write_titles(folder / "titles"))
-
-
-@pytest.fixture(scope="module")
 def records(task, tmp_path_factory):
     return helpers.make_records(task, base.TRAIN, tmp_path_factory.mktemp("cache"))
 

@@ -62,7 +62,7 @@ class GuessTask:
 
 
 def make_batches(num_steps):
-    """Those of `test_towers`, with weights that differ a lot from row to row."""
+    """The batches of `test_towers`, with weights that differ a lot between rows."""
     batches = test_towers.make_batches(num_steps)
     for batch in batches:
         weights = batch["input_mask"] * (batch["input_ids"] % 3 > 0)
