@@ -104,6 +104,8 @@ def parse_grid(text):
 def split_command(command, flags):
     """Splits `--flag=value`, `--flag value` and `--flag` off a command line.
 
+    A single dash is as good as two, as absl has it.
+
     Args:
       command: list of words.
       flags: names of the flags.
@@ -113,8 +115,11 @@ def split_command(command, flags):
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for flag in flags:
-        parser.add_argument(f"--{flag}", f"-{flag}", nargs="?")
-    values, kept = parser.parse_known_args(command)
+        parser.add_argument(f"--{flag}", nargs="?")
+    # argparse would take Python's -u for an abbreviation of -use_xla.
+    single_dash = re.compile(f"-({'|'.join(map(re.escape, flags))})(=.*)?", re.DOTALL)
+    words = [f"-{word}" if single_dash.fullmatch(word) else word for word in command]
+    values, kept = parser.parse_known_args(words)
     return kept, vars(values)
 
 
@@ -237,9 +242,9 @@ def _do_nothing(*_):
 def _interrupted_by_signals():
     """Within the block SIGTERM and SIGHUP are a KeyboardInterrupt, as Ctrl-C is.
 
-    A signal that is ignored, as under nohup and in the background of a script, stays
-    without effect here; but it has a handler, as only SIG_IGN passes to the runs, which
-    `_stop` interrupts.
+    An ignored signal (under nohup, or in the background of a script) gets an empty
+    handler in place of SIG_IGN: child processes inherit SIG_IGN, and `_stop` could not
+    interrupt them.
     """
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
@@ -337,15 +342,17 @@ def _run_one(run, lock):
 
 
 def _stop(process):
-    """Interrupts a run and all that it started; kills them after `GRACE_SECONDS`.
+    """Interrupts a run and its child processes, and kills those that remain.
 
-    A second signal to stop kills them at once.
+    The run has `GRACE_SECONDS` to end; a second signal to stop cuts them short. A child
+    process left alive would hold the lock of the sweep.
     """
     for number in (signal.SIGINT, signal.SIGKILL):
-        if process.poll() is None:
+        with contextlib.suppress(
+            ProcessLookupError, subprocess.TimeoutExpired, KeyboardInterrupt
+        ):
             os.killpg(process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-                process.wait(GRACE_SECONDS)
+            process.wait(GRACE_SECONDS)
 
 
 def _reason(log, exit_code):

@@ -1,6 +1,8 @@
 """Sweeps of a small program in place of a task's command, and failures of runs."""
 
+import contextlib
 import csv
+import fcntl
 import os
 import signal
 import subprocess
@@ -34,9 +36,14 @@ if seed in (flags["seed"], "all"):
         sys.exit(3)
     if kind == "silent":
         sys.exit()
-    if kind == "stubborn":
+    if kind in ("stubborn", "children"):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if kind in ("interrupt", "stubborn", "terminate"):
+    if kind == "children":
+        if not os.fork():
+            time.sleep(60)
+            os._exit(0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if kind in ("interrupt", "stubborn", "terminate", "children"):
         number = signal.SIGTERM if kind == "terminate" else signal.SIGINT
         os.kill(os.getppid(), number)
         time.sleep(60)
@@ -227,6 +234,19 @@ def test_an_interrupted_sweep_has_a_table_and_goes_on_later(command, tmp_path, c
 def test_a_run_that_does_not_stop_is_killed(command, monkeypatch):
     monkeypatch.setattr(sweep, "GRACE_SECONDS", 0.3)
     assert sweep.run(make_plan(command, "--at=stubborn:1")) == 130
+
+
+@pytest.mark.usefixtures("_at_interrupt")
+def test_a_child_process_that_does_not_stop_is_killed(command, tmp_path):
+    """It would hold the lock, and the next sweep would be refused."""
+    assert sweep.run(make_plan(command, "--at=children:1")) == 130
+    with open(str(tmp_path / "out" / sweep.LOCK), "w") as lock:
+        for _ in range(100):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.1)
+    pytest.fail("the child process holds the lock")
 
 
 @pytest.mark.parametrize(

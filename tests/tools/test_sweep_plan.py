@@ -140,10 +140,19 @@ def test_all_forms_of_a_flag_are_split_off():
     assert values == {"seed": "", "lower": "true"}
 
 
+@pytest.mark.parametrize("words", ["-u run.py", "-m bert_my.run", "-s run.py", "-x=1"])
+def test_single_dashes_of_other_programs_stay(words):
+    flags = ["use_xla", "use_gpu", "max_seq_length", "seed", "x_y"]
+    command = ["python", *words.split(), "--do_train"]
+    assert sweep.split_command([*command, "-seed=3"], flags)[0] == command
+
+
 @pytest.mark.parametrize(
     ("words", "value"),
     [
         (["--seed", "-4"], "-4"),
+        (["-seed", "4"], "4"),
+        (["-seed=4"], "4"),
         (["--seed=1", "--seed=2"], "2"),
         (["--seed", "--do_train"], None),
         (["--seed"], None),
