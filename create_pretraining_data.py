@@ -349,7 +349,7 @@ def describe(counts, next_sentence):
     """Returns the lines of a table of the counts of a split.
 
     Args:
-      counts: `collections.Counter`, see `run`.
+      counts: `collections.Counter`, sums of `_count_text` and `_count_instances`.
       next_sentence: one of `instances.NEXT_SENTENCE`.
     """
     num_tokens, instances = counts["instance_tokens"], counts["instances"]

@@ -90,10 +90,10 @@ class Options:
         Args:
           settings_class: dataclass whose options, or named tuple whose fields, take the
             values of the options of the same names.
-          **more: values of other fields, or instead of those of the options.
+          **more: values of fields; they override options of the same name.
 
         Raises:
-          AttributeError: naming a field of which neither gives the value.
+          AttributeError: naming a field with neither an option nor a value in `more`.
         """
         fields = getattr(settings_class, "_fields", None) or [
             # Only options have metadata.

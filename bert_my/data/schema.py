@@ -35,7 +35,7 @@ class TableSchema:
           spec: `TableSpec`.
           options: the user's, see `tasks.options.TaskOptions`.
           saved: description of the trained model, see `description`, or {}.
-          needs_counts: whether `counts` are needed.
+          needs_counts: True to count the labels of the train set, for class weights.
 
         Raises:
           InputError: naming the file and the flag that resolves the error.

@@ -150,7 +150,7 @@ def is_due(step, plan):
         return True
     if settings.evaluate_every not in (None, EPOCH):
         return step % int(settings.evaluate_every) == 0
-    # Whether an epoch has ended within the step.
+    # True if an epoch ended within the step.
     rows, batch_size = step * settings.global_batch_size, settings.global_batch_size
     return rows // plan.num_examples > (rows - batch_size) // plan.num_examples
 

@@ -133,7 +133,7 @@ def _opened(writers, output_dir):
     The files take their names when the `with` block has ended without an error.
 
     Args:
-      writers: dict file name -> `text.postprocessor.Writer`.
+      writers: dict file name -> `text.writers.Writer`.
       output_dir: folder of the files.
     """
     with contextlib.ExitStack() as stack:

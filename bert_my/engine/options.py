@@ -287,7 +287,7 @@ class DevOptions(Options):
 class TrainOptions(
     BatchOptions, ScheduleOptions, OptimizerOptions, AdversarialOptions, DevOptions
 ):
-    """All options of training; here its folder, memory, checkpoints and progress."""
+    """All options of training; here its folder, weights, seed and checkpoints."""
 
     output_dir: Optional[str] = option(
         None, "Folder for checkpoints and results; a run in it is resumed."

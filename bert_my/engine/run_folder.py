@@ -261,7 +261,10 @@ class RunFolder:
         for number, line in lines:
             cells = line.split(",")
             if number == 1 and cells != TRAINING_HEADER:
-                raise InputError(f"{path}:1: the columns are not {TRAINING_HEADER}")
+                raise InputError(
+                    f"{path}:1: the columns are not {','.join(TRAINING_HEADER)};"
+                    " correct or delete the file"
+                )
             if number == 1:
                 continue
             try:

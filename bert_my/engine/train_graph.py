@@ -83,7 +83,7 @@ class TrainGraph(NamedTuple):
     learning_rate: tf.Tensor
     global_step: tf.Variable
     trained: list  # of the variables that train
-    averages: Averages  # of no variable without --ema_decay
+    averages: Averages  # empty unless --ema_decay is set
 
 
 def build_graph(task, features, plan):

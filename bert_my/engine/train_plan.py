@@ -33,7 +33,7 @@ class TrainSettings(TrainOptions, DeviceOptions):
 
 
 class Plan(NamedTuple):
-    """Rows and steps of a training run, and the checkpoint that it resumes from."""
+    """Settings, rows and steps of a training run, and its checkpoint to resume from."""
 
     settings: TrainSettings  # with `use_xla` chosen
     num_examples: int

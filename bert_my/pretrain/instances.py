@@ -223,8 +223,8 @@ class _Planner:
         Args:
           wanted: tokens that it should have.
           number: of the document that it is not taken from.
-          is_within: True if a true next segment begins within a sentence, as a random
-            one does then; else it is of whole sentences.
+          is_within: True to start within a sentence, so that the segment has `wanted`
+            tokens; False for whole sentences.
         """
         _, _, sentences, documents, numbers = self._other
         part = self._rng.randrange(len(numbers))

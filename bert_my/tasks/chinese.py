@@ -20,7 +20,7 @@ class _Pairs:
 
 @base.register("chnsenticorp")
 class ChnSentiCorpTask(ClassificationTask):
-    """Is a review of a hotel, a book or a computer positive? (Tan and Zhang 2008)"""
+    """Sentiment of reviews of hotels, books and computers (Tan and Zhang 2008)."""
 
     labels = ("0", "1")
     column_names = {
@@ -48,14 +48,14 @@ class ThucNewsTask(ClassificationTask):
 
 @base.register("lcqmc")
 class LcqmcTask(_Pairs, ClassificationTask):
-    """Do two questions ask the same? (Liu et al. 2018)"""
+    """Paraphrases of questions (Liu et al. 2018)."""
 
     labels = ("0", "1")
 
 
 @base.register("atec")
 class AtecTask(_Pairs, ClassificationTask):
-    """Do two questions to a bank's service ask the same? Few do: F1 counts."""
+    """Paraphrases of questions to a bank's service. Few are: F1 counts."""
 
     labels = ("0", "1")
     main_metric = "f1"
@@ -65,7 +65,7 @@ class AtecTask(_Pairs, ClassificationTask):
 
 @base.register("ocnli")
 class OcnliTask(_Pairs, ClassificationTask):
-    """Does a text entail another? (Hu et al. 2020); `-` is no label."""
+    """Natural language inference (Hu et al. 2020); `-` is no label."""
 
     labels = NLI_LABELS
     files = {
@@ -80,7 +80,7 @@ class OcnliTask(_Pairs, ClassificationTask):
 
 @base.register("xnli")
 class XnliTask(_Pairs, ClassificationTask):
-    """Does a text entail another, in Chinese? (Conneau et al. 2018)
+    """Natural language inference in Chinese (Conneau et al. 2018).
 
     The dev and test files hold all languages, of which Chinese is read.
     """

@@ -43,7 +43,7 @@ class _Pairs:
 
 @base.register("cola")
 class ColaTask(_Sentences, ClassificationTask):
-    """Is a sentence grammatical? (Warstadt et al. 2018)"""
+    """Grammatical acceptability of a sentence (Warstadt et al. 2018)."""
 
     labels = _BINARY
     main_metric = "mcc"
@@ -60,10 +60,10 @@ class _Mnli(_Pairs):
 
 @base.register("mnli")
 class MnliTask(_Mnli, ClassificationTask):
-    """Does a text entail another, matched genres? (Williams et al. 2018)"""
+    """Natural language inference, matched genres (Williams et al. 2018)."""
 
     files = {
-        base.TRAIN: ("train",),
+        **ClassificationTask.files,
         base.DEV: ("dev_matched", "dev"),
         base.TEST: ("test_matched", "test"),
     }
@@ -71,10 +71,10 @@ class MnliTask(_Mnli, ClassificationTask):
 
 @base.register("mnli-mm")
 class MnliMismatchedTask(_Mnli, ClassificationTask):
-    """Does a text entail another, mismatched genres? (Williams et al. 2018)"""
+    """Natural language inference, mismatched genres (Williams et al. 2018)."""
 
     files = {
-        base.TRAIN: ("train",),
+        **ClassificationTask.files,
         base.DEV: ("dev_mismatched", "dev"),
         base.TEST: ("test_mismatched", "test"),
     }
@@ -82,7 +82,7 @@ class MnliMismatchedTask(_Mnli, ClassificationTask):
 
 @base.register("mrpc")
 class MrpcTask(_Pairs, ClassificationTask):
-    """Do two sentences say the same? (Dolan and Brockett 2005)"""
+    """Paraphrases of sentences (Dolan and Brockett 2005)."""
 
     labels = _BINARY
     column_names = _pair("#1 string", "#2 string", "quality")
@@ -92,7 +92,7 @@ class MrpcTask(_Pairs, ClassificationTask):
 
 @base.register("qqp")
 class QqpTask(_Pairs, ClassificationTask):
-    """Do two questions on Quora ask the same? Line ends break some of its rows."""
+    """Paraphrases of questions on Quora. Line ends break some of its rows."""
 
     labels = _BINARY
     column_names = _pair("question1", "question2", "is_duplicate")
@@ -102,7 +102,7 @@ class QqpTask(_Pairs, ClassificationTask):
 
 @base.register("sst2")
 class Sst2Task(_Sentences, ClassificationTask):
-    """Is a phrase of a film review positive? (Socher et al. 2013)"""
+    """Sentiment of phrases of film reviews (Socher et al. 2013)."""
 
     labels = _BINARY
     files = {**ClassificationTask.files, base.TEST: ("test", "test_labelled")}
@@ -110,7 +110,7 @@ class Sst2Task(_Sentences, ClassificationTask):
 
 @base.register("qnli")
 class QnliTask(_Pairs, ClassificationTask):
-    """Does a sentence answer a question? (Rajpurkar et al. 2016)"""
+    """Answers to questions, as entailment (Rajpurkar et al. 2016)."""
 
     labels = _ENTAILMENT
     column_names = _pair("question", "sentence")
@@ -118,14 +118,14 @@ class QnliTask(_Pairs, ClassificationTask):
 
 @base.register("rte")
 class RteTask(_Pairs, ClassificationTask):
-    """Does a text entail another? (Bentivogli et al. 2009)"""
+    """Textual entailment (Bentivogli et al. 2009)."""
 
     labels = _ENTAILMENT
 
 
 @base.register("wnli")
 class WnliTask(_Pairs, ClassificationTask):
-    """Is a pronoun resolved rightly? (Levesque et al. 2012)"""
+    """Resolution of pronouns (Levesque et al. 2012)."""
 
     labels = _BINARY
 

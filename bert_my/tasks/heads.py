@@ -23,7 +23,10 @@ def cls(encoder, features):
 
 
 def mean_of_tokens(encoder, features):
-    """Returns the mean of the last layer over real tokens: `[..., hidden_size]`."""
+    """Returns the mean of the last layer over real tokens.
+
+    `[batch_size, hidden_size]`.
+    """
     mask = _real_tokens(features)
     total = tf.reduce_sum(encoder.get_sequence_output() * mask, axis=1)
     # A row without real tokens has the mean 0, not 0/0.
@@ -31,7 +34,10 @@ def mean_of_tokens(encoder, features):
 
 
 def max_of_tokens(encoder, features):
-    """Returns the maximum of the last layer over real tokens: `[..., hidden_size]`."""
+    """Returns the maximum of the last layer over real tokens.
+
+    `[batch_size, hidden_size]`.
+    """
     return _max_over_tokens(encoder.get_sequence_output(), _real_tokens(features))
 
 
@@ -93,7 +99,10 @@ def sequence(encoder, features):
 
 
 def lstm(encoder, features):
-    """Runs a bidirectional LSTM over the last layer: `[..., seq_length, 512]`."""
+    """Runs a bidirectional LSTM over the last layer.
+
+    `[batch_size, seq_length, 2 * NUM_LSTM_UNITS]`.
+    """
     return recurrent.bidirectional_lstm(
         encoder.get_sequence_output(), features["input_mask"], NUM_LSTM_UNITS
     )

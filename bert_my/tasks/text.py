@@ -53,7 +53,7 @@ class TextTask(TableSpec, base.Task):
           schema: `schema_class`, of the files.
           splits: `Splits`.
           chosen: dict with the names of the `head` and the `objective`.
-          loss: `objectives.LossSettings` of training.
+          loss: `loss_options.LossSettings` of training.
         """
         super().__init__(inputs)
         self.schema = schema

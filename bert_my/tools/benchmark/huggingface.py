@@ -66,7 +66,7 @@ def compare(settings, run_ours):
         "ratio": _ratio(sides, "examples_per_second"),
         "ratio_of_best": _ratio(sides, "best_examples_per_second"),
         "rounds": {"ours": ours, "huggingface": theirs},
-        **measure.process_facts(),
+        **measure.machine_facts(),
     }
 
 

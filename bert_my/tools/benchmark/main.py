@@ -240,7 +240,11 @@ def run_here(settings):
     work = upstream.run if settings.upstream_dir else modes[settings.mode]
     with tempfile.TemporaryDirectory() as folder, tf.Graph().as_default():
         tf.set_random_seed(settings.seed)
-        return {**work(settings, folder), **measure.process_facts()}
+        return {
+            **work(settings, folder),
+            "peak_memory_bytes": measure.peak_memory_bytes(),
+            **measure.machine_facts(),
+        }
 
 
 def table(found):

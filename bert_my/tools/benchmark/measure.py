@@ -301,13 +301,17 @@ def speeds(num_rows, num_tokens, seconds):
     }
 
 
-def process_facts():
-    """Returns the facts on which numbers depend, as a JSON-able dict."""
+def peak_memory_bytes():
+    """Returns the peak memory of this process, or None where Linux does not tell it."""
     # `ru_maxrss` also counts the memory of the parent before it started this process.
     peak = _after_colon("/proc/self/status", "VmHWM")
+    return int(peak.split()[0]) * 1024 if peak else None
+
+
+def machine_facts():
+    """Returns the facts on which numbers depend, as a JSON-able dict."""
     cpu = _after_colon("/proc/cpuinfo", "model name")
     return {
-        "peak_memory_bytes": int(peak.split()[0]) * 1024 if peak else None,
         "tensorflow": tf.__version__,
         "python": platform.python_version(),
         "cpu": cpu or platform.processor() or platform.machine(),
