@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -89,8 +90,16 @@ def digest(path):
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def is_encoding(name):
+    """Returns whether a name is that of an encoding of text."""
+    try:
+        return codecs.lookup(name)._is_text_encoding
+    except LookupError:
+        return False
+
+
 def read_lines(path, max_length=-1, encoding="utf-8-sig") -> Iterator[Tuple[int, str]]:
-    """Yields (line number, line without its end) of a UTF-8 text file, gzip or not.
+    """Yields (line number, line without its end) of a text file, gzip or not.
 
     Lines end at "\\n" or "\\r\\n" only. A byte-order mark is left out.
 
@@ -98,43 +107,115 @@ def read_lines(path, max_length=-1, encoding="utf-8-sig") -> Iterator[Tuple[int,
       path: file.
       max_length: a longer line, in characters, comes in pieces that count as lines; -1
         for any length.
-      encoding: "utf-8" gives a byte-order mark as part of the first line.
+      encoding: of the text; "utf-8" gives a byte-order mark as part of the first line.
 
     Raises:
-      InputError: if the file cannot be read or is not UTF-8.
+      InputError: if the file cannot be read, is of a format that is no text or is not
+        in the encoding.
     """
     try:
         with contextlib.ExitStack() as stack:
             stream = stack.enter_context(io.BufferedReader(_HashedFile(path)))
             if path.endswith(".gz"):
-                stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+                stream = stack.enter_context(
+                    io.BufferedReader(gzip.GzipFile(fileobj=stream))
+                )
+            _check_is_text(stream.peek(_LONGEST_SIGNATURE), path)
             reader = io.TextIOWrapper(stream, encoding=encoding, newline="\n")
             lines = iter(functools.partial(reader.readline, max_length), "")
             for number, line in enumerate(lines, 1):
                 yield number, line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from error
+    except UnicodeError as error:
+        raise _wrong_encoding(path, encoding, error) from error
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
-def _not_utf8(path, error):
-    """Returns the error that names the first line that is not UTF-8."""
-    is_wide, number = False, 1
+# First bytes of formats that are given for text -> the format, and a remedy.
+_SIGNATURES = {
+    b"PK\x03\x04": ("a zip archive or an Excel table (xlsx)", "save it as csv"),
+    b"\xd0\xcf\x11\xe0": ("an Excel table (xls)", "save it as csv"),
+    b"PAR1": ("a Parquet file", "pandas.read_parquet(...).to_csv writes a csv"),
+    b"ARROW1": ("an Arrow file", "pandas.read_feather(...).to_csv writes a csv"),
+    b"\x1f\x8b": ("a gzip file", "end its name in .gz, as in train.csv.gz"),
+    b"BZh": ("a bzip2 file", "unpack it"),
+    b"\xfd7zXZ": ("an xz file", "unpack it"),
+    b"\x28\xb5\x2f\xfd": ("a zstd file", "unpack it"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    b"Rar!": ("a rar archive", "unpack it"),
+    b"\x89HDF": ("an HDF5 file", "write it as text"),
+    b"\x80\x04\x95": ("a pickle", "write it as text"),
+    b"SQLite format 3": ("an SQLite database", "write its table as csv"),
+    b"%PDF": ("a PDF", "write it as text"),
+    b"{\\rtf": ("a Rich Text file", "save it as plain text"),
+    b"version https://git-lfs": ("a pointer of Git LFS", "git lfs pull gets the file"),
+    b"<!DOCTYPE html": ("a web page", "download the file itself"),
+}
+_LONGEST_SIGNATURE = max(map(len, _SIGNATURES))
+
+
+def _check_is_text(begin, path):
+    """Raises an `InputError` for the first bytes of a format that is no text."""
+    for signature, (name, remedy) in _SIGNATURES.items():
+        if begin.startswith(signature):
+            raise InputError(f"{path}: this is {name}; {remedy}")
+
+
+def _wrong_encoding(path, encoding, error):
+    """Returns the error that names the first line that cannot be decoded."""
+    name = "utf-8" if encoding.startswith("utf-8") else encoding
     with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as reader:
-        for number, line in enumerate(reader, 1):
-            if number == 1:
-                is_wide = line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                break
-    encoding = "utf-16" if is_wide else "gb18030"
-    return InputError(
-        f"{path}:{number}: not UTF-8: {error.reason}; convert the file from the "
-        f"encoding it has, for example: iconv -f {encoding} -t utf-8 {path}"
-    )
+        begin = reader.read(_SIZE_LOOKED_AT)
+        reader.seek(0)
+        numbered = enumerate(reader, 1)
+        wrong = (each for each in numbered if not _can_decode(each[1], name, False))
+        # The lines of UTF-16 end within a character.
+        number, line = next(wrong, (1, begin))
+    is_cut = len(begin) == _SIZE_LOOKED_AT
+    likely = _likely_encoding(line if _can_decode(begin, name, is_cut) else begin)
+    remedy = "--encoding=NAME reads data files in another encoding"
+    if likely not in (None, encoding):
+        remedy = f"it looks like {likely}; --encoding={likely} reads data files in it"
+    return InputError(f"{path}:{number}: not {name}: {error.reason}; {remedy}")
+
+
+# Bytes of a file by which its encoding is recognised.
+_SIZE_LOOKED_AT = 1 << 20
+_HIGH_BYTES = re.compile(b"[\x80-\xff]+")
+
+
+def _likely_encoding(data):
+    """Returns the name of the encoding that bytes, which are not UTF-8, seem to be in.
+
+    Chinese text has pairs of bytes from 0xa1 one behind the other; in text of Western
+    Europe a letter with an accent stands among ASCII. None if neither is the case.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if data.count(0) > len(data) / 8:
+        is_little = data[1::2].count(0) > data[::2].count(0)
+        return "utf-16-le" if is_little else "utf-16-be"
+    runs = _HIGH_BYTES.findall(data)
+    num_bytes = sum(map(len, runs))
+    num_alone = sum(len(run) == 1 for run in runs)
+    if 2 * num_alone > num_bytes:
+        return "cp1252" if _can_decode(data, "cp1252") else "latin-1"
+    if _can_decode(data, "gb18030"):
+        pairs = data.decode("gb18030", "ignore")
+        is_chinese = [0x4E00 <= ord(char) < 0xA000 for char in pairs if ord(char) > 127]
+        if 2 * sum(is_chinese) > len(is_chinese):
+            return "gb18030"
+    return None
+
+
+def _can_decode(data, encoding, is_cut=True):
+    """Returns whether bytes are in an encoding; the last character may be cut."""
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(data, not is_cut)
+    except UnicodeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

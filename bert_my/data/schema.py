@@ -47,6 +47,7 @@ class TableSchema:
         )
         self.counts = self.has_pair = None
         self._splits = splits
+        self._options = options
         self._tables = {}  # path -> `Table`, of files whose first lines were needed
         self._opened = {}  # arguments of `_open` -> its result
         structure, declared, names = None, spec.labels, ()
@@ -96,7 +97,8 @@ class TableSchema:
     def _table(self, path):
         """Returns the `Table` of a file, whose first lines are read once."""
         if path not in self._tables:
-            self._tables[path] = Table(path)
+            options = self._options
+            self._tables[path] = Table(path, options.encoding, options.quoting)
         return self._tables[path]
 
     def _open(self, path, needs_label):

@@ -28,11 +28,16 @@ SAMPLE_SIZE = 500
 
 # A quoted cell with more lines is none: a quote that is never closed looks like one.
 _LONGEST_CELL = 100
+# Share of the quotes of a tab separated table that enclose cells, if quotes do.
+_MOST = 0.9
+# Choices of `--quoting` -> whether quotes enclose cells.
+QUOTING = {"none": False, "csv": True}
 # In the order of preference, if several split the lines evenly.
 _DELIMITERS = ("\t", ",", ";", "|")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 # JSON strings may hold lone surrogates, which UTF-8 cannot encode.
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST_SHOWN = 80  # characters of a line, in errors
 
 csv.field_size_limit(sys.maxsize)
 
@@ -72,14 +77,21 @@ class Table:
     has_byte_order_mark: bool; `lines` begin after the mark.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, encoding=None, quoting=None):
         """Reads the first lines.
+
+        Args:
+          path: of the file.
+          encoding: name of a codec; None for UTF-8.
+          quoting: a key of `QUOTING`, whatever the contents; None to infer it.
 
         Raises:
           InputError: if the file is empty or cannot be read.
         """
         self.path = path
-        lines = files.read_lines(path, encoding="utf-8")
+        self._encoding = encoding
+        self._quoting = QUOTING.get(quoting)
+        lines = files.read_lines(path, encoding=encoding or "utf-8")
         self.lines = [line for _, line in itertools.islice(lines, SAMPLE_SIZE)]
         self._is_whole = next(lines, None) is None
         lines.close()
@@ -90,6 +102,7 @@ class Table:
             raise InputError(f"{path}: the file is empty")
         self._keys = None
         self._heads = {}
+        self._rows_by_delimiter = {}
 
     def rows(self, dialect):
         """Yields the `Row`s of the file. Empty lines are only allowed at its end.
@@ -101,7 +114,7 @@ class Table:
           InputError: naming file and line, if the file cannot be read, is not UTF-8,
             has an empty line between rows, a quote that is not closed or no valid JSON.
         """
-        return self._split(files.read_lines(self.path), dialect)
+        return self._split(self._all_lines(), dialect)
 
     def head(self, dialect):
         """Returns the first `SAMPLE_SIZE` rows; see `rows`.
@@ -116,11 +129,13 @@ class Table:
                 raise InputError(f"{self.path}: the file is empty")
         return self._heads[dialect]
 
+    def _all_lines(self):
+        """Returns an iterator over (line number, line); reads the file again."""
+        return files.read_lines(self.path, encoding=self._encoding or "utf-8-sig")
+
     def _numbered_lines(self):
-        """Returns an iterator over (line number, line); may read the file again."""
-        if self._is_whole:
-            return enumerate(self.lines, 1)
-        return files.read_lines(self.path)
+        """Returns the same; does not read a file again that the first lines hold."""
+        return enumerate(self.lines, 1) if self._is_whole else self._all_lines()
 
     def _find_keys(self):
         """Returns dict key -> line of the first object with it; keys of all objects."""
@@ -177,10 +192,12 @@ class Table:
         Without a declared dialect it is that of its name, or that of quoted tabs if all
         cells are quoted. A task that parses rows gets the quotes as characters.
         """
-        if spec.table_dialect:
-            return spec.table_dialect
-        dialect = self.dialect_by_name()
-        if dialect != TABS or spec.column_names is None:
+        dialect = spec.table_dialect or self.dialect_by_name()
+        if dialect.delimiter is None:
+            return dialect
+        if self._quoting is not None:
+            return dialect._replace(is_quoted=self._quoting)
+        if spec.table_dialect or dialect != TABS or spec.column_names is None:
             return dialect
         self._check_lines()
         return QUOTED_TABS if self._all_are_quoted() else TABS
@@ -198,17 +215,30 @@ class Table:
             return [JSON_LINES]
         shares = {}
         for delimiter in _DELIMITERS:
-            choices = [Dialect(delimiter, is_quoted) for is_quoted in (False, True)]
-            # Quotes that make no difference are characters, except in a csv, where they
-            # enclose cells even if none needs it.
-            if delimiter != "\t" or self._cells_are_quoted():
-                choices.reverse()
+            choices = self._quoting_choices(delimiter)
             dialect = max(choices, key=self._even_share)
             shares[dialect] = self._even_share(dialect)
         best = max(shares.values())
         if not best:
             return [TABS]
         return [dialect for dialect, share in shares.items() if share == best]
+
+    def _quoting_choices(self, delimiter):
+        """Returns the `Dialect`s of a delimiter, the preferred one first.
+
+        One row does not decide how the quotes of all others are read: where most quotes
+        enclose cells, a row in which they do not is an error when it is read.
+        """
+        plain, quoted = (Dialect(delimiter, is_quoted) for is_quoted in (False, True))
+        if self._quoting is not None:
+            return [quoted if self._quoting else plain]
+        if delimiter == "\t":
+            return [quoted] if self._cells_are_quoted() else [plain, quoted]
+        _, num_quoted, num_odd = self._quoted_rows(delimiter)
+        if num_quoted + num_odd:
+            return [quoted if num_quoted >= num_odd else plain]
+        # Quotes that make no difference enclose cells.
+        return [quoted, plain]
 
     def dialect_like(self, dialect, fits):
         """Returns the `Dialect` of a table that may be built like another one.
@@ -220,9 +250,9 @@ class Table:
         """
         self._check_lines()
         if dialect.delimiter is not None and not is_json_object(self.lines[0]):
-            if dialect == TABS and self._cells_are_quoted():
+            if dialect == TABS and self._quoting is None and self._cells_are_quoted():
                 dialect = QUOTED_TABS
-            widths = set(self._widths(dialect) or ())
+            widths = set(self._widths(dialect)) - {None}
             if len(widths) == 1 and fits(dialect, widths):
                 return dialect
         return self.likely_dialects()[0]
@@ -243,31 +273,56 @@ class Table:
             raise InputError(f"{path}: lines must end with \\n or \\r\\n, not with \\r")
 
     def _widths(self, dialect):
-        """Returns the number of cells of each row, or None if quotes are no quotes."""
-        if not dialect.is_quoted:
-            return [len(line.split(dialect.delimiter)) for line in self.lines if line]
-        widths, last_line = [], 0
-        ended_lines = (line + "\n" for line in self.lines)
-        rows = csv.reader(ended_lines, delimiter=dialect.delimiter, strict=True)
-        try:
-            for row in rows:
-                last_line = rows.line_num
-                if row:
-                    widths.append(len(row))
-        except csv.Error:
-            # The sample may end within a quoted cell.
-            is_cut = len(self.lines) == SAMPLE_SIZE == rows.line_num
-            if not is_cut or SAMPLE_SIZE - last_line > _LONGEST_CELL:
-                return None
-        return widths
+        """Returns the number of cells of each row, None for one that is no csv."""
+        if dialect.is_quoted:
+            return self._quoted_rows(dialect.delimiter)[0]
+        return [len(line.split(dialect.delimiter)) for line in self.lines if line]
+
+    def _quoted_rows(self, delimiter):
+        """Returns (widths, number of rows with quoted cells, number of odd rows).
+
+        In an odd row a cell begins with a quote that does not enclose it; its width is
+        None. A row with a bare CR, or with quotes behind backslashes, has no width
+        either, but is one of a table in which quotes enclose cells.
+        """
+        if delimiter not in self._rows_by_delimiter:
+            self._rows_by_delimiter[delimiter] = self._read_quoted_rows(delimiter)
+        return self._rows_by_delimiter[delimiter]
+
+    def _read_quoted_rows(self, delimiter):
+        widths, num_quoted, num_odd, begin = [], 0, 0, 0
+        while begin < len(self.lines):
+            lines = [line + "\n" for line in self.lines[begin : begin + _LONGEST_CELL]]
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+            try:
+                row = next(reader)
+                num_lines = reader.line_num
+                widths += [len(row)] if row else []
+                num_quoted += any(
+                    line.startswith('"') or f'{delimiter}"' in line
+                    for line in lines[:num_lines]
+                )
+            except csv.Error as error:
+                is_end = reader.line_num == len(lines) < _LONGEST_CELL
+                if is_end and not self._is_whole:
+                    break  # The sample ends within a quoted cell.
+                num_lines = 1
+                widths.append(None)
+                if '\\"' in lines[0]:
+                    num_quoted += 1
+                else:
+                    num_odd += "new-line" not in str(error)
+            begin += num_lines
+        return widths, num_quoted, num_odd
 
     def _even_share(self, dialect):
         """Returns the share of rows with the commonest number of cells, 0 for one."""
-        counts = collections.Counter(self._widths(dialect))
+        widths = self._widths(dialect)
+        counts = collections.Counter(width for width in widths if width is not None)
         if not counts:
             return 0.0
         num_cells, num_rows = counts.most_common(1)[0]
-        return num_rows / sum(counts.values()) if num_cells > 1 else 0.0
+        return num_rows / len(widths) if num_cells > 1 else 0.0
 
     def _cells_are_quoted(self):
         """Returns whether the quotes of a tab separated table enclose cells.
@@ -277,20 +332,26 @@ class Table:
         """
         cells = [cell for cell in self._tab_cells() if '"' in cell]
         return self._all_are_quoted() or (
-            all(map(_QUOTED.fullmatch, cells))
-            and any('""' in cell[1:-1] for cell in cells)
+            _are_enclosed(cells)
+            and any('""' in cell[1:-1] for cell in cells if _QUOTED.fullmatch(cell))
         )
 
     def _all_are_quoted(self):
-        """Returns whether all cells of a tab separated table, but empty ones, are."""
+        """Returns whether the cells of a tab separated table, but empty ones, are."""
         # A single column may be of quotations.
-        return any("\t" in line for line in self.lines) and all(
-            map(_QUOTED.fullmatch, filter(None, self._tab_cells()))
+        return any("\t" in line for line in self.lines) and _are_enclosed(
+            list(filter(None, self._tab_cells()))
         )
 
     def _tab_cells(self):
         """Returns the cells of the first lines, separated at their tabs."""
         return [cell for line in self.lines for cell in line.split("\t")]
+
+
+def _are_enclosed(cells):
+    """Returns whether most cells of a list, if not all, are in quotes as csv has it."""
+    num_quoted = sum(bool(_QUOTED.fullmatch(cell)) for cell in cells)
+    return bool(cells) and num_quoted >= _MOST * len(cells)
 
 
 def is_json_object(line):
@@ -302,18 +363,44 @@ def is_json_object(line):
 
 
 def _split_csv(lines, delimiter, path):
-    ended_lines = (line + "\n" for _, line in lines)
-    reader = csv.reader(ended_lines, delimiter=delimiter, strict=True)
+    lines_of_row = []
+
+    def ended_lines():
+        for _, line in lines:
+            lines_of_row.append(line)
+            yield line + "\n"
+
+    reader = csv.reader(ended_lines(), delimiter=delimiter, strict=True)
     first_line = 1
     try:
         for cells in reader:
             yield Row(first_line, cells)
             first_line = reader.line_num + 1
+            lines_of_row.clear()
     except csv.Error as error:
+        reason = _reason(str(error), lines_of_row[0])
         raise InputError(
-            f"{path}:{first_line}: not valid csv ({error}); a field that begins "
-            "with a quote must be quoted as a whole, and quotes in it doubled"
+            f"{path}:{first_line}: not valid csv: {reason}; mend the row, or, if all "
+            "quotes of the file are characters, give --quoting=none"
         ) from error
+
+
+def _reason(error, line):
+    """Returns the reason for an error of the module csv, by the row's first line."""
+    shown = line if len(line) <= _LONGEST_SHOWN else line[:_LONGEST_SHOWN] + "..."
+    if '\\"' in line:
+        return f"{shown!r} has a quote behind a backslash; in csv quotes are doubled"
+    if "new-line" in error:
+        return f"{shown!r} has a bare CR (\\r) within the line"
+    if "expected after" in error:
+        return (
+            f"there is text behind a closing quote, or a quote is not closed, in "
+            f"{shown!r}; a cell that begins with a quote is quoted as a whole, and "
+            "quotes in it are doubled"
+        )
+    if "unexpected end" in error:
+        return f"a quote is not closed in {shown!r}"
+    return f"{error}, in {shown!r}"
 
 
 def _split_json(lines, keys, path):

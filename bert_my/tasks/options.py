@@ -6,9 +6,10 @@ Needs no TensorFlow, so that a command line can be checked without loading it.
 import dataclasses
 from typing import Optional
 
-from bert_my.common import options
+from bert_my.common import files, options
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
+from bert_my.data.tables import QUOTING
 from bert_my.pretrain.instances import NEXT_SENTENCE
 from bert_my.tasks.loss_options import LossOptions
 
@@ -47,15 +48,30 @@ class TextOptions(HeadOptions, LossOptions):
     )
     text_pair_column: Optional[str] = option(None, "Column of the second text, if any.")
     label_column: Optional[str] = option(None, "Column of the label.")
+    header: Optional[bool] = option(
+        None, "Whether the first row of tables is a header; default: inferred."
+    )
+    quoting: Optional[str] = option(
+        None,
+        "Quotes in tables: csv (they enclose cells, as in RFC 4180) or none (they are "
+        "characters); default: inferred.",
+        check=options.one_of(*QUOTING),
+    )
+    encoding: Optional[str] = option(
+        None,
+        "Encoding of the data files, for example gb18030; default: UTF-8.",
+        check=options.Check(files.is_encoding, "be the name of an encoding of text"),
+    )
     num_dev_examples: int = option(
         0,
-        "Without a dev file: number of examples at the end of the train file that are "
-        "held out as the dev set.",
+        "Without a dev file: number of train examples that are held out as the dev "
+        "set, a random sample with the shares of the labels.",
         check=options.not_negative,
     )
     max_train_examples: int = option(
         0,
-        "Train on the first examples only, at most this many; 0: on all.",
+        "Train on a random sample of the examples, at most this many, with the shares "
+        "of the labels; 0: on all.",
         check=options.not_negative,
     )
 

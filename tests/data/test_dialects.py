@@ -50,6 +50,11 @@ def long_cells(num_rows):
         (long_cells(3), COMMAS),
         # The sample of 500 lines ends within a cell.
         (long_cells(400), COMMAS),
+        # One odd row: a bare CR, text behind a quote, quotes behind backslashes.
+        ('"a, b",0\nc\rd,1\n"e",0\n', COMMAS),
+        ('"a, b",0\n"c" d,1\n"e",0\n', COMMAS),
+        ('"a",0\n"c \\"d\\", e",1\n', COMMAS),
+        ('"a"\t"b"\n' * 40 + '"c" d\t"e"\n', QUOTED_TABS),
         # A quote that is never closed.
         ('"a\tb\n' + "c\td\n" * 700, TABS),
         ('"a,b\n' + "c,d\n" * 700, Dialect(",", is_quoted=False)),
@@ -116,6 +121,34 @@ def test_dialect_of_declared_columns(write, content, dialect):
     spec = TableSpec()
     spec.column_names = {"text_a": ("text",)}
     assert write(content, "a.tsv").declared_dialect(spec) == dialect
+
+
+@pytest.mark.parametrize("quoting", ["csv", "none"])
+def test_quoting_by_hand(tmp_path, quoting):
+    path = tmp_path / "a.csv"
+    path.write_text('"a" b,0\n"c, d",1\n')
+    table = Table(str(path), quoting=quoting)
+    is_quoted = quoting == "csv"
+    assert table.likely_dialects() == [Dialect(",", is_quoted)]
+    spec = TableSpec()
+    assert table.declared_dialect(spec) == Dialect(",", is_quoted)
+    spec.table_dialect = TABS
+    assert table.declared_dialect(spec) == Dialect("\t", is_quoted)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ('"c" d,1', r"behind a closing quote.*'\"c\" d,1'"),
+        ("c\rd,1", "bare CR"),
+        (r'"c \"d\", e",1', "backslash"),
+        ('"c, d,1', "not closed"),
+    ],
+)
+def test_the_odd_row_is_named(write, row, reason):
+    table = write('"a, b",0\n' * 20 + row + "\n" + '"e",0\n' * 20)
+    with pytest.raises(InputError, match=rf"a\.csv:21: .*{reason}.*--quoting=none"):
+        list(table.rows(table.likely_dialects()[0]))
 
 
 @pytest.mark.parametrize(

@@ -66,12 +66,21 @@ def test_rows(tmp_path, name, content, rows):
         ("a.csv", "1,x,0\n\n2,y,1\n", r"a\.csv:2: "),
         ("a.csv", '1,"x" y,0\n', r"a\.csv:1: "),
         ("a.csv", '1,x,0\n2,"y,1\n', r"a\.csv:2: "),
-        # The encoding for the command `iconv` that the message gives.
-        ("a.tsv", b"x\t0\n\xff\t1\n", r"a\.tsv:2: .* -f gb18030 .*a\.tsv"),
-        ("a.csv", "标题,1\n".encode("gb18030"), r"a\.csv:1: .* -f gb18030 "),
+        # The encoding that the message gives.
+        ("a.tsv", b"x\t0\n\xff\t1\n", r"a\.tsv:2: .*--encoding=cp1252"),
+        ("a.csv", "标题,1\n".encode("gb18030"), r"a\.csv:1: .*--encoding=gb18030"),
+        (
+            "a.csv",
+            "x,y\ntr\u00e8s \u00e9mu,1\n".encode("latin-1"),
+            r"a\.csv:2: .*=cp1252",
+        ),
         ("a.csv", b"x,0\n" * 9000 + b"\xd0,1\n", r"a\.csv:9001: "),
-        ("a.csv", "x,1\n".encode("utf-16"), r"a\.csv:1: .* -f utf-16 "),
+        ("a.csv", "x,1\n".encode("utf-16"), r"a\.csv:1: .*--encoding=utf-16"),
         ("a.tsv", "", r"a\.tsv: "),
+        ("a.csv", b"PK\x03\x04\x14", r"a\.csv: .*xlsx"),
+        ("a.csv", b"PAR1\x15", r"a\.csv: .*Parquet"),
+        ("a.csv", gzip.compress(b"x,1\n"), r"a\.csv: .*gzip .*\.gz"),
+        ("a.csv.gz", gzip.compress(b"PK\x03\x04\x14"), r"a\.csv\.gz: .*zip"),
         ("a.json", '{"s": 1}\n{"s":\n', r"a\.json:2: "),
         ("a.json", "[1]\n", r"a\.json:1: "),
         # The filter of the command `jq` that the message gives.
