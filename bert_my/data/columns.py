@@ -6,11 +6,14 @@ a role is not clear, an error names the flag to give; nothing is guessed.
 """
 
 import collections
+import logging
 import re
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 from bert_my.common.errors import InputError
 from bert_my.data.tables import Dialect
+
+logger = logging.getLogger(__name__)
 
 # Names in a header, if no flag names the columns. Two texts are a pair.
 _NAMES = {
@@ -63,6 +66,10 @@ _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _LETTER = re.compile(r"[^\W\d_]")
 # Two words, or a Chinese sentence: no id looks like these.
 _TEXT = re.compile(r"[^\W\d_]{2}\s+[^\W\d_]{2}|[\u3040-\u9fff]{5}")
+# Labels of test files that stand for none, as long as no label is called so.
+_PLACEHOLDERS = frozenset(
+    ("", "-1", "-1.0", "-100", "?", "-", "nan", "na", "n/a", "null", "none", "unknown")
+)
 # Tables that were written from numbers with gaps have a point.
 _BITS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
 
@@ -78,12 +85,12 @@ class TableSpec:
     layouts: fields in the order of the columns of tables without a header, one tuple
       for each number of columns; None for a column that is not read.
     has_pairs: whether there is a text_b; None if the columns decide.
-    table_dialect: `Dialect` of the files; None if it is inferred from their names and
-      contents.
+    table_dialect: `Dialect` of the files, but csv and JSON lines; None if it is
+      inferred from their names and contents.
     parse_row: (optional) function from a list of cells to an `Example`, instead of
       columns; None for a row that is no example.
     has_header: whether the first row is left out, with `parse_row`.
-    label_aliases: spelling in the files -> label.
+    label_aliases: spelling in the files -> label; for spellings that are no labels.
     left_out_labels: labels of rows that are no examples but in a test file, where they
       stand for an unknown label.
     kept_rows: (optional) field and its value in the rows that are examples; rows with
@@ -196,10 +203,20 @@ def is_bit(cell):
     return cell is not None and cell.strip() in _BITS
 
 
+def is_placeholder(cell):
+    """Returns whether a label cell may stand for an unknown label; empty ones do."""
+    return cell.strip().lower() in _PLACEHOLDERS
+
+
 def _joined(cells):
-    """Returns zeros and ones as one cell, "0,1,1"; None if all are empty."""
+    """Returns zeros and ones as one cell, "0,1,1"; None if all are empty.
+
+    A placeholder that all cells hold is returned as it is.
+    """
     if not any(cells):
         return None
+    if len(set(cells)) == 1 and not is_bit(cells[0]) and is_placeholder(cells[0]):
+        return cells[0]
     wrong = [cell for cell in cells if not is_bit(cell)]
     if wrong:
         raise ValueError(f"a column of a label holds {wrong[0]!r} instead of 0 or 1")
@@ -215,11 +232,11 @@ def check_width(row, num_columns, dialect, path):
         )
 
 
-def detect(first, spec, has_pair, is_label, label_hint, needs_label, path):
+def detect(rows, spec, has_pair, is_label, label_hint, needs_label, path, header=None):
     """Returns the `Columns` of a table with declared names or layouts.
 
     Args:
-      first: `tables.Row`, the first one.
+      rows: list of the first `tables.Row`s.
       spec: `TableSpec`.
       has_pair: whether the train file has two texts, as this one must have then; None
         if that does not matter.
@@ -228,19 +245,25 @@ def detect(first, spec, has_pair, is_label, label_hint, needs_label, path):
       label_hint: description of a label, for errors.
       needs_label: whether a table without labels is an error.
       path: for errors.
+      header: whether the first row is a header; None to infer it.
 
     Raises:
       InputError: if the row fits neither a header nor a table without one.
     """
-    names, layouts = spec.column_names, spec.layouts
+    names, layouts, first = spec.column_names, spec.layouts, rows[0]
     if has_pair is not None:
         layouts = [x for x in layouts if ("text_b" in x) == has_pair] or layouts
     cells = [cell.strip() for cell in first.cells]
-    has_label = is_label is not None and any(map(is_label, filter(None, cells)))
-    fields = [] if has_label else _from_header(cells, names)
-    has_header = any(fields)
-    if not has_header:
-        fields = _from_count(first.cells, layouts, is_label, needs_label)
+    if header is None and _are_numbers_of_columns(cells, rows[1:]):
+        header = True
+    if header is None:
+        has_label = is_label is not None and any(map(is_label, filter(None, cells)))
+        header = False if has_label else None
+    fields = [] if header is False else _from_header(cells, names)
+    has_header = header or any(fields)
+    if not any(fields):
+        of_data = rows[1] if has_header and len(rows) > 1 else first
+        fields = _from_count(of_data.cells, layouts, is_label, needs_label)
     known = [field for field in fields if field is not None]
     needed = {"text_a", "label"} if needs_label else {"text_a"}
     if not needed <= set(known) or len(set(known)) < len(known):
@@ -284,7 +307,7 @@ def _from_count(row, layouts, is_label, needs_label):
         if "label" in fields:
             label = row[fields.index("label")].strip()
             can_be = bool if is_label is None else is_label
-            if can_be(label) or (not label and not needs_label):
+            if can_be(label) or (not needs_label and is_placeholder(label)):
                 return fields
     return []
 
@@ -295,7 +318,8 @@ class Sample:
     path: str, for errors.
     dialect: `Dialect` of the table; of JSON lines the first row holds keys.
     names: cells of the first row.
-    columns: list with the cells of the other rows for each column.
+    rows: the other `tables.Row`s.
+    columns: list with their cells for each column.
     """
 
     def __init__(self, table, dialect):
@@ -315,6 +339,7 @@ class Sample:
                         f"{table.path}:{row.line}: no blank may stand before the quote "
                         f"of {cell!r}"
                     )
+        self.rows = rows[1:]
         cells = [[(cell or "").strip() for cell in row.cells] for row in rows]
         self.names = cells[0]
         self.columns = list(zip(*cells[1:]))
@@ -324,8 +349,15 @@ class Sample:
         return [
             index
             for index, name in enumerate(self.names[: len(self.columns)])
-            if index not in taken and name.lower() not in _ID_NAMES
+            if index not in taken
+            and name.lower() not in _ID_NAMES
+            and not self._is_index(index)
         ]
+
+    def _is_index(self, index):
+        """Returns whether a column is the index that pandas writes."""
+        is_unnamed = re.fullmatch(r"(Unnamed: \d+)?", self.names[index])
+        return bool(is_unnamed) and all(map(str.isdecimal, self.columns[index]))
 
     def cannot_tell(self, role, may_be_pair=True):
         """Returns the error for a role whose column is not clear."""
@@ -338,14 +370,14 @@ class Sample:
         )
 
 
-def infer(sample, wanted, spec, is_label):
+def infer(sample, wanted, spec, is_label, header):
     """Returns the `Structure` of a table, inferred from names and contents of columns.
 
     Args:
       sample: `Sample`.
       wanted: `Roles` as the flags give them; None for a role that is to be inferred.
       spec: `TableSpec`; the table may have other columns than declared.
-      is_label: see `detect`.
+      is_label, header: see `detect`.
 
     Raises:
       InputError: if a wanted column does not exist, or the column of a role is not
@@ -358,27 +390,26 @@ def infer(sample, wanted, spec, is_label):
             f"{path}: there is only one column, as in {names[0]!r}; texts and labels "
             "must be separated by a tab, a comma, a semicolon or a bar"
         )
-    given = Roles(*[_index_of(role, names, path) for role in wanted])
-    by_name = _add_known_names(given, sample)
-    has_header = sample.dialect.delimiter is None or any(
-        role is not None and not role.isdigit() for role in wanted
-    )
-    if given == Roles():
-        has_header = has_header or None not in (by_name.text, by_name.label)
+    are_names = "0" in wanted and set(wanted) - {None} <= set(names)
+    given = Roles(*[_index_of(role, names, path, are_names) for role in wanted])
     is_text_given = wanted.text is not None
-    if not has_header:
-        found = _complete(by_name, sample, is_label, has_pair, is_text_given)
-        has_header = _is_header(sample, found, is_label)
-        if has_header is None and spec.column_names is not None:
-            # A row that could be a header or not is one if it has a declared name.
-            declared = {n for each in spec.column_names.values() for n in each}
-            has_header = any(name.lower() in declared for name in names)
-        if has_header is None:
-            raise InputError(
-                f"{path}: cannot tell whether the first row {names} is a header; if it "
-                "is, name its columns by --text_column and --label_column, else put a "
-                "header there"
-            )
+    by_name = _add_known_names(given, sample) if header is not False else given
+    by_flags = [role for role in wanted if role and (are_names or not role.isdigit())]
+    has_header = header
+    if sample.dialect.delimiter is None:
+        has_header = True
+    elif header is False and by_flags:
+        raise InputError(
+            f"--header=false: {path} then has no column {by_flags[0]!r}; give numbers "
+            "from 1"
+        )
+    elif header is None:
+        has_header = bool(by_flags)
+        if given == Roles():
+            has_header = has_header or None not in (by_name.text, by_name.label)
+        if not has_header:
+            found = _complete(by_name, sample, is_label, has_pair, is_text_given)
+            has_header = _has_header(sample, found, is_label, spec)
     start = by_name if has_header else given
     roles = _complete(start, sample, is_label, has_pair, is_text_given)
     if len(set(roles) - {None}) < sum(index is not None for index in roles):
@@ -388,11 +419,22 @@ def infer(sample, wanted, spec, is_label):
         )
     if has_pair is not None and (roles.text_pair is not None) != has_pair:
         raise sample.cannot_tell("text")
-    keys = names if has_header else _numbers_from_one(len(names))
+    keys = _numbers_from_one(len(names))
+    if has_header:
+        # A name that is empty, or comes twice, does not tell the column.
+        keys = [
+            name if name and names.count(name) == 1 else number
+            for name, number in zip(names, keys)
+        ]
     roles = Roles(*[None if index is None else keys[index] for index in roles])
-    for key in filter(None, roles):
-        _index_of_name(key, keys, path)
     return Structure(roles, has_header, len(names), sample.dialect)
+
+
+def _index_of_key(key, names, path):
+    """Returns the index of the column with a name, or else with a number from 1."""
+    if names.count(key) != 1 and key.isdigit() and 1 <= int(key) <= len(names):
+        return int(key) - 1
+    return _index_of_name(key, names, path)
 
 
 def _index_of_name(name, names, path):
@@ -411,11 +453,11 @@ def _index_of_name(name, names, path):
     )
 
 
-def _index_of(role, names, path):
+def _index_of(role, names, path, is_name=False):
     """Returns the index of a column that a flag gives, or None for None."""
     if role is None:
         return None
-    if role.isdigit() and 1 <= int(role) <= len(names):
+    if role.isdigit() and 1 <= int(role) <= len(names) and not is_name:
         return int(role) - 1
     return _index_of_name(role, names, path)
 
@@ -434,7 +476,9 @@ def _add_known_names(given, sample):
     order = _NAMES["label"].index
     labels = sorted(known("label"), key=lambda index: order(lower[index]))
     if given.label is None and labels:
-        if len(labels) > 1 and lower[labels[0]] != _NAMES["label"][0]:
+        best = lower[labels[0]]
+        is_clear = len(labels) == 1 or best == _NAMES["label"][0]
+        if not is_clear or lower.count(best) > 1:
             raise sample.cannot_tell("label")
         given = given._replace(label=labels[0])
     if given.text is not None:
@@ -442,7 +486,7 @@ def _add_known_names(given, sample):
     texts, pairs = known("text"), known("text_pair")
     if given.text_pair is None and len(pairs) == 1:
         given = given._replace(text_pair=pairs[0])
-    elif given.text_pair is None and len(texts) == 2:
+    elif given.text_pair is None and len({lower[index] for index in texts}) == 2:
         given = given._replace(text_pair=texts.pop())
     if len(texts) > 1 or len(pairs) > 1:
         raise sample.cannot_tell("text")
@@ -520,6 +564,29 @@ def num_words(column):
     return total / max(len(column), 1)
 
 
+def _has_header(sample, roles, is_label, spec):
+    """Returns whether the first row is a header; says so if that is not clear."""
+    is_header = _is_header(sample, roles, is_label)
+    if is_header is None and spec.column_names is not None:
+        # A row that could be a header or not is one if it has a declared name.
+        declared = {n for each in spec.column_names.values() for n in each}
+        return any(name.lower() in declared for name in sample.names)
+    if is_header is None:
+        counts = collections.Counter(sample.columns[roles.label])
+        # Every label comes again, but that of the first row.
+        is_header = min(counts.values()) > 1 and all(sample.names[1:])
+        logger.log(
+            logging.INFO if is_header else logging.WARNING,
+            "%s: the first row %s is read as %s; --header=%s reads it as %s",
+            sample.path,
+            sample.names,
+            "a header" if is_header else "data",
+            "false" if is_header else "true",
+            "data" if is_header else "a header",
+        )
+    return is_header
+
+
 def _is_header(sample, roles, is_label):
     """Returns whether the first row is a header, or None if that is not clear.
 
@@ -528,14 +595,12 @@ def _is_header(sample, roles, is_label):
     """
     names, columns = sample.names, sample.columns
     if not columns:
-        return None
+        return False
+    if _are_numbers_of_columns(names, sample.rows):
+        return True
     if is_label is not None:
         return not is_label(names[roles.label])
-    counts = collections.Counter(columns[roles.label])
-    numbered = [str(index) for index in range(len(names))]
-    if names[1:] == numbered[: len(names) - 1] and not names[0]:
-        return True  # What pandas writes for columns without names.
-    if names[roles.label] in counts:
+    if names[roles.label] in columns[roles.label]:
         return False
     is_number = [not any(map(_LETTER.search, column)) for column in columns]
     if is_number[roles.label] and not _LETTER.search(names[roles.label]):
@@ -545,10 +610,23 @@ def _is_header(sample, roles, is_label):
         for name, is_column_number, column in zip(names, is_number, columns)
     ):
         return True
-    if len(names[roles.text]) > _LONGEST_LABEL:
-        return False
-    # Every label comes again, but that of the first row.
-    return True if min(counts.values()) > 1 and all(names[1:]) else None
+    return False if len(names[roles.text]) > _LONGEST_LABEL else None
+
+
+def _are_numbers_of_columns(names, rows):
+    """Returns whether a first row is what pandas writes for columns without names.
+
+    That is `0,1` or, with an index, `,0,1`; there is a text in a row below.
+
+    Args:
+      names: cells of the first row.
+      rows: the other `tables.Row`s.
+    """
+    numbers = names[1:] if names[0] == "" else names
+    are_numbers = numbers == [str(index) for index in range(len(numbers))]
+    return are_numbers and any(
+        _LETTER.search(cell or "") for row in rows for cell in row.cells
+    )
 
 
 def infer_label_columns(sample, labels, options, spec):
@@ -625,8 +703,9 @@ def columns_like(first_row, structure, wanted, needs_label, path):
     for field, key, given in zip(_FIELDS, structure.roles, wanted):
         if structure.has_header and given is not None and not given.isdigit():
             key = given
-        if key is not None and (field != "label" or key in keys):
-            fields[_index_of_name(key, keys, path)] = field
+        if key is None or (field == "label" and not _has_column(key, keys, structure)):
+            continue
+        fields[_index_of_key(key, keys, path)] = field
     label_names = structure.label_columns
     if not needs_label and not any(name in names for name in label_names):
         label_names = ()
@@ -643,6 +722,14 @@ def columns_like(first_row, structure, wanted, needs_label, path):
         if guids and fields[guids[0]] is None:
             fields[guids[0]] = "guid"
     return Columns(fields, structure.has_header, label_indices)
+
+
+def _has_column(key, keys, structure):
+    """Returns whether there is a column with a key of the train file.
+
+    A number in place of a name counts in tables with as many columns only.
+    """
+    return key in keys or (key.isdigit() and len(keys) == structure.num_columns)
 
 
 def _numbers(names, structure, path):

@@ -9,6 +9,7 @@ import ast
 import collections
 import logging
 import math
+import re
 from typing import Dict, NamedTuple, Optional
 
 from bert_my.common.errors import InputError
@@ -30,6 +31,8 @@ class LabelCounts(NamedTuple):
 NO_LABEL = "-"  # often stands for none
 # With more labels than this, most must come again, or they are something else.
 MAX_LABELS_OF_FEW_ROWS = 20
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?|[-+]?\.\d+")
 # The log shows the commonest only.
 _MAX_LOGGED = 50
 # A label that fewer examples have cannot be learnt, and may be a slip.
@@ -37,9 +40,16 @@ _MOST_OF_RARE = 2
 
 
 class Labels:
-    """One kind of labels. `names`: in the order of their ids; () if not known yet."""
+    """One kind of labels.
 
-    hint = None  # description of a label, for errors
+    names: in the order of their ids; () if not known yet.
+    hint: description of a label, for errors.
+    placeholders: labels that stand for none in a test file whose first rows all have
+      the same.
+    """
+
+    hint = None
+    placeholders = ()
 
     def __init__(self, names=()):
         self.names = tuple(names)
@@ -52,9 +62,13 @@ class Labels:
           cell: str, or None for a column that is not there.
 
         Raises:
-          ValueError: if the cell holds a list of the wrong length.
+          ValueError: if the cell holds a list of the wrong length, or a control
+            character.
         """
-        return (cell or "").strip() or None
+        label = (cell or "").strip()
+        if _CONTROL.search(label):
+            raise ValueError(f"label {label!r} has a control character")
+        return label or None
 
     def check(self, label):
         """Returns a label as it is kept.
@@ -122,6 +136,12 @@ class OneLabel(Labels):
                 "--label_column names another column, and --task_name=regression "
                 "learns numbers"
             )
+        if all(map(_NUMBER.fullmatch, cells)) and any("." in cell for cell in cells):
+            logger.info(
+                "%s: the labels are numbers, each a class of its own; if they are "
+                "scores, --task_name=regression learns their values",
+                who,
+            )
         return cells
 
 
@@ -134,6 +154,8 @@ class AnyLabels(Labels):
     separated by commas.
     """
 
+    placeholders = (NO_LABEL,)
+
     @property
     def hint(self):
         return (
@@ -143,7 +165,7 @@ class AnyLabels(Labels):
 
     def read(self, cell):
         # An empty cell is a set of labels, an absent column is not.
-        return None if cell is None else cell.strip() or NO_LABEL
+        return None if cell is None else super().read(cell) or NO_LABEL
 
     def check(self, label):
         found = set(self._names_in(label))
@@ -201,6 +223,7 @@ class Number(Labels):
     """A number; its value is itself."""
 
     hint = "a number"
+    placeholders = ("-1", "-1.0")
 
     def check(self, label):
         try:
@@ -213,6 +236,16 @@ class Number(Labels):
 
     def value(self, label):
         return float(label or 0)
+
+
+def check_is_there(label):
+    """Returns a label of a train file; a `ValueError` for the gap of a data frame."""
+    if label.lower() == "nan":
+        raise ValueError(
+            f"the label is {label!r}, which stands for none; take the row out, or, if "
+            "it is a label, name all of them by --labels"
+        )
+    return label
 
 
 def choose(options, saved, declared, who):
@@ -272,8 +305,8 @@ def named(options):
 
 def in_order(found):
     """Returns collected labels as a tuple, sorted, as numbers if all are."""
-    is_numeric = all(label.isdecimal() for label in found)
-    return tuple(sorted(found, key=lambda x: (int(x), x) if is_numeric else x))
+    is_numeric = all(map(_NUMBER.fullmatch, found))
+    return tuple(sorted(found, key=lambda x: (float(x), x) if is_numeric else x))
 
 
 def log_counts(counts, num_empty, who):

@@ -107,13 +107,14 @@ class TableSchema:
             return self._opened[path, needs_label]
         table = self._table(path)
         dialect = self._dialect(table, needs_label)
-        first = table.head(dialect)[0]
+        head = table.head(dialect)
+        first = head[0]
         if self.structure is not None:
             found = columns.columns_like(
                 first.cells, self.structure, self.wanted, needs_label, path
             )
         elif self.spec.column_names is not None:
-            found = self._detect(first, needs_label, path)
+            found = self._detect(head, needs_label, path)
         else:
             found = Columns(None, self.spec.has_header)
         self._check_text(found, first, path)
@@ -138,7 +139,8 @@ class TableSchema:
             if structure.has_header:
                 # Its columns may be others, as long as the text is there.
                 cells = table.head(dialect)[0].cells
-                return structure.roles.text in [cell.strip() for cell in cells]
+                text = structure.roles.text
+                return text.isdigit() or text in [cell.strip() for cell in cells]
             num_columns = structure.num_columns
             return widths <= {num_columns, num_columns - (not needs_label)}
 
@@ -152,13 +154,22 @@ class TableSchema:
 
     def _is_label(self, cell):
         try:
-            self.labels.check(self.spec.label_aliases.get(cell, cell))
+            self.labels.check(self._name_of(cell))
         except ValueError:
             return cell in self.spec.left_out_labels and bool(cell)
         return True
 
-    def _detect(self, first, needs_label, path):
-        """Returns the `Columns` of a table that is as declared, by its first row.
+    def _name_of(self, label):
+        """Returns a label in the spelling of the known names."""
+        alias = self.spec.label_aliases.get(label)
+        return (
+            alias
+            if alias in self.labels.ids and label not in self.labels.ids
+            else label
+        )
+
+    def _detect(self, rows, needs_label, path):
+        """Returns the `Columns` of a table that is as declared, by its first rows.
 
         Raises:
           InputError: if the table is not as declared, or not like the train file.
@@ -167,7 +178,14 @@ class TableSchema:
         hint = self.labels.hint if is_label else "any"
         has_pair = self.has_pair if self.spec.has_pairs is None else None
         return columns.detect(
-            first, self.spec, has_pair, is_label, hint, needs_label, path
+            rows,
+            self.spec,
+            has_pair,
+            is_label,
+            hint,
+            needs_label,
+            path,
+            self._options.header,
         )
 
     def _check_text(self, found, first, path):
@@ -196,7 +214,8 @@ class TableSchema:
         if not found.has_header:
             rows = itertools.chain([first], rows)
         may_be_broken = self.spec.leaves_out_broken_rows and split != TEST
-        groups, num_left_out = {}, 0
+        is_unknown = self._find_placeholders(opened) if split == TEST else None
+        groups, num_left_out, unknown = {}, 0, collections.Counter()
         for index, row in enumerate(rows, int(found.has_header)):
             where = f"{table.path}:{row.line}"
             example = None
@@ -207,7 +226,11 @@ class TableSchema:
             if example is None:
                 num_left_out += 1
                 continue
-            label = _checked(example.label, check_label, split, where)
+            label = example.label
+            if is_unknown and label is not None and is_unknown(label):
+                unknown[label] += 1
+                label = None
+            label = _checked(label, check_label, split, where)
             guid = example.guid or f"{split}-{index}"
             text_a, text_b, _, _, group = example  # `_replace` takes twice the time
             if self.spec.group_field:
@@ -220,6 +243,35 @@ class TableSchema:
                 num_left_out,
                 self.who,
             )
+        if unknown:
+            logger.info(
+                "%s: %d rows have the label %s, which stands for none: they are "
+                "predicted and not scored",
+                table.path,
+                sum(unknown.values()),
+                " or ".join(map(repr, sorted(unknown))),
+            )
+
+    def _find_placeholders(self, opened):
+        """Returns the function that tells labels of a test file that stand for none."""
+        table, dialect, found = opened
+        rows = table.head(dialect)[int(found.has_header) :]
+        first = set()
+        if self.labels.placeholders and found.fields and "label" in found.fields:
+            width = len(found.fields)
+            first = {
+                self.labels.read(found.values(row.cells).get("label"))
+                for row in rows
+                if len(row.cells) == width
+            }
+        are_all = first if len(first) == 1 else ()
+
+        def is_unknown(label):
+            if label in self.labels.placeholders:
+                return label in are_all
+            return columns.is_placeholder(label) and not self._is_label(label)
+
+        return is_unknown
 
     def _parse(self, cells, found, split, where):
         """Returns the example of a row, or None to leave it out."""
@@ -233,8 +285,7 @@ class TableSchema:
                     field, kept = spec.kept_rows
                     if values.pop(field, kept) != kept:
                         return None
-                label = self.labels.read(values.pop("label", None))
-                label = spec.label_aliases.get(label, label)
+                label = self._name_of(self.labels.read(values.pop("label", None)))
                 example = Example(label=label, **values)
         except (ValueError, IndexError) as error:
             raise InputError(
@@ -285,9 +336,9 @@ class TableSchema:
           InputError: if the file is not as declared and its contents are not clear
             either.
         """
-        first = table.head(table.declared_dialect(self.spec))[0]
+        head = table.head(table.declared_dialect(self.spec))
         try:
-            self._detect(first, True, table.path)
+            self._detect(head, True, table.path)
             return None
         except InputError as declared:
             try:
@@ -311,7 +362,9 @@ class TableSchema:
         for dialect in table.likely_dialects():
             try:
                 sample = columns.Sample(table, dialect)
-                return columns.infer(sample, self.wanted, self.spec, is_label)
+                return columns.infer(
+                    sample, self.wanted, self.spec, is_label, self._options.header
+                )
             except InputError as error:
                 first_error = first_error or error
         raise first_error
@@ -330,7 +383,7 @@ class TableSchema:
                 continue
             table = self._table(path)
             head = table.head(table.declared_dialect(self.spec))
-            found = self._detect(head[0], split != TEST, path)
+            found = self._detect(head, split != TEST, path)
             if found.has_header or "text_b" in found.fields:
                 return "text_b" in found.fields
             return self._has_texts_as_ids(head, found.fields)
@@ -355,7 +408,8 @@ class TableSchema:
 
         def all_examples():
             nonlocal num_empty
-            for example in self._read(self._open(path, True), TRAIN, str):
+            check = labels.check_is_there
+            for example in self._read(self._open(path, True), TRAIN, check):
                 num_empty += not example.text_a.strip()
                 if len(sample) < tables.SAMPLE_SIZE:
                     sample.append(example)

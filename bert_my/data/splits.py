@@ -7,7 +7,7 @@ import os
 from bert_my.common.errors import InputError
 
 TRAIN, DEV, TEST = "train", "dev", "test"
-STEMS = {TRAIN: ("train",), DEV: ("dev",), TEST: ("test",)}
+STEMS = {TRAIN: ("train",), DEV: ("dev", "validation"), TEST: ("test",)}
 _PLAIN_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 _SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + ".gz" for suffix in _PLAIN_SUFFIXES))
 

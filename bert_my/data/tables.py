@@ -189,12 +189,15 @@ class Table:
     def declared_dialect(self, spec):
         """Returns the `Dialect` of a table that is as a `columns.TableSpec` declares.
 
-        Without a declared dialect it is that of its name, or that of quoted tabs if all
-        cells are quoted. A task that parses rows gets the quotes as characters.
+        The name decides. A table of tabs is of the declared dialect, if there is one,
+        else of quoted tabs if all cells are quoted. A task that parses rows gets the
+        quotes as characters.
         """
-        dialect = spec.table_dialect or self.dialect_by_name()
+        dialect = self.dialect_by_name()
         if dialect.delimiter is None:
             return dialect
+        if dialect == TABS and spec.table_dialect:
+            dialect = spec.table_dialect
         if self._quoting is not None:
             return dialect._replace(is_quoted=self._quoting)
         if spec.table_dialect or dialect != TABS or spec.column_names is None:

@@ -104,8 +104,9 @@ class SentimentTask(ClassificationTask):
     names other labels.
     """
 
-    # "negtive" is how the files of this task spell it.
-    labels = ("positive", "negtive", "neutral")
+    labels = ("positive", "negative", "neutral")
+    # The files of this task, and models that were trained on them, spell it "negtive".
+    label_aliases = {"negtive": "negative", "negative": "negtive"}
     has_pairs = True
     column_names = {
         "guid": ("id", "guid", "index"),

@@ -1,6 +1,8 @@
-"""The GLUE tasks (Wang et al. 2019) in the columns of their official files.
+"""The GLUE tasks (Wang et al. 2019).
 
-Their test files have no labels. Quotes in them are characters.
+In the columns of their official files, in which quotes are characters and the test
+sets have no labels; or as csv or JSON lines with the columns of the `glue` sets of
+Hugging Face, whose labels are ids or names, and -1 in the test sets.
 """
 
 from bert_my.data.tables import TABS
@@ -13,13 +15,23 @@ _ENTAILMENT = ("entailment", "not_entailment")
 
 
 def _pair(text_a, text_b, label="label"):
-    """Returns `column_names` for a header with these names."""
+    """Returns `column_names`; texts may have the names of Hugging Face's, too."""
     return {
-        "guid": ("index", "id"),
-        "text_a": (text_a,),
-        "text_b": (text_b,),
+        "guid": ("index", "id", "idx"),
+        "text_a": (text_a, "sentence1", "premise"),
+        "text_b": (text_b, "sentence2", "hypothesis"),
         "label": (label, "label"),
     }
+
+
+def _numbered(*names):
+    """Returns `label_aliases` of names whose numbers from 0 are in the files too."""
+    return {str(number): name for number, name in enumerate(names)}
+
+
+def _named(*names):
+    """Returns `label_aliases` of numbers from 0 whose names are in the files too."""
+    return {name: str(number) for number, name in enumerate(names)}
 
 
 class _Sentences:
@@ -27,7 +39,7 @@ class _Sentences:
 
     table_dialect = TABS
     column_names = {
-        "guid": ("index", "id"),
+        "guid": ("index", "id", "idx"),
         "text_a": ("sentence",),
         "label": ("label",),
     }
@@ -46,6 +58,7 @@ class ColaTask(_Sentences, ClassificationTask):
     """Grammatical acceptability of a sentence (Warstadt et al. 2018)."""
 
     labels = _BINARY
+    label_aliases = _named("unacceptable", "acceptable")
     main_metric = "mcc"
     layouts = ((None, "label", None, "text_a"),)
 
@@ -54,6 +67,7 @@ class _Mnli(_Pairs):
     """Natural language inference over genres."""
 
     labels = NLI_LABELS
+    label_aliases = _numbered("entailment", "neutral", "contradiction")
     column_names = _pair("sentence1", "sentence2", "gold_label")
     left_out_labels = ("-",)
 
@@ -64,7 +78,7 @@ class MnliTask(_Mnli, ClassificationTask):
 
     files = {
         **ClassificationTask.files,
-        base.DEV: ("dev_matched", "dev"),
+        base.DEV: ("dev_matched", "validation_matched", "dev"),
         base.TEST: ("test_matched", "test"),
     }
 
@@ -75,7 +89,7 @@ class MnliMismatchedTask(_Mnli, ClassificationTask):
 
     files = {
         **ClassificationTask.files,
-        base.DEV: ("dev_mismatched", "dev"),
+        base.DEV: ("dev_mismatched", "validation_mismatched", "dev"),
         base.TEST: ("test_mismatched", "test"),
     }
 
@@ -85,6 +99,7 @@ class MrpcTask(_Pairs, ClassificationTask):
     """Paraphrases of sentences (Dolan and Brockett 2005)."""
 
     labels = _BINARY
+    label_aliases = _named("not_equivalent", "equivalent")
     column_names = _pair("#1 string", "#2 string", "quality")
     main_metric = "f1"
     files = {**ClassificationTask.files, base.TEST: ("test", "test_labelled")}
@@ -95,6 +110,7 @@ class QqpTask(_Pairs, ClassificationTask):
     """Paraphrases of questions on Quora. Line ends break some of its rows."""
 
     labels = _BINARY
+    label_aliases = _named("not_duplicate", "duplicate")
     column_names = _pair("question1", "question2", "is_duplicate")
     main_metric = "f1"
     leaves_out_broken_rows = True
@@ -105,6 +121,7 @@ class Sst2Task(_Sentences, ClassificationTask):
     """Sentiment of phrases of film reviews (Socher et al. 2013)."""
 
     labels = _BINARY
+    label_aliases = _named("negative", "positive")
     files = {**ClassificationTask.files, base.TEST: ("test", "test_labelled")}
 
 
@@ -113,6 +130,7 @@ class QnliTask(_Pairs, ClassificationTask):
     """Answers to questions, as entailment (Rajpurkar et al. 2016)."""
 
     labels = _ENTAILMENT
+    label_aliases = _numbered(*_ENTAILMENT)
     column_names = _pair("question", "sentence")
 
 
@@ -121,6 +139,7 @@ class RteTask(_Pairs, ClassificationTask):
     """Textual entailment (Bentivogli et al. 2009)."""
 
     labels = _ENTAILMENT
+    label_aliases = _numbered(*_ENTAILMENT)
 
 
 @base.register("wnli")
@@ -128,6 +147,7 @@ class WnliTask(_Pairs, ClassificationTask):
     """Resolution of pronouns (Levesque et al. 2012)."""
 
     labels = _BINARY
+    label_aliases = _named("not_entailment", "entailment")
 
 
 @base.register("stsb")

@@ -29,10 +29,8 @@ IS_LABEL = ("yes", "no").__contains__
 
 
 def detect(row, needs_label=True, is_label=IS_LABEL):
-    first = tables.Row(1, row)
-    return columns.detect(
-        first, Spec, None, is_label, "yes or no", needs_label, "a.tsv"
-    )
+    rows = [tables.Row(1, row)]
+    return columns.detect(rows, Spec, None, is_label, "yes or no", needs_label, "a.tsv")
 
 
 @pytest.mark.parametrize(

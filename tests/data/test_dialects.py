@@ -130,10 +130,15 @@ def test_quoting_by_hand(tmp_path, quoting):
     table = Table(str(path), quoting=quoting)
     is_quoted = quoting == "csv"
     assert table.likely_dialects() == [Dialect(",", is_quoted)]
+    assert table.declared_dialect(TableSpec()) == Dialect(",", is_quoted)
+
+
+def test_a_declared_dialect_is_that_of_tabs(write):
     spec = TableSpec()
-    assert table.declared_dialect(spec) == Dialect(",", is_quoted)
     spec.table_dialect = TABS
-    assert table.declared_dialect(spec) == Dialect("\t", is_quoted)
+    assert write('"a"\t"b"\n', "a.tsv").declared_dialect(spec) == TABS
+    assert write('"a, b",c\n', "a.csv").declared_dialect(spec) == COMMAS
+    assert write('{"a": "b"}\n', "a.jsonl").declared_dialect(spec) == JSON_LINES
 
 
 @pytest.mark.parametrize(

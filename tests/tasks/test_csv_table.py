@@ -245,3 +245,105 @@ def test_trains_evaluates_predicts_and_exports(
     helpers.check_task(
         "csv", one_layer_model, folder, tmp_path / "out", 7, num_dev_examples=3
     )
+
+
+@pytest.mark.parametrize(
+    ("found", "ordered"),
+    [
+        ("10.0 1.0 2.0", "1.0 2.0 10.0"),
+        ("0 -1 -2", "-2 -1 0"),
+        ("2.50 10 .5", ".5 2.50 10"),
+        ("10 9 x", "10 9 x"),
+    ],
+)
+def test_numbers_are_ordered_by_their_values(make_csv_task, caplog, found, ordered):
+    caplog.set_level(logging.INFO)
+    rows = [f"some text {n},{label}" for n, label in enumerate(found.split() * 3)]
+    task = make_csv_task(train=labelled("text,label", *rows))
+    assert task.labels == tuple(ordered.split())
+    assert ("--task_name=regression" in caplog.text) == ("." in found)
+
+
+PLACEHOLDERS = ("-1", "?", "nan", "NA", "", "None")
+
+
+@pytest.mark.parametrize("label", PLACEHOLDERS)
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [("csv", "01"), ("info", "01"), ("mlabel", ["a", "a;b"]), ("regression", "59")],
+)
+def test_placeholders_in_a_test_file(make_named_task, caplog, name, labels, label):
+    caplog.set_level(logging.INFO)
+    train = [f"some text {n},{label}" for n, label in enumerate(labels)]
+    test = [f"some text {n},{label}" for n in range(3)]
+    task = make_named_task(
+        name,
+        "csv",
+        train=labelled("text,label", *train),
+        test=labelled("text,label", *test),
+    )
+    found = list(task.read_examples(base.TEST))
+    assert [each.label for each in found] == [None] * 12
+    assert caplog.text.count("12 rows have the label") == bool(
+        label or name == "mlabel"
+    )
+
+
+def test_a_placeholder_may_be_a_label(make_csv_task):
+    rows = ["a b c,-1", "d e f,1"]
+    task = make_csv_task(
+        train=labelled("text,label", *rows), test=labelled("text,label", rows[0])
+    )
+    assert task.labels == ("-1", "1")
+    assert {each.label for each in task.read_examples(base.TEST)} == {"-1"}
+
+
+def labelled(header, *rows):
+    return header + "\n" + "".join(f"{row}\n" for row in rows * 4)
+
+
+@pytest.mark.parametrize(
+    ("header", "flags", "text", "label"),
+    [
+        # A name that comes twice: its column is given by number.
+        ("text,text,label", {"text_column": "1", "label_column": "3"}, 0, 2),
+        ("text,text,label", {"text_column": "2", "label_column": "3"}, 1, 2),
+        ("text,label,label", {"text_column": "1", "label_column": "2"}, 0, 1),
+        # Numbers, as pandas writes them for columns without names.
+        ("0,1", {}, 0, 1),
+        ("0,1", {"text_column": "0", "label_column": "1"}, 0, 1),
+        ("0,1", {"text_column": "1", "label_column": "2"}, 0, 1),
+        # An index without a name, or with the one that pandas gives it.
+        (",text,label", {}, 1, 2),
+        ("Unnamed: 0,comment,kind", {}, 1, 2),
+        (",0,1", {}, 1, 2),
+        # An empty name.
+        (",label", {"text_column": "1", "label_column": "2"}, 0, 1),
+        # By hand.
+        ("good,bad", {"header": True}, 0, 1),
+        ("text,label", {"header": True}, 0, 1),
+    ],
+)
+def test_headers(make_csv_task, header, flags, text, label):
+    width = header.count(",") + 1
+    rows = [["x y z", "u v w"][:width], ["p q r", "s t u"][:width]]
+    rows = [[f"{cell} {n}" for cell in row] for n, row in enumerate(rows)]
+    for n, row in enumerate(rows):
+        row[label:] = "yn"[n]
+        row += ["0"] * (width - len(row))
+        if text == 1 and label == 2 and not flags:
+            row[0] = str(n)
+    content = labelled(header, *(",".join(row) for row in rows))
+    task = make_csv_task(train=content, **flags)
+    found = [(each.text_a, each.label) for each in task.read_examples(base.TRAIN)]
+    assert found == [(row[text], row[label]) for row in rows] * 4
+
+
+@pytest.mark.parametrize("header", [None, True, False])
+def test_a_first_row_that_cannot_be_told_from_data(make_csv_task, caplog, header):
+    content = "good movie,pos\nbad movie,neg\nfine movie,both\nodd one,neg\n"
+    flags = {"text_column": "1", "label_column": "2", "header": header}
+    task = make_csv_task(train=content, **flags)
+    assert len(list(task.read_examples(base.TRAIN))) == 4 - bool(header)
+    is_said = "read as data; --header=true" in caplog.text
+    assert is_said == (header is None)

@@ -1,5 +1,7 @@
 """GLUE: every task reads its official files as they are."""
 
+import json
+
 import pytest
 
 from bert_my.common.errors import InputError
@@ -193,3 +195,43 @@ def test_a_trained_model_knows_the_columns_that_flags_named(make_named_task):
     task = make_named_task("sst2", test="name\tphrase\nx\tA b.\n", saved=saved)
     (example,) = task.read_examples(base.TEST)
     assert example.text_a == "A b."
+
+
+PAIR = "sentence1,sentence2"
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "labels"),
+    [
+        ("cola", "sentence", {"0": "0", "acceptable": "1"}),
+        ("sst2", "sentence", {"0": "0", "positive": "1"}),
+        ("mrpc", PAIR, {"0": "0", "equivalent": "1"}),
+        ("qqp", "question1,question2", {"1": "1", "not_duplicate": "0"}),
+        ("mnli", "premise,hypothesis", {"0": "entailment", "2": "contradiction"}),
+        ("mnli-mm", "premise,hypothesis", {"1": "neutral", "neutral": "neutral"}),
+        ("qnli", "question,sentence", {"0": "entailment", "1": "not_entailment"}),
+        ("rte", PAIR, {"1": "not_entailment", "entailment": "entailment"}),
+        ("wnli", PAIR, {"0": "0", "entailment": "1"}),
+        ("stsb", PAIR, {"2.5": "2.5", "0.0": "0.0"}),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_exports_of_hugging_face(make_named_task, name, texts, labels, suffix):
+    names = [*texts.split(","), "label", "idx"]
+    rows = [
+        [*[f"a, {n}", "b"][: len(names) - 2], label, str(n)]
+        for n, label in enumerate(labels)
+    ]
+
+    def content(rows):
+        if suffix == "csv":
+            quoted = [[f'"{cell}"' for cell in row] for row in rows]
+            return "".join(",".join(row) + "\n" for row in [names, *quoted])
+        return "".join(json.dumps(dict(zip(names, row))) + "\n" for row in rows)
+
+    unknown = [[*row[:-2], "-1", row[-1]] for row in rows]
+    task = make_named_task(name, suffix, train=content(rows), test=content(unknown))
+    found = list(task.read_examples(base.TRAIN))
+    assert [each.label for each in found] == list(labels.values())
+    assert [each.text_a for each in found] == ["a, 0", "a, 1"]
+    assert [each.label for each in task.read_examples(base.TEST)] == [None, None]

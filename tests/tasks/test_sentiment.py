@@ -32,8 +32,10 @@ def lines(*rows):
 def test_columns(make_named_task, content):
     task = make_named_task("sentiment", train=content)
     examples = task.read_examples(base.TRAIN)
-    assert [(each.text_a, each.text_b, each.label) for each in examples] == PAIRS
-    assert task.labels == ("positive", "negtive", "neutral")
+    # One label has two spellings.
+    expected = [(a, b, label.replace("gt", "gat")) for a, b, label in PAIRS]
+    assert [(each.text_a, each.text_b, each.label) for each in examples] == expected
+    assert task.labels == ("positive", "negative", "neutral")
 
 
 @pytest.mark.parametrize("num_columns", [2, 3])
@@ -43,6 +45,14 @@ def test_a_test_file_may_lack_the_labels(make_named_task, num_columns):
     examples = task.read_examples(base.TEST)
     found = [(each.text_a, each.text_b, each.label) for each in examples]
     assert found == [(*pair[:2], None) for pair in PAIRS]
+
+
+def test_a_trained_model_keeps_its_spelling(make_named_task):
+    saved = {"labels": ["positive", "negtive", "neutral"]}
+    pairs = [*PAIRS, ("a", "b", "negative")]
+    task = make_named_task("sentiment", train=lines(*pairs), saved=saved)
+    found = [each.label for each in task.read_examples(base.TRAIN)]
+    assert found == ["positive", "negtive", "negtive"]
 
 
 def test_other_labels(make_named_task):
