@@ -49,6 +49,7 @@ class TableSchema:
         self._splits = splits
         self._options = options
         self._tables = {}  # path -> `Table`, of files whose first lines were needed
+        self._reported = set()  # paths of files whose rows left out were reported
         self._opened = {}  # arguments of `_open` -> its result
         structure, declared, names = None, spec.labels, ()
         if spec.labels_class is labels.AnyLabels:
@@ -236,7 +237,8 @@ class TableSchema:
             if self.spec.group_field:
                 group = groups.setdefault(group or text_a, len(groups))
             yield Example(text_a, text_b, label, guid, group)
-        if num_left_out:
+        if num_left_out and table.path not in self._reported:
+            self._reported.add(table.path)
             logger.warning(
                 "%s: %d rows are no examples of %s and were left out",
                 table.path,
@@ -406,18 +408,18 @@ class TableSchema:
         path = self._splits.train_file(self.who, "labels", "labels")
         sample, num_empty = [], 0
 
-        def all_examples():
-            nonlocal num_empty
-            check = labels.check_is_there
-            for example in self._read(self._open(path, True), TRAIN, check):
-                num_empty += not example.text_a.strip()
-                if len(sample) < tables.SAMPLE_SIZE:
-                    sample.append(example)
-                yield example
+        def read():
+            opened = self._open(path, needs_label=True)
+            return self._read(opened, TRAIN, labels.check_is_there)
 
-        cells, train_cells = self._splits.count(
-            all_examples(), path, lambda example: [example.label], needs_counts
-        )
+        def label_of(example):
+            nonlocal num_empty
+            num_empty += not example.text_a.strip()
+            if len(sample) < tables.SAMPLE_SIZE:
+                sample.append(example)
+            return [example.label]
+
+        cells, train_cells = self._splits.count(read, path, label_of, needs_counts)
         if self.is_label is None:
             counts = self.labels.collect(cells, sample, self.who, any(self.wanted))
             labels.log_counts(counts, num_empty, self.who)

@@ -1,26 +1,53 @@
-"""Files of a data set by split, and a dev set that is cut from the train file."""
+"""Files of a data set by split, and a dev set that is held out of the train file."""
 
 import collections
 import itertools
+import logging
 import os
+from typing import NamedTuple, Optional
 
+from bert_my.common import files
 from bert_my.common.errors import InputError
+from bert_my.data import samples
+
+logger = logging.getLogger(__name__)
 
 TRAIN, DEV, TEST = "train", "dev", "test"
 STEMS = {TRAIN: ("train",), DEV: ("dev", "validation"), TEST: ("test",)}
 _PLAIN_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")
 _SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + ".gz" for suffix in _PLAIN_SUFFIXES))
+_RANDOM = "random"
+_MAX_LOGGED = 20  # labels
+
+
+class _Selection(NamedTuple):
+    """Row numbers, from 0, of the examples of a train file."""
+
+    dev: frozenset  # those of the dev set; empty if it has a file
+    train: Optional[frozenset]  # those of the train set; None for all others
 
 
 class Splits:
     """Files of a data set by split, and the rows of each split.
 
-    Without a dev file the last `num_dev_examples` of the train file are the dev set,
-    and not part of the train set. Neighbouring rows of one group (see
-    `preprocessor.Example`) are not parted: a group at the cut stays in the train set.
+    Without a dev file `num_dev_examples` of the train file are the dev set, and not
+    part of the train set: a random sample that depends on the contents of the file
+    alone, with whole groups (see `preprocessor.Example`). Of a data set that declares
+    so, and of a model that was trained so, they are the last ones; then a group at the
+    cut stays in the train set.
     """
 
-    def __init__(self, data_dir, stems, options, num_dev_examples=0, preferred=()):
+    def __init__(
+        self,
+        data_dir,
+        stems,
+        options,
+        num_dev_examples=0,
+        preferred=(),
+        saved=None,
+        takes_last=False,
+        is_stratified=False,
+    ):
         """Describes a data set; looks for no file yet.
 
         Args:
@@ -31,12 +58,42 @@ class Splits:
           num_dev_examples: int; 0 for no dev set from the train file.
           preferred: splits whose stems are in the order of preference: files of later
             stems may lie in the folder too.
+          saved: description of the trained model, see `description`; {} for none.
+          takes_last: whether the last examples are the dev set.
+          is_stratified: whether a sample has the shares of the labels.
         """
         self._data_dir = data_dir
         self._stems = stems
         self._options = options
         self._preferred = preferred
         self.num_dev_examples = num_dev_examples
+        # Models that were trained before there were samples do not tell.
+        saved_last = bool(saved) and saved.get("row_selection") != _RANDOM
+        self.takes_last = takes_last or saved_last
+        # Digest of the train file and numbers of its rows, see `_as_saved`.
+        self._dev_rows = (saved or {}).get("dev_rows")
+        self._is_stratified = is_stratified
+        self._selection = None
+
+    @property
+    def description(self):
+        """JSON-able dict for the argument `saved`; whole after `draw`."""
+        found = {
+            "num_dev_examples": self.num_dev_examples,
+            "row_selection": "last" if self.takes_last else _RANDOM,
+        }
+        if self._dev_rows:
+            found["dev_rows"] = self._dev_rows
+        return found
+
+    @property
+    def settings(self):
+        """JSON-able dict of all that the rows of a split depend on, but the files."""
+        return {
+            "num_held_out": self.num_dev_examples * self.is_held_out(DEV),
+            "max_train_examples": self._options.max_train_examples,
+            "takes_last": self.takes_last,
+        }
 
     def path(self, split):
         """Returns the path of the file with the rows of a split, or None.
@@ -88,31 +145,36 @@ class Splits:
             )
         return os.path.join(self._data_dir, found[0]) if found else None
 
-    def select(self, split, examples, path):
+    def select(self, split, read, path):
         """Returns an iterator over the examples of a split among those of its file.
 
         Args:
           split: `TRAIN`, `DEV` or `TEST`.
-          examples: iterable over those of the file.
+          read: function without arguments that returns an iterator over the examples of
+            the file.
           path: of the file, for errors.
 
         Raises:
-          InputError: if the train or the dev set would be empty.
+          InputError: if the train or the dev set would be empty, or the dev set of a
+            trained model is not known.
         """
-        if self.is_held_out(split):
-            return _last(examples, self.num_dev_examples, path)
-        if split != TRAIN:
-            return iter(examples)
-        if self.is_held_out(DEV):
-            examples = _all_but_last(examples, self.num_dev_examples, path)
-        return itertools.islice(examples, self._options.max_train_examples or None)
+        if split != TRAIN and not self.is_held_out(split):
+            return read()
+        if self.takes_last:
+            return self._select_last(split, read(), path)
+        self.draw(read, path)
+        dev, train = self._selection
+        if split == DEV:
+            return _chosen(read(), lambda row: row in dev)
+        return _chosen(
+            read(), lambda row: row not in dev and (train is None or row in train)
+        )
 
-    def count(self, examples, path, labels_of, needs_set):
+    def count(self, read, path, labels_of, needs_set):
         """Returns two `Counter`s of labels: of the train file, and of the train set.
 
         Args:
-          examples: iterable over those of the train file; read once.
-          path: of the train file, for errors.
+          read, path: see `select`, of the train file.
           labels_of: function from an example to its labels, an iterable.
           needs_set: False if the train set need not be counted: its counter is empty.
 
@@ -122,16 +184,171 @@ class Splits:
         of_file, of_set = collections.Counter(), collections.Counter()
 
         def counted():
-            for example in examples:
+            for example in read():
                 of_file.update(labels_of(example))
                 yield example
 
-        rest = counted()
-        for example in self.select(TRAIN, rest, path) if needs_set else ():
-            of_set.update(labels_of(example))
-        # The examples behind the train set count for the file as well.
-        collections.deque(rest, maxlen=0)
+        if self.takes_last:
+            rest = counted()
+            train_set = self.select(TRAIN, lambda: rest, path) if needs_set else ()
+            of_set.update(itertools.chain.from_iterable(map(labels_of, train_set)))
+            # The examples behind the train set count for the file as well.
+            collections.deque(rest, maxlen=0)
+            return of_file, of_set
+        self.draw(counted, path)
+        if not of_file:
+            collections.deque(counted(), maxlen=0)
+        if needs_set:
+            train_set = self.select(TRAIN, read, path)
+            of_set.update(itertools.chain.from_iterable(map(labels_of, train_set)))
         return of_file, of_set
+
+    def _select_last(self, split, examples, path):
+        if split == DEV:
+            return _last(examples, self.num_dev_examples, path)
+        if self.is_held_out(DEV):
+            examples = _all_but_last(examples, self.num_dev_examples, path)
+        return itertools.islice(examples, self._options.max_train_examples or None)
+
+    def draw(self, read, path):
+        """Chooses the rows of the dev set and of the train set, if not done before.
+
+        A trained model keeps the rows of its dev set.
+
+        Args:
+          read, path: see `select`, of the train file.
+
+        Raises:
+          InputError: see `select`.
+        """
+        if self._selection is not None or self.takes_last:
+            return
+        dev, most = [], self._options.max_train_examples
+        if self.is_held_out(DEV) and self._dev_rows:
+            dev = self._saved_dev_rows(path)
+        needs_dev = self.is_held_out(DEV) and not dev
+        if not (needs_dev or most):
+            self._selection = _Selection(frozenset(dev), None)
+            return
+        found = samples.Examples(self._is_stratified)
+        for example in read():
+            found.add(example)
+        units = found.in_order()
+        if needs_dev:
+            dev, units = self._dev_of(units, len(found), path)
+            self._dev_rows = _as_saved(dev, path)
+            logger.info("%s: the dev set %s", path, _described(dev, found))
+        elif dev:
+            units = [rows for rows in units if not set(dev).intersection(rows)]
+        train = None
+        if 0 < most < len(found) - len(dev):
+            train, _ = samples.take(units, most)
+            if not train:
+                raise InputError(
+                    f"--max_train_examples={most}: a group of {path} has "
+                    f"{len(units[0])} examples"
+                )
+            logger.info("%s: the train set %s", path, _described(train, found))
+        self._selection = _Selection(frozenset(dev), train and frozenset(train))
+
+    def _saved_dev_rows(self, path):
+        """Returns the rows of the dev set of the trained model.
+
+        Raises:
+          InputError: if the train file is not that of the model.
+        """
+        if self._dev_rows["of"] != files.digest(path):
+            raise InputError(
+                f"--num_dev_examples={self.num_dev_examples}: {path} has changed since "
+                "the model in --output_dir was trained, so its dev set is not known; "
+                "give --dev_file, or the train file as it was"
+            )
+        return list(map(int, self._dev_rows["rows"].split()))
+
+    def _dev_of(self, units, num_examples, path):
+        """Returns (rows of the dev set, units that are left for the train set).
+
+        Raises:
+          InputError: if no row would be left for one of the sets.
+        """
+        count = self.num_dev_examples
+        if num_examples <= count:
+            raise InputError(
+                f"--num_dev_examples={count}: {path} has {num_examples} examples"
+            )
+        dev, units = samples.take(units, count)
+        if not (dev and units):
+            raise InputError(
+                f"--num_dev_examples={count}: {path} has few groups of examples, so "
+                "none is left for one of the sets"
+            )
+        return dev, units
+
+
+def _as_saved(rows, path):
+    """Returns the rows of a file for a description."""
+    return {"of": files.digest(path), "rows": " ".join(map(str, sorted(rows)))}
+
+
+def _described(rows, found):
+    """Returns the words for a sample of the examples of a file."""
+    shares = found.labels_of(rows)
+    labels = [f"{label} ({count})" for label, count in sorted(shares.items())]
+    shown = ", ".join(labels[:_MAX_LOGGED]) + ", ..." * (len(labels) > _MAX_LOGGED)
+    return (
+        f"is a random sample of {len(rows)} of its {len(found)} examples, the same "
+        f"for every seed{': ' if shown else ''}{shown}"
+    )
+
+
+def _chosen(examples, is_chosen):
+    """Returns an iterator over the examples with chosen row numbers, from 0."""
+    return (each for row, each in enumerate(examples) if is_chosen(row))
+
+
+def warning_of_overlap(train, dev, dev_path):
+    """Yields the examples of a train file; warns if a dev file has some of them.
+
+    Args:
+      train: iterable over those of the train file.
+      dev: function that returns an iterator over those of the dev file.
+      dev_path: of the dev file.
+    """
+    try:
+        known = set(map(samples.content_hash, dev()))
+    except InputError:
+        known = set()  # A dev file that is wrong is an error when it is used.
+    num_all = num_known = 0
+    for example in train:
+        num_all += 1
+        num_known += samples.content_hash(example) in known
+        yield example
+    if num_known == num_all:
+        logger.warning(
+            "%s: the dev set has all %d examples of the train set, so its scores tell "
+            "nothing of other texts; --num_dev_examples holds some out",
+            dev_path,
+            num_all,
+        )
+    elif num_known:
+        logger.warning(
+            "%s: %d of %d examples of the train set stand in the dev set as well",
+            dev_path,
+            num_known,
+            num_all,
+        )
+
+
+def warn_of_one_label(examples, path):
+    """Warns if all examples of a dev set have the same label."""
+    found = {example.label for example in examples}
+    if len(found) == 1:
+        logger.warning(
+            "%s: all examples of the dev set have the label %r, so its scores tell "
+            "nothing",
+            path,
+            *found,
+        )
 
 
 def _files_in(folder, stem):

@@ -295,9 +295,11 @@ class TaggedSchema:
         Both by one pass over the train file. The count is None for a tag that no token
         has, but others of its scheme.
         """
-        sentences = read_sentences(self._train, self.layout, TRAIN, self.layout)
         counts, train_counts = splits.count(
-            sentences, self._train, lambda sentence: sentence.tags, needs_counts
+            lambda: read_sentences(self._train, self.layout, TRAIN, self.layout),
+            self._train,
+            lambda sentence: sentence.tags,
+            needs_counts,
         )
         if not self.labels.names:
             tags = labels.in_order(tag_schemes.complete(counts))

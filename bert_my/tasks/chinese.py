@@ -126,6 +126,7 @@ class MsraNerTask(LabelingTask):
     """
 
     defaults = {"num_dev_examples": 2000}
+    dev_is_last = True
     files = {
         **LabelingTask.files,
         base.TRAIN: ("train", "msra_train_bio"),

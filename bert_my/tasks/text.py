@@ -7,8 +7,16 @@ from bert_my.common.errors import InputError
 from bert_my.data import record_files
 from bert_my.data.columns import TableSpec
 from bert_my.data.features import TEXT_SPECS
+from bert_my.data.labels import OneLabel
 from bert_my.data.schema import TableSchema
-from bert_my.data.splits import DEV, STEMS, TRAIN, Splits
+from bert_my.data.splits import (
+    DEV,
+    STEMS,
+    TRAIN,
+    Splits,
+    warn_of_one_label,
+    warning_of_overlap,
+)
 from bert_my.model import encoders
 from bert_my.tasks import base, heads
 from bert_my.tasks.loss_options import PLAIN_LOSS
@@ -29,6 +37,8 @@ class TextTask(TableSpec, base.Task):
     files: split -> names of its file, without suffix.
     preferred_files: splits whose names are in the order of preference, so that there
       may be files of several names.
+    dev_is_last: whether `num_dev_examples` are the last of the train file, and no
+      random sample.
     schema_class: infers what the files hold.
     postprocessor_class: of `text.postprocessor`.
     scored_output: key of a result that the metrics are given.
@@ -41,6 +51,7 @@ class TextTask(TableSpec, base.Task):
     objectives = ()
     files = STEMS
     preferred_files = ()
+    dev_is_last = False
     schema_class = TableSchema
     postprocessor_class = None
     scored_output = "probabilities"
@@ -78,7 +89,14 @@ class TextTask(TableSpec, base.Task):
         options.check_loss(objective_class, who)
         num_dev_examples = _setting(options, inputs.saved, "num_dev_examples") or 0
         splits = Splits(
-            inputs.data_dir, cls.files, options, num_dev_examples, cls.preferred_files
+            inputs.data_dir,
+            cls.files,
+            options,
+            num_dev_examples,
+            cls.preferred_files,
+            inputs.saved,
+            cls.dev_is_last,
+            is_stratified=cls.labels_class is OneLabel,
         )
         needs_counts = inputs.is_trained and options.needs_label_counts
         # Labels are read from rows, so rows are parsed before the task is made:
@@ -117,7 +135,7 @@ class TextTask(TableSpec, base.Task):
     def description(self):
         return {
             **super().description,
-            "num_dev_examples": self.splits.num_dev_examples,
+            **self.splits.description,
             **self._chosen,
             **self.schema.description,
         }
@@ -138,7 +156,7 @@ class TextTask(TableSpec, base.Task):
           InputError: naming file and line, if a row is wrong.
         """
         path = self.splits.path(split)
-        return self.splits.select(split, self.schema.read(path, split), path)
+        return self.splits.select(split, lambda: self.schema.read(path, split), path)
 
     def encode(self, examples):
         """Returns for each example of a list the list of its rows, each `Encoded`."""
@@ -149,9 +167,13 @@ class TextTask(TableSpec, base.Task):
         return encoded
 
     def load_records(self, split, record_dir):
+        if split == TRAIN or self.splits.is_held_out(split):
+            path = self.splits.path(TRAIN)
+            # The run keeps the rows of its dev set, also if all records are cached.
+            self.splits.draw(lambda: self.schema.read(path, TRAIN), path)
         source = record_files.Source(
             name=split,
-            read_examples=lambda: self.read_examples(split),
+            read_examples=lambda: self._read_checked(split),
             encode=self.encode,
             specs=self.feature_specs,
             seq_length=self.max_seq_length,
@@ -161,14 +183,23 @@ class TextTask(TableSpec, base.Task):
                 "vocab": list(self.preprocessor.tokenizer.vocab),
                 "preprocessor": self.preprocessor.settings,
                 "labels": list(self.labels),
-                "num_held_out": self.splits.num_dev_examples
-                * self.splits.is_held_out(DEV),
-                "max_train_examples": self.options.max_train_examples,
+                **self.splits.settings,
                 **self.schema.settings,
             },
             keeps_examples=split != TRAIN,
         )
-        return record_files.load_or_convert(source, record_dir)
+        records = record_files.load_or_convert(source, record_dir)
+        if split == DEV and self.labels_class is OneLabel:
+            examples = (example for example, _ in records.examples())
+            warn_of_one_label(examples, self.splits.path(DEV))
+        return records
+
+    def _read_checked(self, split):
+        """Yields the examples of a split; warns if the dev file has those to train."""
+        examples, dev_path = self.read_examples(split), self.splits.path(DEV)
+        if split != TRAIN or dev_path is None or self.splits.is_held_out(DEV):
+            return examples
+        return warning_of_overlap(examples, lambda: self.read_examples(DEV), dev_path)
 
     def build(self, features, is_training, ops=None):
         encoder = encoders.of(self.bert_config).build(

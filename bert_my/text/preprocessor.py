@@ -26,6 +26,11 @@ class Example(NamedTuple):
     guid: str = ""
     group: Union[int, str] = ""  # of tasks that rank rows within groups
 
+    @property
+    def content(self):
+        """The texts as one str, by which equal examples are known."""
+        return self.text_a if self.text_b is None else f"{self.text_a}\0{self.text_b}"
+
 
 class Sentence(NamedTuple):
     """One sentence of tokens; `tags` is None if they are not known."""
@@ -35,6 +40,11 @@ class Sentence(NamedTuple):
     guid: str = ""
     line: int = 0  # of its first token, from 1; 0 for none
     is_one_line: bool = False
+
+    @property
+    def content(self):
+        """The tokens as one str, by which equal sentences are known."""
+        return "\0".join(self.tokens)
 
     def line_of(self, index):
         """Returns the line of a token, given by its number from 0."""

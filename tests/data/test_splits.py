@@ -1,5 +1,6 @@
 """Splits: the files of a data set, and the dev set cut from the train file."""
 
+import json
 import random
 
 import pytest
@@ -20,10 +21,11 @@ def cut(tmp_path):
     path = tmp_path / "train.tsv"
     path.write_text("x")
 
-    def split(found, count, *wanted):
-        splits = Splits(None, STEMS, TaskOptions(train_file=str(path)), count)
+    def split(found, count, *wanted, max_train=0, **options):
+        flags = TaskOptions(train_file=str(path), max_train_examples=max_train)
+        splits = Splits(None, STEMS, flags, count, **options)
         return tuple(
-            list(splits.select(each, iter(found), str(path)))
+            list(splits.select(each, lambda: iter(found), str(path)))
             for each in wanted or (TRAIN, DEV)
         )
 
@@ -40,29 +42,115 @@ def cut(tmp_path):
         ([0, 1], 1, 1),
     ],
 )
-def test_no_group_is_on_both_sides(cut, groups, count, num_dev):
+def test_no_group_is_on_both_sides_of_a_cut(cut, groups, count, num_dev):
     found = examples(*groups)
-    assert cut(found, count) == (found[:-num_dev], found[-num_dev:])
+    cut_at = cut(found, count, takes_last=True)
+    assert cut_at == (found[:-num_dev], found[-num_dev:])
 
 
-def test_all_examples_are_on_one_side(cut):
+@pytest.mark.parametrize("takes_last", [True, False])
+def test_all_examples_are_on_one_side(cut, takes_last):
     rng = random.Random(4)
     for _ in range(200):
-        found = examples(*sorted(rng.choices(range(5), k=rng.randint(2, 12))), 5)
-        train, dev = cut(found, rng.randint(1, len(found) - 1))
-        assert train + dev == found
+        found = examples(*sorted(rng.choices(range(5), k=rng.randint(5, 12))), 5)
+        # A random group may be the largest.
+        count = rng.randint(1, len(found) - 1)
+        try:
+            train, dev = cut(found, count, takes_last=takes_last)
+        except InputError:
+            assert not takes_last
+            continue
+        assert sorted(train + dev) == sorted(found)
+        assert 0 < len(dev) <= count
+        assert [each for each in found if each in train] == train
         assert not {each.group for each in train} & {each.group for each in dev}
 
 
-def test_an_empty_train_set_is_refused(cut):
+def by_label(*counts):
+    """Returns examples that are sorted by their label, as many of each as given."""
+    return [
+        Example(f"{label} {index}", label=str(label))
+        for label, count in enumerate(counts)
+        for index in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "num_dev", "max_train", "shares"),
+    [
+        ((40, 40), 20, 0, (10, 10)),
+        ((90, 10), 10, 0, (9, 1)),
+        ((60, 30, 10), 20, 0, (12, 6, 2)),
+        ((40, 40), 20, 30, (10, 10)),
+        ((5, 1), 5, 0, (4, 1)),
+    ],
+)
+def test_a_sample_has_the_shares_of_the_labels(cut, counts, num_dev, max_train, shares):
+    found = by_label(*counts)
+    train, dev = cut(found, num_dev, max_train=max_train, is_stratified=True)
+    numbers = [str(label) for label in range(len(counts))]
+    assert [sum(x.label == n for x in dev) for n in numbers] == list(shares)
+    assert len(train) == (max_train or len(found) - num_dev)
+    assert not set(train) & set(dev)
+    if max_train:
+        assert [sum(x.label == n for x in train) for n in numbers] == [15, 15]
+
+
+def test_a_sample_depends_on_the_texts_alone(cut):
+    found = by_label(40, 40)
+    shuffled = random.Random(5).sample(found, len(found))
+    train, dev = cut(found, 20, is_stratified=True)
+    again = cut(shuffled, 20, is_stratified=True)
+    assert [sorted(each) for each in again] == [sorted(train), sorted(dev)]
+    assert dev != found[-20:]
+    assert [each for each in found if each in set(dev)] == dev
+
+
+@pytest.fixture
+def splits_of_file(tmp_path):
+    """Returns a function that makes splits of a file with a content, and its path."""
+
+    def make(content="x", saved=None, count=2, **options):
+        path = tmp_path / "train.tsv"
+        path.write_text(content)
+        flags = TaskOptions(train_file=str(path))
+        return Splits(None, STEMS, flags, count, saved=saved, **options), str(path)
+
+    return make
+
+
+def test_a_trained_model_keeps_its_dev_set(splits_of_file):
+    found = examples(*[""] * 9)
+    splits, path = splits_of_file()
+    dev = list(splits.select(DEV, lambda: iter(found), path))
+    saved = json.loads(json.dumps(splits.description))
+    again, _ = splits_of_file(saved=saved)
+    assert list(again.select(DEV, lambda: iter(found), path)) == dev
+    assert again.description == saved
+    changed, _ = splits_of_file("y", saved=saved)
+    with pytest.raises(InputError, match=r"--num_dev_examples=2: .*has changed"):
+        changed.select(DEV, lambda: iter(found), path)
+
+
+def test_an_older_model_has_the_last_rows(splits_of_file):
+    found = examples(*[""] * 9)
+    splits, path = splits_of_file(saved={"task": "csv", "num_dev_examples": 2})
+    assert list(splits.select(DEV, lambda: iter(found), path)) == found[-2:]
+    again, _ = splits_of_file(saved=splits.description)
+    assert list(again.select(DEV, lambda: iter(found), path)) == found[-2:]
+
+
+@pytest.mark.parametrize("takes_last", [True, False])
+def test_an_empty_train_set_is_refused(cut, takes_last):
     with pytest.raises(InputError, match=r"--num_dev_examples=2: .*train\.tsv"):
-        cut(examples("", ""), 2)
+        cut(examples("", ""), 2, takes_last=takes_last)
 
 
 @pytest.mark.parametrize("split", [TRAIN, DEV])
-def test_an_empty_dev_set_is_refused(cut, split):
+@pytest.mark.parametrize("takes_last", [True, False])
+def test_an_empty_dev_set_is_refused(cut, split, takes_last):
     with pytest.raises(InputError, match=r"--num_dev_examples=2: .*train\.tsv"):
-        cut(examples(0, 1, 1, 1), 2, split)
+        cut(examples(0, 0, 0, 1, 1, 1), 2, split, takes_last=takes_last)
 
 
 def splits_of(folder, stems=STEMS, preferred=(), **flags):

@@ -47,7 +47,7 @@ def opened(monkeypatch):
 # Of a file with more lines than the sample its first rows are read by themselves.
 @pytest.mark.parametrize(
     ("content", "limit"),
-    [pytest.param("json", 4, marks=pytest.mark.slow), ("tags", 4), ("csv", 5)],
+    [pytest.param("json", 5, marks=pytest.mark.slow), ("tags", 5), ("csv", 6)],
 )
 def test_a_train_file_is_opened_few_times(
     one_layer_model, tmp_path, opened, content, limit

@@ -1,5 +1,7 @@
 """Examples and files of each split."""
 
+import re
+
 import pytest
 
 from bert_my.common.errors import InputError
@@ -14,24 +16,46 @@ def numbers(task, split):
 
 
 @pytest.mark.parametrize(
-    ("flags", "train", "dev"),
+    ("flags", "num_train", "num_dev"),
     [
-        ({"num_dev_examples": 3}, range(8), range(8, 11)),
-        ({"num_dev_examples": 10}, range(1), range(1, 11)),
-        ({"num_dev_examples": 3, "max_train_examples": 4}, range(4), range(8, 11)),
-        ({"num_dev_examples": 3, "max_train_examples": 99}, range(8), range(8, 11)),
+        ({"num_dev_examples": 3}, 8, 3),
+        ({"num_dev_examples": 10}, 1, 10),
+        ({"num_dev_examples": 3, "max_train_examples": 4}, 4, 3),
+        ({"num_dev_examples": 3, "max_train_examples": 99}, 8, 3),
     ],
 )
-def test_the_end_of_the_train_file_is_the_dev_set(make_named_task, flags, train, dev):
+def test_a_sample_of_the_train_file_is_the_dev_set(
+    make_named_task, flags, num_train, num_dev
+):
     task = make_named_task("info", train=TRAIN, **flags)
-    assert numbers(task, base.TRAIN) == list(train)
-    assert numbers(task, base.DEV) == list(dev)
+    train, dev = numbers(task, base.TRAIN), numbers(task, base.DEV)
+    assert (len(train), len(dev)) == (num_train, num_dev)
+    assert len({*train, *dev}) == num_train + num_dev
+    assert {number % 2 for number in dev} == {0, 1}
 
 
 def test_a_dev_file_wins_over_num_dev_examples(make_named_task):
     task = make_named_task("info", train=TRAIN, dev="77\t1\n", num_dev_examples=3)
     assert numbers(task, base.TRAIN) == list(range(11))
     assert numbers(task, base.DEV) == [77]
+
+
+@pytest.mark.parametrize(
+    ("dev", "said"),
+    [
+        (TRAIN, r"dev\.tsv: the dev set has all 11 examples"),
+        ("7\t1\n4\t1\n99\t0\n", r"dev\.tsv: 2 of 11 examples"),
+        ("98\t1\n99\t1\n", r"dev\.tsv: all examples .* the label '1'"),
+        ("98\t1\n99\t0\n", None),
+    ],
+)
+def test_a_dev_set_that_tells_little(make_named_task, tmp_path, caplog, dev, said):
+    task = make_named_task("info", train=TRAIN, dev=dev)
+    for split in (base.DEV, base.TRAIN):
+        helpers.make_records(task, split, tmp_path / "cache")
+    found = [each for each in caplog.messages if "dev set" in each]
+    assert len(found) == (said is not None)
+    assert said is None or re.search(said, found[0])
 
 
 def test_max_train_examples_leaves_other_splits_alone(make_named_task):
@@ -48,14 +72,18 @@ def test_nothing_is_left_to_train_on(make_named_task):
         list(task.read_examples(base.TRAIN))
 
 
-def test_held_out_sentences_are_counted_as_examples(make_named_task):
+@pytest.mark.parametrize("name", ["ner", "msra_ner"])
+def test_held_out_sentences_are_counted_as_examples(make_named_task, name):
     content = "".join(f"{index} O\nx B-X\n\n" for index in range(7))
-    task = make_named_task("ner", train=content, num_dev_examples=2)
-    found = [
+    task = make_named_task(name, train=content, num_dev_examples=2)
+    train, dev = (
         [each.tokens[0] for each in task.read_examples(split)]
         for split in (base.TRAIN, base.DEV)
-    ]
-    assert found == [["0", "1", "2", "3", "4"], ["5", "6"]]
+    )
+    assert (len(train), len(dev)) == (5, 2)
+    assert sorted(train + dev) == list("0123456")
+    # What others report is scored on the last sentences.
+    assert (dev == ["5", "6"]) == (name == "msra_ner")
 
 
 def test_splits_of_one_file_have_records_of_their_own(make_named_task, tmp_path):
