@@ -102,9 +102,11 @@ def run(config):
     if config.evaluates_in_training:
         config.metric_of(task)  # checks that the task has it
     files.make_folder(config.output_dir, "output_dir")
+    needed = set(splits.values())
+    if config.do_eval or config.evaluates_in_training:
+        needed.update(task.dev_splits)
     records = {
-        split: task.load_records(split, config.record_dir)
-        for split in sorted(set(splits.values()))
+        split: task.load_records(split, config.record_dir) for split in sorted(needed)
     }
     # After encoding, whose worker processes must be started before any session.
     precision = devices.choose_precision(config.precision, run_devices)
@@ -271,7 +273,7 @@ class _Run(NamedTuple):
         """Trains to the end of the plan; a run in the folder is resumed or replaced."""
         config, dev = self.config, None
         if config.evaluates_in_training:
-            dev = self._evaluated("evaluates_in_training", None)
+            dev = self._evaluated(None)
         training.train(
             self.task,
             self.records[self.splits["do_train"]],
@@ -290,7 +292,7 @@ class _Run(NamedTuple):
 
     def evaluate(self, checkpoint):
         """Scores a checkpoint on the dev set; writes metrics and the report."""
-        records, settings = self._evaluated("do_eval", checkpoint)
+        records, settings = self._evaluated(checkpoint)
         scores = evaluation.evaluate(
             self.task, records, settings, self.config.output_dir
         )
@@ -303,13 +305,15 @@ class _Run(NamedTuple):
     def predict(self, checkpoint):
         """Writes the prediction files of the test set, or else of the dev set."""
         split = self.splits["do_predict"]
-        paths = evaluation.predict(
+        paths, scores = evaluation.predict(
             self.task,
             self.records[split],
             self._eval_settings(checkpoint, self.config.predict_batch_size),
             self.config.output_dir,
         )
         logger.info("Predictions of the %s file: %s", split, ", ".join(paths))
+        if scores and split == base.TEST:
+            self.config.folder.write_results(scores, run_folder.TEST_RESULTS)
 
     def export(self, checkpoint):
         """Writes a SavedModel."""
@@ -326,10 +330,17 @@ class _Run(NamedTuple):
             checkpoint, self.devices, batch_size, self.config.precision
         )
 
-    def _evaluated(self, job, checkpoint):
-        """Returns the records that a job evaluates and the `EvalSettings` for it."""
+    def _evaluated(self, checkpoint):
+        """Returns (dict split -> records that are evaluated, `EvalSettings`)."""
         settings = self._eval_settings(checkpoint, self.config.eval_batch_size)
-        records, num_steps = self.records[self.splits[job]], self.config.max_eval_steps
+        return {
+            split: self._head(self.records[split], settings)
+            for split in self.task.dev_splits
+        }, settings
+
+    def _head(self, records, settings):
+        """Returns the records that `--max_eval_steps` leaves."""
+        num_steps = self.config.max_eval_steps
         num_rows = num_steps * settings.global_batch_size
         if 0 < num_rows < records.num_examples:
             logger.info(
@@ -338,5 +349,5 @@ class _Run(NamedTuple):
                 num_rows,
                 records.num_examples,
             )
-            records = records.head(num_rows)
-        return records, settings
+            return records.head(num_rows)
+        return records

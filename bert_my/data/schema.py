@@ -119,17 +119,34 @@ class TableSchema:
         else:
             found = Columns(None, self.spec.has_header)
         self._check_text(found, first, path)
-        logger.info(
-            "%s: %s; %s%s; %s%s",
-            path,
-            dialect,
-            "with a header" if found.has_header else "no header",
-            f" ({', '.join(first.cells)})" if found.has_header and found.fields else "",
-            f"columns {found}" if found.fields else f"{len(first.cells)} columns",
-            "; byte-order mark" if table.has_byte_order_mark else "",
-        )
+        if not any(path == known for known, _ in self._opened):
+            self._report(table, dialect, found)
         self._opened[path, needs_label] = table, dialect, found
         return self._opened[path, needs_label]
+
+    def _report(self, table, dialect, found):
+        """Logs the dialect and the columns of a file, a `Columns`."""
+        names = table.head(dialect)[0].cells
+        logger.info(
+            "%s: %s; %s%s; %s%s",
+            table.path,
+            dialect,
+            "with a header" if found.has_header else "no header",
+            f" ({', '.join(names)})" if found.has_header and found.fields else "",
+            f"columns {found}" if found.fields else f"{len(names)} columns",
+            "; byte-order mark" if table.has_byte_order_mark else "",
+        )
+        others = [x for _, x, _ in self._opened.values() if x.delimiter is not None]
+        if self.structure is not None and self.structure.dialect.delimiter is not None:
+            others.insert(0, self.structure.dialect)
+        if dialect.delimiter is not None and others and others[0] != dialect:
+            logger.warning(
+                "%s: the file is read as %s, but another file of the run as %s; "
+                "--quoting chooses the quotes of all",
+                table.path,
+                dialect,
+                others[0],
+            )
 
     def _dialect(self, table, needs_label):
         if self.structure is None:

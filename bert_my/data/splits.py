@@ -63,6 +63,7 @@ class Splits:
           is_stratified: whether a sample has the shares of the labels.
         """
         self._data_dir = data_dir
+        self._dev_files = _dev_files(options.dev_file)
         self._stems = stems
         self._options = options
         self._preferred = preferred
@@ -127,9 +128,17 @@ class Splits:
         """Returns whether a split is the end of the train file."""
         return split == DEV and self.num_dev_examples > 0 and self._find(DEV) is None
 
+    @property
+    def dev_splits(self):
+        """`DEV` and the names of further dev sets, those of their files."""
+        return (DEV, *list(self._dev_files)[1:])
+
     def _find(self, split):
-        flag = f"{split}_file"
-        given = getattr(self._options, flag)
+        flag = "dev_file" if split in self.dev_splits else f"{split}_file"
+        if split in self.dev_splits:
+            given = self._dev_files.get(split)
+        else:
+            given = getattr(self._options, flag)
         if given is not None and not os.path.isfile(given):
             raise InputError(f"--{flag}={given}: there is no such file")
         if given is not None or not self._data_dir:
@@ -349,6 +358,21 @@ def warn_of_one_label(examples, path):
             path,
             *found,
         )
+
+
+def _dev_files(listed):
+    """Returns a dict split -> file of `--dev_file`, which may list some by commas."""
+    if not listed or os.path.isfile(listed):
+        return {DEV: listed}
+    first, *more = listed.split(",")
+    found = {DEV: first}
+    for path in more:
+        stem = os.path.basename(path).split(".")[0]
+        names = [stem, f"{os.path.basename(os.path.dirname(path))}-{stem}"]
+        names += [f"{stem}-{number}" for number in range(len(more))]
+        taken = {TRAIN, TEST, *found}
+        found[next(name for name in names if name not in taken)] = path
+    return found
 
 
 def _files_in(folder, stem):

@@ -26,11 +26,12 @@ class DevEvaluation(tf.train.SessionRunHook):
     """
 
     def __init__(self, task, records, eval_settings, graph, plan):
-        """Builds the forward pass over the dev set.
+        """Builds the forward passes over the dev sets.
 
         Args:
           task: `Task`.
-          records: of the dev set, see `data.batches`.
+          records: dict name of a dev set -> its records, see `data.batches`; the first
+            one decides which weights are the best.
           eval_settings: `forward.EvalSettings`; its checkpoint is not used.
           graph: `train_graph.TrainGraph`; averages are evaluated in place of weights.
           plan: `train_plan.Plan`.
@@ -49,7 +50,10 @@ class DevEvaluation(tf.train.SessionRunHook):
         averages = graph.averages
         with tf.variable_scope(scope, reuse=True, custom_getter=averages.getter):
             outputs = evaluation.outputs_of(task)
-            self._pass = forward.build_pass(task, records, eval_settings, outputs)
+            self._passes = {
+                name: forward.build_pass(task, each, eval_settings, outputs)
+                for name, each in records.items()
+            }
         # Averages are saved under the names of their weights.
         saved = {v.op.name: averages.of(v) for v in variables}
         saved[tf.GraphKeys.GLOBAL_STEP] = tf.train.get_global_step()
@@ -108,8 +112,12 @@ class DevEvaluation(tf.train.SessionRunHook):
         Returns:
           bool, whether training should stop.
         """
-        with contextlib.closing(self._pass.batches(session.run)) as batches:
-            scores = evaluation.scores(self._task, self._records, batches)
+        of_sets = {}
+        for name, each in self._passes.items():
+            with contextlib.closing(each.batches(session.run)) as batches:
+                records = self._records[name]
+                of_sets[name] = evaluation.scores(self._task, records, batches)
+        scores = evaluation.joined(of_sets)
         keep_best, value = self._settings.keep_best, scores[self.metric]
         best = self._kept if keep_best else self._find_best()[0]
         is_best = metrics.is_better(self.metric, value, best)

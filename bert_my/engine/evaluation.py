@@ -1,9 +1,11 @@
 """Evaluation and prediction: a forward pass, its results and their files."""
 
+import collections
 import contextlib
 import math
 import os
 
+from bert_my import metrics
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
@@ -12,41 +14,84 @@ from bert_my.text.postprocessor import PREDICTIONS
 
 
 def evaluate(task, records, settings, output_dir):
-    """Scores a checkpoint on a set with labels, and writes its predictions, if any.
+    """Scores a checkpoint on sets with labels; writes predictions of the first, if any.
 
     Args:
-      task, records, settings: see `forward.build_pass`.
+      task, settings: see `forward.build_pass`.
+      records: dict name of a set -> its records.
       output_dir: folder for the file `dev_predictions.tsv`.
 
     Returns:
-      dict name -> number, see `scores`, and `global_step`.
+      dict name -> number, see `joined`, and `global_step`.
     """
-    writers = {}
+    writers, of_sets = {}, {}
     if PREDICTIONS in task.writers:
         writers[run_folder.DEV_PREDICTIONS] = task.writers[PREDICTIONS]
-    with forward(task, records, settings, outputs_of(task)) as batches, _opened(
-        writers, output_dir
-    ) as write:
-        found = scores(task, records, batches, write)
-    step = run_folder.read_counters(settings.checkpoint).global_step
-    return {**found, "global_step": step}
+    for name, each in records.items():
+        of_sets[name] = _scored(task, each, settings, writers, output_dir)
+        writers = {}
+    return _with_step(joined(of_sets), settings)
 
 
 def predict(task, records, settings, output_dir):
     """Writes the prediction files of a set, in the order of its examples.
 
     Args:
-      see `evaluate`.
+      records: of the set.
+      task, settings, output_dir: see `evaluate`.
 
     Returns:
-      list of the paths written.
+      (list of the paths written, dict name -> number with the scores of the examples
+      that have labels; {} if none has).
+    """
+    labelled = [task.has_label(each) for each, _ in records.examples()]
+    found = _scored(task, records, settings, task.writers, output_dir, labelled)
+    paths = [os.path.join(output_dir, name) for name in task.writers]
+    return paths, found and _with_step(found, settings)
+
+
+def joined(of_sets):
+    """Returns the scores of several sets as one dict; the first set has plain names.
+
+    Args:
+      of_sets: dict name of a set -> dict name of a metric -> number.
+    """
+    found = {}
+    for set_name, of_set in of_sets.items():
+        is_first = not found
+        for name, value in of_set.items():
+            found[name if is_first else metrics.of_set(name, set_name)] = value
+    return found
+
+
+def _scored(task, records, settings, writers, output_dir, labelled=None):
+    """Returns the scores of a set, and writes its results.
+
+    Args:
+      labelled: list with a bool for each example, whether it has labels; None if all
+        have. Without labels there are no scores, with some no losses.
     """
     with forward(task, records, settings, outputs_of(task)) as batches, _opened(
-        task.writers, output_dir
+        writers, output_dir
     ) as write:
-        for index, pair in enumerate(_results(task, records, batches)):
-            write(index, *pair)
-    return [os.path.join(output_dir, name) for name in task.writers]
+        if labelled is None or all(labelled):
+            return scores(task, records, batches, write)
+
+        def scored():
+            for index, pair in enumerate(_results(task, records, batches)):
+                write(index, *pair)
+                if labelled[index]:
+                    yield pair
+
+        if any(labelled):
+            return task.score(scored())
+        collections.deque(scored(), maxlen=0)
+        return {}
+
+
+def _with_step(found, settings):
+    step = run_folder.read_counters(settings.checkpoint).global_step
+    return {**found, "global_step": step}
 
 
 def outputs_of(task):

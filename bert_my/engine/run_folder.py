@@ -29,6 +29,7 @@ TRAINING_HEADER = ["step", "loss", "learning_rate", "examples_per_second"]
 EVALUATIONS = "evaluations.jsonl"
 RESULTS = "eval_results.json"
 RESULTS_AS_TEXT = "eval_results.txt"
+TEST_RESULTS = "test_results.json"
 DEV_PREDICTIONS = "dev_predictions.tsv"
 # Folders.
 BEST = "best"  # checkpoint with the best weights
@@ -49,6 +50,7 @@ _OF_A_RUN = (
     TASK,
     RESULTS,
     RESULTS_AS_TEXT,
+    TEST_RESULTS,
     DEV_PREDICTIONS,
     REPORT,
 )
@@ -306,16 +308,20 @@ class RunFolder:
 
     # Results.
 
-    def write_results(self, scores):
-        """Writes and logs the metrics of the final evaluation, as text and as JSON.
+    def write_results(self, scores, name=RESULTS):
+        """Writes and logs the metrics of a final evaluation.
+
+        Those of the dev set are written as text and as JSON, others as JSON.
 
         Args:
           scores: dict metric -> number.
+          name: of the JSON file: `RESULTS` or `TEST_RESULTS`.
         """
         lines = [f"{name} = {scores[name]}" for name in sorted(scores)]
-        with files.replacing(self.path_of(RESULTS_AS_TEXT)) as writer:
-            writer.writelines(line + "\n" for line in lines)
-        path = self.path_of(RESULTS)
+        if name == RESULTS:
+            with files.replacing(self.path_of(RESULTS_AS_TEXT)) as writer:
+                writer.writelines(line + "\n" for line in lines)
+        path = self.path_of(name)
         files.write_json(path, finite(scores))
         logger.info("Evaluation (%s):\n  %s", path, "\n  ".join(lines))
 

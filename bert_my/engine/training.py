@@ -27,7 +27,7 @@ def train(task, records, settings, dev=None, start=None):
       task: `Task`.
       records: of the train split, see `batches`.
       settings: `TrainSettings`.
-      dev: (optional) `(Records, EvalSettings)` of the dev set, for evaluations.
+      dev: (optional) `(records, EvalSettings)` of the dev sets, see `DevEvaluation`.
       start: (optional) function to call after all checks and before the first step; not
         called if no step is left. With `overwrite_output_dir` it has to delete the run
         in `output_dir`.

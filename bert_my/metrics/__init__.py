@@ -16,6 +16,7 @@ from bert_my.metrics.base import (
     label_metric,
     metric,
     names_of,
+    of_set,
     score,
 )
 from bert_my.metrics.classification import (

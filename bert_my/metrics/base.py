@@ -115,13 +115,23 @@ def is_better(name, value, best):
     return bool(value < best if is_lower_better(name) else value > best)
 
 
+def of_set(name, set_name):
+    """Returns the name of a metric of a set besides the dev set."""
+    return f"{name}@{set_name}"
+
+
+def _without_set(name):
+    return name.rpartition("@")[0] or name
+
+
 def is_lower_better(name):
     """Returns whether lower values of a metric are better; true of any loss."""
-    return _is_lower_better.get(name, False) or is_loss(name)
+    return _is_lower_better.get(_without_set(name), False) or is_loss(name)
 
 
 def is_loss(name):
     """Returns whether a metric is a loss, or one of the parts of a loss."""
+    name = _without_set(name)
     return name == "loss" or name.endswith("_loss")
 
 
@@ -140,12 +150,14 @@ def label_metric(name, label):
 
 def is_of_label(name):
     """Returns whether a name is that of one label's score."""
-    prefix, _, rest = name.partition("_")
+    prefix, _, rest = _without_set(name).partition("_")
     return prefix in ("precision", "recall", "f1") and rest not in ("", *_AVERAGES)
 
 
 def in_order(tables, main):
     """Returns the names of metrics: the main one first, those of single labels last.
+
+    The main one of the dev set comes before those of other sets.
 
     tables: list of dicts name -> value. Numbers of steps in them are left out.
     """
@@ -153,5 +165,9 @@ def in_order(tables, main):
     left_out = {"step", "global_step"}
     if "eval_loss" in names:
         left_out.add("loss")  # the same value, under the name that Estimator gives it
-    names = [name for name in names if name not in left_out]
-    return sorted(names, key=lambda name: (name != main, is_of_label(name)))
+    names = [name for name in names if _without_set(name) not in left_out]
+
+    def rank(name):
+        return name != main, _without_set(name) != main, is_of_label(name)
+
+    return sorted(names, key=rank)

@@ -176,6 +176,15 @@ class Task:
         """
         raise NotImplementedError
 
+    @property
+    def dev_splits(self):
+        """The names of the splits that are dev sets; the first decides the best."""
+        return (DEV,)
+
+    def has_label(self, example):
+        """Returns whether an example of a test file has a label, by which to score."""
+        return False
+
     def score(self, pairs):
         """Returns the metrics of a whole set as a dict name -> float.
 

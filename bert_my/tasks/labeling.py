@@ -67,6 +67,9 @@ class LabelingTask(TextTask):
                 row.features["label_ids"] = label_ids
         return encoded
 
+    def has_label(self, example):
+        return bool(example.tags) and set(example.tags) <= set(self.labels)
+
     def score(self, pairs):
         targets, predictions = zip(
             *((list(example.tags), result["tags"]) for example, result in pairs)

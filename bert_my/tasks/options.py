@@ -41,7 +41,11 @@ class TextOptions(HeadOptions, LossOptions):
         check=options.positive,
     )
     train_file: Optional[str] = option(None, "Train file, instead of one in data_dir.")
-    dev_file: Optional[str] = option(None, "Dev file, instead of one in data_dir.")
+    dev_file: Optional[str] = option(
+        None,
+        "Dev file, instead of one in data_dir; or several, separated by commas, of "
+        "which the first decides which weights are the best.",
+    )
     test_file: Optional[str] = option(None, "Test file, instead of one in data_dir.")
     text_column: Optional[str] = option(
         None, "Column of the text: its name in the header, or its number from 1."

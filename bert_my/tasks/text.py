@@ -1,5 +1,7 @@
 """`TextTask`: a task that learns from labelled texts, by a head on the encoder."""
 
+import functools
+
 import numpy as np
 
 from bert_my import metrics as metrics_lib
@@ -189,17 +191,20 @@ class TextTask(TableSpec, base.Task):
             keeps_examples=split != TRAIN,
         )
         records = record_files.load_or_convert(source, record_dir)
-        if split == DEV and self.labels_class is OneLabel:
+        if split in self.dev_splits and self.labels_class is OneLabel:
             examples = (example for example, _ in records.examples())
-            warn_of_one_label(examples, self.splits.path(DEV))
+            warn_of_one_label(examples, self.splits.path(split))
         return records
 
     def _read_checked(self, split):
-        """Yields the examples of a split; warns if the dev file has those to train."""
-        examples, dev_path = self.read_examples(split), self.splits.path(DEV)
-        if split != TRAIN or dev_path is None or self.splits.is_held_out(DEV):
+        """Yields the examples of a split; warns if a dev file has those to train."""
+        examples = self.read_examples(split)
+        if split != TRAIN or self.splits.is_held_out(DEV):
             return examples
-        return warning_of_overlap(examples, lambda: self.read_examples(DEV), dev_path)
+        for dev in filter(self.find_files, self.dev_splits):
+            read = functools.partial(self.read_examples, dev)
+            examples = warning_of_overlap(examples, read, self.splits.path(dev))
+        return examples
 
     def build(self, features, is_training, ops=None):
         encoder = encoders.of(self.bert_config).build(
@@ -213,6 +218,13 @@ class TextTask(TableSpec, base.Task):
     @property
     def writers(self):
         return self.postprocessor.writers(self.preprocessor.has_pair)
+
+    @property
+    def dev_splits(self):
+        return self.splits.dev_splits
+
+    def has_label(self, example):
+        return example.label is not None
 
     def score(self, pairs):
         targets, predictions, groups = [], [], []

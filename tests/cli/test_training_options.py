@@ -381,3 +381,39 @@ def test_deterministic_runs_are_the_same_bit_by_bit(tmp_path, model_dir, data_di
     first, second = (helpers.read_checkpoint(tmp_path / n) for n in ("first", "second"))
     helpers.assert_all_close(first, second, atol=0)
     assert first["global_step"] == 4
+
+
+def test_several_dev_files_and_a_test_file_with_labels(tmp_path, model_dir, data_dir):
+    """All dev sets are evaluated; the test file is scored as the last of them."""
+    dev, test = data_dir / "eval.csv", tmp_path / "hard.csv"
+    test.write_text("".join((data_dir / "train.csv").read_text().splitlines(True)[:6]))
+    output_dir = tmp_path / "out"
+    helpers.run(
+        helpers.command(
+            model_dir,
+            data_dir,
+            output_dir,
+            *("do_train", "do_eval", "do_predict"),
+            dev_file=f"{dev},{test}",
+            test_file=test,
+            keep_best="auto",
+        )
+    )
+    of_run = RunFolder(str(output_dir)).read_evaluations()
+    results = helpers.read_json(output_dir / "eval_results.json")
+    scores = helpers.read_json(output_dir / "test_results.json")
+    for found in (*of_run, results):
+        assert {"auc", "auc@hard", "eval_loss", "eval_loss@hard"} <= set(found)
+    for name in ("eval_accuracy", "eval_loss", "log_loss"):
+        assert scores[name] == pytest.approx(results[f"{name}@hard"], abs=1e-6)
+        assert scores[name] != results[name]
+    assert len((output_dir / "predict.txt").read_text().splitlines()) == 6
+    # Of rows without a label there is no loss, and they do not count.
+    rows = test.read_text().splitlines(True)
+    test.write_text("".join([*rows, "x,some title,-1\n"]))
+    argv = helpers.command(model_dir, "", output_dir, "do_predict", test_file=test)
+    helpers.run(argv)
+    again = helpers.read_json(output_dir / "test_results.json")
+    assert again["log_loss"] == pytest.approx(scores["log_loss"], abs=1e-6)
+    assert "eval_loss" not in again
+    assert len((output_dir / "predict.txt").read_text().splitlines()) == 7

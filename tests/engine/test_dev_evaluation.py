@@ -54,7 +54,7 @@ class Bench:
         settings = helpers.train_settings(folder, num_towers, **values)
         dev = None
         if evaluate_every:
-            dev = (self.dev_records, self.eval_settings(num_towers))
+            dev = ({"dev": self.dev_records}, self.eval_settings(num_towers))
         training.train(self.task, self.train_records, settings, dev)
         return folder
 
@@ -62,7 +62,7 @@ class Bench:
         """Returns the scores of a checkpoint, in a graph of its own."""
         return evaluation.evaluate(
             self.task,
-            self.dev_records,
+            {"dev": self.dev_records},
             self.eval_settings(checkpoint=str(checkpoint)),
             str(self.folder),
         )

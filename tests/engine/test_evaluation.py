@@ -72,7 +72,9 @@ def test_every_batch_size_and_tower_count_gives_the_same_rows(
 
 def test_scores_equal_those_of_the_rows(task, checkpoint, tmp_path):
     records = helpers.make_records(task, base.DEV, tmp_path / "cache")
-    scores = evaluation.evaluate(task, records, settings(checkpoint), str(tmp_path))
+    scores = evaluation.evaluate(
+        task, {"dev": records}, settings(checkpoint), str(tmp_path)
+    )
     rows = probabilities(task, records, settings(checkpoint))
     labels = np.array([int(e.label) for e in task.read_examples(base.DEV)])
     assert scores["eval_accuracy"] == np.mean(rows.argmax(-1) == labels)
@@ -166,7 +168,9 @@ def test_a_task_without_predictions_is_evaluated(tmp_path, monkeypatch):
     records = collections.namedtuple("Records", ["num_examples", "lengths"])(12, None)
     output_dir = tmp_path / "out"
     output_dir.mkdir()
-    scores = evaluation.evaluate(task, records, settings(path, 2, 2), str(output_dir))
+    scores = evaluation.evaluate(
+        task, {"dev": records}, settings(path, 2, 2), str(output_dir)
+    )
     expected = {name: total / weight for name, (total, weight) in pairs.items()}
     assert expected.keys() == {"word_loss", "row_loss", "word_accuracy"}
     expected["loss"] = expected["word_loss"] + expected["row_loss"]
