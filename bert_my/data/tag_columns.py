@@ -156,34 +156,21 @@ class _Finder:
         like, texts = self._like or Layout(" "), self._texts()
         if 2 * sum("\t" in text for text in texts) >= len(texts):
             return None
-        if like.separator == ",":
+        if like.separator == "," == self._separator():
             width, share = _most_common(len(tag_layouts.comma_cells(x)) for x in texts)
             if width > 1 and share > _MOST and like.num_columns - width in (0, 1):
                 return None
         parts = [[part for part in text.split(" ") if part] for text in texts]
         if like.is_by_sentence:
             return self._of_sentences(parts)
-        is_tagged = [len(each) > 1 and self._is_tag(each[-1]) for each in parts]
-        width, share = _most_common(map(len, parts))
-        if 2 * sum(is_tagged) > len(parts):
-            if like.separator == " ":
-                return None
-            number, text, _ = self.rows[is_tagged.index(True)]
+        tagged = self._first_tagged(parts)
+        if tagged is not None and like.separator != " ":
             raise InputError(
-                f"{self._path}:{number}: {text!r} looks like a token and its tag, but "
-                "in the train file a tab separates them"
+                f"{self._path}:{tagged.number}: {tagged.text!r} looks like a token and "
+                "its tag, but in the train file a tab separates them"
             )
-        if like.separator == " ":
-            num_columns = like.num_columns or 2
-            last_words = {each[-1] for each in parts}
-            is_placeholder = len(last_words) == 1 and last_words <= _PLACEHOLDERS
-            is_tagged = is_placeholder or not self._tags
-            if width == num_columns and share > _MOST and is_tagged:
-                return None
-            if width == num_columns - 1 > 1 and share == 1:
-                return None
-            if like.index is not None and all(each[0].isdecimal() for each in parts):
-                return None
+        if tagged is not None or (like.separator == " " and self._are_rows(parts)):
+            return None
         if self._are_sentences(parts, texts):
             return self._of_sentences(parts)
         return self._of_tokens(), None
@@ -191,10 +178,45 @@ class _Finder:
     def _texts(self):
         return [line.text.strip(BLANKS) for line in self.rows]
 
+    def _first_tagged(self, parts):
+        """Returns the first line with a tag at its end if most lines are so, else None.
+
+        Sentences may end with such a word, but do not have equal numbers of words.
+        """
+        is_tagged = [len(each) > 1 and self._is_tag(each[-1]) for each in parts]
+        width, share = _most_common(map(len, parts))
+        is_even = share > 0.5 and (len(parts) > 1 or width == self._width)
+        if is_even and 2 * sum(is_tagged) > len(parts):
+            return self.rows[is_tagged.index(True)]
+        return None
+
+    @property
+    def _width(self):
+        """Number of columns of the train file."""
+        return (self._like and self._like.num_columns) or 2
+
     def _is_tag(self, word):
         """Returns whether the last word of a line is a tag, or looks like one."""
         is_known = word in self._tags and any(map(str.isalnum, word))
-        return is_known or tag_schemes.is_alike(word)
+        return is_known or tag_schemes.has_type(word)
+
+    def _are_rows(self, parts):
+        """Returns whether words between blanks are columns like the train file's.
+
+        The tags may be placeholders, or lack. Sentences of as few words differ more.
+        """
+        width, share = _most_common(map(len, parts))
+        last_words = [each[-1] for each in parts]
+        if width == self._width and share > _MOST:
+            is_placeholder = set(last_words) <= _PLACEHOLDERS and share == 1
+            return is_placeholder or not self._tags
+        if share < 1 or width == 1:
+            return False
+        index = None if self._like is None else self._like.index
+        if index is not None:
+            return all(each[index].isdecimal() for each in parts)
+        are_many = len(parts) > 4 or len(set(last_words)) < len(parts)
+        return width == self._width - 1 and are_many
 
     def _are_sentences(self, parts, texts):
         """Returns whether lines are sentences, by those of a train file of tokens."""
@@ -487,8 +509,9 @@ class _Finder:
                 table, "column 1 numbers the tokens and only one other is left"
             )
         if num_wanted == 2 == len(free):
-            are_marks = [_marks(words[each]) for each in free]
-            return tuple(reversed(free)) if are_marks == [True, False] else tuple(free)
+            first, second = free
+            is_tag_first = _marks(words[first]) and not _are_alike(words[second])
+            return (second, first) if is_tag_first else (first, second)
         if tag is None:
             candidates = free if token is not None else free[1:]
             tag = candidates[-1]
@@ -503,9 +526,7 @@ class _Finder:
 
     def _check_tag(self, tag, candidates, words, table):
         """Raises an `InputError` if the last of several columns may not be the tag."""
-        if not all(map(tag_schemes.is_alike, set(words[tag]))) and not _marks(
-            words[tag]
-        ):
+        if not _are_alike(words[tag]):
             raise self._not_clear(
                 table, "the last column does not hold tags such as B-PER"
             )
@@ -529,7 +550,7 @@ class _Finder:
             raise self._not_clear(table, f"{name} holds numbers")
         if len(words) > 4 and len(set(words)) == 1:
             raise self._not_clear(table, f"{name} is the same everywhere")
-        if _marks(words):
+        if len(set(words)) > 1 and _marks(words):
             raise self._not_clear(table, f"{name} holds tags")
 
     def _not_clear(self, table, why):
@@ -589,10 +610,14 @@ def _index_of(names, known, taken):
     return found[0] if len(found) == 1 else None
 
 
-def _marks(tags):
-    """Returns whether most tags look like those of entities, and some like parts."""
-    num_alike = sum(map(tag_schemes.is_alike, tags))
-    return num_alike >= _MOST * len(tags) and bool(tag_schemes.marking(tags))
+def _are_alike(words):
+    """Returns whether most words look like tags of entities, or `O`."""
+    return sum(map(tag_schemes.is_alike, words)) >= _MOST * len(words)
+
+
+def _marks(words):
+    """Returns whether words look like tags of entities, some like those of parts."""
+    return _are_alike(words) and bool(tag_schemes.marking(words))
 
 
 def _note(layout):

@@ -84,6 +84,11 @@ def odd_tags(tags):
     return [tag for tag in marks if not _TAG_OF_AN_ENTITY.fullmatch(tag)] or marks
 
 
+def has_type(tag):
+    """Returns whether a word is a mark and a type, such as `B-PER`."""
+    return bool(_TAG_OF_AN_ENTITY.fullmatch(tag))
+
+
 def is_alike(tag):
     """Returns whether a word looks like a tag of entities: `O`, `B`, `B-PER`, `B_PER`.
 

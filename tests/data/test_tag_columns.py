@@ -144,7 +144,7 @@ INDEXED = Layout("\t", num_columns=4, token=1, tag=2, index=0)
     [
         (Layout(" ", num_columns=4, tag=3), "a NN I-NP\nb NN I-NP\n", "a b"),
         (Layout(" ", num_columns=4, tag=3), "a N I-NP O\n", "a:O"),
-        (Layout(" ", num_columns=3, token=2, tag=0), "N a\n\nV b\n", "a / b"),
+        (Layout(" ", num_columns=3, token=2, tag=0), "N a\n\nV b\nN a\n", "a / b a"),
         (INDEXED, "#\thttp://x\n1\ta\n2\tb\n\n#\tx\n1\tc\n", "a b / c"),
         (Layout(" ", num_columns=2, tag=1), "-DOCSTART-\n\na\nb\n", "a b"),
         (Layout(" ", num_columns=2, tag=1), "a -\nb -\n", "a:- b:-"),
