@@ -40,6 +40,7 @@ _LENGTH_OF_A_TOKEN = 1.5
 # In place of a tag that is not known.
 _PLACEHOLDERS = {"-", "_", "?", "nan", "NaN", "NA", "None", "none", "null"}
 _MOST = 0.9  # share of cells, or lines, that decides for all
+_REMARKS = "lines that begin with # are remarks"
 _EXPECTED = "lines `token<TAB>tag`, or `token token<TAB>tag tag`, are needed"
 _FLAGS = (
     "--text_column and --label_column, by number from 1, or from the end (-1: the last)"
@@ -143,7 +144,7 @@ class _Finder:
                     f"{self._path}:{number}: there is no tag after {text!r}; "
                     f"{_EXPECTED}"
                 )
-            return self._of_tokens(), None
+            return self._of_tokens()
         return self._with_columns(separator)
 
     # Files without tags.
@@ -173,7 +174,7 @@ class _Finder:
             return None
         if self._are_sentences(parts, texts):
             return self._of_sentences(parts)
-        return self._of_tokens(), None
+        return self._of_tokens()
 
     def _texts(self):
         return [line.text.strip(BLANKS) for line in self.rows]
@@ -249,8 +250,9 @@ class _Finder:
         return layout, f"no tags; each line is a sentence, {how}"
 
     def _of_tokens(self):
+        """Returns layout and note of a file of tokens without tags."""
         like = self._like
-        return Layout(
+        layout = Layout(
             None,
             has_header=self._has_header(self._texts()[:1], None),
             num_columns=1,
@@ -258,6 +260,9 @@ class _Finder:
             has_blanks=like is None or like.separator != " ",
             has_comments=like is not None and like.has_comments,
         )
+        layout = layout._replace(has_comments=self._has_comments(layout))
+        note = f"tokens without tags; {_REMARKS}" if layout.has_comments else None
+        return layout, note
 
     # Files with columns.
 
@@ -325,13 +330,17 @@ class _Finder:
             unit=_unit_of(tokens),
             has_blanks=separator != " " and any(" " in token for token in tokens),
         )
-        has_comments = any(
-            line.is_first and layout.is_comment(line.text, layout.cells(line.text))
-            for line in self.lines
-        )
-        layout = layout._replace(has_comments=has_comments)
+        layout = layout._replace(has_comments=self._has_comments(layout))
         is_plain = table.num_columns == 2 and separator != "," and not layout.token
-        return layout, None if is_plain else _note(layout)
+        return layout, None if is_plain and not layout.has_comments else _note(layout)
+
+    def _has_comments(self, layout):
+        """Returns whether there are remarks among the first lines."""
+        return any(
+            layout.could_be_comment(line.text, layout.cells(line.text))
+            for line in self.lines
+            if line.is_first or layout.index is not None
+        )
 
     def _is_by_sentence(self, table):
         """Returns whether the cells of the tags have several.
@@ -627,6 +636,8 @@ def _note(layout):
         parts.append(f"column {layout.index + 1} numbers the tokens (an index)")
     if layout.sentence is not None:
         parts.append(f"column {layout.sentence + 1} names the sentences")
+    if layout.has_comments:
+        parts.append(_REMARKS)
     name = {"\t": "tab", ",": "comma"}.get(layout.separator, "blank")
     return (
         f"{layout.num_columns} columns, {name} separated: {', '.join(parts)}; "

@@ -11,7 +11,8 @@ BLANKS = " \t"
 # The marker of a new document in the CoNLL files, behind the token's number if any.
 DOCUMENT = "-DOCSTART-"
 _DOCUMENT_LINE = re.compile(rf"(\d+[ \t,]+)?{DOCUMENT}([ \t,]|$)")
-_COMMENT = re.compile(r"#(?:[ \t]+[^ \t]|(?:begin|end) document)")
+# "# text", "#begin document" of CoNLL-2012, "###MEDLINE:95369245" of GENIA.
+_COMMENT = re.compile(r"#(?:[ \t]+[^ \t]|(?:begin|end) document|##)")
 # Numbers of several tokens, and of one that is not in the text, in CoNLL-U.
 NO_TOKEN = re.compile(r"\d+[-.]\d+")
 _INNER_BLANKS = re.compile("[ \t]+")
@@ -44,7 +45,8 @@ class Layout(NamedTuple):
     unit: of the train file's tokens: `WORDS`, `CHARACTERS` or `MIXED`. In a file of
       sentences without tags: how they are split; `WORDS` stand between blanks.
     has_blanks: whether tokens may have blanks in them.
-    has_comments: whether there are lines of remarks, which begin with `#`.
+    has_comments: whether there are lines of remarks, which begin with `#`, among the
+      first lines; without them such a line is a token, or an error.
     """
 
     separator: Optional[str]
@@ -68,8 +70,8 @@ class Layout(NamedTuple):
         """Returns the list of the cells of a line, which may be too few or too many."""
         return cells_of(line, self.separator, self.num_columns)
 
-    def is_comment(self, line, cells):
-        """Returns whether a line at the beginning of a sentence is a remark.
+    def could_be_comment(self, line, cells):
+        """Returns whether a line at the beginning of a sentence could be a remark.
 
         Args:
           line: str.
@@ -77,10 +79,10 @@ class Layout(NamedTuple):
         """
         if self.index is not None:
             return line.startswith("#")
-        if not _COMMENT.match(line):
+        if not is_comment_like(line):
             return False
         if self.separator is None:
-            return self.has_comments or not self.has_blanks
+            return line[1] in BLANKS and (self.has_comments or not self.has_blanks)
         is_row = self.num_columns is None or len(cells) == self.num_columns
         return not is_row and not tag_schemes.is_alike(cells[-1])
 

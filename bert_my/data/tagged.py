@@ -25,7 +25,7 @@ from bert_my.text.preprocessor import Sentence
 logger = logging.getLogger(__name__)
 
 # A longer sentence may be many, between which an empty line is missing.
-_MANY_TOKENS = 2000
+_MANY_TOKENS = 10000
 
 
 def read_sentences(path, layout, guid_prefix):
@@ -137,7 +137,6 @@ def _read_token_lines(path, layout):
         found.tags.append(tag)
     if found.tokens:
         yield found.parts
-    rows.log()
 
 
 class _Rows:
@@ -154,7 +153,6 @@ class _Rows:
         self._has_header = layout.has_header
         self._counts_or_names = (layout.index, layout.sentence) != (None, None)
         self._last_number, self._last_name = 0, None
-        self._num_remarks = self._num_repeated = 0
         self._good_tags = set()
 
     def add_other(self, found, line, cells):
@@ -171,11 +169,7 @@ class _Rows:
             if layout.has_tags:
                 names.append(self._cell(cells, layout.tag))
             found.add_other("\t".join(names))
-        elif line[0] == "#" and self._is_remark(found, line, cells):
-            self._num_remarks += 1
-            found.add_other(line)
-        elif layout.index is not None and layout.is_no_token(cells):
-            self._num_repeated += 1
+        elif self._holds_no_token(found, line, cells):
             found.add_other(line)
         else:
             return False
@@ -190,10 +184,14 @@ class _Rows:
             return line.strip(BLANKS) in ("", "," * num_commas)
         return not line.strip(BLANKS)
 
-    def _is_remark(self, found, line, cells):
-        is_first = found.is_over or not found.tokens
-        is_allowed = is_first or self._layout.index is not None
-        return is_allowed and self._layout.is_comment(line, cells)
+    def _holds_no_token(self, found, line, cells):
+        """Returns whether a line is a remark, or has the number of no token."""
+        layout = self._layout
+        if layout.has_comments and line[0] == "#":
+            is_first = found.is_over or not found.tokens or layout.index is not None
+            if is_first and layout.could_be_comment(line, cells):
+                return True
+        return layout.index is not None and layout.is_no_token(cells)
 
     def _cell(self, cells, column):
         """Returns a cell of a line that may have fewer than it needs."""
@@ -240,22 +238,6 @@ class _Rows:
             name = cells[layout.sentence].strip()
             self.begins = self.begins or bool(name and name != self._last_name)
             self._last_name = name or self._last_name
-
-    def log(self):
-        """Logs how many lines hold no tokens, besides blank ones."""
-        if self._num_remarks:
-            logger.info(
-                "%s: %d lines that begin with # are remarks",
-                self._path,
-                self._num_remarks,
-            )
-        if self._num_repeated:
-            logger.info(
-                "%s: %d lines with numbers such as 1-2 or 8.1 hold no tokens of their "
-                "own",
-                self._path,
-                self._num_repeated,
-            )
 
 
 def _check_width(cells, layout, path, number, line):

@@ -89,6 +89,7 @@ def read(tmp_path):
         ("B-X O\ta b\nO\tc\n", (), "a:B-X b:O / c:O"),
         ('text,labels\n"a ,",B-X O\n', (), "a:B-X ,:O"),
         ("# O\n#b O\n\n# a remark\na O\n", (), "#:O #b:O / a:O"),
+        ("###MEDLINE:1\n\n##b\tO\n###\tB-X\n", (), "##b:O ###:B-X"),
     ],
 )
 def test_columns(read, content, columns, expected):
