@@ -638,9 +638,9 @@ def _note(layout):
         parts.append(f"column {layout.sentence + 1} names the sentences")
     if layout.has_comments:
         parts.append(_REMARKS)
-    name = {"\t": "tab", ",": "comma"}.get(layout.separator, "blank")
     return (
-        f"{layout.num_columns} columns, {name} separated: {', '.join(parts)}; "
+        f"{layout.num_columns} columns, {layout.separator_name} separated: "
+        f"{', '.join(parts)}; "
         "--text_column and --label_column choose others"
     )
 

@@ -66,6 +66,11 @@ class Layout(NamedTuple):
         """Whether tokens have tags."""
         return self.separator is not None and self.tag is not None
 
+    @property
+    def separator_name(self):
+        """The separator in words."""
+        return {"\t": "tab", ",": "comma"}.get(self.separator, "blank")
+
     def cells(self, line):
         """Returns the list of the cells of a line, which may be too few or too many."""
         return cells_of(line, self.separator, self.num_columns)

@@ -250,12 +250,11 @@ def _check_width(cells, layout, path, number, line):
 def _no_row(layout, path, number, line):
     count = layout.num_columns or 2
     what = "a token and its tag" if count == 2 else f"{count} columns"
-    name = {"\t": "tab", ",": "comma"}.get(layout.separator, "blank")
     is_long = layout.separator == " " and len(layout.cells(line)) > count
     advice = "; if the token has a blank in it, tabs must separate the columns"
     return InputError(
-        f"{path}:{number}: expected {what}, separated by a {name}, found {line!r}"
-        f"{advice if is_long else ''}"
+        f"{path}:{number}: expected {what}, separated by a {layout.separator_name}, "
+        f"found {line!r}{advice if is_long else ''}"
     )
 
 
@@ -385,6 +384,13 @@ class TaggedSchema:
             sentences, self._train, lambda sentence: sentence.tags, needs_counts
         )
         if not self.labels.names:
+            num_tokens = sum(counts.values())
+            if len(counts) > max(labels.MAX_LABELS_OF_FEW_ROWS, num_tokens / 2):
+                raise InputError(
+                    f"{self._train}: {num_tokens} tokens have {len(counts)} different "
+                    f"tags, such as {min(counts)!r} and {max(counts)!r}; "
+                    "--label_column names another column"
+                )
             tags = labels.in_order(tag_schemes.complete(counts))
             self.labels = labels.OneLabel(labels.check_enough(tags, who))
         if needs_counts:

@@ -338,6 +338,12 @@ def test_an_odd_tag_that_costs_the_scores_of_entities_is_named(make_named_task, 
     assert "'remark'" in warning.getMessage()
 
 
+def test_a_column_of_words_is_not_taken_for_tags(make_named_task):
+    train = "".join(f"word{index}\tlemma{index}\n" for index in range(21))
+    with pytest.raises(InputError, match=r"21 different tags.*--label_column"):
+        make_named_task("ner", train=train)
+
+
 def test_without_a_train_file_tags_must_be_given(make_named_task):
     with pytest.raises(InputError, match=r"^task ner: .*--labels"):
         make_named_task("ner", test="a\n")
