@@ -1,194 +1,276 @@
-"""Reads sentences with a tag for each token, in one of two layouts.
+"""Reads sentences with a tag for each token, in the layouts of `tag_layouts`.
 
-A token a line, blank lines between sentences: `token<TAB>tag` or `token tag`; of more
-columns the first and the last count. A token may be a blank itself: `  O`. In a file
-without tags only an empty line parts sentences, as any other line is a token.
+A token a line, with empty lines or marks of documents between sentences:
+`token<TAB>tag`, `token tag`, or more columns. A token may be a blank itself: `  O`. In
+a file without tags only an empty line parts sentences, as any other line is a token.
 
-A sentence a line: `token token token<TAB>tag tag tag`.
+A sentence a line: `token token token<TAB>tag tag tag`; without tags, any text.
 """
 
 import collections
-import itertools
 import logging
-import os
-from typing import NamedTuple, Optional
+import unicodedata
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.data import columns, labels, tables
+from bert_my.data import labels, tag_layouts
+from bert_my.data.columns import Roles
 from bert_my.data.labels import LabelCounts
 from bert_my.data.splits import TEST, TRAIN
+from bert_my.data.tag_columns import find_layout
+from bert_my.data.tag_layouts import BLANKS, DOCUMENT, Layout
 from bert_my.text import tag_schemes
 from bert_my.text.preprocessor import Sentence
 
 logger = logging.getLogger(__name__)
 
-# Characters of a line between sentences. Other white space, as U+3000, is a token.
-_BLANKS = " \t"
-# A first line that only holds one of each is a header.
-_TOKEN_NAMES = ("token", "tokens", "word", "words", "char", "chars", "character")
-_TEXT_NAMES = ("text", "text_a", "sentence")
-_TAG_NAMES = ("tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags")
-_NUM_CHECKED = 50  # sentences of an untagged file that are looked at first
-_EXPECTED = "lines `token<TAB>tag`, or `token token<TAB>tag tag`, are needed"
+# A longer sentence may be many, between which an empty line is missing.
+_MANY_TOKENS = 10000
 
 
-class Layout(NamedTuple):
-    """Layout of a tagged file.
-
-    separator: character between token and tag, a tab or a blank; None without tags.
-    is_by_sentence: whether a line holds a whole sentence.
-    has_header: whether the first line holds names.
-    """
-
-    separator: Optional[str]
-    is_by_sentence: bool = False
-    has_header: bool = False
-
-
-def find_layout(path, needs_tags, like=None):
-    """Returns the `Layout` of a file.
-
-    Args:
-      path: file.
-      needs_tags: whether a file without tags is an error.
-      like: `Layout` of the train file, or None. If its separator is a tab, what a line
-        without one holds is no tag; if it has a sentence a line, so has a file without
-        tags.
-
-    Raises:
-      InputError: naming file and line, if there is no token, or no tag.
-    """
-    visible = ((n, line) for n, line in files.read_lines(path) if line.strip(_BLANKS))
-    lines = list(itertools.islice(visible, tables.SAMPLE_SIZE))
-    if not lines:
-        raise InputError(f"{path}: the file has no tokens")
-    number, first = lines[0]
-    if tables.is_json_object(first) or ".json" in os.path.basename(path):
-        raise InputError(f"{path}:{number}: found JSON; {_EXPECTED}")
-    separator = _find_separator(first, like)
-    if separator is None and needs_tags:
-        raise InputError(
-            f"{path}:{number}: there is no tag after {first!r}; {_EXPECTED}"
-        )
-    is_by_sentence = separator != " " and like is not None and like.is_by_sentence
-    if separator == "\t":
-        is_by_sentence = is_by_sentence or any(
-            "\t" in line and " " in line.rpartition("\t")[2].strip()
-            for _, line in lines
-        )
-    has_header = _is_header(first, separator, like)
-    if has_header:
-        logger.info("%s:%d: the line %r is a header", path, number, first)
-    return Layout(separator, is_by_sentence, has_header)
-
-
-def _find_separator(line, like):
-    visible = line.strip(_BLANKS)
-    if "\t" in line.strip("\t"):
-        return "\t"
-    if like is not None and like.separator == "\t":
-        return None
-    # A tag that nothing but blanks precedes is that of a blank.
-    is_tag_of_blank = line.rstrip(_BLANKS) == f"  {visible}"
-    return " " if " " in visible or is_tag_of_blank else None
-
-
-def _is_header(line, separator, like):
-    cells = [cell.lower() for cell in line.strip(_BLANKS).split(separator or "\n")]
-    if separator is None:
-        is_like = like is not None and like.has_header
-        return is_like and cells[0] in (*_TOKEN_NAMES, *_TEXT_NAMES)
-    # "text tag" may be two words of a sentence that are parted by a blank.
-    names = _TOKEN_NAMES + (_TEXT_NAMES if separator == "\t" else ())
-    return cells[0] in names and cells[-1] in _TAG_NAMES
-
-
-def read_sentences(path, layout, guid_prefix, like=None):
+def read_sentences(path, layout, guid_prefix):
     """Yields the `Sentence`s of a file, in their order.
 
     Args:
       path: file.
       layout: `Layout` of the file.
       guid_prefix: the guid is it and the number of the sentence, from 0.
-      like: see `find_layout`.
 
     Raises:
-      InputError: naming file and line, if a token has no tag, or the file is empty.
+      InputError: naming file and line, if a token has no tag.
     """
-    lines = files.read_lines(path)
-    if layout.has_header:
-        lines = itertools.dropwhile(lambda each: not each[1].strip(_BLANKS), lines)
-        next(lines, None)
     read = _read_sentence_lines if layout.is_by_sentence else _read_token_lines
-    for index, (tokens, tags, line) in enumerate(read(lines, path, layout, like)):
-        known_tags = None if layout.separator is None else tuple(tags)
-        guid = f"{guid_prefix}-{index}"
-        yield Sentence(tuple(tokens), known_tags, guid, line, layout.is_by_sentence)
-
-
-def _read_sentence_lines(lines, path, layout, like):
-    """Yields (tokens, tags, line number) of each line that is not blank."""
-    for number, line in lines:
-        line = line.strip(_BLANKS)
-        if not line:
-            continue
-        texts, tab, rest = line.partition("\t")
-        tokens = [token for token in texts.split(" ") if token]
-        tags = [tag for tag in rest.rpartition("\t")[2].split(" ") if tag]
-        if layout.separator is None and tab:
-            raise _has_tags(path, number, line)
-        if layout.separator is not None and len(tokens) != len(tags):
-            raise InputError(
-                f"{path}:{number}: {len(tokens)} tokens, but {len(tags)} tags; of a "
-                "sentence on one line, `token token<TAB>tag tag`, they must be as many"
+    is_long = False
+    for index, found in enumerate(read(path, layout)):
+        tokens, tags, line, others = found
+        known_tags = tuple(tags) if layout.has_tags else None
+        if len(tokens) > _MANY_TOKENS and not is_long:
+            is_long = True
+            logger.warning(
+                "%s:%d: a sentence of %d tokens; an empty line is needed between "
+                "sentences",
+                path,
+                line,
+                len(tokens),
             )
-        yield tokens, tags, number
+        yield Sentence(
+            tuple(tokens),
+            known_tags,
+            f"{guid_prefix}-{index}",
+            line,
+            layout.is_by_sentence,
+            others,
+        )
 
 
-def _read_token_lines(lines, path, layout, like):
-    """Yields (tokens, tags, line number of the first) of each sentence."""
-    tokens, tags, first = [], [], 0
-    has_blanks = like is None or like.separator != " "
-    for number, line in lines:
-        token, tag = line.rstrip("\t"), None
-        if line.strip(_BLANKS) if layout.separator else token:
-            first = first if tokens else number
-            if layout.separator:
-                token, tag = _split(line, layout.separator, f"{path}:{number}")
-            elif "\t" in token or (" " in token.strip() and not has_blanks):
+def _read_sentence_lines(path, layout):
+    """Yields (tokens, tags, line number, None) of each line that is not blank."""
+    has_header = layout.has_header
+    for number, line in files.read_lines(path):
+        line = line.strip(BLANKS)
+        if not line or tag_layouts.is_document(line):
+            continue
+        if has_header:
+            has_header = False
+            continue
+        cells = layout.cells(line)
+        if layout.separator is None:
+            if "\t" in line:
                 raise _has_tags(path, number, line)
-            tokens.append(token)
-            tags.append(tag)
-        elif tokens:
-            yield tokens, tags, first
-            tokens, tags = [], []
-    if tokens:
-        yield tokens, tags, first
+            tokens = layout.split(line)
+            if tokens:
+                yield tokens, (), number, None
+            continue
+        _check_width(cells, layout, path, number, line)
+        tokens = [token for token in cells[layout.token].split(" ") if token]
+        tags = ()
+        if layout.has_tags:
+            tags = [tag for tag in cells[layout.tag].split(" ") if tag]
+            if len(tokens) != len(tags):
+                raise InputError(
+                    f"{path}:{number}: {len(tokens)} tokens, but {len(tags)} tags; of "
+                    "a sentence on one line, `token token<TAB>tag tag`, they must be "
+                    "as many"
+                )
+        yield tokens, tags, number, None
+
+
+class _Gathered:
+    """The sentence that is being read.
+
+    is_over: whether a boundary follows its last token.
+    """
+
+    def __init__(self):
+        self.tokens, self.tags, self.others = [], [], []
+        self.line = 0
+        self.is_over = False
+
+    def add_other(self, text, is_boundary=False):
+        """Adds a line without a token; see `Sentence.other_lines`."""
+        self.others.append((len(self.tokens), text))
+        self.is_over = self.is_over or is_boundary
+
+    @property
+    def parts(self):
+        """(tokens, tags, line, other lines)."""
+        is_usual = self.others == [(len(self.tokens), "")]
+        others = None if is_usual else tuple(self.others)
+        return self.tokens, self.tags, self.line, others
+
+
+def _read_token_lines(path, layout):
+    """Yields (tokens, tags, line of the first, other lines) of each sentence."""
+    found, rows = _Gathered(), _Rows(path, layout)
+    for number, line in files.read_lines(path):
+        cells = layout.cells(line)
+        if rows.add_other(found, line, cells):
+            continue
+        token, tag = rows.token_and_tag(number, line, cells)
+        if found.tokens and (found.is_over or rows.begins):
+            yield found.parts
+            found = _Gathered()
+        elif not found.tokens:
+            found.is_over = False
+        found.line = found.line or number
+        found.tokens.append(token)
+        found.tags.append(tag)
+    if found.tokens:
+        yield found.parts
+
+
+class _Rows:
+    """Reads the lines of a file with a token a line.
+
+    begins: whether the last line that was read begins a sentence, by the number of its
+      token or the name of its sentence.
+    """
+
+    def __init__(self, path, layout):
+        self.begins = False
+        self._path = path
+        self._layout = layout
+        self._has_header = layout.has_header
+        self._counts_or_names = (layout.index, layout.sentence) != (None, None)
+        self._last_number, self._last_name = 0, None
+        self._good_tags = set()
+
+    def add_other(self, found, line, cells):
+        """Adds a line without a token to a sentence; returns whether it is one."""
+        layout = self._layout
+        if self._is_blank(line):
+            found.add_other("", is_boundary=True)
+        elif DOCUMENT in line and tag_layouts.is_document(line):
+            tag = self._cell(cells, layout.tag) if layout.has_tags else ""
+            found.add_other(f"{DOCUMENT}\t{tag or 'O'}", is_boundary=True)
+        elif self._has_header and not tag_layouts.is_comment_like(line):
+            self._has_header = False
+            names = [self._cell(cells, layout.token) or line]
+            if layout.has_tags:
+                names.append(self._cell(cells, layout.tag))
+            found.add_other("\t".join(names))
+        elif self._holds_no_token(found, line, cells):
+            found.add_other(line)
+        else:
+            return False
+        return True
+
+    def _is_blank(self, line):
+        if self._layout.separator is None:
+            return not line.rstrip("\t")
+        if self._layout.separator == ",":
+            # A row of empty cells is one; ",,", of two columns, is not.
+            num_commas = (self._layout.num_columns or 2) - 1
+            return line.strip(BLANKS) in ("", "," * num_commas)
+        return not line.strip(BLANKS)
+
+    def _holds_no_token(self, found, line, cells):
+        """Returns whether a line is a remark, or has the number of no token."""
+        layout = self._layout
+        if layout.has_comments and line[0] == "#":
+            is_first = found.is_over or not found.tokens or layout.index is not None
+            if is_first and layout.could_be_comment(line, cells):
+                return True
+        return layout.index is not None and layout.is_no_token(cells)
+
+    def _cell(self, cells, column):
+        """Returns a cell of a line that may have fewer than it needs."""
+        count = self._layout.num_columns
+        return cells[column].strip() if count in (None, len(cells)) else ""
+
+    def token_and_tag(self, number, line, cells):
+        """Returns the token of a line, and its tag or None.
+
+        Raises:
+          InputError: naming file and line, if they are not there.
+        """
+        layout = self._layout
+        if layout.separator is None:
+            (token,) = cells
+            if "\t" in token or (" " in token.strip() and not layout.has_blanks):
+                raise _has_tags(self._path, number, line)
+            return token, None
+        _check_width(cells, layout, self._path, number, line)
+        token, tag = cells[layout.token], None
+        if layout.has_tags:
+            tag = cells[layout.tag].strip()
+        if not token or tag == "":
+            raise _no_row(layout, self._path, number, line)
+        if tag is not None and tag not in self._good_tags:
+            _check_tag(tag, f"{self._path}:{number}")
+            self._good_tags.add(tag)
+        if self._counts_or_names:
+            self._find_beginning(cells, f"{self._path}:{number}")
+        return token, tag
+
+    def _find_beginning(self, cells, where):
+        layout, self.begins = self._layout, False
+        if layout.index is not None:
+            text = cells[layout.index].strip()
+            if not text.isdecimal():
+                raise InputError(
+                    f"{where}: column {layout.index + 1} numbers the tokens, but "
+                    f"holds {text!r} here"
+                )
+            self.begins = int(text) <= self._last_number
+            self._last_number = int(text)
+        if layout.sentence is not None:
+            name = cells[layout.sentence].strip()
+            self.begins = self.begins or bool(name and name != self._last_name)
+            self._last_name = name or self._last_name
+
+
+def _check_width(cells, layout, path, number, line):
+    """Raises an `InputError` if a line has another number of columns than the first."""
+    count = layout.num_columns
+    if len(cells) != count and (count is not None or len(cells) < 2):
+        raise _no_row(layout, path, number, line)
+
+
+def _no_row(layout, path, number, line):
+    count = layout.num_columns or 2
+    what = "a token and its tag" if count == 2 else f"{count} columns"
+    is_long = layout.separator == " " and len(layout.cells(line)) > count
+    advice = "; if the token has a blank in it, tabs must separate the columns"
+    return InputError(
+        f"{path}:{number}: expected {what}, separated by a {layout.separator_name}, "
+        f"found {line!r}{advice if is_long else ''}"
+    )
 
 
 def _has_tags(path, number, line):
     return InputError(
-        f"{path}:{number}: {line!r} looks like a token and its tag, but the first line "
-        "of the file has no tag"
+        f"{path}:{number}: {line!r} looks like a token and its tag, or several words, "
+        "but most lines of the file hold one token"
     )
 
 
-def _split(line, separator, where):
-    """Returns (token, tag) of a line."""
-    rest, _, tag = line.rstrip(" ").rpartition(separator)
-    # "  O" is the token " " with its tag.
-    token = rest.split(separator)[0] or (rest if rest == separator == " " else "")
-    tag = tag.strip()
-    if not (token and tag):
-        name = "tab" if separator == "\t" else "blank"
-        raise InputError(
-            f"{where}: expected a token and its tag, separated by a {name}, found "
-            f"{line!r}"
-        )
+def _check_tag(tag, where):
+    """Raises an `InputError` for a tag with a blank or an invisible character."""
     if " " in tag:
         raise InputError(f"{where}: the tag {tag!r} has a blank in it")
-    return token, tag
+    if any(unicodedata.category(char) in ("Cc", "Cf") for char in tag):
+        raise InputError(f"{where}: the tag {tag!r} has an invisible character in it")
 
 
 class TaggedSchema:
@@ -211,13 +293,15 @@ class TaggedSchema:
         names = labels.choose(options, saved.get("labels", ()), spec.labels, who)
         self.labels = labels.OneLabel(names)
         self.layout = self.counts = None
+        self._wanted = Roles(options.text_column, None, options.label_column)
         self._train = None  # path of the train file, if it was looked at
+        self._layouts = {}  # arguments of `_layout_of` -> its result
         if saved.get("layout") is not None:
             self.layout = Layout(**saved["layout"])
         else:
             self._train = splits.path(TRAIN)
             if self._train is not None:
-                self.layout = find_layout(self._train, needs_tags=True)
+                self.layout = find_layout(self._train, True, wanted=self._wanted)
         if names and not needs_counts:
             return
         self._train = splits.train_file(who, "tags", "labels")
@@ -231,21 +315,16 @@ class TaggedSchema:
     @property
     def settings(self):
         """JSON-able dict of all that the sentences of a file depend on."""
-        return {"layout": self.layout}
+        return {"layout": self.layout, "columns": self._wanted}
 
     def read(self, path, split):
         """Yields the `Sentence`s of a file; see `TableSchema.read`.
 
         A test file may have tags that are no labels: it is only predicted.
         """
-        layout = self.layout
-        if path != self._train or split == TEST:
-            layout = find_layout(path, split != TEST, self.layout)
+        layout = self._layout_of(path, split == TEST)
         unknown = collections.Counter()
-        sentences = read_sentences(path, layout, split, self.layout)
-        sample = list(itertools.islice(sentences, _NUM_CHECKED))
-        self._check_untagged(path, [each for each in sample if each.tags is None])
-        for sentence in itertools.chain(sample, sentences):
+        for sentence in read_sentences(path, layout, split):
             for offset, tag in enumerate(sentence.tags or ()):
                 if tag in self.labels.ids:
                     continue
@@ -264,30 +343,35 @@ class TaggedSchema:
                 ", ".join(sorted(unknown)),
             )
 
-    def _check_untagged(self, path, sentences):
-        """Refuses tags that another separator hides, and texts read as one token.
+    def _layout_of(self, path, is_test):
+        """Returns the `Layout` of a file; logs it once."""
+        if path == self._train and not is_test:
+            return self.layout
+        key = path, is_test
+        if key not in self._layouts:
+            layout = find_layout(
+                path, not is_test, self.layout, self._wanted, self.labels.names
+            )
+            if is_test and layout.has_tags:
+                layout = self._without_placeholders(path, layout)
+            self._layouts[key] = layout
+        return self._layouts[key]
 
-        Args:
-          path: for errors.
-          sentences: the first `Sentence`s, if they have no tags.
-        """
-        tokens = [token for each in sentences for token in each.tokens]
-        if not tokens:
-            return
-        where = f"{path}:{sentences[0].line}: {tokens[0]!r}"
-        if columns.num_words(tokens) >= columns.WORDS_OF_A_TEXT:
-            way = "a token on each line, and an empty line between sentences"
-            if self.layout and self.layout.is_by_sentence:
-                way = "a blank between tokens, and a sentence on each line"
-            raise InputError(
-                f"{where} would be one token; a file without tags needs {way}"
-            )
-        words = [token.split(" ") for token in sentences[0].tokens]
-        if all(len(parts) > 1 and parts[-1] in self.labels.ids for parts in words):
-            raise InputError(
-                f"{where} looks like a token and its tag, but in the train file a tab "
-                "separates them"
-            )
+    def _without_placeholders(self, path, layout):
+        """Returns a layout without the tags if all are the same, and no tag at all."""
+        first = None
+        for sentence in read_sentences(path, layout, TEST):
+            for tag in sentence.tags:
+                first = first or tag
+                if tag != first or tag in self.labels.ids:
+                    return layout
+        logger.info(
+            "%s: all tags are %r, which the model does not know; the file is predicted "
+            "as if it had none",
+            path,
+            first,
+        )
+        return layout._replace(tag=None)
 
     def _count(self, splits, who, needs_counts):
         """Finds the tags, if not known yet, and their counts, if they are needed.
@@ -296,12 +380,19 @@ class TaggedSchema:
         has, but others of its scheme.
         """
         counts, train_counts = splits.count(
-            lambda: read_sentences(self._train, self.layout, TRAIN, self.layout),
+            lambda: read_sentences(self._train, self.layout, TRAIN),
             self._train,
             lambda sentence: sentence.tags,
             needs_counts,
         )
         if not self.labels.names:
+            num_tokens = sum(counts.values())
+            if len(counts) > max(labels.MAX_LABELS_OF_FEW_ROWS, num_tokens / 2):
+                raise InputError(
+                    f"{self._train}: {num_tokens} tokens have {len(counts)} different "
+                    f"tags, such as {min(counts)!r} and {max(counts)!r}; "
+                    "--label_column names another column"
+                )
             tags = labels.in_order(tag_schemes.complete(counts))
             self.labels = labels.OneLabel(labels.check_enough(tags, who))
         if needs_counts:

@@ -14,8 +14,11 @@ _SCORES = {"precision": "precision", "recall": "recall", "f1": "f1-score"}
 
 
 def _as_bioes(tags):
-    """Returns the list of the tags of a sentence, those of BMES and BILOU as BIOES."""
-    parts = [tag.partition("-") for tag in tags]
+    """Returns the list of the tags of a sentence, those of BMES and BILOU as BIOES.
+
+    Marks in small letters are made capital.
+    """
+    parts = [tag_schemes.capital(tag).partition("-") for tag in tags]
     return [_IN_BIOES.get(mark, mark) + dash + kind for mark, dash, kind in parts]
 
 

@@ -28,7 +28,7 @@ class LabelingTask(TextTask):
     schema_class = TaggedSchema
     postprocessor_class = postprocessor.Tags
     metrics = (metrics.entities,)
-    meaningless_options = ("text_column", "text_pair_column", "label_column")
+    meaningless_options = ("text_pair_column",)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -6,6 +6,7 @@ scores, the predictor and services are fed with results. It is saved with an exp
 model, as `postprocessor.json`.
 """
 
+import itertools
 import os
 
 from bert_my.common import files
@@ -175,8 +176,15 @@ class Tags(Postprocessor):
                 yield [index, example.guid, token, tag, predicted]
 
         def lines(index, example, result):
-            yield from zip(result["tokens"], result["tags"])
-            yield []  # an empty line parts sentences
+            pairs, others = zip(result["tokens"], result["tags"]), example.other_lines
+            if others is None:
+                others = [(len(result["tokens"]), "")]
+            num_written = 0
+            for place, line in others:
+                yield from itertools.islice(pairs, place - num_written)
+                num_written = place
+                yield [line]
+            yield from pairs
 
         header = ["index", "guid", "token", "label", "predicted_label"]
         return {LINES: Lines(lines), PREDICTIONS: Tsv(header, table)}

@@ -8,7 +8,7 @@ lengths, one text or two. It is saved with the model, as `preprocessor.json` bes
 import bisect
 import itertools
 import os
-from typing import Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
@@ -33,13 +33,19 @@ class Example(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """One sentence of tokens; `tags` is None if they are not known."""
+    """One sentence of tokens; `tags` is None if they are not known.
+
+    other_lines: of a file with a token a line, the lines between that hold no token,
+      as pairs (number of tokens of the sentence that stand before, line as it is to be
+      written), up to the next sentence. None for one empty line at the end.
+    """
 
     tokens: Sequence[str]
     tags: Optional[Sequence[str]] = None
     guid: str = ""
     line: int = 0  # of its first token, from 1; 0 for none
     is_one_line: bool = False
+    other_lines: Optional[Sequence[Tuple[int, str]]] = None
 
     @property
     def content(self):
@@ -48,7 +54,10 @@ class Sentence(NamedTuple):
 
     def line_of(self, index):
         """Returns the line of a token, given by its number from 0."""
-        return self.line if self.is_one_line else self.line + index
+        if self.is_one_line:
+            return self.line
+        others = sum(0 < place <= index for place, _ in self.other_lines or ())
+        return self.line + index + others
 
 
 class Encoded(NamedTuple):

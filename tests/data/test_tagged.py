@@ -4,12 +4,14 @@ import pytest
 
 from bert_my.common.errors import InputError
 from bert_my.data import tagged
+from bert_my.data.tag_columns import find_layout
+from bert_my.data.tag_layouts import Layout
 from bert_my.text import tag_schemes
 
 
 def sentences(path, needs_tags=True, like=None):
-    layout = tagged.find_layout(str(path), needs_tags, like)
-    return tagged.read_sentences(str(path), layout, "test", like)
+    layout = find_layout(str(path), needs_tags, like)
+    return tagged.read_sentences(str(path), layout, "test")
 
 
 @pytest.fixture
@@ -87,8 +89,8 @@ def test_a_sentence_on_one_line_has_one_line(tmp_path):
     assert [found.line_of(0), found.line_of(1)] == [2, 2]
 
 
-TABS, BLANKS = tagged.Layout("\t"), tagged.Layout(" ")
-SENTENCES = tagged.Layout("\t", is_by_sentence=True, has_header=True)
+TABS, BLANKS = Layout("\t"), Layout(" ")
+SENTENCES = Layout("\t", is_by_sentence=True, has_header=True)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_files_are_read_like_the_train_file(read, like, content, expected):
         (BLANKS, "New\nYork O\n", r"txt:2: 'York O'"),
         (None, "New\nYork\tO\n", r"txt:2: 'York\\tO'"),
         (SENTENCES, "a b\na b\tO O\n", r"txt:2: 'a b\\tO O'"),
-        (BLANKS, "New York\nis\n", r"txt:2: "),
+        (BLANKS, "New York\nis\n", r"txt:1: 'New York'"),
     ],
 )
 def test_all_or_no_lines_have_tags(read, like, content, message):
@@ -196,3 +198,48 @@ def test_tags_of_a_scheme_are_completed(tags, added):
 )
 def test_odd_tags(tags, odd):
     assert tag_schemes.odd_tags(set(tags.split())) == odd
+
+
+@pytest.mark.parametrize(
+    ("content", "others"),
+    [
+        ("a O\n\nb O\n\n", [None, None]),
+        ("a O\n\nb O", [None, ()]),
+        ("\n\na O\n \n\nb O\n", [((0, ""), (0, ""), (1, ""), (1, "")), ()]),
+        ("word tag\na O\n\n", [((0, "word\ttag"), (1, ""))]),
+        (
+            "-DOCSTART- O\na O\n-DOCSTART- -\n\nb O\n\n",
+            [((0, "-DOCSTART-\tO"), (1, "-DOCSTART-\t-"), (1, "")), None],
+        ),
+    ],
+)
+def test_lines_without_a_token_are_kept(tmp_path, content, others):
+    path = tmp_path / "test.txt"
+    path.write_text(content)
+    found = list(sentences(path))
+    assert [each.other_lines for each in found] == others
+
+
+def test_a_token_knows_its_line_behind_lines_without_one(tmp_path):
+    path = tmp_path / "test.txt"
+    path.write_text("# x y z\n1\ta\tO\n2-3\tbc\tO\n2\tb\tO\n3\tc\tO\n")
+    (found,) = sentences(path)
+    assert [found.line_of(index) for index in range(3)] == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme", "types", "added"),
+    [
+        ("o b-per", "BIO", ["per"], "i-per"),
+        ("O b-per i-loc", "BIO", ["loc", "per"], "i-per b-loc"),
+        ("O b-per m-per e-per s-per", "BMES", ["per"], ""),
+        ("b i s", None, [], ""),
+        ("O B-per b-loc", None, [], ""),
+    ],
+)
+def test_small_marks_are_those_of_a_scheme(tags, scheme, types, added):
+    tags = set(tags.split())
+    assert tag_schemes.find_scheme(tags) == (scheme, types)
+    assert tag_schemes.complete(tags) == {*tags, *added.split()}
+    odd = ["b-loc"] if "b-loc" in tags and "B-per" in tags else []
+    assert tag_schemes.odd_tags(tags) == odd

@@ -238,18 +238,91 @@ def test_tags_behind_another_separator_are_no_tokens(make_named_task):
         list(task.read_examples(base.TEST))
 
 
-@pytest.mark.parametrize("text", ["He lives in New York now", "我住在北京的东城区"])
-def test_sentences_are_not_read_as_tokens(make_named_task, text):
-    task = make_named_task("ner", train="a\tB-X\nb\tO\n", test=f"{text}\n{text}\n\nb\n")
-    with pytest.raises(InputError, match=rf"test\.tsv:1: '{text}' .* on each line"):
-        list(task.read_examples(base.TEST))
+@pytest.mark.parametrize("has_tags", [True, False])
+def test_lines_of_predictions_are_those_of_the_file(make_named_task, has_tags):
+    document = ["-DOCSTART- O", "", "a O"]
+    lines = [*document, "b B-X", "", "", "", *document, "", ""]
+    predicted = [["B-X", "I-X"], ["O"]]
+    if not has_tags:
+        lines = [line.partition(" ")[0] for line in lines]
+    test = "\n".join(lines)
+    task = make_named_task("ner", train="a B-X\nb O\n", test=test)
+    # As they come back from the file that they are kept in.
+    examples = [
+        Sentence(*json.loads(json.dumps(each)))
+        for each in task.read_examples(base.TEST)
+    ]
+    results = results_of(task, examples, predicted)
+    found = written(task.writers["predict.txt"], examples, results)
+    tags = iter(["O", "B-X", "I-X", "O", "O"])
+    assert found == "".join(
+        f"{line.partition(' ')[0]}\t{next(tags)}\n" if line else "\n"
+        for line in lines[:-1]
+    )
 
 
-def test_texts_that_are_not_cut_into_tokens_are_named(make_named_task):
-    test = "我住在北京的东城区\n"
-    task = make_named_task("ner", train="a b\tB-X O\n", test=test)
-    with pytest.raises(InputError, match=r"test\.tsv:1: .* a blank between"):
-        list(task.read_examples(base.TEST))
+def test_marks_of_documents_are_neither_trained_on_nor_scored(make_named_task):
+    content = "-DOCSTART- -X- O\na NN B-X\n-DOCSTART- -X- O\nb NN O\n\n"
+    flags = {"class_weights": "auto", "objective": "token"}
+    task = make_named_task("ner", train=content, dev=content, **flags)
+    for split in (base.TRAIN, base.DEV):
+        tokens = [each.tokens for each in task.read_examples(split)]
+        assert tokens == [("a",), ("b",)]
+    assert task.schema.counts.total == 2
+
+
+def test_entities_of_small_marks_are_scored(make_named_task):
+    task = make_named_task("ner", labels="b-per,i-per,o")
+    pair = Sentence(("a", "b"), ("b-per", "o")), {"tags": ["b-per", "b-per"]}
+    scores = task.score([pair])
+    assert task.main_metric == "f1"
+    assert set(scores) == set(task.metric_names)
+    assert (scores["recall_per"], scores["precision_per"]) == (1, 0.5)
+
+
+def test_columns_of_flags_hold_for_all_files(make_named_task):
+    content = "1 a B-X NN\n2 b O VB\n\n1 c O NN\n"
+    flags = {"text_column": "2", "label_column": "-1"}
+    contents = dict.fromkeys(("train", "dev", "test"), content)
+    task = make_named_task("ner", **contents, **flags)
+    assert task.labels == ("NN", "VB")
+    for split in (base.TRAIN, base.DEV, base.TEST):
+        first, _ = task.read_examples(split)
+        assert (first.tokens, first.tags) == (("a", "b"), ("NN", "VB"))
+    later = make_named_task("ner", saved=task.description, dev=content)
+    assert list(later.read_examples(base.DEV)) == list(task.read_examples(base.DEV))
+
+
+def test_a_test_file_with_placeholders_has_no_tags(make_named_task, caplog):
+    caplog.set_level("INFO")
+    task = make_named_task("ner", train="a B-X\nb O\n", test="a ?\n\nb ?\n")
+    found = [(each.tokens, each.tags) for each in task.read_examples(base.TEST)]
+    assert found == [(("a",), None), (("b",), None)]
+    assert sum("'?'" in message for message in caplog.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("train", "text", "tokens"),
+    [
+        ("a\tB-X\nb\tO\n", "He lives  in New York .", "He lives in New York ."),
+        ("a B-X\nb O\n", "Anna went to Oslo .", "Anna went to Oslo ."),
+        ("a B-X\nb O\n", "New York", "New York"),
+        ("a\tB-X\nb\tO\n", "我住在北京的东城区", "我 住 在 北 京 的 东 城 区"),
+        ("a b\tB-X O\n", "我住在北京的东城区", "我 住 在 北 京 的 东 城 区"),
+        ("我\tB-X\n1\tO\n", "我爱 Oslo,1.5", "我 爱 O s l o , 1 . 5"),
+        ("我\tB-X\nOslo\tO\n", "我爱 Oslo,1.5\u3000e", "我 爱 Oslo , 1.5 e"),
+        ("我\tB-X\n爱\tO\n", "我爱", "我 爱"),
+    ],
+)
+def test_all_words_of_sentences_without_tags_come_back(
+    make_named_task, caplog, train, text, tokens
+):
+    caplog.set_level("INFO")
+    task = make_named_task("ner", train=train, test=f"{text}\n{text}\n\n好\n")
+    first, second, last = task.read_examples(base.TEST)
+    assert first.tokens == second.tokens == tuple(tokens.split())
+    assert (last.tokens, second.line_of(1)) == (("好",), 2)
+    assert sum("each line is a sentence" in each for each in caplog.messages) == 1
 
 
 def test_one_long_word_is_a_token(make_named_task):
@@ -263,6 +336,12 @@ def test_an_odd_tag_that_costs_the_scores_of_entities_is_named(make_named_task, 
     assert task.main_metric == "token_accuracy"
     (warning,) = (x for x in caplog.records if x.levelname == "WARNING")
     assert "'remark'" in warning.getMessage()
+
+
+def test_a_column_of_words_is_not_taken_for_tags(make_named_task):
+    train = "".join(f"word{index}\tlemma{index}\n" for index in range(21))
+    with pytest.raises(InputError, match=r"21 different tags.*--label_column"):
+        make_named_task("ner", train=train)
 
 
 def test_without_a_train_file_tags_must_be_given(make_named_task):

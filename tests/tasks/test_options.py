@@ -8,9 +8,7 @@ from bert_my.common.errors import InputError
 @pytest.mark.parametrize(
     ("name", "flag", "value"),
     [
-        ("ner", "text_column", "1"),
         ("ner", "text_pair_column", "b"),
-        ("ner", "label_column", "tag"),
         ("regression", "labels", "0,1"),
         ("stsb", "num_labels", 1),
     ],
