@@ -267,15 +267,13 @@ class AdamWeightDecayOptimizer(_MomentsOptimizer):
             decay.append(tf.assign_sub(variable, rate * variable))
         if _is_resource(variable):
             apply_adam = tf.raw_ops.ResourceApplyAdam
-            var, m, v = variable.handle, adam_m.handle, adam_v.handle
+            state = {"var": variable.handle, "m": adam_m.handle, "v": adam_v.handle}
         else:  # where the caller has not enabled resource variables
             apply_adam = tf.raw_ops.ApplyAdam
-            var, m, v = variable, adam_m, adam_v
+            state = {"var": variable, "m": adam_m, "v": adam_v}
         with tf.control_dependencies(decay), tf.device(variable.device):
             return apply_adam(
-                var=var,
-                m=m,
-                v=v,
+                **state,
                 # Powers of 0 switch the bias correction off, as in upstream's formula.
                 beta1_power=0.0,
                 beta2_power=0.0,
