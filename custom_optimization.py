@@ -37,7 +37,11 @@ class LossScale:
 
         def variable(name, initial, dtype):
             return tf.get_variable(
-                name, initializer=tf.constant(initial, dtype), trainable=False
+                name,
+                initializer=tf.constant(initial, dtype),
+                trainable=False,
+                # For `tf.distribute` with one replica.
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
             )
 
         # The same variables for every precision: a run may be resumed with another.
@@ -138,12 +142,14 @@ def create_optimizer(loss, init_lr, num_train_steps, num_warmup_steps, fp16=Fals
     Returns:
       op that updates the trainable variables and adds 1 to the global step, or, if a
       gradient is not finite, changes neither.
+
+    Raises:
+      RuntimeError: under a `tf.distribute` strategy with several replicas.
     """
+    optimization.check_is_one_replica()
     global_step = tf.train.get_or_create_global_step()
-    optimizer = optimization.create_adamw(
-        optimization.learning_rate_at(
-            global_step, init_lr, num_train_steps, num_warmup_steps
-        )
+    optimizer = optimization.create_optimizer_mgpu(
+        init_lr, num_train_steps, num_warmup_steps
     )
     loss_scale = LossScale(is_dynamic=fp16)
     variables = tf.trainable_variables()

@@ -13,6 +13,7 @@ import collections
 import copy
 import json
 import math
+from typing import Any, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -24,23 +25,23 @@ class BertConfig:
 
     def __init__(
         self,
-        vocab_size,
-        hidden_size=768,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        intermediate_size=3072,
-        hidden_act="gelu",
-        hidden_dropout_prob=0.1,
-        attention_probs_dropout_prob=0.1,
-        max_position_embeddings=512,
-        type_vocab_size=16,
-        initializer_range=0.02,
+        vocab_size: Optional[int],
+        hidden_size: int = 768,
+        num_hidden_layers: int = 12,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 3072,
+        hidden_act: Any = "gelu",
+        hidden_dropout_prob: float = 0.1,
+        attention_probs_dropout_prob: float = 0.1,
+        max_position_embeddings: int = 512,
+        type_vocab_size: int = 16,
+        initializer_range: float = 0.02,
     ):
         """Builds a configuration.
 
         Args:
           vocab_size: number of rows of the word embedding table.
-          hidden_size: width of the encoder layers and of the pooler.
+          hidden_size: width of every encoder layer and of the pooler.
           num_hidden_layers: number of encoder layers.
           num_attention_heads: heads per layer; must divide `hidden_size`.
           intermediate_size: width of the feed-forward layer.
@@ -65,8 +66,12 @@ class BertConfig:
 
     @classmethod
     def from_dict(cls, json_object):
-        """Builds a configuration from a dict; unknown keys are kept as attributes."""
-        config = cls(vocab_size=None)
+        """Builds a `BertConfig` from a dict; unknown keys are kept as attributes.
+
+        Called on a subclass it gives a `BertConfig` too, as upstream's does: the
+        constructor of a subclass may need other arguments.
+        """
+        config = BertConfig(vocab_size=None)
         for key, value in json_object.items():
             config.__dict__[key] = value
         return config
@@ -173,7 +178,8 @@ class ReferenceOps:
         scores = tf.matmul(query, key, transpose_b=True)
         probs = tf.nn.softmax(tf.cast(scores, tf.float32) + addend)
         probs = tf.cast(probs, query.dtype)
-        # Whole tokens to attend to are dropped, as in the original Transformer paper.
+        # Dropout of a probability hides a token from another. Source: Vaswani et al.
+        # 2017, 5.4.
         return tf.matmul(self.dropout(probs, rate) if rate else probs, value)
 
     def run_layer(self, index, build_layer, layer_input):
@@ -195,47 +201,51 @@ class BertModel:
     """BERT encoder with embeddings and pooler, of ids of word pieces.
 
     ```python
-    input_ids = tf.constant([[31, 51, 99], [15, 5, 0]])
-    input_mask = tf.constant([[1, 1, 1], [1, 1, 0]])
-    token_type_ids = tf.constant([[0, 0, 1], [0, 1, 0]])
-
-    config = modeling.BertConfig(vocab_size=32000, hidden_size=512)
-    model = modeling.BertModel(config=config, is_training=True,
-        input_ids=input_ids, input_mask=input_mask, token_type_ids=token_type_ids)
-
-    pooled_output = model.get_pooled_output()  # float32 [2, 512]
+    # Two texts, the first of which is a pair; the second is padded with 0.
+    ids = tf.constant([[101, 7592, 102, 2088, 102], [101, 2204, 102, 0, 0]])
+    segments = tf.constant([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0]])
+    config = BertConfig.from_json_file("uncased_L-12_H-768_A-12/bert_config.json")
+    bert = BertModel(
+        config, is_training=False, input_ids=ids,
+        input_mask=tf.cast(ids > 0, tf.int32), token_type_ids=segments,
+    )
+    bert.get_sequence_output()  # float32 [2, 5, 768]
+    bert.get_pooled_output()  # float32 [2, 768]
     ```
     """
 
     def __init__(
         self,
-        config,
-        is_training,
+        config: BertConfig,
+        is_training: bool,
         input_ids,
         input_mask=None,
         token_type_ids=None,
-        use_one_hot_embeddings=False,
-        scope=None,
+        use_one_hot_embeddings: bool = False,
+        scope: Optional[str] = None,
         *,
-        first_token_only=False,
-        ops=None,
+        comp_type=tf.float32,
+        first_token_only: bool = False,
+        ops: Optional[ReferenceOps] = None,
     ):
         """Builds the model.
 
         Args:
           config: `BertConfig`; it is copied.
-          is_training: bool; False switches all dropout off.
+          is_training: False switches all dropout off.
           input_ids: int32 `[batch_size, seq_length]`.
-          input_mask: (optional) int32 `[batch_size, seq_length]`, 0 for padding.
-          token_type_ids: (optional) int32 `[batch_size, seq_length]`, the segment.
+          input_mask: int32, shaped like `input_ids`, 0 for padding; default: 1.
+          token_type_ids: int32, shaped like `input_ids`, the segment; default: 0.
           use_one_hot_embeddings: look words up by matrix product instead of gather.
           scope: (optional) variable scope, default "bert".
+          comp_type: dtype of the encoder's activations, as tf.float16, where `ops` is
+            not given; variables and outputs are float32 with any.
           first_token_only: compute of the last layer what `get_pooled_output` needs;
             its `seq_length` is 1 then.
           ops: (optional) `ReferenceOps` or a subclass, which computes the encoder.
 
         Raises:
-          ValueError: if the config is invalid or a shape does not fit.
+          ValueError: if a shape or a setting does not fit.
         """
         config = copy.deepcopy(config)
         if not is_training:
@@ -247,27 +257,25 @@ class BertModel:
         if token_type_ids is None:
             token_type_ids = tf.zeros([batch_size, seq_length], dtype=tf.int32)
 
-        ops = ops or REFERENCE_OPS
+        if ops is None:
+            ops = ReferenceOps()
+            ops.dtype = comp_type
         with tf.variable_scope(scope, default_name="bert"):
             with tf.variable_scope("embeddings"):
                 words, self.embedding_table = embedding_lookup(
-                    input_ids=input_ids,
-                    vocab_size=config.vocab_size,
-                    embedding_size=config.hidden_size,
-                    initializer_range=config.initializer_range,
-                    word_embedding_name="word_embeddings",
+                    input_ids,
+                    config.vocab_size,
+                    config.hidden_size,
+                    config.initializer_range,
                     use_one_hot_embeddings=use_one_hot_embeddings,
                 )
                 self.embedding_output = embedding_postprocessor(
-                    input_tensor=words,
+                    words,
                     use_token_type=True,
                     token_type_ids=token_type_ids,
                     token_type_vocab_size=config.type_vocab_size,
-                    token_type_embedding_name="token_type_embeddings",
-                    use_position_embeddings=True,
-                    position_embedding_name="position_embeddings",
-                    initializer_range=config.initializer_range,
                     max_position_embeddings=config.max_position_embeddings,
+                    initializer_range=config.initializer_range,
                     dropout_prob=config.hidden_dropout_prob,
                     ops=ops,
                 )
@@ -276,16 +284,16 @@ class BertModel:
                     input_tensor=tf.cast(self.embedding_output, ops.dtype),
                     # The mask is the same for every from-position.
                     attention_mask=tf.reshape(input_mask, [batch_size, 1, seq_length]),
-                    hidden_size=config.hidden_size,
                     num_hidden_layers=config.num_hidden_layers,
-                    num_attention_heads=config.num_attention_heads,
+                    hidden_size=config.hidden_size,
                     intermediate_size=config.intermediate_size,
                     intermediate_act_fn=get_activation(config.hidden_act),
-                    hidden_dropout_prob=config.hidden_dropout_prob,
+                    num_attention_heads=config.num_attention_heads,
                     attention_probs_dropout_prob=config.attention_probs_dropout_prob,
+                    hidden_dropout_prob=config.hidden_dropout_prob,
                     initializer_range=config.initializer_range,
-                    do_return_all_layers=True,
                     first_token_only=first_token_only,
+                    do_return_all_layers=True,
                     ops=ops,
                 )
                 self.all_encoder_layers = [tf.cast(x, tf.float32) for x in layers]
@@ -330,7 +338,11 @@ def gelu(x):
     """Gaussian error linear unit, tanh form: what published BERT weights expect.
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
+
+    Args:
+      x: float tensor of any shape, or numbers.
     """
+    x = tf.convert_to_tensor(x)
     # Without pow, which is slow and imprecise in fp16. In this order of operations
     # oneDNN fuses the activation with the matrix product before it. The product with a
     # name of its own lets the result be "mul_3", as upstream's.
@@ -341,6 +353,7 @@ def gelu(x):
 
 def gelu_erf(x):
     """Gaussian error linear unit, exact form: what Hugging Face calls "gelu"."""
+    x = tf.convert_to_tensor(x)
     return (0.5 * x) * (1.0 + tf.math.erf(x * math.sqrt(0.5)))
 
 
@@ -369,9 +382,8 @@ def get_activation(activation_string):
     name = activation_string.lower()
     if name not in _ACTIVATIONS:
         raise ValueError(
-            "Unsupported activation: {} (known: {})".format(
-                name, ", ".join(sorted(_ACTIVATIONS))
-            )
+            f"hidden_act: no activation is called {name!r}; known are "
+            f"{', '.join(sorted(_ACTIVATIONS))}"
         )
     return _ACTIVATIONS[name]
 
@@ -399,11 +411,15 @@ def get_assignment_map_from_checkpoint(tvars, init_checkpoint):
     return assignment_map, initialized_variable_names
 
 
+# The spelling of upstream's first versions, which many projects call.
+get_assigment_map_from_checkpoint = get_assignment_map_from_checkpoint
+
+
 def dropout(input_tensor, dropout_prob, *, ops=None):
     """Sets elements to 0 with probability `dropout_prob` and scales the others.
 
     Args:
-      input_tensor: float tensor of any shape.
+      input_tensor: float, of any shape.
       dropout_prob: probability of *dropping*, 0 <= p < 1 (unlike TF 1's `keep_prob`).
       ops: (optional) see `BertModel`.
     """
@@ -437,7 +453,7 @@ def _layer_norm_weights(input_tensor, name=None):
 
 
 def layer_norm_and_dropout(input_tensor, dropout_prob, name=None, *, ops=None):
-    """Applies layer normalization followed by dropout."""
+    """Drops out elements of the normalized tensor."""
     return dropout(layer_norm(input_tensor, name, ops=ops), dropout_prob, ops=ops)
 
 
@@ -476,11 +492,11 @@ def _dense_add_norm(input_tensor, residual, initializer_range, dropout_prob, *, 
 
 def embedding_lookup(
     input_ids,
-    vocab_size,
-    embedding_size=128,
-    initializer_range=0.02,
-    word_embedding_name="word_embeddings",
-    use_one_hot_embeddings=False,
+    vocab_size: int,
+    embedding_size: int = 128,
+    initializer_range: float = 0.02,
+    word_embedding_name: str = "word_embeddings",
+    use_one_hot_embeddings: bool = False,
 ):
     """Looks up the vectors of ids.
 
@@ -517,17 +533,17 @@ def embedding_lookup(
 
 def embedding_postprocessor(
     input_tensor,
-    use_token_type=False,
+    use_token_type: bool = False,
     token_type_ids=None,
-    token_type_vocab_size=16,
-    token_type_embedding_name="token_type_embeddings",
-    use_position_embeddings=True,
-    position_embedding_name="position_embeddings",
-    initializer_range=0.02,
-    max_position_embeddings=512,
-    dropout_prob=0.1,
+    token_type_vocab_size: int = 16,
+    token_type_embedding_name: str = "token_type_embeddings",
+    use_position_embeddings: bool = True,
+    position_embedding_name: str = "position_embeddings",
+    initializer_range: float = 0.02,
+    max_position_embeddings: int = 512,
+    dropout_prob: float = 0.1,
     *,
-    ops=None,
+    ops: Optional[ReferenceOps] = None,
 ):
     """Adds segment and position embeddings, then normalizes and drops out.
 
@@ -537,7 +553,7 @@ def embedding_postprocessor(
       token_type_ids: int32 `[batch_size, seq_length]`; needed for segments.
       token_type_vocab_size: number of segments.
       token_type_embedding_name: name of the segment table.
-      use_position_embeddings: whether to add position embeddings.
+      use_position_embeddings: whether the vectors of the positions are added.
       position_embedding_name: name of the position table.
       initializer_range: standard deviation of both tables at the start.
       max_position_embeddings: rows of the position table; may exceed `seq_length`.
@@ -555,7 +571,7 @@ def embedding_postprocessor(
     output = input_tensor
     if use_token_type:
         if token_type_ids is None:
-            raise ValueError("`token_type_ids` is needed if `use_token_type` is True.")
+            raise ValueError("use_token_type=True without token_type_ids")
         shape = [token_type_vocab_size, width]
         table = tf.get_variable(token_type_embedding_name, shape, initializer=init)
         # A product is faster than a gather for so few rows, above all backwards.
@@ -595,30 +611,29 @@ def attention_layer(
     from_tensor,
     to_tensor,
     attention_mask=None,
-    num_attention_heads=1,
-    size_per_head=512,
+    num_attention_heads: int = 1,
+    size_per_head: int = 512,
     query_act=None,
     key_act=None,
     value_act=None,
-    attention_probs_dropout_prob=0.0,
-    initializer_range=0.02,
-    do_return_2d_tensor=False,
+    attention_probs_dropout_prob: float = 0.0,
+    initializer_range: float = 0.02,
+    do_return_2d_tensor: bool = False,
     batch_size=None,
     from_seq_length=None,
     to_seq_length=None,
     *,
-    ops=None,
+    ops: Optional[ReferenceOps] = None,
 ):
-    """Multi-headed attention (Vaswani et al. 2017, "Attention is all you need").
+    """Multi-headed attention. Source: Vaswani et al. 2017, arXiv:1706.03762, 3.2.
 
     Args:
       from_tensor: float `[batch_size, from_seq_length, from_width]`, or 2D.
       to_tensor: float `[batch_size, to_seq_length, to_width]`, or 2D.
       attention_mask: (optional) `[batch_size, from_seq_length or 1, to_seq_length]`,
-        with 1 for positions that may be attended to and 0 for those that may not. A
-        row with nothing to attend to is treated as if nothing were masked.
-      num_attention_heads: int.
-      size_per_head: int.
+        1 where a position may be attended to, else 0. A row with nothing to attend to
+        is treated as if nothing were masked.
+      num_attention_heads, size_per_head: of the projections.
       query_act, key_act, value_act: (optional) activation of the projections.
       attention_probs_dropout_prob: dropout on the attention probabilities.
       initializer_range: standard deviation of the kernels at the start.
@@ -672,13 +687,16 @@ def _attention_shape(from_tensor, to_tensor, *sizes_of_2d):
     from_shape = get_shape_list(from_tensor, expected_rank=[2, 3])
     to_shape = get_shape_list(to_tensor, expected_rank=[2, 3])
     if len(from_shape) != len(to_shape):
-        raise ValueError("The rank of `from_tensor` must match that of `to_tensor`.")
+        raise ValueError(
+            f"from_tensor of rank {len(from_shape)} and to_tensor of rank "
+            f"{len(to_shape)}: both must be matrices, or both of rank 3"
+        )
     if len(from_shape) == 3:
         return from_shape[0], from_shape[1], to_shape[1]
     if any(size is None for size in sizes_of_2d):
         raise ValueError(
-            "With rank 2 tensors attention_layer needs batch_size, from_seq_length "
-            "and to_seq_length."
+            "the sizes of matrices are not known: attention_layer needs batch_size, "
+            "from_seq_length and to_seq_length"
         )
     return sizes_of_2d
 
@@ -686,27 +704,27 @@ def _attention_shape(from_tensor, to_tensor, *sizes_of_2d):
 def transformer_model(
     input_tensor,
     attention_mask=None,
-    hidden_size=768,
-    num_hidden_layers=12,
-    num_attention_heads=12,
-    intermediate_size=3072,
+    hidden_size: int = 768,
+    num_hidden_layers: int = 12,
+    num_attention_heads: int = 12,
+    intermediate_size: int = 3072,
     intermediate_act_fn=gelu,
-    hidden_dropout_prob=0.1,
-    attention_probs_dropout_prob=0.1,
-    initializer_range=0.02,
-    do_return_all_layers=False,
+    hidden_dropout_prob: float = 0.1,
+    attention_probs_dropout_prob: float = 0.1,
+    initializer_range: float = 0.02,
+    do_return_all_layers: bool = False,
     *,
-    first_token_only=False,
-    ops=None,
+    first_token_only: bool = False,
+    ops: Optional[ReferenceOps] = None,
 ):
     """Transformer encoder (Vaswani et al. 2017), post-normalized.
 
     Args:
       input_tensor: float `[batch_size, seq_length, hidden_size]`.
-      attention_mask: (optional) `[batch_size, seq_length, seq_length]` or
-        `[batch_size, 1, seq_length]`, with 1 for positions to attend to, else 0.
+      attention_mask: (optional) 1 for positions to attend to, else 0;
+        `[batch_size, seq_length, seq_length]` or `[batch_size, 1, seq_length]`.
       hidden_size: width of every layer.
-      num_hidden_layers: number of layers.
+      num_hidden_layers: number of layers; with 0 the output is the input.
       num_attention_heads: heads per layer.
       intermediate_size: width of the feed-forward layer.
       intermediate_act_fn: activation of the feed-forward layer.
@@ -726,13 +744,15 @@ def transformer_model(
     """
     if hidden_size % num_attention_heads != 0:
         raise ValueError(
-            f"hidden size {hidden_size} is no multiple of {num_attention_heads} heads"
+            f"hidden_size={hidden_size} cannot be divided among num_attention_heads="
+            f"{num_attention_heads}"
         )
     shape = get_shape_list(input_tensor, expected_rank=3)
     batch_size, seq_length, width = shape
     if width != hidden_size:
         raise ValueError(
-            f"an input of width {width} cannot be added to one of {hidden_size}"
+            f"an input of width {width} cannot be added to layers of hidden_size="
+            f"{hidden_size}"
         )
     ops = ops or REFERENCE_OPS
 
@@ -791,11 +811,12 @@ def transformer_model(
         with tf.variable_scope(f"layer_{index}"):
             layer_output = ops.run_layer(index, build, layer_output)
         all_layers.append(layer_output)
-    shapes = [shape] * num_hidden_layers
-    if first_token_only:
-        shapes[-1] = [batch_size, 1, hidden_size]
+    last_shape = shape
+    if first_token_only and all_layers:
+        last_shape = [batch_size, 1, hidden_size]
     if not do_return_all_layers:
-        return reshape_from_matrix(layer_output, shapes[-1])
+        return reshape_from_matrix(layer_output, last_shape)
+    shapes = [shape] * (num_hidden_layers - 1) + [last_shape]
     return list(map(reshape_from_matrix, all_layers, shapes))
 
 
@@ -805,7 +826,7 @@ def get_shape_list(tensor, expected_rank=None, name=None):
     Args:
       tensor: tensor.
       expected_rank: (optional) int or list of ints; checked if given.
-      name: (optional) name of the tensor for the error message.
+      name: (optional) as what an error refers to the tensor; default: its own name.
 
     Raises:
       ValueError: if the rank is not the expected one.
@@ -824,7 +845,7 @@ def reshape_to_matrix(input_tensor):
     ndims = input_tensor.shape.ndims
     if ndims < 2:
         raise ValueError(
-            f"Input tensor must have at least rank 2. Shape = {input_tensor.shape}"
+            f"no matrix can be made of rank {ndims}, the shape is {input_tensor.shape}"
         )
     if ndims == 2:
         return input_tensor
@@ -843,15 +864,15 @@ def assert_rank(tensor, expected_rank, name=None):
     """Raises a ValueError, naming the tensor, if its rank is not the expected one.
 
     Args:
-      tensor: tensor.
-      expected_rank: int or list of ints.
-      name: (optional) name of the tensor for the error message.
+      tensor, expected_rank, name: see `get_shape_list`.
     """
     ranks = [expected_rank] if isinstance(expected_rank, int) else list(expected_rank)
     if tensor.shape.ndims not in ranks:
+        # Eager tensors have no name.
+        name = name or getattr(tensor, "name", "input")
+        scope = tf.get_variable_scope().name
         raise ValueError(
-            f"For the tensor `{name or tensor.name}` in scope "
-            f"`{tf.get_variable_scope().name}`, the actual rank `{tensor.shape.ndims}` "
-            f"(shape = {tensor.shape}) is not equal to the expected rank "
-            f"`{expected_rank}`"
+            f"{name} has rank {tensor.shape.ndims} and shape {tensor.shape}; wanted is "
+            f"rank {' or '.join(map(str, ranks))}"
+            + (f" (in variable scope {scope})" if scope else "")
         )

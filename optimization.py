@@ -1,11 +1,12 @@
 """AdamW, LAMB and their learning-rate schedule: a drop-in `optimization`.
 
-The file needs nothing but TensorFlow.
+The file needs nothing but TensorFlow, and `custom_optimization` for `fp16=True`.
 
 Source: Devlin et al. 2019, A.2; Loshchilov and Hutter 2019 for the decoupled decay; You
 et al. 2020, "Large Batch Optimization for Deep Learning", for LAMB.
 """
 
+import importlib
 import re
 
 import tensorflow.compat.v1 as tf
@@ -16,33 +17,58 @@ EPSILON = 1e-6
 NOT_DECAYED = ("LayerNorm", "layer_norm", "bias")
 
 
-def create_optimizer(loss, init_lr, num_train_steps, num_warmup_steps, use_tpu=False):
+def create_optimizer(
+    loss, init_lr, num_train_steps, num_warmup_steps, use_tpu=False, fp16=False
+):
     """Creates the training op of one replica: clip, AdamW, count the step.
 
     Args:
       loss: float scalar.
-      init_lr: highest learning rate, per step.
-      num_train_steps: step at which the learning rate is 0.
-      num_warmup_steps: steps of linear warm-up; 0 or None for none.
+      init_lr, num_train_steps, num_warmup_steps: see `learning_rate_at`.
       use_tpu: must be False.
+      fp16: scale the loss and skip steps that are not finite, see
+        `custom_optimization`, which has to be beside this file then.
 
     Returns:
       op that updates the trainable variables and adds 1 to the global step.
 
     Raises:
       ValueError: if `use_tpu`.
+      RuntimeError: under a `tf.distribute` strategy with several replicas.
     """
     if use_tpu:
         raise ValueError("use_tpu=True is not supported: there is no TPU support here.")
+    schedule = (init_lr, num_train_steps, num_warmup_steps)
+    if fp16:
+        return _custom_optimization().create_optimizer(loss, *schedule, fp16=True)
+    optimizer = create_optimizer_mgpu(*schedule)
     global_step = tf.train.get_or_create_global_step()
-    optimizer = create_adamw(
-        learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps)
-    )
     variables = tf.trainable_variables()
     gradients, _ = tf.clip_by_global_norm(tf.gradients(loss, variables), CLIP_NORM)
     update = optimizer.apply_gradients(zip(gradients, variables))
     with tf.control_dependencies([update]):
         return tf.group(tf.assign_add(global_step, 1))
+
+
+def create_optimizer_mgpu(init_lr, num_train_steps, num_warmup_steps):
+    """Returns the AdamW of `create_optimizer`, for scripts with towers of their own.
+
+    The caller averages and clips the gradients, and counts the steps.
+
+    Args:
+      init_lr, num_train_steps, num_warmup_steps: see `learning_rate_at`.
+    """
+    global_step = tf.train.get_or_create_global_step()
+    learning_rate = learning_rate_at(
+        global_step, init_lr, num_train_steps, num_warmup_steps
+    )
+    return create_adamw(tf.identity(learning_rate, name="learning_rate"))
+
+
+def _custom_optimization():
+    """Returns the module with the loss scale, which is built on this one."""
+    package = f"{__package__}." if __package__ else ""
+    return importlib.import_module(f"{package}custom_optimization")
 
 
 def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
@@ -79,10 +105,26 @@ def create_adamw(learning_rate):
     )
 
 
+def check_is_one_replica():
+    """Raises a RuntimeError under a `tf.distribute` strategy with several replicas.
+
+    There each replica would be trained on its own rows, and none by the others'.
+    """
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync > 1:
+        raise RuntimeError(
+            f"{type(strategy).__name__} has {strategy.num_replicas_in_sync} replicas, "
+            "whose gradients this optimizer does not add up, so each would train "
+            "alone; train without tf.distribute and use the towers of "
+            "run_classifier_mgpu.py or run_pretraining_mgpu.py (--n_gpus) instead"
+        )
+
+
 class _MomentsOptimizer(tf.train.Optimizer):
     """Base of Adam and LAMB: two slots, decoupled decay and its exceptions.
 
-    A subclass has `_update(gradient, scale, variable, adam_m, adam_v)`.
+    A subclass has `_update(gradient, scale, variable, adam_m, adam_v)` and the
+    `_default_name` of its optimizers.
     """
 
     def __init__(
@@ -105,12 +147,13 @@ class _MomentsOptimizer(tf.train.Optimizer):
           beta_2: decay of the mean of the squared gradients.
           epsilon: added to the square root of the second mean.
           exclude_from_weight_decay: list of patterns of names that do not decay.
-          name: prefix of the ops; default: the name of the class.
+          name: (optional) name of the optimizer, which no variable or op depends on.
           rate_multiplier: (optional) function from a variable's name to the factor of
             its learning rate.
         """
-        super().__init__(False, name or type(self).__name__)
-        self.learning_rate = tf.identity(learning_rate, name="learning_rate")
+        super().__init__(False, name or self._default_name)
+        # No tensor is made here: the optimizer may be used in another graph.
+        self.learning_rate = learning_rate
         self.weight_decay_rate = weight_decay_rate
         self.beta_1 = beta_1
         self.beta_2 = beta_2
@@ -127,6 +170,9 @@ class _MomentsOptimizer(tf.train.Optimizer):
           global_step: ignored, as upstream does: the caller counts the steps.
           name: name of the op.
           scale: (optional) float32 scalar by which the gradients are multiplied.
+
+        Raises:
+          RuntimeError: under a `tf.distribute` strategy with several replicas.
         """
         pairs = [(g, v) for g, v in grads_and_vars if g is not None and v is not None]
         slots = self.create_slots([variable for _, variable in pairs])
@@ -144,7 +190,11 @@ class _MomentsOptimizer(tf.train.Optimizer):
 
         To be called before an `apply_gradients` inside a `tf.cond`, where no variable
         can be created.
+
+        Raises:
+          RuntimeError: under a `tf.distribute` strategy with several replicas.
         """
+        check_is_one_replica()
         with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
             return [self._slots_of(variable) for variable in variables]
 
@@ -186,6 +236,8 @@ class _MomentsOptimizer(tf.train.Optimizer):
 class AdamWeightDecayOptimizer(_MomentsOptimizer):
     """Adam without bias correction and with decoupled weight decay."""
 
+    _default_name = "AdamWeightDecayOptimizer"  # of subclasses too, as upstream's
+
     def __init__(self, *args, jit=None, **kwargs):
         """Builds the optimizer.
 
@@ -215,15 +267,13 @@ class AdamWeightDecayOptimizer(_MomentsOptimizer):
             decay.append(tf.assign_sub(variable, rate * variable))
         if _is_resource(variable):
             apply_adam = tf.raw_ops.ResourceApplyAdam
-            var, m, v = variable.handle, adam_m.handle, adam_v.handle
+            state = {"var": variable.handle, "m": adam_m.handle, "v": adam_v.handle}
         else:  # where the caller has not enabled resource variables
             apply_adam = tf.raw_ops.ApplyAdam
-            var, m, v = variable, adam_m, adam_v
+            state = {"var": variable, "m": adam_m, "v": adam_v}
         with tf.control_dependencies(decay), tf.device(variable.device):
             return apply_adam(
-                var=var,
-                m=m,
-                v=v,
+                **state,
                 # Powers of 0 switch the bias correction off, as in upstream's formula.
                 beta1_power=0.0,
                 beta2_power=0.0,
@@ -261,6 +311,8 @@ class LAMBOptimizer(_MomentsOptimizer):
     code, the ratio is 1 for variables that do not decay.
     """
 
+    _default_name = "LAMBOptimizer"
+
     def __init__(self, *args, global_step, **kwargs):
         """Builds the optimizer.
 
@@ -270,7 +322,12 @@ class LAMBOptimizer(_MomentsOptimizer):
           *args, **kwargs: see `_MomentsOptimizer`.
         """
         super().__init__(*args, **kwargs)
-        self._num_updates = tf.cast(global_step, tf.float64) + 1.0
+        self._global_step = global_step
+
+    def apply_gradients(self, *args, **kwargs):
+        """Creates the op that updates weights and slots, see `_MomentsOptimizer`."""
+        self._num_updates = tf.cast(self._global_step, tf.float64) + 1.0
+        return super().apply_gradients(*args, **kwargs)
 
     def _update(self, gradient, scale, variable, adam_m, adam_v):
         """Updates one variable; every value is read before any is assigned."""

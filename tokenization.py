@@ -1,8 +1,10 @@
 """Text to wordpieces to ids: a drop-in `tokenization` with upstream's results.
 
-`FullTokenizer.tokenize` is the reference. `encode_ids` and `encode_batch` give the same
-by a cache: a text is split into units that do not depend on one another, each of which
-is encoded once. TensorFlow serves for paths such as "gs://..." only.
+`FullTokenizer.tokenize` is the reference: it consists of the methods that upstream's
+classes have, and what a subclass overrides takes effect. `tokenize_with_offsets`,
+`encode_ids` and `encode_batch` follow the rules of this file alone. The last two have a
+cache: a text is split into units that do not depend on one another, each of which is
+encoded once. TensorFlow serves for paths such as "gs://..." only.
 
 Offsets are `(start, end)` in characters of the original text.
 """
@@ -66,7 +68,7 @@ def convert_to_unicode(text):
         return text
     if isinstance(text, bytes):
         return text.decode("utf-8", "ignore")
-    raise ValueError(f"Unsupported string type: {type(text)}")
+    raise ValueError(f"a text is str or bytes, not {type(text).__name__}: {text!r}")
 
 
 def printable_text(text):
@@ -149,7 +151,9 @@ class FullTokenizer:
 
     def tokenize(self, text):
         """Returns the list of wordpieces of a text."""
-        return self.tokenize_with_offsets(text)[0]
+        split_word = self.wordpiece_tokenizer.tokenize
+        words = self.basic_tokenizer.tokenize(text)
+        return [piece for word in words for piece in split_word(word)]
 
     def tokenize_with_offsets(self, text):
         """Returns (wordpieces, offsets), two lists of equal length."""
@@ -257,7 +261,39 @@ class BasicTokenizer:
 
     def tokenize(self, text):
         """Returns the list of words of a text."""
-        return [word for word, _ in self.words_with_spans(text)]
+        cleaned = self._clean_text(convert_to_unicode(text))
+        words = whitespace_tokenize(self._tokenize_chinese_chars(cleaned))
+        if self.do_lower_case:
+            words = [self._run_strip_accents(word.lower()) for word in words]
+        parts = [part for word in words for part in self._run_split_on_punc(word)]
+        # Normalization can uncover white space.
+        return whitespace_tokenize(" ".join(parts))
+
+    # The steps of `tokenize`, under upstream's names.
+
+    def _clean_text(self, text):
+        """Drops control characters and makes every white space a blank."""
+        return "".join(map(_cleaned, text))
+
+    def _tokenize_chinese_chars(self, text):
+        """Puts blanks around Chinese characters."""
+        codes = filter(self._is_chinese_char, map(ord, set(text)))
+        return text.translate({code: f" {chr(code)} " for code in codes})
+
+    def _is_chinese_char(self, cp):
+        """Returns whether a code point is in one of the CJK blocks."""
+        return _is_chinese(chr(cp))
+
+    def _run_strip_accents(self, text):
+        """Decomposes characters (NFD) and drops what combines with them (Mn)."""
+        if text.isascii():
+            return text
+        decomposed = unicodedata.normalize("NFD", text)
+        return "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+
+    def _run_split_on_punc(self, text):
+        """Returns the list of each punctuation character and what lies between."""
+        return [part for part, _ in _split_at_punctuation(text, text)]
 
     def words_with_spans(self, text):
         """Yields (word, spans): for each of its characters the span it came from."""
@@ -275,7 +311,7 @@ class BasicTokenizer:
         """Drops control characters and puts spaces around Chinese characters."""
         chars, spans = [], []
         for index, char in enumerate(text):
-            cleaned = _cleaned(char)
+            cleaned = f" {char} " if _is_chinese(char) else _cleaned(char)
             chars.append(cleaned)
             spans.extend([(index, index + 1)] * len(cleaned))
         return "".join(chars), spans
@@ -299,7 +335,7 @@ class WordpieceTokenizer:
     def tokenize(self, text):
         """Returns the pieces of white-space separated words.
 
-        For example "unaffable" gives `["un", "##aff", "##able"]`.
+        For example "rewinding" gives `["re", "##wind", "##ing"]`.
         """
         text = convert_to_unicode(text)
         return [
@@ -389,7 +425,12 @@ def _cleaned(char):
         return ""
     if _is_whitespace(char):
         return " "
-    return f" {char} " if re.match(f"[{_CJK}]", char) else char
+    return char
+
+
+@functools.lru_cache(maxsize=MAX_CHARS)
+def _is_chinese(char):
+    return re.match(f"[{_CJK}]", char) is not None
 
 
 def _is_whitespace(char):

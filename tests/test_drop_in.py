@@ -1,4 +1,4 @@
-"""The drop-in modules alone: copied into another program, they import and train there.
+"""The drop-in modules in another program: copied alone, or the project as a package.
 
 Each test runs in a Python that knows the installed packages but not this project.
 """
@@ -16,6 +16,8 @@ from tests import helpers
 
 MODULES = ("modeling", "tokenization", "optimization", "custom_optimization")
 TRAIN = """
+import functools
+import importlib
 import importlib.util
 import site
 import sys
@@ -65,8 +67,23 @@ train(optimization.create_optimizer)
 train(custom_optimization.create_optimizer)
 tf.enable_resource_variables()
 train(custom_optimization.create_optimizer)
+train(functools.partial(optimization.create_optimizer, fp16=True))
 assert tokenization.BasicTokenizer().tokenize("a b") == ["a", "b"]
 print("trained")
+"""
+# Run after `TRAIN`, in a clone of the project whose folder is the package.
+IMPORT_SCRIPTS = """
+import os
+
+folder = os.path.dirname(modeling.__file__)
+scripts = [name[:-3] for name in os.listdir(folder) if name.endswith(".py")]
+assert "create_pretraining_data" in scripts
+for name in sorted(scripts):
+    importlib.import_module(f"{package}.{name}")
+from bert_my.cli import runner
+
+assert runner.__file__.startswith(os.path.join(folder, "bert_my"))
+assert modeling.__name__ == f"{package}.modeling"
 """
 
 
@@ -88,15 +105,44 @@ def test_copies_train_in_another_program(tmp_path, package, has_init):
     if has_init:
         for each in (folder, folder.parent):
             (each / "__init__.py").touch()
+    run_alone(TRAIN, package, root if package else folder)
+
+
+@pytest.mark.parametrize(
+    "package", ["bert", pytest.param("third_party.bert", marks=pytest.mark.slow)]
+)
+def test_the_project_is_a_package(tmp_path, package):
+    """Its scripts import too, and another `bert` that is installed is not found."""
+    folder = tmp_path.joinpath("x", *package.split("."))
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    paths = subprocess.check_output(command, cwd=str(helpers.ROOT), text=True)
+    for path in paths.splitlines():
+        if not path.startswith(("tests/", "docs/")) and (helpers.ROOT / path).exists():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(str(helpers.ROOT / path), str(folder / path))
+    installed = tmp_path / "installed"
+    (installed / "bert").mkdir(parents=True)
+    (installed / "bert" / "__init__.py").touch()
+    run_alone(TRAIN + IMPORT_SCRIPTS, package, tmp_path / "x", installed)
+
+
+def run_alone(program, package, *folders):
+    """Runs a program that trains, in a Python that cannot see the project.
+
+    Args:
+      program: its text.
+      package: name of the package with the modules; "" for none.
+      folders: on the path before the installed packages.
+    """
     # -S: the links to this project in site-packages are not followed.
     site_packages = {
         os.path.dirname(os.path.dirname(module.__file__))
         for module in (np, sys.modules[tf.__name__.split(".")[0]])
     }
-    path = str(root if package else folder)
+    paths = [*map(str, folders), *site_packages]
     found = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", TRAIN, package, path, *site_packages],
-        cwd=str(tmp_path),
+        [sys.executable, "-I", "-S", "-c", program, package, *paths],
+        cwd=paths[0],
         capture_output=True,
         text=True,
     )

@@ -273,6 +273,20 @@ def test_low_precision_keeps_variables_and_outputs_in_float32(dtype):
     assert not np.array_equal(a, b)
 
 
+def test_comp_type_is_the_dtype_of_the_activations():
+    """The spelling of bert-multi-gpu."""
+    tf.set_random_seed(1)
+    exact = build(comp_type=tf.float32)
+    with tf.variable_scope("", reuse=True):
+        model = build(scope="bert", comp_type=tf.float16)
+    dtypes = {variable.dtype.base_dtype for variable in tf.global_variables()}
+    assert dtypes == {tf.float32} == {x.dtype for x in model.get_all_encoder_layers()}
+    a, b = run([exact.pooled_output, model.pooled_output])
+    # float16 has 11 bits: relative errors of 2^-12 an operation.
+    np.testing.assert_allclose(a, b, atol=0.05)
+    assert not np.array_equal(a, b)
+
+
 @pytest.mark.parametrize(
     ("name", "points"),
     [
@@ -287,6 +301,15 @@ def test_activations(name, points):
     function = modeling.get_activation(name)
     values = run(function(tf.constant([-2.0, -1.0, 0.0, 1.0, 2.0])))
     np.testing.assert_allclose(values, points, atol=1e-6)
+
+
+@pytest.mark.parametrize("function", [modeling.gelu, modeling.gelu_erf])
+def test_gelu_of_numbers(function):
+    outputs = [function(x) for x in ([-1.0, 2.0], np.float32([-1.0, 2.0]))]
+    tensor = function(tf.constant([-1.0, 2.0]))
+    expected, *values = run([tensor, *outputs])
+    np.testing.assert_array_equal(values, [expected] * 2)
+    assert run(function(2.0)) == expected[1]
 
 
 def test_get_activation_of_other_values():
@@ -304,6 +327,19 @@ def test_config_round_trip(tmp_path):
     read = modeling.BertConfig.from_json_file(str(path))
     assert read.to_dict() == config.to_dict() == json.loads(path.read_text())
     assert (read.vocab_size, read.directionality, read.hidden_size) == (99, "bidi", 768)
+
+
+def test_config_of_a_subclass():
+    """Upstream's `from_dict` gives a `BertConfig` whatever class it is called on."""
+
+    class Other(modeling.BertConfig):
+        def __init__(self, vocab_size, num_labels):
+            super().__init__(vocab_size)
+            self.num_labels = num_labels
+
+    config = Other.from_dict({"vocab_size": 7, "hidden_size": 5})
+    assert type(config) is modeling.BertConfig
+    assert (config.vocab_size, config.hidden_size) == (7, 5)
 
 
 def test_attention_mask_from_input_mask():
@@ -353,14 +389,46 @@ def test_attention_layer_needs_sizes_of_2d_inputs():
 
 
 def test_hidden_size_must_be_a_multiple_of_heads():
-    with pytest.raises(ValueError, match="multiple"):
+    with pytest.raises(ValueError, match="num_attention_heads"):
         build(make_config(hidden_size=30))
 
 
 def test_assert_rank_names_the_tensor():
-    with pytest.raises(ValueError, match="my_ids"):
-        modeling.assert_rank(tf.zeros([2, 3]), 3, name="my_ids")
-    modeling.assert_rank(tf.zeros([2, 3]), [2, 3])
+    matrix = tf.zeros([2, 3], name="matrix")
+    with pytest.raises(ValueError, match=r"my_ids has rank 2.* wanted is rank 3$"):
+        modeling.assert_rank(matrix, 3, name="my_ids")
+    with tf.variable_scope("inner"), pytest.raises(
+        ValueError, match=r"matrix:0 has .* rank 1 or 3 \(in variable scope inner\)"
+    ):
+        modeling.assert_rank(matrix, [1, 3])
+    modeling.assert_rank(matrix, [2, 3])
+
+
+def test_other_faults_of_shape_name_the_argument():
+    matrix, cube = tf.zeros([2, 8]), tf.zeros([2, 3, 8])
+    with pytest.raises(ValueError, match="rank 1"):
+        modeling.reshape_to_matrix(tf.zeros([4]))
+    with pytest.raises(ValueError, match="from_tensor of rank 2"):
+        modeling.attention_layer(matrix, cube)
+    with pytest.raises(ValueError, match="token_type_ids"):
+        modeling.embedding_postprocessor(cube, use_token_type=True)
+    with pytest.raises(ValueError, match="hidden_size=12"):
+        modeling.transformer_model(cube, hidden_size=12)
+
+
+@pytest.mark.parametrize("first_token_only", [False, True])
+def test_no_layers_leave_the_input(first_token_only):
+    cube = tf.random.uniform([2, 3, 8])
+    sizes = {
+        "hidden_size": 8,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 0,
+        "first_token_only": first_token_only,
+    }
+    output = modeling.transformer_model(cube, **sizes)
+    layers = modeling.transformer_model(cube, do_return_all_layers=True, **sizes)
+    assert layers == []
+    np.testing.assert_array_equal(*run([cube, output]))
 
 
 def test_shape_list_mixes_static_and_dynamic():
@@ -386,9 +454,13 @@ def test_assignment_map(tmp_path):
         path = tf.train.Saver().save(session, str(tmp_path / "bert_model.ckpt"))
     helpers.reset_graph()
     variables = [tf.get_variable("bert/a", [2]), tf.get_variable("new", [1])]
-    mapping, names = modeling.get_assignment_map_from_checkpoint(variables, path)
-    assert dict(mapping) == {"bert/a": "bert/a"}
-    assert names == {"bert/a": 1, "bert/a:0": 1}
+    for find in (
+        modeling.get_assignment_map_from_checkpoint,
+        modeling.get_assigment_map_from_checkpoint,
+    ):
+        mapping, names = find(variables, path)
+        assert dict(mapping) == {"bert/a": "bert/a"}
+        assert names == {"bert/a": 1, "bert/a:0": 1}
 
 
 def test_positional_arguments_are_those_of_upstream():

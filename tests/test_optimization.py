@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+import custom_optimization
 import optimization
 
+MEAN = tf.VariableAggregation.MEAN
 NAMES = ("dense/kernel", "dense/bias", "LayerNorm/gamma", "table")
 
 
@@ -106,16 +108,17 @@ def test_slots_have_upstreams_names_and_values():
 
 
 def test_adam_finds_the_minimum():
-    w = tf.get_variable("w", initializer=[0.1, -0.2, -0.1])
-    loss = tf.reduce_mean(tf.square(tf.constant([0.4, 0.2, -0.5]) - w))
-    optimizer = optimization.AdamWeightDecayOptimizer(learning_rate=0.2)
+    point = tf.get_variable("point", initializer=[[2.0, -1.0]])
+    loss = tf.reduce_sum(tf.square(point - [[0.7, 0.3]]))
+    optimizer = optimization.AdamWeightDecayOptimizer(learning_rate=0.1)
     step = tf.train.get_or_create_global_step()
-    train_op = optimizer.apply_gradients(zip(tf.gradients(loss, [w]), [w]), step)
+    pairs = zip(tf.gradients(loss, [point]), [point])
+    train_op = optimizer.apply_gradients(pairs, step)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        for _ in range(100):
+        for _ in range(250):
             session.run(train_op)
-        np.testing.assert_allclose(session.run(w), [0.4, 0.2, -0.5], atol=1e-2)
+        np.testing.assert_allclose(session.run(point), [[0.7, 0.3]], atol=1e-2)
         assert session.run(step) == 0  # as upstream: the caller counts
 
 
@@ -159,6 +162,125 @@ def test_schedule_at_its_corners():
 def test_tpu_is_an_error():
     with pytest.raises(ValueError, match="TPU"):
         optimization.create_optimizer(tf.constant(1.0), 0.1, 10, 0, use_tpu=True)
+
+
+def test_optimizer_made_outside_the_graph_that_uses_it():
+    optimizers = {
+        make: make(learning_rate=0.5, **more)
+        for make, more in (
+            (optimization.AdamWeightDecayOptimizer, {}),
+            (optimization.LAMBOptimizer, {"global_step": 0}),
+        )
+    }
+    for make, optimizer in optimizers.items():
+        assert optimizer.learning_rate == 0.5
+        with tf.Graph().as_default(), tf.Session() as session:
+            variable = tf.get_variable("w", initializer=[1.0, -2.0])
+            update = optimizer.apply_gradients([(tf.constant([1.0, 0.0]), variable)])
+            session.run(tf.global_variables_initializer())
+            session.run(update)
+            assert session.run(variable)[0] < 0.9, make
+
+
+def test_names_of_optimizers():
+    """Upstream's default is the same for classes that inherit from it."""
+
+    class Inherited(optimization.AdamWeightDecayOptimizer):
+        pass
+
+    names = [
+        optimization.AdamWeightDecayOptimizer(0.1).get_name(),
+        Inherited(0.1).get_name(),
+        optimization.LAMBOptimizer(0.1, global_step=0).get_name(),
+        # The seventh by position, as in upstream's signature.
+        Inherited(0.1, 0.0, 0.9, 0.999, 1e-6, None, "mine").get_name(),
+    ]
+    expected = ["AdamWeightDecayOptimizer"] * 2 + ["LAMBOptimizer", "mine"]
+    assert names == expected
+
+
+def test_slots_are_in_the_scope_in_which_they_are_made():
+    variable = tf.get_variable("w", initializer=[1.0])
+    optimizer = optimization.AdamWeightDecayOptimizer(0.1)
+    with tf.variable_scope("tower"):
+        op = optimizer.apply_gradients([(tf.constant([1.0]), variable)], name="update")
+    assert op.name == "tower/update"
+    names = {v.op.name for v in tf.global_variables()}
+    assert names == {"w", "tower/w/adam_m", "tower/w/adam_v"}
+    assert optimizer.get_slot_names() == optimizer.variables() == []
+
+
+def test_scripts_with_towers_of_their_own():
+    """As zhp510730568/bert-ad: slots beforehand, in a scope that reuses variables."""
+    optimizer = optimization.create_optimizer_mgpu(0.1, 10, 0)
+    variable = tf.get_variable("w", initializer=[1.0, 3.0])
+    for slot in ("adam_m", "adam_v"):
+        tf.get_variable(
+            f"w/{slot}", [2], initializer=tf.zeros_initializer(), trainable=False
+        )
+    with tf.variable_scope("", reuse=True):
+        pairs = optimizer.compute_gradients(tf.reduce_sum(variable))
+        update = optimizer.apply_gradients(pairs)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(update)
+        expected = ReferenceAdamW({"w": [1.0, 3.0]})
+        expected.step({"w": np.ones(2)}, 0.1)
+        np.testing.assert_allclose(
+            session.run(variable), expected.weights["w"], atol=3e-5
+        )
+
+
+def test_fp16_skips_a_step_that_is_not_finite():
+    variable = tf.get_variable("w", initializer=[1.0])
+    slope = tf.placeholder(tf.float32, [1])
+    loss = tf.reduce_sum(variable * slope)
+    train_op = optimization.create_optimizer(loss, 0.1, 10, 0, False, fp16=True)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train_op, {slope: [np.inf]})
+        assert session.run([variable[0], tf.train.get_global_step()]) == [1.0, 0]
+        session.run(train_op, {slope: [1.0]})
+        assert session.run(variable)[0] < 1.0
+
+
+def make_with_optimization(weight):
+    return optimization.create_optimizer(tf.reduce_sum(weight), 0.1, 10, 0)
+
+
+def make_with_custom_optimization(weight):
+    return custom_optimization.create_optimizer(tf.reduce_sum(weight), 0.1, 10, 0)
+
+
+def apply_alone(weight):
+    optimizer = optimization.AdamWeightDecayOptimizer(0.1)
+    return optimizer.apply_gradients([(tf.constant([1.0]), weight)])
+
+
+@pytest.mark.parametrize(
+    "make", [make_with_optimization, make_with_custom_optimization, apply_alone]
+)
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_replicas_of_a_strategy_are_refused(make, num_replicas):
+    strategy = tf.distribute.MirroredStrategy(
+        [f"/cpu:{index}" for index in range(num_replicas)]
+    )
+
+    def replica():
+        weight = tf.get_variable("w", initializer=[1.0], aggregation=MEAN)
+        with tf.control_dependencies([make(weight)]):
+            return tf.identity(weight)
+
+    run = getattr(strategy, "run", None) or strategy.experimental_run_v2
+    with strategy.scope():
+        if num_replicas == 1:
+            weight = run(replica)
+            with tf.Session() as session:
+                session.run(tf.global_variables_initializer())
+                assert session.run(weight) < 1.0
+            return
+        with pytest.raises(RuntimeError, match=r"2 replicas.*run_classifier_mgpu"):
+            run(replica)
 
 
 def test_variables_without_resource_handles_work_too():

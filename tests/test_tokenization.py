@@ -14,12 +14,12 @@ import tokenization
 from tests import helpers
 
 WORDS = [
-    "want",
-    "##want",
-    "##ed",
-    "wa",
-    "un",
-    "runn",
+    "play",
+    "##play",
+    "##er",
+    "pl",
+    "re",
+    "jump",
     "##ing",
     ",",
     "i",
@@ -40,8 +40,8 @@ def vocab_file(tmp_path_factory):
 
 def test_full_tokenizer(vocab_file):
     tokenizer = tokenization.FullTokenizer(vocab_file)
-    tokens = tokenizer.tokenize("UNwant\u00e9d,running")
-    assert tokens == ["un", "##want", "##ed", ",", "runn", "##ing"]
+    tokens = tokenizer.tokenize("REplay\u00e9r,jumping")
+    assert tokens == ["re", "##play", "##er", ",", "jump", "##ing"]
     ids = tokenizer.convert_tokens_to_ids(tokens)
     assert ids == [9, 6, 7, 12, 10, 11]
     assert tokenizer.convert_ids_to_tokens(ids) == tokens
@@ -50,15 +50,11 @@ def test_full_tokenizer(vocab_file):
 @pytest.mark.parametrize(
     ("lower", "text", "words"),
     [
-        (True, "ah\u535a\u63a8zz", ["ah", "\u535a", "\u63a8", "zz"]),
-        (True, " \tHeLLo!how  \n Are yoU?  ", ["hello", "!", "how", "are", "you", "?"]),
-        (
-            False,
-            " \tHeLLo!how  \n Are yoU?  ",
-            ["HeLLo", "!", "how", "Are", "yoU", "?"],
-        ),
-        (True, "H\u00e9llo", ["hello"]),
-        (False, "H\u00e9llo", ["H\u00e9llo"]),
+        (True, "von北京ab", ["von", "北", "京", "ab"]),
+        (True, "\n\t Nein;DOch  \r wOhin: ", ["nein", ";", "doch", "wohin", ":"]),
+        (False, "\n\t Nein;DOch  \r wOhin: ", ["Nein", ";", "DOch", "wOhin", ":"]),
+        (True, "\u00c5ngstr\u00f6m", ["angstrom"]),
+        (False, "\u00c5ngstr\u00f6m", ["\u00c5ngstr\u00f6m"]),
         (True, "a\u2028b\u0085c\u00a0d", ["a", "bc", "d"]),  # U+0085 is a control
         (True, "x\ufffd\u0000y", ["xy"]),
         (True, "[UNK]", ["[", "unk", "]"]),
@@ -72,26 +68,84 @@ def test_basic_tokenizer(lower, text, words):
     assert tokenization.BasicTokenizer(do_lower_case=lower).tokenize(text) == words
 
 
+@pytest.mark.parametrize(
+    ("method", "given", "expected"),
+    [
+        ("_clean_text", "a\u200bb\0c\ufffd\td\u3000e\r\n京", "abc d e  京"),
+        ("_tokenize_chinese_chars", "x京\t\U00020000y", "x 京 \t \U00020000 y"),
+        ("_is_chinese_char", 0x4E00, True),
+        ("_is_chinese_char", 0x4DC0, False),  # hexagrams, between two blocks
+        ("_is_chinese_char", 0x30AB, False),  # Kana
+        ("_run_strip_accents", "ÅÉ n\u0303", "AE n"),
+        ("_run_split_on_punc", "ab-c..d", ["ab", "-", "c", ".", ".", "d"]),
+        ("_run_split_on_punc", "", []),
+        ("_run_split_on_punc", "a b!", ["a b", "!"]),
+    ],
+)
+def test_steps_of_the_basic_tokenizer(method, given, expected):
+    tokenizer = tokenization.BasicTokenizer(do_lower_case=False)
+    assert getattr(tokenizer, method)(given) == expected
+
+
+def _overriding(method, result):
+    body = {method: lambda self, value: result(value)}
+    return type("Overriding", (tokenization.BasicTokenizer,), body)()
+
+
+@pytest.mark.parametrize(
+    ("method", "result", "words"),
+    [
+        ("_clean_text", lambda text: f"{text[:3]} Ö!", ["den", "o", "!"]),
+        ("_tokenize_chinese_chars", lambda text: text, ["den北tag", ",", "loben"]),
+        ("_is_chinese_char", lambda code: chr(code) in "T", ["den北", "t", "ag"]),
+        ("_run_strip_accents", lambda text: "<", ["<", "<", "<"]),
+        ("_run_split_on_punc", lambda text: [text], ["den", "北", "tag,", "loben"]),
+    ],
+)
+def test_a_step_that_a_subclass_overrides_takes_effect(
+    vocab_file, method, result, words
+):
+    tokenizer = _overriding(method, result)
+    assert tokenizer.tokenize("DEN北Tag, löben")[: len(words)] == words
+    full = tokenization.FullTokenizer(vocab_file)
+    full.basic_tokenizer = tokenizer
+    assert full.tokenize("DEN北Tag")[0] == "[UNK]"
+
+
+def test_parts_of_the_full_tokenizer_may_be_replaced(vocab_file):
+    """As projects do that tokenize character by character."""
+    tokenizer = tokenization.FullTokenizer(vocab_file)
+
+    class Characters(tokenization.WordpieceTokenizer):
+        def tokenize(self, text):
+            return list(text)
+
+    tokenizer.wordpiece_tokenizer = Characters(tokenizer.vocab)
+    assert tokenizer.tokenize("re Is") == ["r", "e", "i", "s"]
+
+
 def test_wordpiece_tokenizer():
     tokenizer = tokenization.WordpieceTokenizer(vocab=set(WORDS))
     assert tokenizer.tokenize("") == []
-    expected = ["un", "##want", "##ed", "runn", "##ing"]
-    assert tokenizer.tokenize("unwanted running") == expected
-    assert tokenizer.tokenize("unwantedX running") == ["[UNK]", "runn", "##ing"]
+    expected = ["re", "##play", "##er", "jump", "##ing"]
+    assert tokenizer.tokenize("replayer jumping") == expected
+    assert tokenizer.tokenize("replayerX jumping") == ["[UNK]", "jump", "##ing"]
     assert tokenizer.tokenize("i" + "s" * 199) == ["i", *["##s"] * 199]
     assert tokenizer.tokenize("i" + "s" * 200) == ["[UNK]"]
 
 
 def test_character_classes():
-    for char in " \t\r\n\u00a0":
+    for char in "\n \r\t\u2003\u3000":
         assert tokenization._is_whitespace(char)
-    assert not tokenization._is_whitespace("-")
-    assert tokenization._is_control("\u0005")
-    for char in "A \t\r\U0001f4a9":
+    for char in "_q\u200b":
+        assert not tokenization._is_whitespace(char)
+    for char in "\x07\x7f\u200b":
+        assert tokenization._is_control(char)
+    for char in "q\n \t\U0001f40d":
         assert not tokenization._is_control(char)
-    for char in "-$`.。":
+    for char in "~@!^。¿":
         assert tokenization._is_punctuation(char)
-    for char in "A 1é":
+    for char in "q7 ü":
         assert not tokenization._is_punctuation(char)
 
 
@@ -142,12 +196,12 @@ def test_case_of_checkpoint(lower, checkpoint, is_wrong):
 
 
 def test_offsets_point_into_the_original_text(vocab_file):
-    text = "  UNwant\u00e9d\ufffd, 的İs"
+    text = "  REplay\u00e9r\ufffd, 的İs"
     tokenizer = tokenization.FullTokenizer(vocab_file)
     tokens, offsets = tokenizer.tokenize_with_offsets(text)
-    assert tokens == ["un", "##want", "##ed", ",", "的", "i", "##s"]
+    assert tokens == ["re", "##play", "##er", ",", "的", "i", "##s"]
     covered = [text[start:end] for start, end in offsets]
-    assert covered == ["UN", "want", "\u00e9d", ",", "的", "İ", "s"]
+    assert covered == ["RE", "play", "\u00e9r", ",", "的", "İ", "s"]
 
 
 def assert_paths_agree(tokenizer, texts):
@@ -158,13 +212,14 @@ def assert_paths_agree(tokenizer, texts):
         assert ids == tokenizer.convert_tokens_to_ids(tokens), repr(text)
         assert encoding.ids == ids, repr(text)
         assert encoding.offsets == offsets, repr(text)
+        assert tokenizer.tokenize(text) == tokens, repr(text)
 
 
 def test_every_character_parts_units_as_the_reference_does():
     texts, expected = [], []
     for char in map(chr, range(sys.maxunicode + 1)):
         # What is dropped is "" here and must not part the unit around it.
-        cleaned = tokenization._cleaned(char)
+        cleaned, _ = tokenization.BasicTokenizer._clean(char)
         if cleaned and not cleaned.strip():
             expected += ["i", "s"]
         elif len(cleaned) > 1:  # with blanks around it
@@ -178,7 +233,7 @@ def test_every_character_parts_units_as_the_reference_does():
 # Control and format characters, white space of all kinds, marks and what joins with
 # them, letters whose lower case depends on their place or is longer, halves of pairs.
 NASTY = (
-    "unwantedrigs的UNAB09.,'-_[] \t\n\r\0\x0b\x0c\x1c\x1f\x7f\x85\xa0\xad"
+    "replayerjumpings的UNAB09.,'-_[] \t\n\r\0\x0b\x0c\x1c\x1f\x7f\x85\xa0\xad"
     "\u0130\u0131\u0301\u0345\u05b0\u0e33\u1680\u180e\u2000\u200b\u200d\u2028\u2029"
     "\u202f\u205f\u2060\u3000\ufeff\ufffd\u03a3\u03c3\u03c2\u0391\u1fbc\u212b\u302e"
     "\ufe0f\u00df\u1e9e\ufb01\u9fff\uf900\u3400\u30ab\u3099\uac00\u1100\u1161\u11a8"
@@ -230,7 +285,7 @@ def test_the_cache_is_bounded(vocab_file, monkeypatch):
     monkeypatch.setattr(tokenization, "MAX_UNITS", 3)
     monkeypatch.setattr(tokenization, "MAX_UNIT_LENGTH", 6)
     tokenizer = tokenization.FullTokenizer(vocab_file)
-    texts = ["un want unwanted runn的 i is ab, i", "é want running İ的"] * 2
+    texts = ["re play replayer jump的 i is ab, i", "é play jumping İ的"] * 2
     assert_paths_agree(tokenizer, texts)
     for cache in (tokenizer._ids, tokenizer._encodings):
         assert 0 < len(cache) <= 3
@@ -239,11 +294,11 @@ def test_the_cache_is_bounded(vocab_file, monkeypatch):
 
 def test_a_tokenizer_can_be_given_to_another_process(vocab_file):
     tokenizer = tokenization.FullTokenizer(vocab_file)
-    ids = tokenizer.encode_ids(["unwanted", "ab"])
+    ids = tokenizer.encode_ids(["replayer", "ab"])
     copied = pickle.loads(pickle.dumps(tokenizer))
-    assert copied.encode_ids(["unwanted"]) == ids[:1]
+    assert copied.encode_ids(["replayer"]) == ids[:1]
     # It is the copy itself that fills its caches, which are empty at first.
-    assert list(copied._ids) == ["unwanted"]
+    assert list(copied._ids) == ["replayer"]
     assert copied._ids._encode.__self__ is copied
 
 
