@@ -12,6 +12,11 @@ from bert_my.common.errors import InputError
 _WITHIN_GRAPH = re.compile(r"\bInputError: (.*?)\nTraceback ", re.DOTALL)
 
 
+def set_verbosity(level):
+    """Sets which lines are logged, from "debug" to "error"."""
+    logging.getLogger("bert_my").setLevel(level.upper())
+
+
 @contextlib.contextmanager
 def command_line(*errors):
     """Logs to stderr with the time; ends the program with one line for wrong input.

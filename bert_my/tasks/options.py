@@ -40,13 +40,21 @@ class TextOptions(HeadOptions, LossOptions):
         check=options.positive,
     )
     train_file: Optional[str] = option(None, "Train file, instead of one in data_dir.")
-    dev_file: Optional[str] = option(None, "Dev file, instead of one in data_dir.")
+    dev_file: Optional[str] = option(
+        None,
+        "Dev file, instead of one in data_dir.",
+        aliases=("validation_file", "eval_file", "eval_files_dir"),
+    )
     test_file: Optional[str] = option(None, "Test file, instead of one in data_dir.")
     text_column: Optional[str] = option(
-        None, "Column of the text: its name in the header, or its number from 1."
+        None,
+        "Column of the text: its name in the header, or its number from 1.",
+        aliases=("text_column_name",),
     )
     text_pair_column: Optional[str] = option(None, "Column of the second text, if any.")
-    label_column: Optional[str] = option(None, "Column of the label.")
+    label_column: Optional[str] = option(
+        None, "Column of the label.", aliases=("label_column_name",)
+    )
     num_dev_examples: int = option(
         0,
         "Without a dev file: number of examples at the end of the train file that are "
@@ -57,6 +65,7 @@ class TextOptions(HeadOptions, LossOptions):
         0,
         "Train on the first examples only, at most this many; 0: on all.",
         check=options.not_negative,
+        aliases=("max_train_samples",),
     )
 
 
@@ -65,9 +74,13 @@ class PretrainingOptions(Options):
     """Shards of pretraining instances, and evaluation on them."""
 
     input_file: Optional[str] = option(
-        None, "Shards: paths and globs, separated by commas."
+        None, "Shards: paths, globs and folders, separated by commas."
     )
-    input_dir: Optional[str] = option(None, "Folder of shards, instead of input_file.")
+    input_dir: Optional[str] = option(
+        None,
+        "Folder of shards, instead of input_file.",
+        aliases=("input_files_dir",),
+    )
     max_predictions_per_seq: int = option(
         20,
         "Maximum number of masked tokens per instance, as the data was built.",
