@@ -55,7 +55,6 @@ def main(task_name=None, argv=None, kind=None, **defaults):
     with console.command_line(hooks.NonFiniteTrainingError):
         config = parse(argv or sys.argv, task_name, kind, **defaults)
         if config is not None:
-            console.set_verbosity(config.verbosity)
             run(config)
 
 
@@ -78,6 +77,7 @@ def parse(argv, task_name=None, kind=None, **defaults):
     config = flags.parse(argv, defaults)
     if config is None:
         return None
+    console.set_verbosity(config.verbosity)
     for note in command.notes():
         logger.info("%s", note)
     if config.do_train and "do_train" not in given:
