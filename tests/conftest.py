@@ -42,7 +42,8 @@ def _logging_as_it_was():
     """Undoes what `runner.main` sets up, so that pytest sees what is logged."""
     yield
     logger = logging.getLogger("bert_my")
-    logger.handlers, logger.propagate, logger.level = [], True, logging.NOTSET
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture
