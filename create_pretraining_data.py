@@ -16,13 +16,12 @@ import sys
 import tempfile
 from typing import Optional
 
-from tqdm import tqdm
-
 from bert_my.cli import console
 from bert_my.cli.flag_sets import CommandLine
 from bert_my.common import files, options
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
+from bert_my.common.progress import Bar
 from bert_my.data import workers
 from bert_my.pretrain import corpus
 from bert_my.pretrain.instances import NEXT_SENTENCE, Vocabulary, make_instances
@@ -222,9 +221,7 @@ def _store_blocks(config, tokenizer, inputs, splits, folder):
         return split, block and block.store(path, unknown_id)
 
     stored = {split: [] for split in splits}
-    with tqdm(
-        desc="Reading", unit=" characters", unit_scale=True, disable=None
-    ) as progress:
+    with Bar("Reading", "characters", unit_scale=True) as progress:
         parts = corpus.read_parts(inputs, config.line_documents, progress.update)
         items = enumerate(corpus.group(parts, split_of))
         for split, block in workers.ordered_map(store, items, config.num_workers):
@@ -280,11 +277,8 @@ def _write(config, tokenizer, about, split, blocks, outputs):
 
     total = _count_text(blocks)
     jobs = _jobs(config, split, blocks, num_copies)
-    with open_shards(outputs, shard_format) as write, tqdm(
-        desc=f"Writing {split}",
-        total=num_copies * len(blocks),
-        unit=" blocks",
-        disable=None,
+    with open_shards(outputs, shard_format) as write, Bar(
+        f"Writing {split}", "blocks", num_copies * len(blocks)
     ) as progress:
         for encoded, counted in workers.ordered_map(make, jobs, config.num_workers):
             write(encoded)

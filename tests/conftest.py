@@ -43,6 +43,7 @@ def _logging_as_it_was():
     yield
     logger = logging.getLogger("bert_my")
     logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

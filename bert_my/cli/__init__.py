@@ -2,6 +2,9 @@
 
 import os
 
+from bert_my.cli import console
+
 # Hides what TensorFlow's libraries log at their start; errors are still shown. Must be
 # set before TensorFlow is imported for the first time.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if not console.is_debugging():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

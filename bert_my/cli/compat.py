@@ -2,7 +2,10 @@
 
 import os
 
-import tensorflow.compat.v1 as tf
+from bert_my.cli import console
+
+with console.without_library_lines():
+    import tensorflow.compat.v1 as tf
 
 
 def use_graph_mode():
@@ -10,7 +13,8 @@ def use_graph_mode():
 
     Must be called before any graph is built.
     """
-    tf.logging.set_verbosity(tf.logging.ERROR)
+    shows_all = console.is_debugging()
+    tf.logging.set_verbosity(tf.logging.INFO if shows_all else tf.logging.ERROR)
     tf.disable_v2_behavior()
     tf.enable_resource_variables()
 

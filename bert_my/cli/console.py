@@ -2,14 +2,62 @@
 
 import contextlib
 import logging
+import os
 import re
 import sys
+import tempfile
+import warnings
 
 from bert_my.common.errors import InputError
 
 # TensorFlow puts errors of Python functions in a graph, with their traceback, into the
 # message of its own error.
 _WITHIN_GRAPH = re.compile(r"\bInputError: (.*?)\nTraceback ", re.DOTALL)
+
+
+# Lines of TensorFlow's libraries that are no errors, though some are marked E.
+_OF_LIBRARIES = re.compile(
+    rb"WARNING: All log messages before absl|[IW]\d{4} |.*Unable to register cu|"
+    rb"\d{4}-\d\d-\d\d [\d:.]+: [IW] "
+)
+
+
+def is_debugging():
+    """Returns whether the program was started with `--verbosity=debug`.
+
+    TensorFlow's libraries have to know it when they are loaded, before flags are read.
+    """
+    words = " ".join(sys.argv[1:]).replace(" ", "=")
+    return "--verbosity=debug" in words
+
+
+@contextlib.contextmanager
+def without_library_lines():
+    """Keeps lines of TensorFlow's libraries off stderr while they are loaded.
+
+    They write to the file descriptor. All other lines are written at the end.
+    """
+    if is_debugging() or os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
+        yield
+        return
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as kept, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            kept.seek(0)
+            for line in kept:
+                if not _OF_LIBRARIES.match(line):
+                    os.write(2, line)
+
+
+def set_verbosity(level):
+    """Sets which lines are logged, from "debug" to "error"."""
+    logging.getLogger("bert_my").setLevel(level.upper())
 
 
 @contextlib.contextmanager

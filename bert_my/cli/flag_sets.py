@@ -4,25 +4,99 @@ The flags are defined in a set of their own, so that importing a script defines 
 """
 
 import dataclasses
+import difflib
+from typing import Any, Callable, NamedTuple
 
 from absl import flags as absl_flags
 
 from bert_my.common.errors import InputError
 
+# Values of a switch that may stand behind it as an argument of its own, as in argparse.
+_SWITCH_VALUES = {
+    **dict.fromkeys(("true", "t", "1", "yes", "y"), "true"),
+    **dict.fromkeys(("false", "f", "0", "no", "n"), "false"),
+}
+# The hyphen, and what text processors make of two of them.
+_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+
+
+class _WholeNumber(absl_flags.IntegerParser):
+    """Takes whole numbers in the form of floats too: 1e5, 100.0."""
+
+    def convert(self, argument):
+        try:
+            return int(argument)
+        except ValueError:
+            pass
+        try:
+            if float(argument).is_integer():
+                return int(float(argument))
+        except ValueError:
+            pass
+        raise ValueError("it must be a whole number")
+
+
+class _Number(absl_flags.FloatParser):
+    """Names what is wanted in its error."""
+
+    def convert(self, argument):
+        try:
+            return float(argument)
+        except (TypeError, ValueError):
+            raise ValueError("it must be a number") from None
+
+
+def _with_parser(parser):
+    def define(name, default, text, flag_values):
+        absl_flags.DEFINE(
+            parser, name, default, text, flag_values, absl_flags.ArgumentSerializer()
+        )
+
+    return define
+
+
 _DEFINERS = {
     bool: absl_flags.DEFINE_bool,
-    int: absl_flags.DEFINE_integer,
-    float: absl_flags.DEFINE_float,
+    int: _with_parser(_WholeNumber()),
+    float: _with_parser(_Number()),
     str: absl_flags.DEFINE_string,
 }
+
+
+class Converted(NamedTuple):
+    """A flag of another project whose value has another form here.
+
+    kind: type of its value: bool for a switch, int, float or str.
+    help: the flags that do the same, for `--help` and the docs.
+    options: names of the options that it stands for.
+    convert: function from (value, dict of all flags that are given) to a dict of values
+      of these options. Raises an `InputError` with the rest of "--flag=value: ..." if a
+      value has no counterpart.
+    """
+
+    kind: type
+    help: str
+    options: tuple
+    convert: Callable[[Any, dict], dict]
+
+
+class Others(NamedTuple):
+    """Flags of other projects that are no options, by name.
+
+    converted: `Converted`, which stand for options.
+    without_effect: help text of those that are accepted and not used.
+    refused: reason and the flag to use instead, for the error.
+    """
+
+    converted: dict
+    without_effect: dict
+    refused: dict
 
 
 class CommandLine:
     """A command line, parsed."""
 
-    def __init__(
-        self, argv, options_class, defaults=None, without_effect=None, removed=None
-    ):
+    def __init__(self, argv, options_class, defaults=None, others=None):
         """Parses a command line.
 
         Args:
@@ -30,9 +104,7 @@ class CommandLine:
           options_class: dataclass whose fields were made by `options.option`; the type
             `Optional[x]` is x for the flag.
           defaults: (optional) dict name -> value, over those of the fields.
-          without_effect: (optional) dict name -> help text of flags that are accepted
-            and not used.
-          removed: (optional) dict name of a flag that is gone -> the reason.
+          others: (optional) `Others`.
 
         Raises:
           InputError: naming the flag that is unknown or wrong.
@@ -42,6 +114,7 @@ class CommandLine:
         self._fields = {
             field.name: field for field in dataclasses.fields(options_class)
         }
+        self._others = others or Others({}, {}, {})
         defaults = defaults or {}
         unknown = set(defaults) - set(self._fields)
         if unknown:
@@ -53,22 +126,94 @@ class CommandLine:
             default = defaults.get(field.name, field.default)
             _DEFINERS[kind](field.name, default, text, flag_values=flags)
             for alias in field.metadata["aliases"]:
-                text = f"Same as --{field.name}."
-                _DEFINERS[kind](alias, None, text, flag_values=flags)
-        for name, text in (without_effect or {}).items():
-            absl_flags.DEFINE_string(name, None, text, flag_values=flags)
-        absl_flags.DEFINE_bool("help", False, "Show the flags.", flag_values=flags)
+                _DEFINERS[kind](
+                    alias, None, f"Same as --{field.name}.", flag_values=flags
+                )
+        for name, other in self._others.converted.items():
+            _DEFINERS[other.kind](
+                name, None, f"Same as {other.help}.", flag_values=flags
+            )
+        for name, text in self._others.without_effect.items():
+            _DEFINERS[str](name, None, f"Without effect: {text}.", flag_values=flags)
+        _DEFINERS[bool]("help", False, "Show the flags.", flag_values=flags)
+        self._parse(argv)
+
+    def _parse(self, argv):
+        flags = self._flags
         try:
-            rest = flags(argv)[1:]
+            rest = flags([argv[0], *self._arguments(argv[1:])])[1:]
         except absl_flags.UnrecognizedFlagError as error:
-            reason = (removed or {}).get(error.flagname)
-            raise InputError(
-                f"--{error.flagname}: {reason}" if reason else f"{error} (see --help)"
-            ) from error
+            raise self._unknown(error.flagname) from error
         except absl_flags.Error as error:
-            raise InputError(f"{error} (see --help)") from error
+            text = str(error)
+            text = text[len("flag ") :] if text.startswith("flag ") else text
+            if "Non-boolean" in text:
+                text = text.partition(":")[0] + ": it must be true or false"
+            raise InputError(f"{text} (see --help)") from error
         if rest:
-            raise InputError(f"argument {rest[0]!r} is not a flag (see --help)")
+            raise self._stray(rest[0])
+
+    def _arguments(self, words):
+        """Yields the arguments in the form that absl's parser takes.
+
+        A dash in the name of a flag is an underscore; a value behind a switch is part
+        of it; a flag without effect needs no value.
+        """
+        words = list(words)
+        while words:
+            word = words.pop(0)
+            if word == "--":
+                raise self._stray(word)
+            if not word.startswith("-") or word == "-":
+                yield word
+                continue
+            name, sign, value = word.lstrip("-").partition("=")
+            name = name.replace("-", "_")
+            flag = self._flags[name] if name in self._flags else None  # noqa: SIM401
+            if flag is None or sign:
+                yield f"--{name}{sign}{value}"
+                continue
+            following = words[0] if words else ""
+            is_flag = following.startswith("--")
+            if flag.boolean:
+                value = _SWITCH_VALUES.get(following.lower())
+                if value:
+                    words.pop(0)
+                yield f"--{name}={value or 'true'}"
+            elif name in self._others.without_effect:
+                if words and not is_flag:
+                    words.pop(0)
+                yield f"--{name}="
+            elif not words or is_flag:
+                raise InputError(
+                    f"--{name}: its value is missing; write --{name}=VALUE"
+                )
+            else:
+                yield f"--{name}={words.pop(0)}"
+
+    def _unknown(self, name):
+        """Returns the error for a flag that does not exist."""
+        reason = self._others.refused.get(name)
+        if reason:
+            return InputError(f"--{name}: {reason}")
+        near = difflib.get_close_matches(name, list(self._flags), n=1, cutoff=0.7)
+        if near:
+            return InputError(
+                f"--{name}: there is no such flag; did you mean --{near[0]}? (--help "
+                "lists all)"
+            )
+        return InputError(f"--{name}: there is no such flag (--help lists all)")
+
+    def _stray(self, word):
+        """Returns the error for an argument that is not a flag."""
+        name = word.lstrip(_DASHES).partition("=")[0]
+        if not word.strip():
+            hint = "is there a blank behind a backslash at the end of a line?"
+        elif name in self._flags:
+            hint = f"write --{word.lstrip(_DASHES)}"
+        else:
+            hint = "flags begin with --, and a value with blanks needs quotes"
+        return InputError(f"argument {word!r} is not a flag; {hint} (see --help)")
 
     def given(self):
         """Returns a dict name -> value of the options that are given, by any name.
@@ -76,21 +221,45 @@ class CommandLine:
         Raises:
           InputError: if two names of an option have different values.
         """
-        values = {}
+        found = {}  # option -> flag -> value
         for name, field in self._fields.items():
-            found = {
-                each: self._flags[each].value
-                for each in (name, *field.metadata["aliases"])
-                if self._flags[each].present
-            }
-            if len(set(found.values())) > 1:
-                flags = " and ".join(f"--{each}={x}" for each, x in found.items())
+            for flag in (name, *field.metadata["aliases"]):
+                if self._flags[flag].present:
+                    found.setdefault(name, {})[flag] = self._flags[flag].value
+        all_given = {
+            x: self._flags[x].value for x in self._flags if self._flags[x].present
+        }
+        for flag, other in self._others.converted.items():
+            if flag not in all_given:
+                continue
+            try:
+                meant = other.convert(all_given[flag], all_given)
+            except InputError as error:
+                raise InputError(f"--{flag}={all_given[flag]}: {error}") from error
+            for name, value in meant.items():
+                found.setdefault(name, {})[flag] = value
+        for values in found.values():
+            if len(set(values.values())) > 1:
+                flags = " and ".join(f"--{each}={all_given[each]}" for each in values)
                 raise InputError(
                     f"{flags} contradict one another: they are the same setting"
                 )
-            if found:
-                values[name] = next(iter(found.values()))
-        return values
+        return {name: next(iter(values.values())) for name, values in found.items()}
+
+    def notes(self):
+        """Returns lines on flags that are given and not used."""
+        notes, given = [], self.given()
+        for name, field in self._fields.items():
+            overridden = field.metadata["instead_of"]
+            if name in given and overridden in given:
+                notes.append(
+                    f"--{name}={given[name]} is used, and --{overridden}="
+                    f"{given[overridden]} is not"
+                )
+        unused = [x for x in self._others.without_effect if self._flags[x].present]
+        if unused:
+            notes.append("Without effect: " + ", ".join(f"--{x}" for x in unused))
+        return notes
 
     def options(self):
         """Returns the options, given or by default, as an object of the dataclass.
@@ -107,8 +276,6 @@ class CommandLine:
         values = {name: self._flags[name].value for name in self._fields}
         for name, field in self._fields.items():
             overridden = field.metadata["instead_of"]
-            if name in given and overridden in given:
-                raise InputError(f"--{name} and --{overridden} contradict one another")
-            if overridden in given:
+            if overridden in given and name not in given:
                 values[name] = None  # the default of the one that overrides
         return self._class(**{**values, **given})

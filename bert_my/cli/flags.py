@@ -5,30 +5,24 @@ it; nothing here has to be changed. Needs no TensorFlow.
 """
 
 import dataclasses
+import os
 from typing import Optional
 
 from bert_my.cli.flag_sets import CommandLine
+from bert_my.cli.other_flags import OTHERS
 from bert_my.common.errors import InputError
-from bert_my.common.options import Check, option
+from bert_my.common.options import Check, one_of, option
 from bert_my.engine.options import DeviceOptions, EvalOptions, TrainOptions
-from bert_my.engine.run_folder import CACHE
+from bert_my.engine.run_folder import CACHE, SETTINGS
 from bert_my.tasks.options import TaskOptions
 
-# Accepted, so that command lines for upstream's scripts work.
-WITHOUT_EFFECT = (
-    "iterations_per_loop",
-    "tpu_name",
-    "tpu_zone",
-    "gcp_project",
-    "master",
-    "num_tpu_cores",
+VERBOSITIES = ("debug", "info", "warning", "error")
+MODEL_NEEDED = (
+    "--model is needed, the folder of a model; or --bert_config_file, with "
+    "--vocab_file and --init_checkpoint"
 )
-# Flag that is gone -> the reason, for the error.
-REMOVED = dict.fromkeys(
-    ("num_processes", "process_index"),
-    "each process would train a model of its own, because gradients are not added up "
-    "over processes; leave the flag out, and use --n_gpus for several GPUs",
-)
+# Flags that ask for training where no job is named.
+_OF_TRAINING = ("learning_rate", "num_train_epochs", "num_train_steps")
 _JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
 
 
@@ -36,7 +30,7 @@ _JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
 class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
     """All options of a run; here its jobs, data and model files."""
 
-    task_name: Optional[str] = option(None, "Name of the task.")
+    task_name: Optional[str] = option(None, "Name of the task.", aliases=("task",))
     do_train: bool = option(False, "Train on the train file.")
     do_eval: bool = option(False, "Evaluate on the dev (or eval) file.")
     do_predict: bool = option(
@@ -45,11 +39,21 @@ class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
     save_for_serving: bool = option(
         False, "Export a SavedModel to output_dir/serving/<timestamp>."
     )
-    data_dir: Optional[str] = option(None, "Folder with the data set.")
+    data_dir: Optional[str] = option(
+        None, "Folder with the data set.", aliases=("data_path",)
+    )
     cache_dir: Optional[str] = option(
         None, "Folder for encoded records; default: output_dir/cache."
     )
-    bert_config_file: Optional[str] = option(None, "bert_config.json of the model.")
+    model: Optional[str] = option(
+        None,
+        "Folder of a model, for vocabulary, config, weights and case: Google's, a "
+        "run's --output_dir or Hugging Face's. The four flags win.",
+        aliases=("model_name_or_path", "pretrained_model_name_or_path", "bert_model"),
+    )
+    bert_config_file: Optional[str] = option(
+        None, "bert_config.json of the model.", aliases=("config_file",)
+    )
     vocab_file: Optional[str] = option(
         None, "Vocabulary the model was pretrained with."
     )
@@ -65,8 +69,14 @@ class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
         128,
         "Maximum sequence length in wordpieces; longer ones are truncated.",
         check=Check(lambda value: value >= 4, "hold [CLS], two [SEP] and some text"),
+        aliases=("max_seq_len", "max_length"),
     )
     use_tpu: bool = option(False, "Must be false: there is no TPU support.")
+    verbosity: str = option(
+        "info",
+        "debug (TensorFlow's log lines too), info, warning or error.",
+        check=one_of(*VERBOSITIES),
+    )
 
     @property
     def record_dir(self):
@@ -93,9 +103,12 @@ class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
             raise InputError(
                 f"at least one of {', '.join('--' + job for job in _JOBS)} is needed"
             )
-        for name in ("task_name", "output_dir", "bert_config_file"):
+        for name in ("task_name", "output_dir"):
             if not getattr(self, name):
                 raise InputError(f"--{name} is needed")
+        is_run = os.path.exists(self.folder.path_of(SETTINGS))
+        if not self.bert_config_file and not self.model and not is_run:
+            raise InputError(MODEL_NEEDED)
 
     def check_task(self, task_class):
         """Raises an `InputError` naming the flag that a class of tasks cannot use."""
@@ -108,13 +121,12 @@ class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
                 "add them in pretraining"
             )
         if not self.vocab_file and (task_class.needs_vocab or self.vocab_add):
-            raise InputError("--vocab_file is needed")
+            raise InputError("--vocab_file is needed, or --model")
 
 
 def read(argv, defaults=None):
     """Returns the `CommandLine` of a run; see there for the errors."""
-    without_effect = dict.fromkeys(WITHOUT_EFFECT, "Without effect (TPU).")
-    return CommandLine(argv, RunConfig, defaults, without_effect, REMOVED)
+    return CommandLine(argv, RunConfig, defaults, OTHERS)
 
 
 def parse(argv, defaults=None):
@@ -127,9 +139,14 @@ def parse(argv, defaults=None):
       InputError: naming the flag that is unknown, missing or wrong, or contradicts
         another.
     """
-    config = read(argv, defaults).options()
+    command = read(argv, defaults)
+    config = command.options()
     if config is not None:
         config = config.with_older_forms()
+        given = command.given()
+        # As scripts without flags for jobs, which train.
+        if not given.keys() & set(_JOBS) and given.keys() & set(_OF_TRAINING):
+            config = dataclasses.replace(config, do_train=True)
         config.check_needed()
     return config
 
@@ -138,6 +155,11 @@ def same_setting(flag):
     """Returns all flags that set the option of a flag; the option's name is first."""
     for field in dataclasses.fields(RunConfig):
         others = (*field.metadata["aliases"], *field.metadata["older_forms"])
-        if flag in (field.name, *others):
-            return (field.name, *others)
+        converted = [
+            name
+            for name, each in OTHERS.converted.items()
+            if field.name in each.options
+        ]
+        if flag in (field.name, *others, *converted):
+            return (field.name, *others, *converted)
     return (flag,)

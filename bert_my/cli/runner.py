@@ -9,7 +9,7 @@ import sys
 from typing import Any, Dict, NamedTuple
 
 import tokenization
-from bert_my.cli import compat, console, flags
+from bert_my.cli import compat, console, flags, model_files
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import (
@@ -32,35 +32,58 @@ logger = logging.getLogger(__name__)
 
 # Options of the training that a trained model keeps when it is used later.
 _OF_THE_MODEL = ("head", "objective", "num_dev_examples")
+# Kind of tasks -> a script for it.
+_SCRIPTS = {
+    "classification": "bert_my/run_custom_classifier.py",
+    "multilabel": "bert_my/run_classifier_mlabel.py",
+    "regression": "bert_my/run_regressor_lr.py",
+    "labeling": "bert_my/run_seq_labeling.py",
+    "pretraining": "run_pretraining_mgpu.py",
+}
 
 
-def main(task_name=None, argv=None, **defaults):
+def main(task_name=None, argv=None, kind=None, **defaults):
     """Runs a command line; ends the program with one line for input that is wrong.
 
     Args:
-      task_name: default of `--task_name`.
+      task_name: default of `--task_name`; tasks of other kinds are refused.
       argv: arguments with the program's name first; default: `sys.argv`.
+      kind: (optional) the only kind of tasks, see `Task`, without such a default.
       **defaults: defaults of other flags.
     """
     compat.use_graph_mode()
     with console.command_line(hooks.NonFiniteTrainingError):
-        config = parse(argv or sys.argv, task_name, **defaults)
+        config = parse(argv or sys.argv, task_name, kind, **defaults)
         if config is not None:
             run(config)
 
 
-def parse(argv, task_name=None, **defaults):
+def parse(argv, task_name=None, kind=None, **defaults):
     """Returns the `RunConfig` of a command line, or None after --help; see `main`.
 
     Raises:
       InputError: naming the flag that is unknown, wrong or contradicts another.
     """
-    task_name = flags.read(argv).given().get("task_name") or task_name
-    task_defaults = base.get_task_class(task_name).defaults if task_name else {}
+    command = flags.read(argv)
+    given = command.given()
+    default_task, task_name = task_name, given.get("task_name") or task_name
+    task_class = base.get_task_class(task_name) if task_name else None
+    if default_task:
+        kind = base.get_task_class(default_task).kind
+    if task_class and kind:
+        _check_kind(task_class, kind)
+    task_defaults = task_class.defaults if task_class else {}
     defaults = {"task_name": task_name, **task_defaults, **defaults}
     config = flags.parse(argv, defaults)
     if config is None:
         return None
+    console.set_verbosity(config.verbosity)
+    for note in command.notes():
+        logger.info("%s", note)
+    if config.do_train and "do_train" not in given:
+        logger.info("No job is named, and flags of training are: --do_train=true")
+    defaults.update(model_files.find(config, given))
+    config = flags.parse(argv, defaults)
     saved = _read_trained_task(config) or {}
     # The options of a trained model come before the defaults of its task.
     trained_with = {name: saved[name] for name in _OF_THE_MODEL if name in saved}
@@ -73,14 +96,26 @@ def parse(argv, task_name=None, **defaults):
                 value,
                 defaults[name],
             )
-    return flags.parse(argv, {**defaults, **trained_with})
+    config = flags.parse(argv, {**defaults, **trained_with})
+    return dataclasses.replace(config, task_name=task_class.name)
+
+
+def _check_kind(task_class, kind):
+    """Raises an `InputError` if a task is not of the kind that a script is for."""
+    if task_class.kind != kind:
+        raise InputError(
+            f"--task_name={task_class.name}: its kind is {task_class.kind}, and this "
+            f"script is for {kind}; use {_SCRIPTS[task_class.kind]}, or "
+            "run_classifier_mgpu.py, which runs any task"
+        )
 
 
 def _read_trained_task(config):
     """Returns the description of the trained model in the output folder, or None."""
     if config.begins_anew:
         return None
-    return config.folder.read_trained_task(config.task_name, config.do_lower_case)
+    name = base.get_task_class(config.task_name).name
+    return config.folder.read_trained_task(name, config.do_lower_case)
 
 
 def run(config):
@@ -98,6 +133,7 @@ def run(config):
     run_devices = devices.choose_devices(config)
     if not run_devices.has_gpus:
         devices.keep_freed_memory()
+    config = _with_evaluations(task, config)
     splits = _choose_splits(task, config)
     if config.evaluates_in_training:
         config.metric_of(task)  # checks that the task has it
@@ -210,6 +246,19 @@ def load_task(config):
     return base.get_task_class(config.task_name).load(inputs)
 
 
+def _with_evaluations(task, config):
+    """Returns a config with the evaluations of `--evaluate_when_saving`."""
+    if not (config.evaluate_when_saving and config.do_train) or config.dev_flags:
+        return config
+    # Pretraining shares its files with the dev set if there is no other.
+    is_other = task.find_files(base.DEV) != task.find_files(base.TRAIN)
+    if not task.find_files(base.DEV) or not (is_other or config.num_dev_examples):
+        return config
+    steps = config.save_checkpoints_steps
+    logger.info("The dev file is evaluated with each checkpoint, every %d steps", steps)
+    return dataclasses.replace(config, evaluate_every=str(steps))
+
+
 def _choose_splits(task, config):
     """Returns a dict job -> split, for all jobs that read data."""
     wanted = {
@@ -240,19 +289,19 @@ def _choose_splits(task, config):
 def _choose_checkpoint(config):
     """Returns the checkpoint to evaluate, to predict with and to export.
 
-    The best checkpoint, unless the last training was without `--keep_best`: then it was
-    left by an earlier training, and the last checkpoint is used.
+    See `RunFolder.trained_checkpoint`.
     """
-    best = config.folder.best_checkpoint()
-    keeps_best = (config.folder.read_settings() or {}).get("keep_best")
-    if best and keeps_best:
+    folder = config.folder
+    best, used = folder.best_checkpoint(), folder.trained_checkpoint()
+    keeps_best = (folder.read_settings() or {}).get("keep_best")
+    if best and used == best:
         logger.info("The best weights of the run are used: %s", best)
         return best
-    last = config.folder.latest_checkpoint() or config.init_checkpoint
+    last = used or config.init_checkpoint
     if last is None:
         raise InputError(
             f"--output_dir={config.output_dir}: there is no checkpoint; add "
-            "--do_train=true or give --init_checkpoint"
+            "--do_train=true or give --model or --init_checkpoint"
         )
     if best or keeps_best:
         why = "those in best/ are older" if best else "no weights were the best"

@@ -19,15 +19,14 @@ import itertools
 import json
 import logging
 import os
-import sys
 from typing import Callable, NamedTuple, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
+from bert_my.common.progress import Bar
 from bert_my.data import workers
 from bert_my.data.features import LENGTH_STEP, FeatureSpec
 from bert_my.text.preprocessor import Example, Sentence
@@ -422,8 +421,8 @@ def _convert(source, path, num_processes):
         num_processes if len(first) == MIN_PARALLEL_CHUNKS else 1,
     )
     num_records = 0
-    with creating(path, source.keeps_examples) as write, tqdm(
-        desc=f"Encoding {source.name}", unit=" rows", disable=not sys.stderr.isatty()
+    with creating(path, source.keeps_examples) as write, Bar(
+        f"Encoding {source.name}", "rows"
     ) as progress:
         for chunk in encoded:
             write(chunk)

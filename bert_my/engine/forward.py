@@ -4,13 +4,12 @@ Evaluation and prediction both use it; neither holds more of a set than it needs
 """
 
 import contextlib
-import sys
 from typing import Dict, NamedTuple, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
+from bert_my.common.progress import Bar
 from bert_my.data import row_order
 from bert_my.data.batches import eval_batches, next_features
 from bert_my.engine import towers
@@ -72,13 +71,7 @@ class Pass(NamedTuple):
           run: function from tensors to values, as `tf.Session.run`.
         """
         run(self.initializer)
-        with tqdm(
-            desc="Forward",
-            total=self.num_examples,
-            unit=" rows",
-            leave=False,
-            disable=not sys.stderr.isatty(),
-        ) as progress:
+        with Bar("Forward", "rows", self.num_examples, leave=False) as progress:
             for borders in self.order.windows:
                 begin, num_rows = borders[0], borders[-1] - borders[0]
                 window = Batch({}, {}, {}, begin)

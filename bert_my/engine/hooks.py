@@ -17,6 +17,7 @@ MAX_SKIPPED_STEPS = 50
 # Steps at the start that are not timed, because they trace and allocate. The same holds
 # for the first steps that fetch the monitored values.
 UNTIMED_STEPS = 3
+REPORT_SECONDS = 10.0  # between reports, at most
 
 
 class NonFiniteTrainingError(RuntimeError):
@@ -63,9 +64,10 @@ class SkippedStepsHook(tf.train.SessionRunHook):
 class ProgressHook(tf.train.SessionRunHook):
     """Shows a bar on a terminal, lines elsewhere, and writes TensorBoard events.
 
-    Reports every `logging_steps` steps and at the last step (`after_run`). The speed is
-    the mean over the steps since the previous report, without the first steps of a run
-    and without the time between steps, in which checkpoints are written.
+    Reports every `logging_steps` steps, before `REPORT_SECONDS` have passed without a
+    report, and at the last step (`after_run`). The speed is the mean over the steps
+    since the previous report, without the first steps of a run and without the time
+    between steps, in which checkpoints are written; it is NaN if no step was timed.
     """
 
     def __init__(self, graph, plan, training_history, peak_flops=None):
@@ -85,6 +87,7 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def after_create_session(self, session, coord):
         self._step = int(session.run(self._graph.global_step))
+        self._reported_at, self._seconds, self._reports = time.time(), 0.0, False
         self._num_runs = collections.Counter()  # with and without monitored values
         self._timed = collections.Counter()
         # The checkpoint hook uses the same writer.
@@ -105,35 +108,37 @@ class ProgressHook(tf.train.SessionRunHook):
             "loss_scale": step.loss_scale,
         }
         # If this step is skipped, the report is due at the next step.
-        monitored = graph.monitored if self._is_due(self._step + 1) else {}
+        self._reports = self._is_due(self._step + 1)
+        monitored = graph.monitored if self._reports else {}
         self._began = time.time()
         return tf.train.SessionRunArgs([step.is_finite, values, monitored, graph.work])
 
     def after_run(self, run_context, run_values):
-        seconds = time.time() - self._began
+        self._seconds = time.time() - self._began
         is_finite, values, monitored, work = run_values.results
         is_all = bool(monitored)
         self._num_runs[is_all] += 1
         if self._num_runs[is_all] > UNTIMED_STEPS:
             # As Python numbers: sums of int32 could overflow.
             done = {unit: amount.item() for unit, amount in work.items()}
-            self._timed.update({"steps": 1, "seconds": seconds, **done})
+            self._timed.update({"steps": 1, "seconds": self._seconds, **done})
         if not is_finite:
             return
         self._step += 1
         self._bar.update()
         speed = math.nan
-        if self._is_due(self._step):
+        if self._reports:
             speed = self._report(values, monitored)
             self._timed.clear()
+            self._reported_at = time.time()
         self._history.add(self._step, values["loss"], values["learning_rate"], speed)
 
     def _is_due(self, step):
-        """Returns whether there is a report after a step."""
-        return (
-            step % self._settings.logging_steps == 0
-            or step == self._plan.num_train_steps
-        )
+        """Returns whether there is a report after a step, which is yet to run."""
+        is_last = step == self._plan.num_train_steps
+        silence = time.time() - self._reported_at + self._seconds  # after the step
+        is_late = silence >= REPORT_SECONDS
+        return is_last or is_late or step % self._settings.logging_steps == 0
 
     def _report(self, values, monitored):
         """Reports the speed and the values of a step; returns the rows per second."""
@@ -141,6 +146,7 @@ class ProgressHook(tf.train.SessionRunHook):
         events = [
             tf.Summary.Value(tag=name, simple_value=float(number))
             for name, number in {**values, **monitored, **speeds}.items()
+            if name in values or not math.isnan(number)
         ]
         self._events.add_summary(tf.Summary(value=events), self._step)
         self._show(values, monitored, speeds)
@@ -151,7 +157,7 @@ class ProgressHook(tf.train.SessionRunHook):
         timed = self._timed
 
         def speed(unit):
-            return timed[unit] / timed["seconds"] if timed["seconds"] else 0.0
+            return timed[unit] / timed["seconds"] if timed["seconds"] else math.nan
 
         speeds = {
             "examples_per_second": speed("steps") * self._settings.global_batch_size,
@@ -164,28 +170,35 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def _show(self, values, monitored, speeds):
         """Shows a report on the bar, or as a line."""
-        epoch = self._step * self._settings.global_batch_size / self._plan.num_examples
-        steps_per_second = speeds["steps_per_second"]
-        eta = "?"
-        if steps_per_second:
-            remaining = self._plan.num_train_steps - self._step
-            eta = tqdm.format_interval(remaining / steps_per_second)
+        # The last step of a run of epochs may hold fewer rows.
+        num_rows = self._step * self._settings.global_batch_size
+        epoch = min(num_rows, self._plan.num_rows) / self._plan.num_examples
         text = " ".join(
             [
                 f"epoch {epoch:.2f} loss {values['loss']:.4f}",
                 *(f"{name} {value:.4f}" for name, value in monitored.items()),
                 f"lr {values['learning_rate']:.3g}",
-                f"examples/s {speeds['examples_per_second']:.1f}",
-                f"tokens/s {speeds['tokens_per_second']:.0f}",
-                f"steps/s {steps_per_second:.2f}",
-                *([f"mfu {speeds['mfu']:.1%}"] if "mfu" in speeds else []),
-                f"ETA {eta}",
+                *self._describe_speeds(speeds),
             ]
         )
         if self._bar.disable:
             logger.info("step %d/%d %s", self._step, self._plan.num_train_steps, text)
         else:
             self._bar.set_postfix_str(text)
+
+    def _describe_speeds(self, speeds):
+        """Returns the speeds and the time that is left as texts; none if not timed."""
+        steps_per_second = speeds["steps_per_second"]
+        if math.isnan(steps_per_second):
+            return []
+        remaining = self._plan.num_train_steps - self._step
+        return [
+            f"examples/s {speeds['examples_per_second']:.1f}",
+            f"tokens/s {speeds['tokens_per_second']:.0f}",
+            f"steps/s {steps_per_second:.2f}",
+            *([f"mfu {speeds['mfu']:.1%}"] if "mfu" in speeds else []),
+            f"ETA {tqdm.format_interval(remaining / steps_per_second)}",
+        ]
 
     def end(self, session):
         self._events.flush()

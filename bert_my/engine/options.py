@@ -41,7 +41,9 @@ class DeviceOptions(Options):
         check=options.one_of(AUTO, *PRECISIONS),
         older_forms=("use_fp16",),
     )
-    use_fp16: Optional[bool] = option(None, "Same as --precision=fp16.")
+    use_fp16: Optional[bool] = option(
+        None, "Same as --precision=fp16.", aliases=("fp16", "manual_fp16")
+    )
     use_xla: Optional[bool] = option(
         None,
         "Compile parts of the training step with XLA; default: in long runs on a CPU.",
@@ -89,6 +91,7 @@ class EvalOptions(Options):
         "Full-length rows per tower and step in evaluation; more rows if they are "
         "short.",
         check=options.positive,
+        aliases=("per_gpu_eval_batch_size", "per_device_eval_batch_size"),
     )
     predict_batch_size: int = option(
         8,
@@ -103,13 +106,21 @@ class BatchOptions(Options):
     """Batches of a training step and the memory they take."""
 
     train_batch_size: int = option(
-        32, "Rows per tower in one forward and backward pass.", check=options.positive
+        32,
+        "Rows per tower in one forward and backward pass.",
+        check=options.positive,
+        aliases=(
+            "per_gpu_train_batch_size",
+            "per_device_train_batch_size",
+            "batch_size",
+        ),
     )
     gradient_accumulation_steps: int = option(
         1,
         "Batches per tower whose gradients are accumulated in one step: the update of "
         "a larger batch in the memory of one.",
         check=options.positive,
+        aliases=("num_accumulation_steps",),
     )
     length_buckets: str = option(
         row_order.AUTO,
@@ -139,13 +150,13 @@ class ScheduleOptions(Options):
         None,
         "Number of training steps, instead of num_train_epochs.",
         check=options.positive,
-        aliases=("max_steps",),
         instead_of="num_train_epochs",
     )
     warmup_proportion: float = option(
         0.1,
         "Share of the steps that are warm-up: the learning rate rises from 0.",
         check=options.share,
+        aliases=("warmup_ratio",),
     )
     num_warmup_steps: Optional[int] = option(
         None,
@@ -241,12 +252,13 @@ def _is_interval(text):
 
 @dataclasses.dataclass(frozen=True)
 class DevOptions(Options):
-    """Evaluation of the dev set during training. Each option asks for it."""
+    """Evaluation of the dev set during training."""
 
     evaluate_every: Optional[str] = option(
         None,
         "Evaluate on the dev file during training: every this many steps, or epoch.",
         check=options.Check(_is_interval, f"be a number of steps, or {EPOCH}"),
+        aliases=("eval_steps",),
     )
     keep_best: Optional[str] = option(
         None,
@@ -257,13 +269,21 @@ class DevOptions(Options):
         0,
         "Stop after this many evaluations without a better value; 0: never.",
         check=options.not_negative,
+        aliases=("early_stopping_patience",),
+    )
+    evaluate_when_saving: bool = option(
+        False,
+        "Evaluate on the dev file, if there is one, whenever a checkpoint is saved, "
+        "unless another flag asks for evaluations.",
     )
 
     @property
     def dev_flags(self):
-        """The flags that ask for an evaluation during training."""
+        """The flags that ask for an evaluation during training, and for a dev file."""
         return [
-            f"--{name}" for name in options.names(DevOptions) if getattr(self, name)
+            f"--{name}"
+            for name in ("evaluate_every", "keep_best", "early_stop_patience")
+            if getattr(self, name)
         ]
 
     def metric_of(self, task):
@@ -304,13 +324,19 @@ class TrainOptions(
         1000,
         "Steps between checkpoints.",
         check=options.positive,
-        aliases=("save_steps",),
+        aliases=("num_steps_per_checkpoint",),
     )
     keep_checkpoint_max: int = option(
-        5, "Number of checkpoints to keep; 0: all.", check=options.not_negative
+        5,
+        "Number of checkpoints to keep; 0: all.",
+        check=options.not_negative,
+        aliases=("save_total_limit",),
     )
     logging_steps: int = option(
-        100, "Steps between progress reports.", check=options.positive
+        100,
+        "Steps between progress reports; one comes after 10 seconds at the latest.",
+        check=options.positive,
+        aliases=("display_loss_steps", "log_freq"),
     )
     report_mfu: bool = option(
         False,

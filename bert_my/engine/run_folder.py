@@ -139,6 +139,15 @@ class RunFolder:
         """Returns the path of the checkpoint with the best weights, or None."""
         return self.latest_checkpoint(BEST)
 
+    def trained_checkpoint(self):
+        """Returns the checkpoint to use of a trained model, or None.
+
+        The best one, unless the last training was without `--keep_best`: then it was
+        left by an earlier training, and the last checkpoint is the one.
+        """
+        keeps_best = (self.read_settings() or {}).get("keep_best")
+        return (keeps_best and self.best_checkpoint()) or self.latest_checkpoint()
+
     # Starting anew.
 
     def check_overwrite(self, init_checkpoint):

@@ -172,8 +172,8 @@ def _read_hf_tensors(hf_dir, prefix):
     )
     if not shards:
         raise InputError(
-            f"--hf_dir={hf_dir}: it has no .safetensors file; save the model with "
-            "save_pretrained(..., safe_serialization=True)"
+            f"{hf_dir}: there is no .safetensors file; save the model with "
+            "transformers, by save_pretrained(..., safe_serialization=True)"
         )
     tensors = {}
     for shard in shards:

@@ -14,10 +14,10 @@ from typing import Any, List, NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
+from bert_my.common.progress import Bar
 from bert_my.data.features import LENGTH_STEP, FeatureSpec
 from bert_my.pretrain.shards import BLOCK_ROWS, READ_ERRORS, format_of
 
@@ -252,14 +252,15 @@ def _check_all(paths, sizes):
         records = tf.placeholder(tf.string, [None])
         features = _parse_examples(records, sizes.specs)
     config = tf.ConfigProto(device_count={"GPU": 0})
-    with tf.Session(graph=graph, config=config) as session, tqdm(
-        paths,
-        desc="Checking",
-        unit=" files",
-        disable=None,  # where stderr is no terminal
+    found = []
+    with tf.Session(graph=graph, config=config) as session, Bar(
+        "Checking", "files", len(paths)
     ) as progress:
         parse = session.make_callable(features, [records])
-        return [_check(path, sizes, parse) for path in progress]
+        for path in paths:
+            found.append(_check(path, sizes, parse))
+            progress.update()
+    return found
 
 
 def _check(path, sizes, parse):

@@ -4,6 +4,7 @@ A task never sees devices, sessions or flags. It is made once, by `Task.load`, a
 not change afterwards.
 """
 
+import difflib
 import importlib
 import pkgutil
 from typing import Dict, NamedTuple, Optional, Tuple
@@ -202,13 +203,21 @@ class Task:
 _tasks = {}
 
 
+def _key(name):
+    """Returns a task's name without what does not count: case, dashes, underscores."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
 def register(name):
-    """Returns a decorator that registers a `Task` subclass; the case does not count."""
+    """Returns a decorator that registers a `Task` subclass.
+
+    Neither case nor dashes and underscores of the name count.
+    """
 
     def decorate(task_class):
         if not (isinstance(task_class, type) and issubclass(task_class, Task)):
             raise TypeError(f"task {name!r}: {task_class!r} is not a subclass of Task")
-        known = _tasks.setdefault(name.lower(), task_class)
+        known = _tasks.setdefault(_key(name), task_class)
         if known is not task_class:
             raise ValueError(
                 f"task {name!r} is registered twice: {known}, {task_class}"
@@ -220,7 +229,7 @@ def register(name):
 
 
 def get_task_class(name):
-    """Returns the `Task` subclass of that name; the case does not count.
+    """Returns the `Task` subclass of that name, see `register`.
 
     Raises:
       InputError: if there is none.
@@ -228,9 +237,14 @@ def get_task_class(name):
     package = importlib.import_module("bert_my.tasks")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"bert_my.tasks.{module.name}")
-    if name.lower() not in _tasks:
+    if _key(name) not in _tasks:
+        near = difflib.get_close_matches(_key(name), _tasks, n=1, cutoff=0.7)
+        hint = f"; did you mean {_tasks[near[0]].name}?" if near else "."
+        known = sorted(task.name for task in _tasks.values())
         raise InputError(
-            f"--task_name={name}: there is no such task; known: "
-            f"{', '.join(sorted(_tasks))}. A task of your own must be imported first."
+            f"--task_name={name}: there is no such task{hint} For files of your "
+            "own give csv (a label), mlabel (several labels), regression (a "
+            "number) or ner (a tag for each token) with --data_dir or --train_file; "
+            f"known: {', '.join(known)}"
         )
-    return _tasks[name.lower()]
+    return _tasks[_key(name)]

@@ -77,6 +77,11 @@ class LabelingTask(TextTask):
         return metrics.entities(targets, predictions, self.labels)
 
 
+@base.register("punct")
+class PunctTask(LabelingTask):
+    """Punctuation: the tag of a token is the mark behind it; files as for `ner`."""
+
+
 @base.register("ner")
 class NerTask(LabelingTask):
     """Any entities, in files `train`, `dev` and `test` of tagged tokens."""

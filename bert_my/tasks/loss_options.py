@@ -54,6 +54,7 @@ class LossOptions(Options):
         0.0,
         "Share of the target probability that is spread over all labels.",
         check=options.below_one,
+        aliases=("label_smoothing_factor",),
     )
 
     def check_loss(self, objective_class, who):

@@ -45,13 +45,20 @@ class TextOptions(HeadOptions, LossOptions):
         None,
         "Dev file, instead of one in data_dir; or several, separated by commas, of "
         "which the first decides which weights are the best.",
+        aliases=("validation_file", "eval_file", "eval_files_dir"),
     )
     test_file: Optional[str] = option(None, "Test file, instead of one in data_dir.")
     text_column: Optional[str] = option(
-        None, "Column of the text: its name in the header, or its number from 1."
+        None,
+        "Column of the text: its name in the header, or its number from 1.",
+        aliases=("text_column_name",),
     )
     text_pair_column: Optional[str] = option(None, "Column of the second text, if any.")
-    label_column: Optional[str] = option(None, "Column of the label.")
+    label_column: Optional[str] = option(
+        None,
+        "Column of the label, or of the tags, where -1 is the last column.",
+        aliases=("label_column_name",),
+    )
     header: Optional[bool] = option(
         None, "Whether the first row of tables is a header; default: inferred."
     )
@@ -77,6 +84,7 @@ class TextOptions(HeadOptions, LossOptions):
         "Train on a random sample of the examples, at most this many, with the shares "
         "of the labels; 0: on all.",
         check=options.not_negative,
+        aliases=("max_train_samples",),
     )
 
 
@@ -85,9 +93,13 @@ class PretrainingOptions(Options):
     """Shards of pretraining instances, and evaluation on them."""
 
     input_file: Optional[str] = option(
-        None, "Shards: paths and globs, separated by commas."
+        None, "Shards: paths, globs and folders, separated by commas."
     )
-    input_dir: Optional[str] = option(None, "Folder of shards, instead of input_file.")
+    input_dir: Optional[str] = option(
+        None,
+        "Folder of shards, instead of input_file.",
+        aliases=("input_files_dir",),
+    )
     max_predictions_per_seq: int = option(
         20,
         "Maximum number of masked tokens per instance, as the data was built.",

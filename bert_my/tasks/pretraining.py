@@ -26,6 +26,35 @@ logger = logging.getLogger(__name__)
 SHARD_PATTERNS = ("*.tfrecord*", "*.record*", "*.hdf5", "*.h5")
 
 
+def _find_shards(value, flag):
+    """Returns the paths of the shards that a flag names, each once.
+
+    Args:
+      value: of the flag: paths, globs and folders, separated by commas.
+      flag: its name.
+
+    Raises:
+      InputError: naming what is not there.
+    """
+    patterns = []
+    for pattern in filter(None, value.split(",")):
+        patterns += _in_folder(pattern, flag) if os.path.isdir(pattern) else [pattern]
+    return files.find(",".join(patterns), flag)
+
+
+def _in_folder(folder, flag):
+    """Returns the sorted paths of the shards in a folder."""
+    patterns = [os.path.join(glob.escape(folder), name) for name in SHARD_PATTERNS]
+    found = {path for pattern in patterns for path in glob.glob(pattern)}
+    # A build that was killed leaves files that are not whole.
+    found = [path for path in found if not path.endswith(".tmp")]
+    if not found:
+        raise InputError(
+            f"--{flag}={folder}: there is no file {' or '.join(SHARD_PATTERNS)}"
+        )
+    return sorted(filter(os.path.isfile, found))
+
+
 @base.register("pretraining")
 class PretrainingTask(base.Task):
     """Masked LM and next sentence, on shards of instances."""
@@ -74,7 +103,7 @@ class PretrainingTask(base.Task):
         are not trained on.
         """
         dev_file = self.options.dev_file
-        held_back = files.find(dev_file, "dev_file") if dev_file else []
+        held_back = _find_shards(dev_file, "dev_file") if dev_file else []
         if split == base.TEST:
             return []
         if split == base.DEV and held_back:
@@ -90,18 +119,12 @@ class PretrainingTask(base.Task):
         """Returns the shards of `--input_file` or `--input_dir`."""
         folder = self.options.input_dir
         if self.options.input_file:
-            return files.find(self.options.input_file, "input_file")
+            return _find_shards(self.options.input_file, "input_file")
         if not folder:
             raise InputError("--input_file or --input_dir is needed")
-        patterns = [os.path.join(glob.escape(folder), name) for name in SHARD_PATTERNS]
-        found = {path for pattern in patterns for path in glob.glob(pattern)}
-        # A build that was killed leaves files that are not whole.
-        found = [path for path in found if not path.endswith(".tmp")]
-        if not found:
-            raise InputError(
-                f"--input_dir={folder}: there is no file {' or '.join(SHARD_PATTERNS)}"
-            )
-        return sorted(filter(os.path.isfile, found))
+        if not os.path.isdir(folder):
+            raise InputError(f"--input_dir={folder}: there is no such folder")
+        return _find_shards(folder, "input_dir")
 
     def load_records(self, split, record_dir):
         paths = self.find_files(split)

@@ -58,6 +58,11 @@ class TextTask(TableSpec, base.Task):
     postprocessor_class = None
     scored_output = "probabilities"
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.postprocessor_class:
+            cls.kind = cls.postprocessor_class.kind
+
     def __init__(self, inputs, schema, splits, chosen, loss):
         """Builds a task.
 
@@ -128,10 +133,6 @@ class TextTask(TableSpec, base.Task):
         return TextPreprocessor(
             inputs.tokenizer, inputs.max_seq_length, self.schema.has_pair
         )
-
-    @property
-    def kind(self):
-        return self.postprocessor_class.kind
 
     @property
     def description(self):

@@ -11,6 +11,7 @@ from bert_my.common import files
 from bert_my.common.errors import InputError
 
 VOCAB = "vocab.txt"  # name of the vocabulary file of a model
+_WITH_CAPITALS = re.compile(r"(##)?[A-Za-z]*[A-Z][A-Za-z]*")
 # BERT's authors left room with these. No text gives one of them, [unused0] no more than
 # the others, so nothing that a model has learnt is lost with them.
 _UNUSED = re.compile(r"\[unused[0-9]+\]")
@@ -54,6 +55,11 @@ def _lines(tokenizer):
     """
     num_lines = max(tokenizer.inv_vocab, default=-1) + 1
     return [tokenizer.inv_vocab.get(index, "") for index in range(num_lines)]
+
+
+def has_capitals(path):
+    """Returns whether a vocabulary file has words with capital letters A to Z."""
+    return any(_WITH_CAPITALS.fullmatch(line) for _, line in files.read_lines(path))
 
 
 def write(path, lines):

@@ -54,6 +54,11 @@ def test_defaults_are_upstreams():
         (["--use_tpu=false", "--tpu_name=x", "--num_tpu_cores=8"], "use_tpu", False),
         (["--iterations_per_loop=10000", "--master=m"], "use_tpu", False),
         (["--seed", "5"], "seed", 5),
+        (["--max_steps", "1e6"], "num_train_steps", 1000000),
+        (["--do_eval", "True", "--seed=5"], "do_eval", True),
+        (["--do_lower_case", "no"], "do_lower_case", False),
+        (["--train-batch-size=5"], "train_batch_size", 5),
+        (["-n_gpus", "3"], "n_gpus", 3),
     ],
 )
 def test_accepted(argv, field, value):
@@ -74,17 +79,34 @@ def test_accepted(argv, field, value):
             "--use_fp16=true.*--precision=bf16",
         ),
         (["--use_tpu=true"], "--use_tpu=true"),
-        (["--train_batch_sise=3"], "train_batch_sise"),
         (["--task_name="], "--task_name"),
         (["--do_train=false"], "--do_train"),
         (["--bert_config_file="], "--bert_config_file"),
         (["--input_file=a", "--input_dir=b"], "--input_file and --input_dir"),
         (["stray"], "'stray'"),
+        (["do_eval=true"], "write --do_eval=true"),
+        (["\u2014do_eval"], "write --do_eval"),
+        ([" "], "behind a backslash"),
+        (["--train_batch_sise=3"], "did you mean --train_batch_size"),
+        (["--no_such=3"], "--no_such: there is no such flag"),
+        (["--seed"], "--seed: its value is missing"),
+        (["--train_file", "--do_eval"], "--train_file: its value is missing"),
+        (["--seed=1.5"], "--seed=1.5: it must be a whole number"),
+        (["--learning_rate=1e-"], "--learning_rate=1e-: it must be a number"),
+        (["--do_eval=maybe"], "--do_eval=maybe: it must be true or false"),
     ],
 )
 def test_refused(argv, message):
     with pytest.raises(InputError, match=message):
         parse(*argv)
+
+
+def test_a_command_line_without_jobs_trains_if_it_has_flags_of_training():
+    argv = [word for word in NEEDED if not word.startswith("--do_train")]
+    assert flags.parse([*argv, "--num_train_epochs=1"], {}).do_train
+    assert not flags.parse([*argv, "--do_eval", "--num_train_epochs=1"], {}).do_train
+    with pytest.raises(InputError, match="--do_train"):
+        flags.parse(argv, {})
 
 
 def test_defaults_of_a_task_lose_against_the_command_line():
@@ -120,18 +142,23 @@ def test_help_names_every_flag(capsys):
     assert "--num_gpu_cores:" in text and "--master:" in text
 
 
-def test_steps_and_epochs_contradict_one_another():
-    epochs = "--num_train_steps.*--num_train_epochs"
-    for given, flags_named in (
-        (["--num_train_steps=3", "--num_train_epochs=1"], epochs),
-        (["--max_steps=3", "--num_train_epochs=1"], epochs),
+@pytest.mark.parametrize(
+    ("argv", "note"),
+    [
+        (
+            ["--max_steps=1000000", "--num_train_epochs", "1e5"],
+            "--num_train_steps=1000000 is used, and --num_train_epochs=100000.0 is not",
+        ),
         (
             ["--warmup_steps=3", "--warmup_proportion=0.1"],
-            "--num_warmup_steps.*--warmup_proportion",
+            "--num_warmup_steps=3 is used, and --warmup_proportion=0.1 is not",
         ),
-    ):
-        with pytest.raises(InputError, match=flags_named):
-            parse(*given)
+    ],
+)
+def test_steps_win_over_epochs_and_shares(argv, note):
+    assert flags.read([*NEEDED, *argv]).notes() == [note]
+    config = parse(*argv)
+    assert 3 in (config.num_warmup_steps, config.num_train_epochs / 1e5 * 3)
 
 
 def test_epochs_that_are_given_come_before_a_default_number_of_steps():

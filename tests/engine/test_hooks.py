@@ -1,6 +1,7 @@
 """Hooks: the numbers that a run reports, and the steps they are of."""
 
 import glob
+import itertools
 import logging
 
 import numpy as np
@@ -27,7 +28,9 @@ def run(tmp_path_factory):
     return StepRun(model_dir, 2, batch, task=toy_tasks.GuessTask(), report_mfu=True)
 
 
-def report(run, folder, bad_steps=(), num_steps=5, **more):
+def report(
+    run, folder, bad_steps=(), num_steps=5, num_rows=None, logging_steps=2, **more
+):
     """Runs steps with a `ProgressHook` that reports every second one.
 
     Returns the names of the values that it fetched beside those of every step, for each
@@ -41,8 +44,11 @@ def report(run, folder, bad_steps=(), num_steps=5, **more):
             fetched.append(sorted(arguments.fetches[2]))
             return arguments
 
-    settings = helpers.train_settings(folder, 2, train_batch_size=6, logging_steps=2)
-    plan = train_plan.Plan(settings, 24, 12 * num_steps, num_steps, 0, None, 0, 0)
+    settings = helpers.train_settings(
+        folder, 2, train_batch_size=6, logging_steps=logging_steps
+    )
+    num_rows = num_rows or 12 * num_steps
+    plan = train_plan.Plan(settings, 24, num_rows, num_steps, 0, None, 0, 0)
     log = TrainingHistory(RunFolder(folder), 0)
     hook = Hook(run.graph, plan, log, **more)
     with run.tf_graph.as_default(), tf.train.MonitoredSession(
@@ -58,7 +64,7 @@ def report(run, folder, bad_steps=(), num_steps=5, **more):
 
 
 def lines_of(caplog):
-    return [r.getMessage() for r in caplog.records if "examples/s" in r.getMessage()]
+    return [r.getMessage() for r in caplog.records if "step " in r.getMessage()]
 
 
 ALL = ["row_loss", "word_accuracy", "word_loss"]
@@ -93,6 +99,28 @@ def test_more_values_are_fetched_in_steps_that_are_reported(
     header, *rows = helpers.read_lines(tmp_path / "training.csv")
     assert header == "step,loss,learning_rate,examples_per_second"
     assert len(rows) == 5
+
+
+def test_a_silence_of_ten_seconds_is_broken(run, tmp_path, caplog, monkeypatch):
+    """The clock jumps by 4 s whenever it is read, twice or more in a step."""
+    ticks = itertools.count(0, 4)
+    monkeypatch.setattr(hooks.time, "time", lambda: float(next(ticks)))
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        report(run, tmp_path, num_steps=9, logging_steps=100)
+    steps = [int(r.getMessage().split()[1][:-2]) for r in caplog.records]
+    assert steps[-1] == 9
+    assert len(steps) > 3 and max(np.diff([0, *steps])) <= 2
+
+
+def test_short_runs_report_no_speed_and_no_rows_that_are_not_there(
+    run, tmp_path, caplog
+):
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        report(run, tmp_path, num_steps=2, num_rows=20)
+    (line,) = [r.getMessage() for r in caplog.records]
+    assert line.startswith("step 2/2 epoch 0.83 loss ")
+    assert "/s" not in line and "ETA" not in line
+    assert helpers.read_lines(tmp_path / "training.csv")[-1].endswith(",")
 
 
 def test_a_skipped_step_moves_the_report_to_the_next(run, tmp_path, caplog):

@@ -184,6 +184,15 @@ def test_tags_are_those_of_the_train_file(make_named_task):
     assert set(counts) == set(task.labels)
 
 
+def test_punctuation_of_a_fork(make_named_task):
+    task = make_named_task("PUNCT", train="how are you\tO O Q\nno no\tD P\n")
+    assert sorted(task.labels) == ["D", "O", "P", "Q"]
+    assert task.main_metric == "token_accuracy"
+    first, second = task.read_examples(base.TRAIN)
+    assert (first.tokens, first.tags) == (("how", "are", "you"), ("O", "O", "Q"))
+    assert second.tags == ("D", "P")
+
+
 def test_tags_that_mark_no_entities_are_scored_by_token(make_named_task):
     task = make_named_task("ner", labels="NN,VB")
     sentence = Sentence(("a", "b"), ("VB", "NN"))

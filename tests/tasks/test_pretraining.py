@@ -317,6 +317,12 @@ def test_held_back_shards_are_not_trained_on(build, model):
     task = make_task(model, input_dir=str(shards.parent), dev_file=str(dev))
     assert task.find_files(base.TRAIN) == [str(shards)]
     assert task.find_files(base.DEV) == [str(dev)]
+    task = make_task(model, input_file=f"{shards.parent},{shards}", dev_file=str(dev))
+    assert task.find_files(base.TRAIN) == [str(shards)]
+    (shards.parent / "empty").mkdir()
+    task = make_task(model, input_file=str(shards.parent / "empty"))
+    with pytest.raises(InputError, match=r"^--input_file=.*empty: there is no file"):
+        task.find_files(base.TRAIN)
     task = make_task(model, input_file=str(dev), dev_file=str(dev))
     with pytest.raises(InputError, match=r"^--dev_file: "):
         task.find_files(base.TRAIN)

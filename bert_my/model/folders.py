@@ -1,0 +1,199 @@
+"""The files of a model in a folder of Google's or of Hugging Face's format."""
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+from typing import NamedTuple, Optional
+
+from bert_my.common import files
+from bert_my.common.errors import InputError
+from bert_my.model import hf_checkpoints
+from bert_my.text import vocabulary
+
+logger = logging.getLogger(__name__)
+
+_INDEX = ".index"  # ending of one of the files of a TensorFlow checkpoint
+_PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
+_STEP = re.compile(r"(.*)-(\d+)")
+_HF_CONFIG = "config.json"
+_HF_WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack")
+# File of a Hugging Face tokenizer -> keys of its case.
+_TOKENIZERS = {
+    "tokenizer_config.json": ("do_lower_case",),
+    "tokenizer.json": ("normalizer", "lowercase"),
+}
+_EXPECTED = (
+    "vocab.txt, bert_config.json and bert_model.ckpt.index, or config.json and "
+    "model.safetensors"
+)
+
+
+class Found(NamedTuple):
+    """The files of a model, by the names of the flags that take them."""
+
+    vocab_file: str
+    bert_config_file: str
+    init_checkpoint: Optional[str]
+    do_lower_case: bool
+
+    def describe(self):
+        """Returns the files and the case as text."""
+        case = "text in lower case" if self.do_lower_case else "text keeps its case"
+        names = map(os.path.basename, filter(None, self[:3]))
+        return f"{', '.join(names)}; {case}"
+
+
+def find(path, cache_dir, checkpoint=None, do_lower_case=None):
+    """Returns the `Found` of a model's folder.
+
+    Args:
+      path: folder, or a checkpoint in it.
+      cache_dir: folder in which converted Hugging Face models are kept.
+      checkpoint: (optional) path of the weights, if they are known.
+      do_lower_case: (optional) case of the text, if it is known.
+
+    Raises:
+      InputError: if there is no such folder, if a file is missing, or if there are
+        several and none is the newest of a run.
+    """
+    folder, named = _split(path)
+    checkpoint = checkpoint or named
+    names = sorted(os.listdir(folder))
+    has_checkpoint = checkpoint or any(name.endswith(_INDEX) for name in names)
+    if not has_checkpoint and _HF_CONFIG in names and _has_hf_weights(names):
+        converted = _convert(folder, cache_dir)
+        case = _find_case(folder) if do_lower_case is None else do_lower_case
+        return find(converted, cache_dir, do_lower_case=case)
+    if not has_checkpoint:
+        raise _no_model(path, folder)
+    vocab_file = _only_file(folder, names, "vocabulary", vocabulary.VOCAB, "vocab")
+    config = _only_file(folder, names, "config", "bert_config.json", "config")
+    checkpoint = checkpoint or _newest_checkpoint(folder, names)
+    if do_lower_case is None:
+        do_lower_case = _find_case(folder, os.path.basename(checkpoint), vocab_file)
+    return Found(vocab_file, config, checkpoint, do_lower_case)
+
+
+def _split(path):
+    """Returns (folder, checkpoint or None) of a path; raises if there is neither."""
+    path = _PARTS.sub("", path)
+    if os.path.isdir(path):
+        return path, None
+    if os.path.exists(path + _INDEX):
+        return os.path.dirname(path) or ".", path
+    if os.path.isfile(path):
+        raise InputError(
+            f"--model={path}: it is a file; give the folder with {_EXPECTED}"
+        )
+    raise InputError(
+        f"--model={path}: there is no such folder, and nothing is downloaded; give the "
+        f"path of a folder with {_EXPECTED}"
+    )
+
+
+def _has_hf_weights(names):
+    return any(name.endswith(_HF_WEIGHTS) for name in names)
+
+
+def _no_model(path, folder):
+    """Returns the error for a folder without weights; names one in it with some."""
+    for name in sorted(os.listdir(folder)):
+        inner = os.path.join(folder, name)
+        if os.path.isdir(inner) and any(
+            x.endswith((_INDEX, *_HF_WEIGHTS)) for x in os.listdir(inner)
+        ):
+            return InputError(
+                f"--model={path}: there is no model in it; did you mean {inner}?"
+            )
+    return InputError(
+        f"--model={path}: there are no weights in it; expected are {_EXPECTED} (to "
+        "begin with random weights, give --vocab_file and --bert_config_file instead)"
+    )
+
+
+def _only_file(folder, names, what, usual_name, part):
+    """Returns the path of a file by its usual name, or else of the one named alike.
+
+    Args:
+      folder: path.
+      names: of the files in it.
+      what: the file, for the error.
+      usual_name: name that wins over others.
+      part: of the names of such files.
+    """
+    suffix = os.path.splitext(usual_name)[1]
+    if usual_name in names:
+        return os.path.join(folder, usual_name)
+    found = [name for name in names if part in name and name.endswith(suffix)]
+    # Of tokenizers and training, beside Hugging Face's config.json.
+    found = [name for name in found if not name.startswith(("tokenizer", "run_"))]
+    if len(found) == 1:
+        return os.path.join(folder, found[0])
+    flag = "vocab_file" if part == "vocab" else "bert_config_file"
+    why = f"several: {', '.join(found)}" if found else f"none, such as {usual_name}"
+    raise InputError(
+        f"--model={folder}: of the {what} there is {why}; give --{flag} too"
+    )
+
+
+def _newest_checkpoint(folder, names):
+    """Returns the path of the only checkpoint, or of the newest of one run."""
+    found = [name[: -len(_INDEX)] for name in names if name.endswith(_INDEX)]
+    steps = {}  # step -> name, of each prefix
+    for name in found:
+        has_step = _STEP.fullmatch(name)
+        prefix, step = has_step.groups() if has_step else (name, 0)
+        steps.setdefault(prefix, {})[int(step)] = name
+    if len(steps) > 1:
+        raise InputError(
+            f"--model={folder}: there are several checkpoints, {', '.join(found)}; "
+            "give one of them as --init_checkpoint too"
+        )
+    (by_step,) = steps.values()
+    return os.path.join(folder, by_step[max(by_step)])
+
+
+def _find_case(folder, checkpoint="", vocab_file=None):
+    """Returns whether text is to be in lower case; None if nothing tells it."""
+    for name, keys in _TOKENIZERS.items():
+        path = os.path.join(folder, name)
+        value = files.read_json(path) if os.path.exists(path) else None
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, bool):
+            return value
+    for name in (checkpoint, os.path.basename(os.path.realpath(folder))):
+        name = name.lower()
+        if "uncased" in name or "chinese" in name:
+            return True
+        if "cased" in name:
+            return False
+    if vocab_file is None:
+        return None
+    return not vocabulary.has_capitals(vocab_file)
+
+
+def _convert(folder, cache_dir):
+    """Returns the folder of a converted Hugging Face model, converted once."""
+    state = hashlib.blake2b(digest_size=8)
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            status = os.stat(path)
+            state.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    name = os.path.basename(os.path.realpath(folder))
+    converted = os.path.join(cache_dir, f"{name}-{state.hexdigest()}")
+    if os.path.isdir(converted):
+        logger.info("--model=%s: converted before, %s", folder, converted)
+        return converted
+    temporary = f"{converted}.{os.getpid()}.tmp"
+    files.make_folder(temporary, "cache_dir")
+    try:
+        hf_checkpoints.from_hf(folder, temporary)
+        os.replace(temporary, converted)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    logger.info("--model=%s: converted, once, into %s", folder, converted)
+    return converted

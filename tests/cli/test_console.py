@@ -1,0 +1,37 @@
+"""The lines of TensorFlow's libraries, which stay out of the way."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bert_my.cli import console
+from tests import helpers
+
+
+@pytest.mark.parametrize("argv", [[], ["--verbosity=debug"], ["--verbosity", "debug"]])
+def test_library_lines_are_kept_away_and_others_are_not(capfd, monkeypatch, argv):
+    monkeypatch.setattr(sys, "argv", ["program", *argv])
+    library = [
+        "WARNING: All log messages before absl::InitializeLog() is called",
+        "I0000 00:00:1.4 1 port.cc:153] oneDNN custom operations are on.",
+        "2026-01-02 03:04:05.6: W tensorflow/stream_executor/dso_loader.cc:59] no",
+    ]
+    with console.without_library_lines():
+        os.write(2, "\n".join([*library, "Fatal: why", ""]).encode())
+    shown = capfd.readouterr().err.splitlines()
+    assert shown == ([*library, "Fatal: why"] if argv else ["Fatal: why"])
+
+
+def test_a_wrong_flag_is_the_only_line():
+    found = subprocess.run(
+        [sys.executable, str(helpers.ROOT / "run_classifier.py"), "--task_nam=csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert found.stdout == (
+        "error: --task_nam: there is no such flag; did you mean --task_name? (--help "
+        "lists all)\n"
+    )

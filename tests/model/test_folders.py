@@ -1,0 +1,128 @@
+"""Folders of models: which files, which checkpoint and which case are found."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bert_my.common.errors import InputError
+from bert_my.model import encoders, folders, hf_checkpoints, pretrained
+
+
+def touch(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text("")
+    return folder
+
+
+def model(folder, *checkpoints, vocab="the\n##ing\n[CLS]\n<S>\n"):
+    touch(folder, "bert_config.json", *(f"{name}.index" for name in checkpoints))
+    (folder / "vocab.txt").write_text(vocab)
+    return folder
+
+
+def find(path, **known):
+    return folders.find(str(path), "nowhere", **known)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["bert_model.ckpt"], "bert_model.ckpt"),
+        (["model.ckpt-900", "model.ckpt-12000"], "model.ckpt-12000"),
+        (["chinese_wwm_ext_L-12"], "chinese_wwm_ext_L-12"),
+    ],
+)
+def test_the_checkpoint_of_any_name(tmp_path, names, expected):
+    found = find(model(tmp_path, *names))
+    assert found.init_checkpoint == str(tmp_path / expected)
+    assert found.vocab_file == str(tmp_path / "vocab.txt")
+
+
+def test_a_checkpoint_can_be_named_instead_of_its_folder(tmp_path):
+    model(tmp_path, "a.ckpt", "b.ckpt")
+    for ending in ("", ".index", ".data-00000-of-00001"):
+        found = find(f"{tmp_path}/b.ckpt{ending}")
+        assert found.init_checkpoint == f"{tmp_path}/b.ckpt"
+
+
+def test_files_of_other_names(tmp_path):
+    touch(tmp_path, "x.ckpt.index", "bert_config_tiny.json", "my_vocab.txt")
+    touch(tmp_path, "tokenizer_config.json")
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    found = find(tmp_path)
+    assert found.bert_config_file.endswith("bert_config_tiny.json")
+    assert found.vocab_file.endswith("my_vocab.txt")
+
+
+@pytest.mark.parametrize(
+    ("folder", "checkpoint", "vocab", "expected"),
+    [
+        ("uncased_L-2", "bert_model.ckpt", "The\n", True),
+        ("cased_L-2", "bert_model.ckpt", "the\n", False),
+        ("multi_cased_L-2", "bert_model.ckpt", "the\n", False),
+        ("chinese_L-12", "bert_model.ckpt", "The\n", True),
+        ("m", "chinese_wwm.ckpt", "The\n", True),
+        ("m", "bert_model.ckpt", "[CLS]\nthe\n<S>\n", True),
+        ("m", "bert_model.ckpt", "[CLS]\nthe\n##Ing\n", False),
+    ],
+)
+def test_the_case_of_text(tmp_path, folder, checkpoint, vocab, expected):
+    folder = model(tmp_path / folder, checkpoint, vocab=vocab)
+    assert find(folder).do_lower_case is expected
+    assert find(folder, do_lower_case=not expected).do_lower_case is not expected
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"do_lower_case": not expected})
+    )
+    assert find(folder).do_lower_case is not expected
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["vocab.txt", "bert_config.json"], "there are no weights"),
+        (
+            ["vocab.txt", "bert_config.json", "a.ckpt.index", "model.ckpt-3.index"],
+            "several checkpoints, a.ckpt, model.ckpt-3; give.*--init_checkpoint",
+        ),
+        (["bert_config.json", "a.ckpt.index"], "of the vocabulary.*--vocab_file"),
+        (
+            ["vocab.txt", "a_config.json", "b_config.json", "a.ckpt.index"],
+            "several: a_config.json, b_config.json; give --bert_config_file",
+        ),
+        (["config.json", "vocab.txt", "pytorch_model.bin"], "config.json: not valid"),
+    ],
+)
+def test_what_is_missing_or_not_clear_is_named(tmp_path, names, message):
+    with pytest.raises(InputError, match=message):
+        folders.find(str(touch(tmp_path / "m", *names)), str(tmp_path / "cache"))
+
+
+def test_names_of_models_and_outer_folders(tmp_path):
+    with pytest.raises(InputError, match=r"bert-base-chinese.*nothing is downloaded"):
+        find("bert-base-chinese")
+    inner = model(tmp_path / "uncased", "bert_model.ckpt")
+    with pytest.raises(InputError, match=f"did you mean {inner}"):
+        find(tmp_path)
+
+
+def test_a_hugging_face_folder_is_converted_once(tiny_model, tmp_path, monkeypatch):
+    config = pretrained.read_bert_config(str(tiny_model / "bert_config.json"))
+    lines = (tiny_model / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    shapes = encoders.of(config).variable_shapes()
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    written = pretrained.write(str(tmp_path / "tf"), lines, config, weights)
+    hf = tmp_path / "model-cased"
+    hf_checkpoints.to_hf(
+        written.init_checkpoint, written.bert_config_file, written.vocab_file, str(hf)
+    )
+    found = folders.find(str(hf), str(tmp_path / "cache"))
+    assert found.do_lower_case is False
+    assert pretrained.read_bert_config(found.bert_config_file).hidden_size == 32
+    monkeypatch.setattr(hf_checkpoints, "from_hf", None)
+    assert folders.find(str(hf), str(tmp_path / "cache")) == found
+    (hf / "tokenizer_config.json").write_text("{}")  # another state of the folder
+    with pytest.raises(TypeError):
+        folders.find(str(hf), str(tmp_path / "cache"))
+    assert len(list((tmp_path / "cache").iterdir())) == 1
