@@ -131,7 +131,7 @@ class CommandLine:
                 )
         for name, other in self._others.converted.items():
             _DEFINERS[other.kind](
-                name, None, f"Same as {other.help}.", flag_values=flags
+                name, None, f"Of other projects: {other.help}.", flag_values=flags
             )
         for name, text in self._others.without_effect.items():
             _DEFINERS[str](name, None, f"Without effect: {text}.", flag_values=flags)

@@ -90,6 +90,9 @@ def digest(path):
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+UTF8 = "utf-8-sig"  # UTF-8, with or without a byte-order mark
+
+
 def is_encoding(name):
     """Returns whether a name is that of an encoding of text."""
     try:
@@ -98,7 +101,7 @@ def is_encoding(name):
         return False
 
 
-def read_lines(path, max_length=-1, encoding="utf-8-sig") -> Iterator[Tuple[int, str]]:
+def read_lines(path, max_length=-1, encoding=UTF8) -> Iterator[Tuple[int, str]]:
     """Yields (line number, line without its end) of a text file, gzip or not.
 
     Lines end at "\\n" or "\\r\\n" only. A byte-order mark is left out.

@@ -140,7 +140,9 @@ class Splits:
         else:
             given = getattr(self._options, flag)
         if given is not None and not os.path.isfile(given):
-            raise InputError(f"--{flag}={given}: there is no such file")
+            hint = "it is a folder; give it as --data_dir"
+            reason = hint if os.path.isdir(given) else "there is no such file"
+            raise InputError(f"--{flag}={given}: {reason}")
         if given is not None or not self._data_dir:
             return given
         by_stem = [_files_in(self._data_dir, stem) for stem in self._stems[split]]
@@ -378,7 +380,9 @@ def _dev_files(listed):
 def _files_in(folder, stem):
     """Returns the names of the files of a folder with a stem, in order."""
     if not os.path.isdir(folder):
-        raise InputError(f"--data_dir={folder}: there is no such folder")
+        hint = "it is a file; give it as --train_file, --dev_file or --test_file"
+        reason = hint if os.path.exists(folder) else "there is no such folder"
+        raise InputError(f"--data_dir={folder}: {reason}")
     names = [stem + suffix for suffix in _SUFFIXES]
     return [name for name in names if os.path.isfile(os.path.join(folder, name))]
 

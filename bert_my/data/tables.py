@@ -131,7 +131,7 @@ class Table:
 
     def _all_lines(self):
         """Returns an iterator over (line number, line); reads the file again."""
-        return files.read_lines(self.path, encoding=self._encoding or "utf-8-sig")
+        return files.read_lines(self.path, encoding=self._encoding or files.UTF8)
 
     def _numbered_lines(self):
         """Returns the same; does not read a file again that the first lines hold."""

@@ -55,7 +55,7 @@ class _Line(NamedTuple):
     is_first: bool
 
 
-def find_layout(path, needs_tags, like=None, wanted=None, tags=()):
+def find_layout(path, needs_tags, like=None, wanted=None, tags=(), encoding=files.UTF8):
     """Returns the `Layout` of a file, and logs it if it is not of two plain columns.
 
     Args:
@@ -66,12 +66,13 @@ def find_layout(path, needs_tags, like=None, wanted=None, tags=()):
         tags; its columns are those of the file.
       wanted: (optional) `columns.Roles` that flags give.
       tags: those of the model, by which words at the ends of lines are known as tags.
+      encoding: of the file.
 
     Raises:
       InputError: naming file and line, if there is no token, or no tag, or the columns
         are not clear.
     """
-    finder = _Finder(path, needs_tags, like, wanted or Roles(), tags)
+    finder = _Finder(path, needs_tags, like, wanted or Roles(), tags, encoding)
     layout, note = finder.find()
     if layout.has_header:
         number, text, _ = finder.rows[0]
@@ -81,14 +82,14 @@ def find_layout(path, needs_tags, like=None, wanted=None, tags=()):
     return layout
 
 
-def _first_lines(path):
+def _first_lines(path, encoding):
     """Returns the first `_Line`s that hold something else than marks of documents.
 
     Raises:
       InputError: if there are none, or the file is JSON.
     """
     found, is_first = [], True
-    for number, line in files.read_lines(path):
+    for number, line in files.read_lines(path, encoding=encoding):
         is_boundary = not line.strip(BLANKS) or tag_layouts.is_document(line)
         if not is_boundary:
             found.append(_Line(number, line, is_first))
@@ -117,8 +118,8 @@ def _has_chinese(text):
 class _Finder:
     """Finds the layout of one file by its first lines; see `find_layout`."""
 
-    def __init__(self, path, needs_tags, like, wanted, tags):
-        self.lines = _first_lines(path)
+    def __init__(self, path, needs_tags, like, wanted, tags, encoding):
+        self.lines = _first_lines(path, encoding)
         # Those without remarks; all, if there is nothing else.
         self.rows = [
             line for line in self.lines if not tag_layouts.is_comment_like(line.text)

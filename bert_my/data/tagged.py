@@ -28,20 +28,21 @@ logger = logging.getLogger(__name__)
 _MANY_TOKENS = 10000
 
 
-def read_sentences(path, layout, guid_prefix):
+def read_sentences(path, layout, guid_prefix, encoding=files.UTF8):
     """Yields the `Sentence`s of a file, in their order.
 
     Args:
       path: file.
       layout: `Layout` of the file.
       guid_prefix: the guid is it and the number of the sentence, from 0.
+      encoding: of the file.
 
     Raises:
       InputError: naming file and line, if a token has no tag.
     """
     read = _read_sentence_lines if layout.is_by_sentence else _read_token_lines
     is_long = False
-    for index, found in enumerate(read(path, layout)):
+    for index, found in enumerate(read(path, layout, encoding)):
         tokens, tags, line, others = found
         known_tags = tuple(tags) if layout.has_tags else None
         if len(tokens) > _MANY_TOKENS and not is_long:
@@ -63,10 +64,10 @@ def read_sentences(path, layout, guid_prefix):
         )
 
 
-def _read_sentence_lines(path, layout):
+def _read_sentence_lines(path, layout, encoding):
     """Yields (tokens, tags, line number, None) of each line that is not blank."""
     has_header = layout.has_header
-    for number, line in files.read_lines(path):
+    for number, line in files.read_lines(path, encoding=encoding):
         line = line.strip(BLANKS)
         if not line or tag_layouts.is_document(line):
             continue
@@ -119,10 +120,10 @@ class _Gathered:
         return self.tokens, self.tags, self.line, others
 
 
-def _read_token_lines(path, layout):
+def _read_token_lines(path, layout, encoding):
     """Yields (tokens, tags, line of the first, other lines) of each sentence."""
     found, rows = _Gathered(), _Rows(path, layout)
-    for number, line in files.read_lines(path):
+    for number, line in files.read_lines(path, encoding=encoding):
         cells = layout.cells(line)
         if rows.add_other(found, line, cells):
             continue
@@ -293,6 +294,7 @@ class TaggedSchema:
         names = labels.choose(options, saved.get("labels", ()), spec.labels, who)
         self.labels = labels.OneLabel(names)
         self.layout = self.counts = None
+        self._encoding = options.encoding or files.UTF8
         self._wanted = Roles(options.text_column, None, options.label_column)
         self._train = None  # path of the train file, if it was looked at
         self._layouts = {}  # arguments of `_layout_of` -> its result
@@ -301,7 +303,9 @@ class TaggedSchema:
         else:
             self._train = splits.path(TRAIN)
             if self._train is not None:
-                self.layout = find_layout(self._train, True, wanted=self._wanted)
+                self.layout = find_layout(
+                    self._train, True, wanted=self._wanted, encoding=self._encoding
+                )
         if names and not needs_counts:
             return
         self._train = splits.train_file(who, "tags", "labels")
@@ -324,7 +328,7 @@ class TaggedSchema:
         """
         layout = self._layout_of(path, split == TEST)
         unknown = collections.Counter()
-        for sentence in read_sentences(path, layout, split):
+        for sentence in read_sentences(path, layout, split, self._encoding):
             for offset, tag in enumerate(sentence.tags or ()):
                 if tag in self.labels.ids:
                     continue
@@ -350,7 +354,12 @@ class TaggedSchema:
         key = path, is_test
         if key not in self._layouts:
             layout = find_layout(
-                path, not is_test, self.layout, self._wanted, self.labels.names
+                path,
+                not is_test,
+                self.layout,
+                self._wanted,
+                self.labels.names,
+                self._encoding,
             )
             if is_test and layout.has_tags:
                 layout = self._without_placeholders(path, layout)
@@ -360,7 +369,7 @@ class TaggedSchema:
     def _without_placeholders(self, path, layout):
         """Returns a layout without the tags if all are the same, and no tag at all."""
         first = None
-        for sentence in read_sentences(path, layout, TEST):
+        for sentence in read_sentences(path, layout, TEST, self._encoding):
             for tag in sentence.tags:
                 first = first or tag
                 if tag != first or tag in self.labels.ids:
@@ -380,7 +389,7 @@ class TaggedSchema:
         has, but others of its scheme.
         """
         counts, train_counts = splits.count(
-            lambda: read_sentences(self._train, self.layout, TRAIN),
+            lambda: read_sentences(self._train, self.layout, TRAIN, self._encoding),
             self._train,
             lambda sentence: sentence.tags,
             needs_counts,

@@ -54,7 +54,12 @@ def train(task, records, settings, dev=None, start=None):
                 ", and was stopped early" if is_patience_out else "",
             )
             return
-        _initialize(tf.trainable_variables(), plan)
+        encoder = encoders.of(task.bert_config)
+        _initialize(
+            tf.trainable_variables(),
+            plan,
+            lambda variable: encoder.part_of(variable.op.name) == encoders.HEAD,
+        )
         if settings.overwrite_output_dir and settings.init_checkpoint:
             # Before a run is deleted for weights that cannot be read.
             checkpoints.check_readable(
@@ -85,8 +90,11 @@ def build(task, records, plan):
     return features, train_graph.build_graph(task, features, plan)
 
 
-def _initialize(variables, plan):
-    """Sets the initial values of the weights, before a session is made."""
+def _initialize(variables, plan, is_head):
+    """Sets the initial values of the weights, before a session is made.
+
+    `is_head`: see `checkpoints.initialize_from`.
+    """
     settings = plan.settings
     if plan.checkpoint:
         # The session restores the checkpoint; this names variables that do not fit.
@@ -101,7 +109,7 @@ def _initialize(variables, plan):
             )
         logger.info("Resuming from %s", plan.checkpoint)
     elif settings.init_checkpoint:
-        checkpoints.initialize_from(settings.init_checkpoint, variables)
+        checkpoints.initialize_from(settings.init_checkpoint, variables, is_head)
     else:
         logger.warning("No --init_checkpoint: training from random weights")
 

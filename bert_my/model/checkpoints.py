@@ -172,14 +172,33 @@ def name_in(names, variable_name):
     return average if average in names else variable_name
 
 
-def initialize_from(checkpoint, variables):
+def initialize_from(checkpoint, variables, is_head=lambda variable: False):
     """Initializes variables with the values that a checkpoint has of them.
 
     To be called before the session is created, and the initializers are to be run
     within `restoring`. Logs which variables start at random.
+
+    Args:
+      checkpoint: path.
+      variables: list of variables.
+      is_head: function from a variable to whether it may have another shape in the
+        checkpoint, that of another task's labels; it then starts at random.
     """
     check_exists(checkpoint)
-    found, missing = check_fits(checkpoint, variables)
+    shapes = dict(tf.train.list_variables(checkpoint))
+    others = [
+        variable.op.name
+        for variable in variables
+        if is_head(variable)
+        and shapes.get(variable.op.name) not in (None, variable.shape.as_list())
+    ]
+    if others:
+        logger.warning(
+            "The checkpoint has %s for other labels", ", ".join(sorted(others))
+        )
+    fitting = [each for each in variables if each.op.name not in others]
+    found, missing = check_fits(checkpoint, fitting)
+    missing = others + missing
     tf.train.init_from_checkpoint(
         checkpoint, {name: variable.op.name for name, variable in found.items()}
     )

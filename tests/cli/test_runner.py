@@ -146,6 +146,9 @@ def test_missing_files(refused, tmp_path, titles):
     refused("--bert_config_file=nowhere.json", bert_config_file="nowhere.json")
     refused("--init_checkpoint=nowhere", init_checkpoint="nowhere")
     refused("--data_dir=nowhere", data_dir="nowhere")
+    train = titles / "train.csv"
+    refused("--data_dir=.*is a file; give it as --train_file", data_dir=train)
+    refused("--train_file=.*is a folder; give it as --data_dir", train_file=titles)
     (titles / "eval.csv").unlink()
     refused("do_eval.*--dev_file")
     refused("--dev_file=nowhere.csv", dev_file="nowhere.csv")

@@ -87,6 +87,18 @@ def test_checks_read_no_values(checkpoint, monkeypatch):
     assert not reads
 
 
+def test_a_head_for_other_labels_starts_at_random(checkpoint, caplog):
+    fits = tf.get_variable("bert/a", [2, 3], initializer=tf.zeros_initializer())
+    other = tf.get_variable("bert/b", [4], initializer=tf.zeros_initializer())
+    with pytest.raises(InputError, match=r"bert/b has shape \[5\] there and \[4\]"):
+        checkpoints.initialize_from(checkpoint, [fits, other])
+    checkpoints.initialize_from(checkpoint, [fits, other], lambda each: each is other)
+    assert "bert/b for other labels" in caplog.text
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(fits).any() and not session.run(other).any()
+
+
 def test_a_restore_of_damaged_data_names_the_variable(checkpoint):
     """Of the right size, so that only the restore finds the damage."""
     change_data(checkpoint, lambda content: content[:-1] + bytes([content[-1] ^ 1]))

@@ -1,0 +1,119 @@
+"""The model of a run: `--model`, flags that win over it, and the run's own folder."""
+
+import json
+import types
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from bert_my.cli import runner
+from bert_my.common.errors import InputError
+from bert_my.model import checkpoints
+from bert_my.tasks import base
+from tests import helpers
+
+
+@pytest.fixture
+def parse(tiny_model, tmp_path):
+    """Returns a function from flags to the `RunConfig` of a run without model flags."""
+
+    def run(*argv, jobs=("do_train",), **settings):
+        words = helpers.command(tiny_model, "d", tmp_path / "out", *jobs, **settings)
+        ours = ("--vocab_file", "--bert_config_file", "--max_seq_length")
+        return runner.parse([x for x in words if not x.startswith(ours)] + list(argv))
+
+    return run
+
+
+@pytest.fixture
+def model(tiny_model):
+    """Folder of a model with a checkpoint."""
+    write_checkpoint(tiny_model, "bert_model.ckpt")
+    return tiny_model
+
+
+def write_checkpoint(folder, name):
+    folder.mkdir(exist_ok=True)
+    checkpoints.write({"bert/a": np.ones([2], np.float32)}, str(folder / name))
+
+
+def write_run(folder, model, steps, **settings):
+    """Writes the files of a trained run that tell its model."""
+    folder.mkdir()
+    for name in ("vocab.txt", "bert_config.json"):
+        (folder / name).write_bytes((model / name).read_bytes())
+    settings = {"do_lower_case": False, "max_seq_length": 17, **settings}
+    (folder / "run_config.json").write_text(json.dumps(settings))
+    (folder / "task.json").write_text(json.dumps({"task": "info"}))
+    for step in steps:
+        write_checkpoint(folder, f"model.ckpt-{step}")
+        tf.train.update_checkpoint_state(str(folder), f"model.ckpt-{step}")
+    return folder
+
+
+def test_the_folder_gives_what_no_flag_does(parse, model, caplog):
+    config = parse(f"--model={model}")
+    assert config.vocab_file == str(model / "vocab.txt")
+    assert config.bert_config_file == str(model / "bert_config.json")
+    assert config.init_checkpoint == str(model / "bert_model.ckpt")
+    assert config.do_lower_case is True
+    config = parse(f"--model={model}", "--vocab_file=v", "--init_checkpoint=c")
+    assert (config.vocab_file, config.init_checkpoint) == ("v", "c")
+    assert config.bert_config_file == str(model / "bert_config.json")
+    assert parse(f"--model={model}", "--nodo_lower_case").do_lower_case is False
+    assert "--do_lower_case=False is used" in caplog.text
+
+
+def test_a_run_is_a_model(parse, model, tmp_path):
+    run = write_run(tmp_path / "run", model, [900, 1000])
+    config = parse(f"--model={run}")
+    assert config.init_checkpoint == str(run / "model.ckpt-1000")
+    assert (config.do_lower_case, config.max_seq_length) == (False, 128)
+    (run / "run_config.json").write_text('{"keep_best": "auc", "do_lower_case": true}')
+    write_checkpoint(run / "best", "model.ckpt-900")
+    tf.train.update_checkpoint_state(str(run / "best"), "model.ckpt-900")
+    config = parse(f"--model={run}")
+    assert config.init_checkpoint == str(run / "best" / "model.ckpt-900")
+    assert config.do_lower_case is True
+
+
+def test_a_trained_run_needs_no_model(parse, model, tmp_path):
+    with pytest.raises(InputError, match=r"^--model is needed"):
+        parse(jobs=["do_predict"])
+    run = write_run(tmp_path / "out", model, [3])
+    config = parse(jobs=["do_predict"])
+    assert config.vocab_file == str(run / "vocab.txt")
+    assert (config.do_lower_case, config.max_seq_length) == (False, 17)
+    assert config.init_checkpoint is None
+    assert parse("--max_seq_length=9", jobs=["do_predict"]).max_seq_length == 9
+    with pytest.raises(InputError, match=r"^--model is needed"):
+        parse("--overwrite_output_dir")
+
+
+@pytest.mark.parametrize(
+    ("flags", "files", "expected"),
+    [
+        (["--save_steps=7"], {base.TRAIN: ["t"], base.DEV: ["d"]}, "7"),
+        (["--save_steps=7"], {base.TRAIN: ["t"], base.DEV: []}, None),
+        # Of pretraining without a dev file.
+        (["--save_steps=7"], {base.TRAIN: ["t"], base.DEV: ["t"]}, None),
+        (
+            ["--save_steps=7", "--num_dev_examples=5"],
+            {base.TRAIN: ["t"], base.DEV: ["t"]},
+            "7",
+        ),
+        (["--save_checkpoints_steps=7"], {base.TRAIN: ["t"], base.DEV: ["d"]}, None),
+        (
+            ["--save_steps=7", "--eval_steps=5"],
+            {base.TRAIN: ["t"], base.DEV: ["d"]},
+            "5",
+        ),
+    ],
+)
+def test_save_steps_evaluate_a_dev_file_that_is_there(
+    parse, model, flags, files, expected
+):
+    config = parse(f"--model={model}", *flags)
+    task = types.SimpleNamespace(find_files=files.get)
+    assert runner._with_evaluations(task, config).evaluate_every == expected
