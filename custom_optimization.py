@@ -31,6 +31,8 @@ TrainStep = collections.namedtuple(
 class LossScale:
     """Factor of the loss, adapted to the range of fp16; saved with the checkpoint."""
 
+    SCOPE = "loss_scale"  # of the variables
+
     def __init__(self, is_dynamic):
         """Creates the variables; with `is_dynamic` False the scale in use is 1."""
         self._is_dynamic = is_dynamic
@@ -45,7 +47,7 @@ class LossScale:
             )
 
         # The same variables for every precision: a run may be resumed with another.
-        with tf.variable_scope("loss_scale", reuse=tf.AUTO_REUSE):
+        with tf.variable_scope(self.SCOPE, reuse=tf.AUTO_REUSE):
             self._scale = variable("scale", INITIAL_LOSS_SCALE, tf.float32)
             self._num_good_steps = variable("num_good_steps", 0, tf.int64)
             self._num_skipped_steps = variable("num_skipped_steps", 0, tf.int64)

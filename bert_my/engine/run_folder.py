@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import shutil
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
@@ -60,11 +60,11 @@ class Counters(NamedTuple):
     """The state of a run: scalar variables of a checkpoint, by their names.
 
     A variable that is missing there is 0, as in a run whose order of rows has no such
-    property.
+    property; but a checkpoint of another program, as upstream's, has no position.
     """
 
     global_step: int
-    data_position: int  # rows of training data consumed, also by skipped steps
+    data_position: Optional[int]  # rows consumed, also by skipped steps
     global_batch_size: int
     length_buckets: int = 0  # 1 if batches have rows of similar length
     row_blocks: int = 0  # 1 if blocks of neighbouring rows are shuffled
@@ -79,11 +79,13 @@ def read_counters(checkpoint):
     import tensorflow.compat.v1 as tf
 
     reader = tf.train.load_checkpoint(checkpoint)
+    values = {
+        name: int(reader.get_tensor(name))
+        for name in Counters._fields
+        if reader.has_tensor(name)
+    }
     return Counters(
-        *(
-            int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
-            for name in Counters._fields
-        )
+        **{"global_step": 0, "data_position": None, "global_batch_size": 0, **values}
     )
 
 

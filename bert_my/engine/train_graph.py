@@ -260,7 +260,7 @@ def _create_counters(plan):
         values["length_buckets"] = 1
     if isinstance(plan.order, row_order.BlockOrder):
         values["row_blocks"] = 1
-    values["data_position"] = 0
+    values["data_position"] = plan.first_row
     counters = {
         name: tf.get_variable(
             name, initializer=tf.constant(value, tf.int64), trainable=False

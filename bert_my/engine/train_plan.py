@@ -43,6 +43,7 @@ class Plan(NamedTuple):
     checkpoint: Optional[str]  # to resume from
     first_step: int
     first_row: int  # position in the data, which skipped steps advance as well
+    is_foreign: bool = False  # whether another program wrote the checkpoint
     order: Any = None  # of the rows, see `row_order.for_training`
     padded_lengths: Optional[Tuple[int, ...]] = None  # see `row_order.choose_lengths`
     share_of_padding: Optional[float] = None  # of the first epoch, 0 to 1
@@ -150,6 +151,10 @@ def make_plan(task, records, settings):
     counters = run_folder.Counters(0, 0, 0)
     if checkpoint:
         counters = run_folder.read_counters(checkpoint)
+    is_foreign = counters.data_position is None
+    if is_foreign:
+        counters = _count_rows(counters, checkpoint, settings.global_batch_size)
+    elif checkpoint:
         _check_same_batches(counters, settings, order, num_train_steps)
     return Plan(
         settings=dataclasses.replace(settings, use_xla=use_xla),
@@ -160,10 +165,26 @@ def make_plan(task, records, settings):
         checkpoint=checkpoint,
         first_step=counters.global_step,
         first_row=counters.data_position,
+        is_foreign=is_foreign,
         order=order,
         padded_lengths=padded_lengths,
         share_of_padding=share_of_padding,
     )
+
+
+def _count_rows(counters, checkpoint, global_batch_size):
+    """Returns the counters of another program's checkpoint with a position."""
+    first_row = counters.global_step * global_batch_size
+    logger.warning(
+        "%s was written by another program, as upstream's scripts are: its step %d and "
+        "the global batch size %d make %d rows that were seen; training goes on from "
+        "there, in the order of rows of this program",
+        checkpoint,
+        counters.global_step,
+        global_batch_size,
+        first_row,
+    )
+    return counters._replace(data_position=first_row)
 
 
 def _check_same_batches(counters, settings, order, num_train_steps):

@@ -5,6 +5,7 @@ import logging
 
 import tensorflow.compat.v1 as tf
 
+import custom_optimization
 from bert_my.common.errors import InputError
 from bert_my.data.batches import next_features, train_batches
 from bert_my.engine import (
@@ -101,6 +102,10 @@ def _initialize(variables, plan, is_head):
         _, missing = checkpoints.check_fits(
             plan.checkpoint, tf.global_variables(), "output_dir"
         )
+        if plan.is_foreign:
+            missing = checkpoints.resume_from(
+                plan.checkpoint, tf.global_variables(), _starts_anew
+            )
         if missing:
             raise InputError(
                 f"--output_dir={settings.output_dir}: {plan.checkpoint} is not from "
@@ -112,6 +117,12 @@ def _initialize(variables, plan, is_head):
         checkpoints.initialize_from(settings.init_checkpoint, variables, is_head)
     else:
         logger.warning("No --init_checkpoint: training from random weights")
+
+
+def _starts_anew(name):
+    """Returns whether a variable that upstream does not have starts as in a new run."""
+    counters = (*run_folder.Counters._fields, custom_optimization.LossScale.SCOPE)
+    return name.split("/")[0] in counters
 
 
 def _run(graph, plan, evaluation):
@@ -146,7 +157,8 @@ def _run(graph, plan, evaluation):
     with contextlib.closing(history):
         with checkpoints.restoring(checkpoint, tf.global_variables(), flag):
             session = tf.train.MonitoredTrainingSession(
-                checkpoint_dir=settings.output_dir,
+                # Else all is restored; see `_initialize` for foreign checkpoints.
+                checkpoint_dir=None if plan.is_foreign else settings.output_dir,
                 scaffold=scaffold,
                 hooks=run_hooks,
                 save_checkpoint_steps=None,

@@ -15,12 +15,13 @@ from bert_my.common.errors import InputError
 logger = logging.getLogger(__name__)
 
 # Endings of the names of the slots and averages that a run keeps beside each weight.
-BESIDE_WEIGHTS = ("/adam_m", "/adam_v", "/average")
+AVERAGE = "/average"
+BESIDE_WEIGHTS = ("/adam_m", "/adam_v", AVERAGE)
 
 
 def average_name(variable_name):
     """Returns the name of the moving average of a variable."""
-    return f"{variable_name}/average"
+    return f"{variable_name}{AVERAGE}"
 
 
 def check_exists(checkpoint, flag="init_checkpoint"):
@@ -209,6 +210,37 @@ def initialize_from(checkpoint, variables, is_head=lambda variable: False):
         checkpoint,
         ", ".join(missing) or "none",
     )
+
+
+def resume_from(checkpoint, variables, starts_anew):
+    """Initializes variables with the values of a checkpoint of another program.
+
+    The average of a weight starts as the weight. To be called before the session is
+    created, see `initialize_from`.
+
+    Args:
+      checkpoint: path; its variables fit, see `check_fits`.
+      variables: list of variables.
+      starts_anew: function from a name to whether the variable keeps its initial value
+        where the checkpoint does not have it.
+
+    Returns:
+      list of names that the checkpoint lacks and that do not start anew.
+    """
+    reader = tf.train.load_checkpoint(checkpoint)
+    found, of_averages, missing = {}, {}, []
+    for variable in variables:
+        name = variable.op.name
+        weight = name[: -len(AVERAGE)] if name.endswith(AVERAGE) else name
+        if reader.has_tensor(name):
+            found[name] = variable
+        elif reader.has_tensor(weight):
+            of_averages[weight] = variable
+        elif not starts_anew(name):
+            missing.append(name)
+    for sources in (found, of_averages):
+        tf.train.init_from_checkpoint(checkpoint, sources)
+    return missing
 
 
 def read_weights(checkpoint):

@@ -153,11 +153,11 @@ def test_checkpoints(tmp_path):
 
 
 def test_counters_of_a_foreign_checkpoint(tmp_path):
-    assert run_folder.read_counters(save(tmp_path, 7)) == (7, 0, 0, 0, 0)
+    assert run_folder.read_counters(save(tmp_path, 7)) == (7, None, 0, 0, 0)
     with tf.Graph().as_default(), tf.Session() as session:
         session.run(tf.get_variable("a", initializer=1.0).initializer)
         path = tf.train.Saver().save(session, str(tmp_path / "other.ckpt"))
-    assert run_folder.read_counters(path) == (0, 0, 0, 0, 0)
+    assert run_folder.read_counters(path) == (0, None, 0, 0, 0)
 
 
 def test_a_list_of_checkpoints_that_points_elsewhere(tmp_path):

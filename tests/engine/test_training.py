@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.engine import hooks, training
-from bert_my.model import fused
+from bert_my.model import checkpoints, fused
 from bert_my.tasks import base
 from tests import helpers
 
@@ -172,6 +172,63 @@ def test_a_copied_or_moved_folder_is_resumed_there(task, records, tmp_path, one_
         helpers.read_checkpoint(tmp_path / "moved"),
         atol=1e-6,
     )
+
+
+def goes_back(folder, step, lacking=()):
+    """Makes an earlier checkpoint the last one, without some of its variables."""
+    path = str(folder / f"model.ckpt-{step}")
+    values = helpers.read_checkpoint(folder, step)
+    left = {n: v for n, v in values.items() if not n.startswith(tuple(lacking))}
+    checkpoints.write(left, path)
+    tf.train.update_checkpoint_state(str(folder), path)
+
+
+OURS_ALONE = ("data_position", "global_batch_size", "length_buckets", "loss_scale/")
+
+
+def test_a_run_that_upstream_trained_is_resumed(task, records, one_epoch, caplog):
+    """Its checkpoint has weights, slots and the step."""
+    other = one_epoch.parent / "upstream"
+    shutil.copytree(str(one_epoch), str(other))
+    goes_back(one_epoch, 4)
+    goes_back(other, 4, OURS_ALONE)
+    (other / "training.csv").unlink()
+    training.train(task, records, make_settings(one_epoch))
+    with caplog.at_level(logging.INFO, logger="bert_my"):
+        training.train(task, records, make_settings(other))
+    message = "step 4 and the global batch size 6 make 24 rows"
+    assert message in caplog.text
+    helpers.assert_all_close(
+        helpers.read_checkpoint(other), helpers.read_checkpoint(one_epoch), atol=1e-6
+    )
+    # What was trained on is a run of this program.
+    caplog.clear()
+    training.train(task, records, make_settings(other, num_train_epochs=3))
+    assert helpers.read_checkpoint(other)["global_step"] == 13
+    assert message not in caplog.text
+
+
+def test_averages_of_a_run_that_upstream_trained_start_as_the_weights(
+    task, records, one_epoch
+):
+    goes_back(one_epoch, 4, OURS_ALONE)
+    before = helpers.read_checkpoint(one_epoch)
+    settings = make_settings(
+        one_epoch, num_train_steps=5, ema_decay=0.9, learning_rate=1e-12
+    )
+    training.train(task, records, settings)
+    after = helpers.read_checkpoint(one_epoch)
+    names = [name for name in after if name.endswith("/average")]
+    assert "output_weights/average" in names
+    for name in names:
+        expected = before[name.replace("/average", "")]
+        np.testing.assert_allclose(after[name], expected, atol=1e-7)
+
+
+def test_weights_alone_are_no_run(task, records, one_epoch):
+    goes_back(one_epoch, 4, [*OURS_ALONE, "output_weights/adam_m"])
+    with pytest.raises(InputError, match=r"lacks output_weights/adam_m;"):
+        training.train(task, records, make_settings(one_epoch))
 
 
 def test_resuming_needs_the_same_global_batch(task, records, one_epoch):
