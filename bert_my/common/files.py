@@ -189,7 +189,7 @@ _HIGH_BYTES = re.compile(b"[\x80-\xff]+")
 
 
 def _likely_encoding(data):
-    """Returns the name of the encoding that bytes, which are not UTF-8, seem to be in.
+    """Returns the name of the encoding that bytes seem to be in.
 
     Chinese text has pairs of bytes from 0xa1 one behind the other; in text of Western
     Europe a letter with an accent stands among ASCII. None if neither is the case.
@@ -199,6 +199,8 @@ def _likely_encoding(data):
     if data.count(0) > len(data) / 8:
         is_little = data[1::2].count(0) > data[::2].count(0)
         return "utf-16-le" if is_little else "utf-16-be"
+    if _can_decode(data, "utf-8"):
+        return "utf-8"
     runs = _HIGH_BYTES.findall(data)
     num_bytes = sum(map(len, runs))
     num_alone = sum(len(run) == 1 for run in runs)

@@ -94,6 +94,17 @@ def test_errors_name_file_and_line(tmp_path, name, content, where):
         rows_of(write(tmp_path, name, content))
 
 
+@pytest.mark.parametrize("encoding", ["gb18030", "cp1252", "utf-16"])
+def test_other_encodings(tmp_path, encoding):
+    text = "très,0\n" if encoding == "cp1252" else "标题,0\n"
+    path = write(tmp_path, "a.csv", text.encode(encoding))
+    table = tables.Table(path, encoding)
+    expected = [tables.Row(1, text.strip().split(","))]
+    assert list(table.rows(tables.COMMAS)) == table.head(tables.COMMAS) == expected
+    with pytest.raises(InputError, match=r"a\.csv:1: not ascii: .*--encoding="):
+        tables.Table(path, "ascii")
+
+
 def test_broken_gzip_is_named(tmp_path):
     path = write(tmp_path, "a.tsv.gz", "x\t0\n" * 1000)
     with open(path, "rb") as reader:
