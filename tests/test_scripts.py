@@ -39,7 +39,7 @@ def arguments(name):
     """Returns the keyword arguments of `runner.main` in a script."""
     source = (helpers.ROOT / f"{name}.py").read_text(encoding="utf-8")
     calls = [node for node in ast.walk(ast.parse(source)) if type(node) is ast.Call]
-    (call,) = [each for each in calls if each.func.attr == "main"]
+    (call,) = [x for x in calls if getattr(x.func, "attr", None) == "main"]
     assert call.func.value.id == "runner"
     return {each.arg: ast.literal_eval(each.value) for each in call.keywords}
 
