@@ -224,7 +224,8 @@ class BertModel:
         use_one_hot_embeddings: bool = False,
         scope: Optional[str] = None,
         *,
-        comp_type=tf.float32,
+        comp_type=None,
+        compute_type=None,
         first_token_only: bool = False,
         ops: Optional[ReferenceOps] = None,
     ):
@@ -238,8 +239,9 @@ class BertModel:
           token_type_ids: int32, shaped like `input_ids`, the segment; default: 0.
           use_one_hot_embeddings: look words up by matrix product instead of gather.
           scope: (optional) variable scope, default "bert".
-          comp_type: dtype of the encoder's activations, as tf.float16, where `ops` is
-            not given; variables and outputs are float32 with any.
+          comp_type, compute_type: (optional) dtype of the encoder's activations, as
+            bert-multi-gpu and NVIDIA call it; default: that of `ops`, float32.
+            Variables and outputs are float32 with any.
           first_token_only: compute of the last layer what `get_pooled_output` needs;
             its `seq_length` is 1 then.
           ops: (optional) `ReferenceOps` or a subclass, which computes the encoder.
@@ -259,7 +261,7 @@ class BertModel:
 
         if ops is None:
             ops = ReferenceOps()
-            ops.dtype = comp_type
+            ops.dtype = comp_type or compute_type or ReferenceOps.dtype
         with tf.variable_scope(scope, default_name="bert"):
             with tf.variable_scope("embeddings"):
                 words, self.embedding_table = embedding_lookup(

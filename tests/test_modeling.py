@@ -273,12 +273,12 @@ def test_low_precision_keeps_variables_and_outputs_in_float32(dtype):
     assert not np.array_equal(a, b)
 
 
-def test_comp_type_is_the_dtype_of_the_activations():
-    """The spelling of bert-multi-gpu."""
+@pytest.mark.parametrize("name", ["comp_type", "compute_type"])
+def test_dtype_of_the_activations_under_the_names_of_forks(name):
     tf.set_random_seed(1)
-    exact = build(comp_type=tf.float32)
+    exact = build(**{name: tf.float32})
     with tf.variable_scope("", reuse=True):
-        model = build(scope="bert", comp_type=tf.float16)
+        model = build(scope="bert", **{name: tf.float16})
     dtypes = {variable.dtype.base_dtype for variable in tf.global_variables()}
     assert dtypes == {tf.float32} == {x.dtype for x in model.get_all_encoder_layers()}
     a, b = run([exact.pooled_output, model.pooled_output])
