@@ -259,7 +259,7 @@ def test_the_table_counts_the_text(build, text, capsys):
         ({"dupe_factor": 0}, "--dupe_factor=0"),
         ({"num_workers": 0}, "--num_workers=0"),
         ({"num_workers": "two"}, "--num_workers=two"),
-        ({"mask": "x"}, "'mask'"),
+        ({"mask": "x"}, "--mask: there is no such flag"),
         (
             {"masking": "ngram", "do_whole_word_mask": "true"},
             "--do_whole_word_mask=true.*--masking=ngram",
