@@ -3,22 +3,47 @@
 import os
 
 from bert_my.common.errors import InputError
-from bert_my.tools.project import sources
+from bert_my.tools.project import commands, data_files, hidden_states, models, sources
 
 
-def report(folder):
-    """Yields the lines of the report on a project; changes and runs nothing in it.
+def report(folder, runs=False, python=None):
+    """Yields the lines of the report on a project; changes nothing in it.
+
+    Args:
+      folder: path.
+      runs: whether the hidden states of its modeling.py are compared with ours.
+      python: see `hidden_states.compare`.
 
     Raises:
       InputError: if there is no such folder.
     """
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder")
+    folder = os.path.abspath(folder)
     paths = list(sources.walk(folder))
     read = [sources.read(path) for path in paths if path.endswith((".py", ".ipynb"))]
-    for title, lines in (("Modules", _modules(read)),):
+    own = [x for x in read if x.tree is not None and x.module not in sources.MODULES]
+    found = models.find_files(paths)
+    usable = []  # `models.Model`s
+    indices = [x for x in paths if x.endswith(".index")]
+    sections = {
+        "Modules": _modules(read),
+        "Checkpoints": _all(models.describe, indices, found, usable),
+        "Scripts": _all(commands.describe, own),
+        "Data files": _all(data_files.describe, filter(data_files.is_data, paths)),
+    }
+    if runs:
+        sections["Hidden states"] = _hidden_states(read, usable, python)
+    for title, lines in sections.items():
         yield title
-        yield from (f"  {line.replace(folder + os.sep, '')}" for line in lines)
+        for line in lines:
+            yield f"  {line.replace(os.path.join(folder, ''), '')}"
+
+
+def _all(describe, things, *others):
+    """Yields the lines of all things."""
+    for thing in things:
+        yield from describe(thing, *others)
 
 
 def _modules(read):
@@ -47,3 +72,14 @@ def _modules(read):
             continue
         for line, text in sources.missing(source, ours):
             yield f"{source.path}:{line}: needs {text}, which ours lacks"
+
+
+def _hidden_states(read, usable, python):
+    """Yields lines on the difference of the project's modeling.py to ours."""
+    paths = [x.path for x in read if os.path.basename(x.path) == "modeling.py"]
+    if not paths or not usable:
+        yield "not compared: a modeling.py and a checkpoint with its files are needed"
+    for path in paths:
+        for model in usable:
+            compared = hidden_states.compare(path, model, python)
+            yield f"{path} with {model.checkpoint}: {compared}"
