@@ -47,15 +47,15 @@ def flags_of(source):
                 is_required = bool(keywords.get("required"))
                 name = long_names[0].replace("-", "_")
                 found[name] = Flag(keywords.get("default"), is_required)
-        elif function == "mark_flag_as_required" and words[0] in found:
-            found[words[0]] = found[words[0]]._replace(is_required=True)
+        elif function == "mark_flag_as_required" and names and names[0] in found:
+            found[names[0]] = found[names[0]]._replace(is_required=True)
     return found
 
 
 def _literal(node):
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError):
         return None
 
 

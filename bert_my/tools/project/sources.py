@@ -81,7 +81,8 @@ def walk(folder):
             and name not in _NOT_READ
             and not os.path.exists(os.path.join(path, name, "pyvenv.cfg"))
         )
-        yield from (os.path.join(path, name) for name in sorted(names))
+        found = (os.path.join(path, name) for name in sorted(names))
+        yield from filter(os.path.isfile, found)  # a link may lead nowhere
 
 
 class Source(NamedTuple):
