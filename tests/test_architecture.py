@@ -104,6 +104,7 @@ ALLOWED = {
 NARROWER = {
     "bert_my/engine/hooks.py": (),  # knows sessions only
     "bert_my/tools/benchmark/hf_worker.py": (),  # runs in another Python
+    "bert_my/tools/project/hidden_worker.py": (),
 }
 # What texts become and what comes back is known without TensorFlow.
 WITHOUT_TENSORFLOW = ("bert_my.common", "bert_my.text", "bert_my.metrics")

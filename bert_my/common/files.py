@@ -180,6 +180,7 @@ def _wrong_encoding(path, encoding, error):
     remedy = "--encoding=NAME reads data files in another encoding"
     if likely not in (None, encoding):
         remedy = f"it looks like {likely}; --encoding={likely} reads data files in it"
+    name = name.replace("utf-8", "UTF-8")
     return InputError(f"{path}:{number}: not {name}: {error.reason}; {remedy}")
 
 

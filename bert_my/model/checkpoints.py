@@ -244,13 +244,18 @@ def resume_from(checkpoint, variables, starts_anew):
 
 
 def read_weights(checkpoint):
-    """Returns the weights of a checkpoint, or their averages where it has them.
+    """Returns the weights of a checkpoint as a dict; see `each_weight`."""
+    return dict(each_weight(checkpoint))
+
+
+def each_weight(checkpoint):
+    """Yields (name, array) of the weights of a checkpoint, one at a time.
+
+    Of a variable with an average it is the average. Optimizer slots and counters are
+    left out.
 
     Args:
       checkpoint: path, of `--init_checkpoint`.
-
-    Returns:
-      dict name of the variable -> array; without optimizer slots and counters.
 
     Raises:
       InputError: if the checkpoint cannot be read.
@@ -258,12 +263,11 @@ def read_weights(checkpoint):
     check_exists(checkpoint)
     reader = tf.train.load_checkpoint(checkpoint)
     shapes = reader.get_variable_to_shape_map()
-    return {
-        name: _read(reader, name_in(shapes, name), checkpoint, "init_checkpoint")
-        for name, shape in sorted(shapes.items())
+    for name, shape in sorted(shapes.items()):
         # Counters and the variables of the loss scale are scalars, unlike weights.
-        if shape and not name.endswith(BESIDE_WEIGHTS)
-    }
+        if shape and not name.endswith(BESIDE_WEIGHTS):
+            name_there = name_in(shapes, name)
+            yield name, _read(reader, name_there, checkpoint, "init_checkpoint")
 
 
 def write(variables, path):

@@ -19,6 +19,16 @@ EMBEDDINGS, POOLER, HEAD = "embeddings", "pooler", "head"
 FORWARD, TRAINING = 2, 6
 # Families by `model_type`, as Hugging Face calls them.
 _FAMILY_NAMES = {"albert": "ALBERT", "electra": "ELECTRA", "roberta": "RoBERTa"}
+# Parts of the names of variables -> the family, the first that fits.
+_VARIABLES = {
+    "/layer_shared/": "ALBERT",
+    "/inner_group_": "ALBERT",
+    "/word_embeddings_2": "ALBERT",
+    "discriminator_predictions/": "ELECTRA",
+    "electra/": "ELECTRA",
+    "/ffn_layer_0/": "MobileBERT",
+    "bert/encoder/layer_0/attention/self/query/kernel": "BERT",
+}
 # Settings that a BERT does not have, with the family that has them.
 _FOREIGN_SETTINGS = {
     "num_hidden_groups": "ALBERT",
@@ -251,6 +261,18 @@ def from_hf_config(settings, source):
     """Returns the description of a model by its Hugging Face config; see `Bert`."""
     family = _FAMILIES.get(settings.get("model_type"), Bert)
     return family.from_hf_config(settings, source)
+
+
+def family_of(variable_names):
+    """Returns the name of the family that a checkpoint is of, or None.
+
+    Args:
+      variable_names: list, of the checkpoint.
+    """
+    for part, family in _VARIABLES.items():
+        if any(part in name for name in variable_names):
+            return family
+    return None
 
 
 def _check_family(settings, source):

@@ -1,0 +1,79 @@
+"""Data files of a project, and the way in which they would be read."""
+
+import os
+
+from bert_my.common.errors import InputError
+from bert_my.data import splits
+from bert_my.tasks import base
+from bert_my.tasks.options import TaskOptions
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".json", ".txt")
+_RECORDS = (".tf_record", ".tfrecord", ".tfrecords", ".hdf5")
+# A larger file is not read for its labels.
+_LARGEST = 100 << 20
+_MOST_LABELS = 8
+# Names of files that are no data.
+_OTHERS = ("vocab", "config", "requirements", "license", "readme", "results", "eval_")
+_STEMS = tuple(stem for stems in splits.STEMS.values() for stem in stems)
+
+
+def is_data(path):
+    """Returns whether a file may be one of data, by its name."""
+    name = os.path.basename(path).lower()
+    if any(part in name for part in _OTHERS):
+        return False
+    return _plain(name).endswith((*_TABLES, *_RECORDS))
+
+
+def _plain(name):
+    return name[: -len(".gz")] if name.endswith(".gz") else name
+
+
+def describe(path):
+    """Yields lines on a data file."""
+    if _plain(path).endswith(_RECORDS):
+        yield f"{path}: records; run_pretraining_mgpu.py reads those of pretraining"
+        return
+    if os.path.getsize(path) > _LARGEST:
+        yield f"{path}: {os.path.getsize(path) >> 20} MiB, not read"
+        return
+    errors = []
+    for name in ("csv", "ner"):
+        try:
+            yield f"{path}: {_read_as(name, path)}"
+            break
+        except InputError as error:
+            errors.append(str(error))
+    else:
+        yield f"{errors[0]}"
+        return
+    stem = os.path.basename(path).split(".")[0]
+    if stem not in _STEMS:
+        yield f"  give it as --train_file={path}, --dev_file or --test_file"
+
+
+def _read_as(name, path):
+    """Returns task, columns and labels of a file that is read by a task, as text.
+
+    Raises:
+      InputError: if the task cannot read it.
+    """
+    task_class = base.get_task_class(name)
+    options = TaskOptions(train_file=path)
+    schema = task_class.schema_class(
+        splits.Splits(None, task_class.files, options),
+        object.__new__(task_class),
+        options,
+        {},
+        False,
+    )
+    num_rows = sum(1 for _ in schema.read(path, splits.TRAIN))
+    names = schema.labels.names
+    shown = ", ".join(names[:_MOST_LABELS])
+    more = ", ..." if len(names) > _MOST_LABELS else ""
+    parts = [f"--task_name={name}", f"{num_rows} examples"]
+    structure = getattr(schema, "structure", None)
+    if structure is not None:
+        header = "with a header" if structure.has_header else "no header"
+        parts += [str(structure.dialect), header, str(structure.roles)]
+    return "; ".join([*parts, f"{len(names)} labels: {shown}{more}"])
