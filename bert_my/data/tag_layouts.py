@@ -63,7 +63,7 @@ class Layout(NamedTuple):
 
     @property
     def has_tags(self):
-        """Whether tokens have tags."""
+        """True if tokens have tags."""
         return self.separator is not None and self.tag is not None
 
     @property
