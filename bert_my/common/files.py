@@ -309,8 +309,8 @@ def read_saved(path, classes, untold):
     return found[kind], settings
 
 
-def write_json(path, value):
+def write_json(path, value, sort_keys=True):
     """Writes a value as indented JSON."""
     with replacing(path) as writer:
-        json.dump(value, writer, indent=2, ensure_ascii=False, sort_keys=True)
+        json.dump(value, writer, indent=2, ensure_ascii=False, sort_keys=sort_keys)
         writer.write("\n")

@@ -200,7 +200,7 @@ class RunFolder:
             files.copy(vocab_file, self.path_of(VOCAB))
         if task.preprocessor:
             task.preprocessor.save(self.path)
-        files.write_json(self.path_of(LABEL_MAP), task.label_map)
+        files.write_json(self.path_of(LABEL_MAP), task.label_map, sort_keys=False)
         files.write_json(self.path_of(TASK), task.description)
         if is_training or not os.path.exists(self.path_of(SETTINGS)):
             files.write_json(self.path_of(SETTINGS), settings)

@@ -41,7 +41,9 @@ def export(task, checkpoint, vocab_file, output_dir):
         extra = os.path.join(temporary, "assets.extra")
         os.makedirs(extra)
         files.copy(vocab_file, os.path.join(extra, run_folder.VOCAB))
-        files.write_json(os.path.join(extra, run_folder.LABEL_MAP), task.label_map)
+        files.write_json(
+            os.path.join(extra, run_folder.LABEL_MAP), task.label_map, sort_keys=False
+        )
         task.preprocessor.save(extra)
         task.postprocessor.save(extra)
         os.replace(temporary, final)

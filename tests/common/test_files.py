@@ -108,3 +108,10 @@ def test_globs_and_names_with_brackets(tmp_path):
     assert names == ["b1", "b2", "c[1]"]
     with pytest.raises(InputError, match=r"^--input_file: .*nothing"):
         files.find(f"{folder}/nothing", "input_file")
+
+
+def test_keys_of_json_are_sorted_or_left_in_order(tmp_path):
+    path = tmp_path / "a.json"
+    for sort_keys, order in ((True, ["10", "2"]), (False, ["2", "10"])):
+        files.write_json(str(path), {"2": 0, "10": 1}, sort_keys)
+        assert list(files.read_json(str(path))) == order
