@@ -130,9 +130,9 @@ def test_killed_run_is_resumed(tiny_model, titles, tmp_path, caplog):
             titles,
             output_dir,
             "do_train",
-            num_train_epochs=60,
+            num_train_epochs=30,
             n_gpus=2,
-            save_checkpoints_steps=20,
+            save_checkpoints_steps=10,
         )
 
     script = "bert_my/run_classifier_lr.py"
@@ -148,14 +148,14 @@ def test_killed_run_is_resumed(tiny_model, titles, tmp_path, caplog):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    # 26 examples, 60 epochs, batches of 2 x 4.
-    assert not (tmp_path / "parts" / "model.ckpt-195.index").exists()
+    # 26 examples, 30 epochs, batches of 2 x 4.
+    assert not (tmp_path / "parts" / "model.ckpt-98.index").exists()
     with caplog.at_level(logging.INFO, logger="bert_my"):
         helpers.run(argv(tmp_path / "parts"))
     assert "resumes after step" in caplog.text
     helpers.assert_all_close(
-        helpers.read_checkpoint(tmp_path / "parts", 195),
-        helpers.read_checkpoint(tmp_path / "whole", 195),
+        helpers.read_checkpoint(tmp_path / "parts", 98),
+        helpers.read_checkpoint(tmp_path / "whole", 98),
         atol=1e-6,
     )
 
