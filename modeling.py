@@ -226,6 +226,7 @@ class BertModel:
         *,
         comp_type=None,
         compute_type=None,
+        use_position_embeddings: bool = True,
         first_token_only: bool = False,
         ops: Optional[ReferenceOps] = None,
     ):
@@ -242,6 +243,8 @@ class BertModel:
           comp_type, compute_type: (optional) dtype of the encoder's activations, as
             bert-multi-gpu and NVIDIA call it; default: that of `ops`, float32.
             Variables and outputs are float32 with any.
+          use_position_embeddings: whether the vectors of the positions are added, as
+            bert-as-service asks.
           first_token_only: compute of the last layer what `get_pooled_output` needs;
             its `seq_length` is 1 then.
           ops: (optional) `ReferenceOps` or a subclass, which computes the encoder.
@@ -276,6 +279,7 @@ class BertModel:
                     use_token_type=True,
                     token_type_ids=token_type_ids,
                     token_type_vocab_size=config.type_vocab_size,
+                    use_position_embeddings=use_position_embeddings,
                     max_position_embeddings=config.max_position_embeddings,
                     initializer_range=config.initializer_range,
                     dropout_prob=config.hidden_dropout_prob,

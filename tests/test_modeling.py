@@ -287,6 +287,15 @@ def test_dtype_of_the_activations_under_the_names_of_forks(name):
     assert not np.array_equal(a, b)
 
 
+def test_positions_can_be_left_out():
+    tf.set_random_seed(1)
+    inputs = [[7, 7]], [[1, 1]], [[0, 0]]
+    model = build(inputs=inputs, use_position_embeddings=False)
+    assert not [x for x in tf.global_variables() if "position" in x.name]
+    states = run(model.sequence_output)
+    np.testing.assert_allclose(states[0, 0], states[0, 1], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "points"),
     [
