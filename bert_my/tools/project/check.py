@@ -23,6 +23,9 @@ def report(folder, runs=False, python=None):
     paths = list(sources.walk(folder))
     read = [sources.read(path) for path in paths if path.endswith((".py", ".ipynb"))]
     own = [x for x in read if x.tree is not None and x.module not in sources.MODULES]
+    scripts = {os.path.basename(x.path): x for x in own}
+    shells = [x for x in paths if x.endswith(commands.SHELL_SCRIPTS)]
+    shells += [x.path for x in read if x.path.endswith(".ipynb") and x.text]
     found = models.find_files(paths)
     usable = []  # `models.Model`s
     indices = [x for x in paths if x.endswith(".index")]
@@ -30,6 +33,7 @@ def report(folder, runs=False, python=None):
         "Modules": _modules(read),
         "Checkpoints": _all(models.describe, indices, found, usable),
         "Scripts": _all(commands.describe, own),
+        "Commands": _all(commands.describe_commands, shells, scripts),
         "Data files": _all(data_files.describe, filter(data_files.is_data, paths)),
     }
     if runs:
@@ -59,7 +63,10 @@ def _modules(read):
         elif found.version:
             yield f"{source.path}: upstream's as it stands ({found.version})"
         else:
-            yield f"{source.path}: not upstream's, or changed"
+            lacks = found.added or found.members
+            yield f"{source.path}: not upstream's, or changed" + (
+                "" if lacks else "; ours has all its names"
+            )
         if found.added and not found.version:
             yield f"  defines, and ours lacks: {', '.join(found.added)}"
         for name in found.members:
@@ -70,7 +77,7 @@ def _modules(read):
         if source.tree is None:
             yield f"{source.path}: not read: {source.error}"
             continue
-        for line, text in sources.missing(source, ours):
+        for line, text in sources.missing(source, ours, read):
             yield f"{source.path}:{line}: needs {text}, which ours lacks"
 
 
