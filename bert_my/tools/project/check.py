@@ -69,6 +69,8 @@ def _modules(read):
             )
         if found.added and not found.version:
             yield f"  defines, and ours lacks: {', '.join(found.added)}"
+        if found.has_gelu_by_erf:
+            yield '  its gelu is by erf: "hidden_act": "gelu_erf" in the config here'
         for name in found.members:
             yield f"  other files use .{name}, which ours lacks"
     for source in read:

@@ -366,6 +366,7 @@ class Vendored(NamedTuple):
     version: Optional[str]  # of upstream, if the file stands as it was
     added: List[str]  # names and arguments that ours lack
     members: List[str]  # methods and attributes that ours lack, in use in other files
+    has_gelu_by_erf: bool = False  # as that of upstream's first releases
 
 
 def compare(source, others, ours):
@@ -404,4 +405,10 @@ def compare(source, others, ours):
     }
     members = sorted((theirs.members - known.members) & attributes)
     members = [name for name in members if not name.startswith("__")]
-    return Vendored(source, version, added, members)
+    has_erf = any(
+        getattr(node, "attr", "") == "erf"
+        for function in source.tree.body
+        if getattr(function, "name", "") == "gelu"
+        for node in ast.walk(function)
+    )
+    return Vendored(source, version, added, members, has_erf)

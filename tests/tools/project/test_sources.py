@@ -55,6 +55,10 @@ def test_names_and_arguments_that_ours_lack():
     assert found.added == ["EPSILON", "own_layer", "BertModel(use_fast=)"]
     assert found.members == ["extra_output"]
     assert found.version is None
+    assert not found.has_gelu_by_erf
+    text = "def gelu(x):\n    return x * 0.5 * (1.0 + tf.erf(x / tf.sqrt(2.0)))"
+    module = sources.Source("modeling.py", text, ast.parse(text))
+    assert sources.compare(module, [], ours).has_gelu_by_erf
 
 
 def test_names_of_a_star_import():
