@@ -265,7 +265,7 @@ class BertModel:
         if ops is None:
             ops = ReferenceOps()
             ops.dtype = comp_type or compute_type or ReferenceOps.dtype
-        with tf.variable_scope(scope, default_name="bert"):
+        with _scope_of_model(scope):
             with tf.variable_scope("embeddings"):
                 words, self.embedding_table = embedding_lookup(
                     input_ids,
@@ -338,6 +338,21 @@ class BertModel:
     def get_embedding_table(self):
         """Returns the float32 variable `[vocab_size, hidden_size]`."""
         return self.embedding_table
+
+
+def _scope_of_model(scope):
+    """Returns the variable scope of a `BertModel`, by default "bert", made unique.
+
+    Where variables are to be reused and the unique name has none, it is "bert" as it
+    stands: a second tower of a script made for the first releases of upstream.
+    """
+    if scope is not None or tf.get_variable_scope().reuse is not True:
+        return tf.variable_scope(scope, default_name="bert")
+    unique = tf.variable_scope(None, default_name="bert", auxiliary_name_scope=False)
+    with unique as found:
+        prefix = f"{found.name}/"
+    exists = any(x.name.startswith(prefix) for x in tf.global_variables())
+    return tf.variable_scope(found if exists else "bert")
 
 
 def gelu(x):
