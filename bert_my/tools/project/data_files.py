@@ -1,5 +1,6 @@
 """Data files of a project, and the way in which they would be read."""
 
+import itertools
 import os
 
 from bert_my.common import files
@@ -110,6 +111,9 @@ def _read_as(task_class, split, path):
 
 
 def _is_running_text(path):
-    """Returns whether the first lines of a file have no tabs."""
-    lines = files.read_lines(path)
-    return not any("\t" in line for _, line in zip(range(_SAMPLE), lines))
+    """Returns whether the first lines of a file are text without tabs."""
+    lines = itertools.islice(files.read_lines(path), _SAMPLE)
+    try:
+        return not any("\t" in line for _, line in lines)
+    except InputError:
+        return False

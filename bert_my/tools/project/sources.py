@@ -155,8 +155,9 @@ def read(path):
     try:
         return Source(path, text, ast.parse(_python_of(path, text)))
     except SyntaxError as error:
-        return Source(path, text, None, f"line {error.lineno}: {error.msg}")
-    except ValueError as error:  # a NUL
+        place = f"line {error.lineno}: " if error.lineno else ""
+        return Source(path, text, None, f"{place}{error.msg}")
+    except ValueError as error:  # a NUL, in older Pythons
         return Source(path, text, None, str(error))
 
 

@@ -128,6 +128,9 @@ def test_data_files_are_described(tmp_path):
     text_file.write_text("A cat, a dog.\n\nWho, I ask, is that?\n")
     (text,) = data_files.describe(str(text_file))
     assert "create_pretraining_data.py as --input_file" in text
+    text_file.write_bytes(b"\xff\xfe\xfd x\n")
+    (text,) = data_files.describe(str(text_file))
+    assert "not UTF-8" in text
     assert not data_files.is_data("/x/vocab.txt")
     assert data_files.is_data("/x/train.csv.gz")
 
