@@ -1,8 +1,10 @@
 """The report on a project: one section for each kind of file."""
 
+import itertools
 import os
 
 from bert_my.common.errors import InputError
+from bert_my.model import folders
 from bert_my.tools.project import commands, data_files, hidden_states, models, sources
 
 
@@ -29,9 +31,13 @@ def report(folder, runs=False, python=None):
     found = models.find_files(paths)
     usable = []  # `models.Model`s
     indices = [x for x in paths if x.endswith(".index")]
+    hf_configs = [x for x in paths if os.path.basename(x) == folders.HF_CONFIG]
     sections = {
         "Modules": _modules(read),
-        "Checkpoints": _all(models.describe, indices, found, usable),
+        "Checkpoints": itertools.chain(
+            _all(models.describe, indices, found, usable),
+            _all(models.describe_hf, hf_configs),
+        ),
         "Scripts": _all(commands.describe, own),
         "Commands": _all(commands.describe_commands, shells, scripts),
         "Data files": _all(data_files.describe, filter(data_files.is_data, paths)),
