@@ -84,7 +84,8 @@ def counterpart(path, names):
             return ours
     if {"masked_lm_prob", "dupe_factor"} <= set(names):
         return _PRETRAINING_DATA
-    if name in _NOT_HERE or "doc_stride" in names or "learning_rate" not in names:
+    is_run = not {"learning_rate", "task_name"}.isdisjoint(names)
+    if name in _NOT_HERE or "doc_stride" in names or not is_run:
         return None
     if "max_predictions_per_seq" in names:
         return _PRETRAINING

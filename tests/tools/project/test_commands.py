@@ -108,6 +108,13 @@ def test_commands_of_shell_scripts(tmp_path):
     ]
 
 
+def test_a_command_of_a_script_that_is_not_in_the_project(tmp_path):
+    path = tmp_path / "glue.sh"
+    path.write_text("python run_glue.py --model_type bert --task_name MRPC\n")
+    _, line = commands.describe_commands(str(path), {})
+    assert line == "  python run_classifier_mgpu.py --model_type bert --task_name MRPC"
+
+
 def test_commands_of_batch_files():
     (found,) = commands.commands_in('python a.py^\r\n  --x="1" ^\r\n  --y 2\r\n')
     assert found == (1, "a.py", {"x": '--x="1"', "y": "--y 2"})
