@@ -226,6 +226,7 @@ class BertModel:
         *,
         comp_type=None,
         compute_type=None,
+        use_position_embeddings: bool = True,
         first_token_only: bool = False,
         ops: Optional[ReferenceOps] = None,
     ):
@@ -242,6 +243,8 @@ class BertModel:
           comp_type, compute_type: (optional) dtype of the encoder's activations, as
             bert-multi-gpu and NVIDIA call it; default: that of `ops`, float32.
             Variables and outputs are float32 with any.
+          use_position_embeddings: whether the vectors of the positions are added, as
+            bert-as-service asks.
           first_token_only: compute of the last layer what `get_pooled_output` needs;
             its `seq_length` is 1 then.
           ops: (optional) `ReferenceOps` or a subclass, which computes the encoder.
@@ -262,7 +265,7 @@ class BertModel:
         if ops is None:
             ops = ReferenceOps()
             ops.dtype = comp_type or compute_type or ReferenceOps.dtype
-        with tf.variable_scope(scope, default_name="bert"):
+        with _scope_of_model(scope):
             with tf.variable_scope("embeddings"):
                 words, self.embedding_table = embedding_lookup(
                     input_ids,
@@ -276,6 +279,7 @@ class BertModel:
                     use_token_type=True,
                     token_type_ids=token_type_ids,
                     token_type_vocab_size=config.type_vocab_size,
+                    use_position_embeddings=use_position_embeddings,
                     max_position_embeddings=config.max_position_embeddings,
                     initializer_range=config.initializer_range,
                     dropout_prob=config.hidden_dropout_prob,
@@ -334,6 +338,21 @@ class BertModel:
     def get_embedding_table(self):
         """Returns the float32 variable `[vocab_size, hidden_size]`."""
         return self.embedding_table
+
+
+def _scope_of_model(scope):
+    """Returns the variable scope of a `BertModel`, by default "bert", made unique.
+
+    Where variables are to be reused and the unique name has none, it is "bert" as it
+    stands: a second tower of a script made for the first releases of upstream.
+    """
+    if scope is not None or tf.get_variable_scope().reuse is not True:
+        return tf.variable_scope(scope, default_name="bert")
+    unique = tf.variable_scope(None, default_name="bert", auxiliary_name_scope=False)
+    with unique as found:
+        prefix = f"{found.name}/"
+    exists = any(x.name.startswith(prefix) for x in tf.global_variables())
+    return tf.variable_scope(found if exists else "bert")
 
 
 def gelu(x):

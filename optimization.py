@@ -6,6 +6,7 @@ Source: Devlin et al. 2019, A.2; Loshchilov and Hutter 2019 for the decoupled de
 et al. 2020, "Large Batch Optimization for Deep Learning", for LAMB.
 """
 
+import functools
 import importlib
 import re
 
@@ -84,7 +85,8 @@ def learning_rate_at(global_step, init_lr, num_train_steps, num_warmup_steps):
       float32 scalar.
     """
     step = tf.cast(global_step, tf.float32)
-    num_train_steps = max(num_train_steps, 1)
+    # Without `max`: it may be a tensor.
+    num_train_steps = tf.maximum(tf.cast(num_train_steps, tf.float32), 1.0)
     decayed = init_lr * (1.0 - tf.minimum(step / num_train_steps, 1.0))
     if not num_warmup_steps:
         return decayed
@@ -261,16 +263,23 @@ class AdamWeightDecayOptimizer(_MomentsOptimizer):
         gradient = _scaled(gradient, scale)
         name = self._get_variable_name(variable.name)
         learning_rate = self._rate_of(name)
+        # Raw ops also work in a replica of a `tf.distribute` strategy, where TensorFlow
+        # 1.15 refuses to assign to a variable without aggregation.
+        ops = tf.raw_ops
+        if _is_resource(variable):
+            subtract = functools.partial(
+                ops.AssignSubVariableOp, resource=variable.handle
+            )
+            apply_adam = ops.ResourceApplyAdam
+            state = {"var": variable.handle, "m": adam_m.handle, "v": adam_v.handle}
+        else:  # where the caller has not enabled resource variables
+            subtract = functools.partial(tf.assign_sub, variable)
+            apply_adam = ops.ApplyAdam
+            state = {"var": variable, "m": adam_m, "v": adam_v}
         decay = []
         if self._do_use_weight_decay(name):
             rate = learning_rate * self.weight_decay_rate
-            decay.append(tf.assign_sub(variable, rate * variable))
-        if _is_resource(variable):
-            apply_adam = tf.raw_ops.ResourceApplyAdam
-            state = {"var": variable.handle, "m": adam_m.handle, "v": adam_v.handle}
-        else:  # where the caller has not enabled resource variables
-            apply_adam = tf.raw_ops.ApplyAdam
-            state = {"var": variable, "m": adam_m, "v": adam_v}
+            decay.append(subtract(value=rate * variable))
         with tf.control_dependencies(decay), tf.device(variable.device):
             return apply_adam(
                 **state,

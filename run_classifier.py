@@ -1,11 +1,12 @@
 """Fine-tunes BERT on any registered task, `--task_name`; upstream's name of the script.
 
 All flags: `python run_classifier.py --help`. Projects that import upstream's script
-find its examples, features and inputs here; `model_fn_builder`, which is for TPUs, and
-the processors of data sets are left out.
+find its classes and functions here; the script itself uses none of them.
 """
 
 import csv
+import importlib
+import os
 
 
 class InputExample:
@@ -64,6 +65,103 @@ class DataProcessor:
                     reader, delimiter="\t", quotechar=quotechar or '"', quoting=quoting
                 )
             )
+
+
+class _FileProcessor(DataProcessor):
+    """Base of the processors of published sets: files with fixed columns."""
+
+    files = {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"}
+    labels = ("0", "1")
+    label_of_tests = "0"  # a test file has no labels
+    # Columns of the texts and of the label; `test_columns`: of a test file.
+    columns = None
+    test_columns = None
+    id_column = None  # default: the number of the line
+    has_header = {"train": True, "dev": True, "test": True}
+
+    def get_train_examples(self, data_dir):
+        return self._read_examples(data_dir, "train")
+
+    def get_dev_examples(self, data_dir):
+        return self._read_examples(data_dir, "dev")
+
+    def get_test_examples(self, data_dir):
+        return self._read_examples(data_dir, "test")
+
+    def get_labels(self):
+        return list(self.labels)
+
+    def _read_examples(self, data_dir, set_type):
+        lines = self._read_tsv(os.path.join(data_dir, self.files[set_type]))
+        return self._create_examples(lines, set_type)
+
+    def _create_examples(self, lines, set_type):
+        """Returns the `InputExample`s of rows, each a list of cells."""
+        is_test = set_type == "test"
+        *text_columns, label_column = (is_test and self.test_columns) or self.columns
+        first = int(self.has_header[set_type])
+        examples = []
+        for number, line in enumerate(lines[first:], first):
+            guid = number if self.id_column is None else line[self.id_column]
+            texts = [line[column] for column in text_columns]
+            label = self.label_of_tests if is_test else line[label_column]
+            examples.append(InputExample(f"{set_type}-{guid}", *texts, label=label))
+        return examples
+
+
+class ColaProcessor(_FileProcessor):
+    """CoLA of GLUE: is a sentence grammatical?"""
+
+    columns = (3, 1)
+    test_columns = (1, None)
+    has_header = {"train": False, "dev": False, "test": True}
+
+
+class MrpcProcessor(_FileProcessor):
+    """MRPC of GLUE: do two sentences say the same?"""
+
+    columns = (3, 4, 0)
+
+
+class MnliProcessor(_FileProcessor):
+    """MultiNLI of GLUE: does the first sentence imply the second?"""
+
+    files = {
+        **_FileProcessor.files,
+        "dev": "dev_matched.tsv",
+        "test": "test_matched.tsv",
+    }
+    labels = ("contradiction", "entailment", "neutral")
+    label_of_tests = "contradiction"
+    columns = (8, 9, -1)
+    id_column = 0
+
+
+class XnliProcessor(DataProcessor):
+    """XNLI, in the language `language`; it has no test file."""
+
+    def __init__(self):
+        self.language = "zh"
+
+    def get_train_examples(self, data_dir):
+        name = f"multinli.train.{self.language}.tsv"
+        lines = self._read_tsv(os.path.join(data_dir, "multinli", name))
+        spelled = {"contradictory": "contradiction"}  # in this file
+        return [
+            InputExample(f"train-{number}", *line[:2], spelled.get(line[2], line[2]))
+            for number, line in enumerate(lines[1:], 1)
+        ]
+
+    def get_dev_examples(self, data_dir):
+        lines = self._read_tsv(os.path.join(data_dir, "xnli.dev.tsv"))
+        return [
+            InputExample(f"dev-{number}", line[6], line[7], line[1])
+            for number, line in enumerate(lines[1:], 1)
+            if line[0] == self.language
+        ]
+
+    def get_labels(self):
+        return list(MnliProcessor.labels)
 
 
 def convert_single_example(ex_index, example, label_list, max_seq_length, tokenizer):
@@ -190,6 +288,130 @@ def _batches(dataset, batch_size, is_training, drop_remainder):
     if is_training:
         dataset = dataset.repeat().shuffle(buffer_size=100)
     return dataset.batch(batch_size, drop_remainder=drop_remainder)
+
+
+def create_model(
+    bert_config,
+    is_training,
+    input_ids,
+    input_mask,
+    segment_ids,
+    labels,
+    num_labels,
+    use_one_hot_embeddings,
+):
+    """Builds a classifier on the pooled output.
+
+    Args:
+      bert_config, is_training, input_ids, input_mask, segment_ids,
+        use_one_hot_embeddings: see `modeling.BertModel`.
+      labels: int32 `[batch_size]`.
+      num_labels: number of classes.
+
+    Returns:
+      `(loss, per_example_loss, logits, probabilities)`: float32 scalar, `[batch_size]`
+      and twice `[batch_size, num_labels]`.
+    """
+    import tensorflow.compat.v1 as tf
+
+    modeling = _beside_this_file("modeling")
+    model = modeling.BertModel(
+        bert_config,
+        is_training,
+        input_ids,
+        input_mask,
+        segment_ids,
+        use_one_hot_embeddings,
+    )
+    pooled = model.get_pooled_output()
+    kernel = tf.get_variable(
+        "output_weights",
+        [num_labels, pooled.shape.as_list()[-1]],
+        initializer=modeling.create_initializer(0.02),
+    )
+    bias = tf.get_variable(
+        "output_bias", [num_labels], initializer=tf.zeros_initializer()
+    )
+    with tf.variable_scope("loss"):
+        pooled = modeling.dropout(pooled, 0.1 if is_training else 0.0)
+        logits = tf.nn.bias_add(tf.matmul(pooled, kernel, transpose_b=True), bias)
+        targets = tf.one_hot(labels, num_labels, dtype=tf.float32)
+        losses = -tf.reduce_sum(targets * tf.nn.log_softmax(logits), axis=-1)
+        return tf.reduce_mean(losses), losses, logits, tf.nn.softmax(logits)
+
+
+def _beside_this_file(name):
+    package = f"{__package__}." if __package__ else ""
+    return importlib.import_module(f"{package}{name}")
+
+
+def model_fn_builder(
+    bert_config,
+    num_labels,
+    init_checkpoint,
+    learning_rate,
+    num_train_steps,
+    num_warmup_steps,
+    use_tpu,
+    use_one_hot_embeddings,
+):
+    """Returns the `model_fn` of an Estimator or of a TPUEstimator without TPU.
+
+    Args:
+      bert_config, num_labels, use_one_hot_embeddings: see `create_model`.
+      init_checkpoint: (optional) path of the checkpoint that training starts from.
+      learning_rate, num_train_steps, num_warmup_steps, use_tpu: see
+        `optimization.create_optimizer`.
+
+    Raises:
+      ValueError: if `use_tpu`.
+      RuntimeError: if TensorFlow has no estimators.
+    """
+    import tensorflow.compat.v1 as tf
+
+    if use_tpu:
+        raise ValueError("use_tpu=True is not supported: there is no TPU support here.")
+    if not hasattr(tf, "estimator"):
+        raise RuntimeError(
+            f"TensorFlow {tf.__version__} has no estimators; train with "
+            "`python run_classifier.py`, or with create_model in a loop of your own"
+        )
+    modes = tf.estimator.ModeKeys
+    specs = tf.estimator.EstimatorSpec
+
+    def model_fn(features, labels, mode, params):
+        del labels, params
+        label_ids = features["label_ids"]
+        loss, losses, logits, probabilities = create_model(
+            bert_config,
+            mode == modes.TRAIN,
+            features["input_ids"],
+            features["input_mask"],
+            features["segment_ids"],
+            label_ids,
+            num_labels,
+            use_one_hot_embeddings,
+        )
+        if init_checkpoint:
+            find = _beside_this_file("modeling").get_assignment_map_from_checkpoint
+            names, _ = find(tf.trainable_variables(), init_checkpoint)
+            tf.train.init_from_checkpoint(init_checkpoint, names)
+        if mode == modes.PREDICT:
+            return specs(mode, predictions={"probabilities": probabilities})
+        if mode == modes.TRAIN:
+            create_optimizer = _beside_this_file("optimization").create_optimizer
+            schedule = (learning_rate, num_train_steps, num_warmup_steps)
+            return specs(mode, loss=loss, train_op=create_optimizer(loss, *schedule))
+        is_real = features.get("is_real_example", tf.ones_like(label_ids))
+        weights = tf.cast(is_real, tf.float32)
+        predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        metrics = {
+            "eval_accuracy": tf.metrics.accuracy(label_ids, predicted, weights),
+            "eval_loss": tf.metrics.mean(losses, weights),
+        }
+        return specs(mode, loss=loss, eval_metric_ops=metrics)
+
+    return model_fn
 
 
 if __name__ == "__main__":

@@ -172,6 +172,10 @@ class FullTokenizer:
         """Maps ids to tokens; raises KeyError for one that is not in the vocabulary."""
         return convert_by_vocab(self.inv_vocab, ids)
 
+    def mark_unk_tokens(self, tokens, unk_token="[UNK]"):
+        """Replaces tokens that are not in the vocabulary, as bert-as-service does."""
+        return [token if token in self.vocab else unk_token for token in tokens]
+
     def encode_ids(self, texts):
         """Returns the list of ids of each text, without [CLS] and [SEP]."""
         ids_of = self._ids.__getitem__

@@ -84,6 +84,12 @@ from bert_my.cli import runner
 
 assert runner.__file__.startswith(os.path.join(folder, "bert_my"))
 assert modeling.__name__ == f"{package}.modeling"
+run_classifier = importlib.import_module(f"{package}.run_classifier")
+with tf.Graph().as_default():
+    ids = tf.constant([[2, 5, 3]])
+    config = modeling.BertConfig(20, 8, 1, 2, 12)
+    run_classifier.create_model(config, True, ids, None, None, [1], 2, False)
+    assert tf.trainable_variables()
 """
 
 

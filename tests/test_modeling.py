@@ -287,6 +287,41 @@ def test_dtype_of_the_activations_under_the_names_of_forks(name):
     assert not np.array_equal(a, b)
 
 
+def test_a_tower_that_reuses_variables_finds_those_of_the_first():
+    """bert-ad's scripts call `reuse_variables` after their first tower."""
+    tf.set_random_seed(1)
+    first = build()
+    names = {variable.name for variable in tf.global_variables()}
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        second = build()
+    assert {variable.name for variable in tf.global_variables()} == names
+    a, b = run([first.pooled_output, second.pooled_output])
+    np.testing.assert_array_equal(a, b)
+
+
+def test_two_models_of_a_scope_are_reused_in_their_order():
+    with tf.variable_scope("x"):
+        models = [build(), build()]
+    with tf.variable_scope("x", reuse=True):
+        models += [build(), build()]
+    assert [model.embedding_table.name.split("/")[1] for model in models] == [
+        "bert",
+        "bert_1",
+        "bert",
+        "bert_1",
+    ]
+    assert models[3].pooled_output.name == "x_1/bert_1/pooler/dense/Tanh:0"
+
+
+def test_positions_can_be_left_out():
+    tf.set_random_seed(1)
+    inputs = [[7, 7]], [[1, 1]], [[0, 0]]
+    model = build(inputs=inputs, use_position_embeddings=False)
+    assert not [x for x in tf.global_variables() if "position" in x.name]
+    states = run(model.sequence_output)
+    np.testing.assert_allclose(states[0, 0], states[0, 1], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "points"),
     [

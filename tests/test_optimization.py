@@ -9,7 +9,6 @@ import tensorflow.compat.v1 as tf
 import custom_optimization
 import optimization
 
-MEAN = tf.VariableAggregation.MEAN
 NAMES = ("dense/kernel", "dense/bias", "LayerNorm/gamma", "table")
 
 
@@ -149,8 +148,13 @@ def test_weights_do_not_change_while_gradients_are_computed(use_resource):
 def test_schedule_at_its_corners():
     step = tf.placeholder(tf.int64, [])
     rates = [
-        optimization.learning_rate_at(step, 2e-5, 100, num_warmup_steps)
-        for num_warmup_steps in (10, 0, None, 100)
+        optimization.learning_rate_at(step, 2e-5, num_train_steps, num_warmup_steps)
+        for num_train_steps, num_warmup_steps in (
+            (100, 10),
+            (tf.constant(100), 0),
+            (100.0, None),
+            (100, 100),
+        )
     ]
     with tf.Session() as session:
         for value in (0, 1, 9, 10, 50, 99, 100, 101):
@@ -267,7 +271,7 @@ def test_replicas_of_a_strategy_are_refused(make, num_replicas):
     )
 
     def replica():
-        weight = tf.get_variable("w", initializer=[1.0], aggregation=MEAN)
+        weight = tf.get_variable("w", initializer=[1.0])
         with tf.control_dependencies([make(weight)]):
             return tf.identity(weight)
 

@@ -45,6 +45,7 @@ def test_full_tokenizer(vocab_file):
     ids = tokenizer.convert_tokens_to_ids(tokens)
     assert ids == [9, 6, 7, 12, 10, 11]
     assert tokenizer.convert_ids_to_tokens(ids) == tokens
+    assert tokenizer.mark_unk_tokens(["re", "Re"]) == ["re", "[UNK]"]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,9 @@ def command_line(*errors):
         yield
     except (InputError, *errors) as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:  # nobody reads on, as in "... | head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         found = _WITHIN_GRAPH.search(str(error))
         # By its name, so that TensorFlow is not imported for it.

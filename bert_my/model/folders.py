@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 _INDEX = ".index"  # ending of one of the files of a TensorFlow checkpoint
 _PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 _STEP = re.compile(r"(.*)-(\d+)")
-_HF_CONFIG = "config.json"
-_HF_WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack")
+HF_CONFIG = "config.json"
+HF_WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack")
 # File of a Hugging Face tokenizer -> keys of its case.
 _TOKENIZERS = {
     "tokenizer_config.json": ("do_lower_case",),
@@ -62,7 +62,7 @@ def find(path, cache_dir, checkpoint=None, do_lower_case=None):
     checkpoint = checkpoint or named
     names = sorted(os.listdir(folder))
     has_checkpoint = checkpoint or any(name.endswith(_INDEX) for name in names)
-    if not has_checkpoint and _HF_CONFIG in names and _has_hf_weights(names):
+    if not has_checkpoint and HF_CONFIG in names and _has_hf_weights(names):
         converted = _convert(folder, cache_dir)
         case = _find_case(folder) if do_lower_case is None else do_lower_case
         return find(converted, cache_dir, do_lower_case=case)
@@ -94,7 +94,7 @@ def _split(path):
 
 
 def _has_hf_weights(names):
-    return any(name.endswith(_HF_WEIGHTS) for name in names)
+    return any(name.endswith(HF_WEIGHTS) for name in names)
 
 
 def _no_model(path, folder):
@@ -102,7 +102,7 @@ def _no_model(path, folder):
     for name in sorted(os.listdir(folder)):
         inner = os.path.join(folder, name)
         if os.path.isdir(inner) and any(
-            x.endswith((_INDEX, *_HF_WEIGHTS)) for x in os.listdir(inner)
+            x.endswith((_INDEX, *HF_WEIGHTS)) for x in os.listdir(inner)
         ):
             return InputError(
                 f"--model={path}: there is no model in it; did you mean {inner}?"

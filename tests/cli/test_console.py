@@ -35,3 +35,23 @@ def test_a_wrong_flag_is_the_only_line():
         "error: --task_nam: there is no such flag; did you mean --task_name? (--help "
         "lists all)\n"
     )
+
+
+def test_a_reader_that_stops_ends_the_program_quietly():
+    program = (
+        "from bert_my.cli import console\n"
+        "with console.command_line():\n"
+        "    for _ in range(10000):\n"
+        "        print('x' * 100)\n"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=str(helpers.ROOT),
+    )
+    writer.stdout.readline()
+    writer.stdout.close()
+    assert writer.stderr.read() == b""
+    assert writer.wait() == 1
+    writer.stderr.close()

@@ -1,8 +1,10 @@
 """The report on a project: one section for each kind of file."""
 
+import itertools
 import os
 
 from bert_my.common.errors import InputError
+from bert_my.model import folders
 from bert_my.tools.project import commands, data_files, hidden_states, models, sources
 
 
@@ -23,13 +25,21 @@ def report(folder, runs=False, python=None):
     paths = list(sources.walk(folder))
     read = [sources.read(path) for path in paths if path.endswith((".py", ".ipynb"))]
     own = [x for x in read if x.tree is not None and x.module not in sources.MODULES]
+    scripts = {os.path.basename(x.path): x for x in own}
+    shells = [x for x in paths if x.endswith(commands.SHELL_SCRIPTS)]
+    shells += [x.path for x in read if x.path.endswith(".ipynb") and x.text]
     found = models.find_files(paths)
     usable = []  # `models.Model`s
     indices = [x for x in paths if x.endswith(".index")]
+    hf_configs = [x for x in paths if os.path.basename(x) == folders.HF_CONFIG]
     sections = {
         "Modules": _modules(read),
-        "Checkpoints": _all(models.describe, indices, found, usable),
+        "Checkpoints": itertools.chain(
+            _all(models.describe, indices, found, usable),
+            _all(models.describe_hf, hf_configs),
+        ),
         "Scripts": _all(commands.describe, own),
+        "Commands": _all(commands.describe_commands, shells, scripts),
         "Data files": _all(data_files.describe, filter(data_files.is_data, paths)),
     }
     if runs:
@@ -59,9 +69,14 @@ def _modules(read):
         elif found.version:
             yield f"{source.path}: upstream's as it stands ({found.version})"
         else:
-            yield f"{source.path}: not upstream's, or changed"
+            lacks = found.added or found.members
+            yield f"{source.path}: not upstream's, or changed" + (
+                "" if lacks else "; ours has all its names"
+            )
         if found.added and not found.version:
             yield f"  defines, and ours lacks: {', '.join(found.added)}"
+        if found.has_gelu_by_erf:
+            yield '  its gelu is by erf: "hidden_act": "gelu_erf" in the config here'
         for name in found.members:
             yield f"  other files use .{name}, which ours lacks"
     for source in read:
@@ -70,7 +85,7 @@ def _modules(read):
         if source.tree is None:
             yield f"{source.path}: not read: {source.error}"
             continue
-        for line, text in sources.missing(source, ours):
+        for line, text in sources.missing(source, ours, read):
             yield f"{source.path}:{line}: needs {text}, which ours lacks"
 
 

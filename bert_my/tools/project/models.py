@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import modeling
+from bert_my.common import files as files_lib
 from bert_my.common.errors import InputError
-from bert_my.model import checkpoints, encoders
+from bert_my.model import checkpoints, encoders, folders
 from bert_my.text import vocabulary
 
 _INDEX = ".index"
@@ -89,6 +90,30 @@ def describe(path, files, models):
         yield f"  {what}: {', '.join(fits[what][:3]) or 'none in the project fits'}"
     if all(fits.values()):
         models.append(Model(checkpoint, fits["config"][0], fits["vocabulary"][0]))
+
+
+def describe_hf(path):
+    """Yields lines on a folder in Hugging Face's format.
+
+    Args:
+      path: of its config.json.
+    """
+    folder = os.path.dirname(path)
+    weights = [x for x in os.listdir(folder) if x.endswith(folders.HF_WEIGHTS)]
+    if not weights:
+        return
+    try:
+        encoders.from_hf_config(files_lib.read_json(path), path)
+    except InputError as error:
+        yield str(error)
+        return
+    if any(name.endswith(".safetensors") for name in weights):
+        yield f"{folder}: in Hugging Face's format; --model={folder} converts it"
+    else:
+        yield (
+            f"{folder}: in Hugging Face's format, {', '.join(sorted(weights))} alone; "
+            "save it as model.safetensors with transformers"
+        )
 
 
 def _rows(shapes, ending):

@@ -9,6 +9,15 @@ from typing import Dict, List, NamedTuple, Optional
 from bert_my.common.errors import InputError
 
 MODULES = ("modeling", "tokenization", "optimization", "custom_optimization")
+# Upstream's scripts, which other programs import too.
+_SCRIPTS = (
+    "run_classifier",
+    "run_classifier_with_tfhub",
+    "run_pretraining",
+    "run_squad",
+    "extract_features",
+    "create_pretraining_data",
+)
 ROOT = os.path.dirname(os.path.abspath(os.path.join(__file__, "../../..")))
 # Folders that hold no part of a project.
 _NOT_READ = {"__pycache__", "node_modules", "site-packages", "venv", "env"}
@@ -16,6 +25,17 @@ _PACKAGE = "bert-tensorflow"
 # Digest of a file of google-research/bert -> its origin; see `digest`. The file of
 # bert-tensorflow 1.0.0 is the one on GitHub, but for modeling.py.
 _UPSTREAM = {
+    **dict.fromkeys(
+        (
+            "2b2b82472ede188e",  # modeling
+            "8997a5ae19c50c5c",  # tokenization
+            "75349fd98c294aac",  # tokenization, later
+            "29464a4df2fecf3f",  # optimization
+            "fad867eec8e1b506",  # create_pretraining_data
+            "9e7ac5d9e3e34662",  # run_squad
+        ),
+        "GitHub, November 2018",
+    ),
     "613a65c2392ccb08": "GitHub, 2019 to 2020",
     **dict.fromkeys(
         (
@@ -79,6 +99,7 @@ def walk(folder):
             for name in folders
             if not name.startswith(".")
             and name not in _NOT_READ
+            and not name.endswith((".egg-info", ".dist-info"))
             and not os.path.exists(os.path.join(path, name, "pyvenv.cfg"))
         )
         found = (os.path.join(path, name) for name in sorted(names))
@@ -99,8 +120,8 @@ class Source(NamedTuple):
         return os.path.splitext(os.path.basename(self.path))[0]
 
 
-def read(path):
-    """Returns the `Source` of a .py or .ipynb file.
+def read_text(path):
+    """Returns the text of a file, or of the code cells of a notebook.
 
     Raises:
       InputError: if it cannot be read.
@@ -108,28 +129,49 @@ def read(path):
     try:
         with open(path, encoding="utf-8", errors="replace") as reader:
             text = reader.read()
+        return _cells_of(json.loads(text)) if path.endswith(".ipynb") else text
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        if path.endswith(".ipynb"):
-            text = _code_of(json.loads(text))
-        return Source(path, text, ast.parse(text.lstrip("\ufeff")))
-    except SyntaxError as error:
-        return Source(path, text, None, f"line {error.lineno}: {error.msg}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Source(path, text, None, str(error))
+        raise InputError(f"{path}: is no notebook: {error}") from error
 
 
-def _code_of(notebook):
-    """Returns the code of a notebook without the lines that IPython runs."""
+def _cells_of(notebook):
+    """Returns the text of the code cells of a notebook, in the order of the cells."""
     cells = notebook.get("cells") or notebook["worksheets"][0]["cells"]
-    code = [
+    return "\n".join(
         "".join(cell.get("source", cell.get("input", "")))
         for cell in cells
         if cell.get("cell_type") == "code"
-    ]
-    lines = "\n".join(code).splitlines()
-    return "\n".join("" if x.lstrip()[:1] in ("!", "%", "?") else x for x in lines)
+    )
+
+
+def read(path):
+    """Returns the `Source` of a .py or .ipynb file."""
+    try:
+        text = read_text(path)
+    except InputError as error:
+        return Source(path, "", None, str(error).replace(f"{path}: ", ""))
+    try:
+        return Source(path, text, ast.parse(_python_of(path, text)))
+    except SyntaxError as error:
+        place = f"line {error.lineno}: " if error.lineno else ""
+        return Source(path, text, None, f"{place}{error.msg}")
+    except ValueError as error:  # a NUL, in older Pythons
+        return Source(path, text, None, str(error))
+
+
+def _python_of(path, text):
+    """Returns a text without the lines of a notebook that IPython or a shell runs."""
+    text = text.lstrip("\ufeff")
+    if not path.endswith(".ipynb"):
+        return text
+    kept, is_continued = [], False
+    for line in text.splitlines():
+        is_command = is_continued or line.lstrip()[:1] in ("!", "%", "?")
+        is_continued = is_command and line.rstrip().endswith("\\")
+        kept.append("" if is_command else line)
+    return "\n".join(kept)
 
 
 class Signature(NamedTuple):
@@ -214,23 +256,29 @@ class Use(NamedTuple):
     keywords: tuple = ()  # arguments by name, of a call
 
 
-def uses(source):
-    """Yields the `Use`s of the modules in a `Source`."""
+def uses(source, modules, theirs):
+    """Yields the `Use`s of modules in a `Source`.
+
+    Args:
+      source: `Source`, with a tree.
+      modules: names of the modules.
+      theirs: dict module -> `Definitions`, of which `import *` gives the names.
+    """
     aliases, names = {}, {}  # local name -> module; local name -> (module, name)
+    own = definitions(source.tree).names
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
             for each in node.names:
                 module = each.name.rpartition(".")[2]
-                if module in MODULES:
+                if module in modules:
                     aliases[each.asname or each.name] = module
         elif isinstance(node, ast.ImportFrom):
-            module = (node.module or "").rpartition(".")[2]
-            for each in node.names:
-                if module in MODULES and each.name != "*":
-                    names[each.asname or each.name] = module, each.name
-                    yield Use(source.path, node.lineno, module, each.name)
-                elif each.name in MODULES:
-                    aliases[each.asname or each.name] = each.name
+            more_aliases, more_names = _bound_by(node, modules, theirs, own)
+            aliases.update(more_aliases)
+            names.update(more_names)
+            if node.names[0].name != "*":
+                for each in more_names.values():
+                    yield Use(source.path, node.lineno, *each)
     for node in ast.walk(source.tree):
         called = node.func if isinstance(node, ast.Call) else node
         found = names.get(called.id) if isinstance(called, ast.Name) else None
@@ -242,6 +290,26 @@ def uses(source):
             yield Use(source.path, node.lineno, *found, keywords)
 
 
+def _bound_by(node, modules, theirs, own):
+    """Returns the (aliases, names) that `from ... import ...` binds, see `uses`.
+
+    Args:
+      own: names that the file binds, too: they are not those of `import *`.
+    """
+    module = (node.module or "").rpartition(".")[2]
+    aliases, names = {}, {}
+    for each in node.names:
+        local = each.asname or each.name
+        if each.name == "*" and module in theirs:
+            public = {name for name in theirs[module].names if name[:1] != "_"}
+            names.update({name: (module, name) for name in public - own})
+        elif module in modules:
+            names[local] = module, each.name
+        elif each.name in modules:
+            aliases[local] = each.name
+    return aliases, names
+
+
 def _dotted(node):
     """Returns a name with dots, or None for another expression."""
     if isinstance(node, ast.Name):
@@ -251,20 +319,29 @@ def _dotted(node):
 
 
 def our_definitions():
-    """Returns dict module -> `Definitions` of the drop-in modules here."""
-    paths = {name: os.path.join(ROOT, f"{name}.py") for name in MODULES}
-    return {name: definitions(read(path).tree) for name, path in paths.items()}
+    """Returns dict module -> `Definitions` of the modules and scripts here."""
+    found = {}
+    for name in (*MODULES, *_SCRIPTS):
+        path = os.path.join(ROOT, f"{name}.py")
+        is_here = os.path.exists(path)
+        found[name] = definitions(read(path).tree if is_here else ast.parse(""))
+    return found
 
 
-def missing(source, ours):
+def missing(source, ours, project=()):
     """Yields (line, text) for each name and argument that a file needs and ours lack.
 
     Args:
       source: `Source`, with a tree.
       ours: see `our_definitions`.
+      project: the `Source`s of the project. What it takes from scripts of its own is
+        not missing.
     """
+    own = {x.module: x.tree for x in project if x.tree is not None}
+    modules = [x for x in ours if x in MODULES or x not in own]
+    theirs = {x: definitions(tree) for x, tree in own.items() if x in MODULES}
     reported = set()
-    for use in uses(source):
+    for use in uses(source, modules, theirs):
         known = ours[use.module]
         name = f"{use.module}.{use.name}"
         lacking = []
@@ -290,6 +367,7 @@ class Vendored(NamedTuple):
     version: Optional[str]  # of upstream, if the file stands as it was
     added: List[str]  # names and arguments that ours lack
     members: List[str]  # methods and attributes that ours lack, in use in other files
+    has_gelu_by_erf: bool = False  # as that of upstream's first releases
 
 
 def compare(source, others, ours):
@@ -314,7 +392,8 @@ def compare(source, others, ours):
     added += [
         f"{name}({argument}=)"
         for name, signature in sorted(theirs.signatures.items())
-        if name in known.signatures
+        # A function of one argument is called without its name.
+        if name in known.signatures and len(signature.names) > 1
         for argument in signature.names
         if argument != "self" and known.signatures[name].lacks(argument)
     ]
@@ -326,4 +405,11 @@ def compare(source, others, ours):
         if isinstance(node, ast.Attribute)
     }
     members = sorted((theirs.members - known.members) & attributes)
-    return Vendored(source, version, added, members)
+    members = [name for name in members if not name.startswith("__")]
+    has_erf = any(
+        getattr(node, "attr", "") == "erf"
+        for function in source.tree.body
+        if getattr(function, "name", "") == "gelu"
+        for node in ast.walk(function)
+    )
+    return Vendored(source, version, added, members, has_erf)

@@ -62,6 +62,21 @@ def test_a_checkpoint_that_is_cut_off_is_named(tiny_model, weights):
     assert "cannot be read; is the file" in text
 
 
+def test_folders_of_hugging_face(tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text('{"model_type": "bert", "vocab_size": 29}')
+    assert list(models.describe_hf(str(config))) == []
+    (tmp_path / "tf_model.h5").touch()
+    (text,) = models.describe_hf(str(config))
+    assert "tf_model.h5 alone; save it as model.safetensors" in text
+    (tmp_path / "model.safetensors").touch()
+    (text,) = models.describe_hf(str(config))
+    assert f"--model={tmp_path} converts it" in text
+    config.write_text('{"model_type": "gpt2", "vocab_size": 29}')
+    (text,) = models.describe_hf(str(config))
+    assert "gpt2" in text
+
+
 @pytest.mark.parametrize(
     "name, family",
     [
