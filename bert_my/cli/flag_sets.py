@@ -4,12 +4,11 @@ The flags are defined in a set of their own, so that importing a script defines 
 """
 
 import dataclasses
-import difflib
 from typing import Any, Callable, NamedTuple
 
 from absl import flags as absl_flags
 
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, did_you_mean
 
 # Values of a switch that may stand behind it as an argument of its own, as in argparse.
 _SWITCH_VALUES = {
@@ -213,13 +212,8 @@ class CommandLine:
         if reason:
             return InputError(f"--{name}: {reason}")
         useful = [x for x in self._flags if self._sets_something(x)]
-        near = difflib.get_close_matches(name, useful, n=1, cutoff=0.7)
-        if near:
-            return InputError(
-                f"--{name}: there is no such flag; did you mean --{near[0]}? (--help "
-                "lists all)"
-            )
-        return InputError(f"--{name}: there is no such flag (--help lists all)")
+        near = did_you_mean(name, useful, "--{}")
+        return InputError(f"--{name}: there is no such flag{near} (--help lists all)")
 
     def _sets_something(self, name):
         """Returns whether a flag can change a run."""

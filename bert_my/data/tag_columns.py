@@ -15,7 +15,7 @@ import re
 from typing import NamedTuple, Optional
 
 from bert_my.common import files
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, did_you_mean
 from bert_my.data import columns, tables, tag_layouts
 from bert_my.data.columns import Roles
 from bert_my.data.tag_layouts import BLANKS, CHARACTERS, MIXED, WORDS, Layout
@@ -438,6 +438,7 @@ class _Finder:
                 f"--{flag}={wanted}: {self._path} has no column of that name; its "
                 f"first line is {', '.join(map(repr, names))}; columns can be given "
                 "by number from 1, or from the end (-1: the last)"
+                f"{did_you_mean(wanted, table.names or ())}"
             )
         if not 0 < abs(number) <= count:
             if self._like is not None and not self._needs_tags:

@@ -9,13 +9,12 @@ from typing import NamedTuple, Optional
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.model import hf_checkpoints
+from bert_my.model import checkpoints, hf_checkpoints
 from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 
 _INDEX = ".index"  # ending of one of the files of a TensorFlow checkpoint
-_PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 _STEP = re.compile(r"(.*)-(\d+)")
 _HF_CONFIG = "config.json"
 _HF_WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack")
@@ -78,7 +77,7 @@ def find(path, cache_dir, checkpoint=None, do_lower_case=None):
 
 def _split(path):
     """Returns (folder, checkpoint or None) of a path; raises if there is neither."""
-    path = _PARTS.sub("", path)
+    path = checkpoints.PARTS.sub("", path)
     if os.path.isdir(path):
         return path, None
     if os.path.exists(path + _INDEX):

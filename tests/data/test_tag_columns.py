@@ -118,6 +118,7 @@ def test_columns(read, content, columns, expected):
         ("a B-X\n", (None, "3"), r"^--label_column=3: .* 1 to 2"),
         ("a B-X\n", ("0", None), r"^--text_column=0: .* 1 to 2"),
         ("a B-X\n", (None, "ner"), r"^--label_column=ner: .*'a B-X'"),
+        ("word tag\na B-X\n", (None, "tags"), r"last\); did you mean tag\?$"),
         ("a B-X\n", ("1", "1"), "both column 1"),
         ("text,tag\n\"['a', 'b']\",\"['O', 'O']\"\n", (), r"txt:2: found a list"),
         ("a\tO\u200b\n", (), r"txt:1: the tag 'O\\u200b' has an invisible"),
