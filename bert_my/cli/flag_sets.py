@@ -312,6 +312,6 @@ class CommandLine:
             flag = next(iter(by_flag))
             beginning = f"--{name}={by_flag[flag]}:"
             if flag != name and message.startswith(beginning):
-                shown = f"--{flag}={self._flags[flag].value} (here --{name}):"
+                shown = f"--{flag}={self._flags[flag].value}:"
                 return shown + message[len(beginning) :]
         return message

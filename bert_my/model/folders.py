@@ -7,7 +7,7 @@ import re
 import shutil
 from typing import NamedTuple, Optional
 
-from bert_my.common import files
+from bert_my.common import files, progress
 from bert_my.common.errors import InputError
 from bert_my.model import checkpoints, hf_checkpoints
 from bert_my.text import vocabulary
@@ -219,7 +219,8 @@ def _convert(folder, cache_dir, vocab_file):
     temporary = f"{converted}.{os.getpid()}.tmp"
     files.make_folder(temporary, "cache_dir")
     try:
-        hf_checkpoints.from_hf(folder, temporary, vocab_file)
+        with progress.stage("Converting the model"):
+            hf_checkpoints.from_hf(folder, temporary, vocab_file)
         os.replace(temporary, converted)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

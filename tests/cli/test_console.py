@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -22,6 +23,14 @@ def test_library_lines_are_kept_away_and_others_are_not(capfd, monkeypatch, argv
         os.write(2, "\n".join([*library, "Fatal: why", ""]).encode())
     shown = capfd.readouterr().err.splitlines()
     assert shown == ([*library, "Fatal: why"] if argv else ["Fatal: why"])
+
+
+@pytest.mark.parametrize("argv", [[], ["--verbosity=debug"]])
+def test_warnings_of_libraries_are_for_debugging(capfd, monkeypatch, argv):
+    monkeypatch.setattr(sys, "argv", ["program", *argv])
+    with warnings.catch_warnings(record=True) as shown, console.command_line():
+        warnings.warn("of a library", stacklevel=1)
+    assert bool(shown) == bool(argv)
 
 
 def test_a_wrong_flag_is_the_only_line():
