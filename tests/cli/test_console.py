@@ -44,3 +44,17 @@ def test_a_wrong_flag_is_the_only_line():
         "error: --task_nam: there is no such flag; did you mean --task_name? (--help "
         "lists all)\n"
     )
+
+
+@pytest.mark.parametrize(("flags", "level"), [([], "3"), (["--verbosity=debug"], "")])
+def test_the_level_of_library_lines(flags, level):
+    code = "import os, bert_my.cli; print(os.getenv('TF_CPP_MIN_LOG_LEVEL', ''))"
+    env = {x: y for x, y in os.environ.items() if x != "TF_CPP_MIN_LOG_LEVEL"}
+    found = subprocess.run(
+        [sys.executable, "-c", code, *flags],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+        cwd=str(helpers.ROOT),
+    )
+    assert found.stdout.strip() == level
