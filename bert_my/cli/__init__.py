@@ -4,7 +4,7 @@ import os
 
 from bert_my.cli import console
 
-# Hides what TensorFlow's libraries log at their start; errors are still shown. Must be
-# set before TensorFlow is imported for the first time.
+# Hides what TensorFlow's libraries log: some lines that they mark as errors are none,
+# and real errors come as exceptions. Must be set before TensorFlow is imported.
 if not console.is_debugging():
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

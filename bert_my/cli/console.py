@@ -8,6 +8,7 @@ import sys
 import tempfile
 import warnings
 
+from bert_my.common import progress
 from bert_my.common.errors import InputError
 
 # TensorFlow puts errors of Python functions in a graph, with their traceback, into the
@@ -61,6 +62,15 @@ def set_verbosity(level):
 
 
 @contextlib.contextmanager
+def _without_warnings():
+    """Keeps warnings of libraries, as of numpy, off stderr, as their lines are."""
+    with warnings.catch_warnings():
+        if not is_debugging():
+            warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
 def command_line(*errors):
     """Logs to stderr with the time; ends the program with one line for wrong input.
 
@@ -75,7 +85,8 @@ def command_line(*errors):
         logger.setLevel(logging.INFO)
         logger.propagate = False
     try:
-        yield
+        with progress.heartbeat(), _without_warnings():
+            yield
     except (InputError, *errors) as error:
         sys.exit(f"error: {error}")
     except BrokenPipeError:  # nobody reads on, as in "... | head"

@@ -4,12 +4,11 @@ The flags are defined in a set of their own, so that importing a script defines 
 """
 
 import dataclasses
-import difflib
 from typing import Any, Callable, NamedTuple
 
 from absl import flags as absl_flags
 
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, did_you_mean
 
 # Values of a switch that may stand behind it as an argument of its own, as in argparse.
 _SWITCH_VALUES = {
@@ -169,6 +168,8 @@ class CommandLine:
                 continue
             name, sign, value = word.lstrip("-").partition("=")
             name = name.replace("-", "_")
+            if name.startswith("no") and name[2:] in self._others.without_effect:
+                name = name[2:]
             flag = self._flags[name] if name in self._flags else None  # noqa: SIM401
             if flag is None or sign:
                 yield f"--{name}{sign}{value}"
@@ -179,6 +180,12 @@ class CommandLine:
                 value = _SWITCH_VALUES.get(following.lower())
                 if value:
                     words.pop(0)
+                elif self._is_value(following):
+                    other = self._others.converted.get(name)
+                    raise InputError(
+                        f"--{name} {following}: it must be true or false"
+                        f"{f' ({other.help})' if other else ''}"
+                    )
                 yield f"--{name}={value or 'true'}"
             elif name in self._others.without_effect:
                 if words and not is_flag:
@@ -191,18 +198,28 @@ class CommandLine:
             else:
                 yield f"--{name}={words.pop(0)}"
 
+    def _is_value(self, word):
+        """Returns whether a word behind a switch was meant as its value."""
+        return (
+            bool(word.strip())
+            and word[0] not in _DASHES
+            and word.partition("=")[0] not in self._flags
+        )
+
     def _unknown(self, name):
         """Returns the error for a flag that does not exist."""
         reason = self._others.refused.get(name)
         if reason:
             return InputError(f"--{name}: {reason}")
-        near = difflib.get_close_matches(name, list(self._flags), n=1, cutoff=0.7)
-        if near:
-            return InputError(
-                f"--{name}: there is no such flag; did you mean --{near[0]}? (--help "
-                "lists all)"
-            )
-        return InputError(f"--{name}: there is no such flag (--help lists all)")
+        useful = [x for x in self._flags if self._sets_something(x)]
+        near = did_you_mean(name, useful, "--{}")
+        return InputError(f"--{name}: there is no such flag{near} (--help lists all)")
+
+    def _sets_something(self, name):
+        """Returns whether a flag can change a run."""
+        other = self._others.converted.get(name)
+        is_unused = name in self._others.without_effect
+        return not is_unused and (other is None or bool(other.options))
 
     def _stray(self, word):
         """Returns the error for an argument that is not a flag."""
@@ -221,6 +238,12 @@ class CommandLine:
         Raises:
           InputError: if two names of an option have different values.
         """
+        return {
+            name: next(iter(values.values())) for name, values in self._found().items()
+        }
+
+    def _found(self):
+        """Returns a dict option -> flag -> value of what is given; see `given`."""
         found = {}  # option -> flag -> value
         for name, field in self._fields.items():
             for flag in (name, *field.metadata["aliases"]):
@@ -244,7 +267,7 @@ class CommandLine:
                 raise InputError(
                     f"{flags} contradict one another: they are the same setting"
                 )
-        return {name: next(iter(values.values())) for name, values in found.items()}
+        return found
 
     def notes(self):
         """Returns lines on flags that are given and not used."""
@@ -278,4 +301,17 @@ class CommandLine:
             overridden = field.metadata["instead_of"]
             if overridden in given and name not in given:
                 values[name] = None  # the default of the one that overrides
-        return self._class(**{**values, **given})
+        try:
+            return self._class(**{**values, **given})
+        except InputError as error:
+            raise InputError(self._as_typed(str(error))) from error
+
+    def _as_typed(self, message):
+        """Returns a message with the flag that was typed, if it names its option."""
+        for name, by_flag in self._found().items():
+            flag = next(iter(by_flag))
+            beginning = f"--{name}={by_flag[flag]}:"
+            if flag != name and message.startswith(beginning):
+                shown = f"--{flag}={self._flags[flag].value}:"
+                return shown + message[len(beginning) :]
+        return message

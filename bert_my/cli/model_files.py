@@ -49,16 +49,38 @@ def find(config, given):
 
 def _find_in(path, cache_dir, given):
     """Returns the `folders.Found` of the value of `--model`."""
-    run = run_folder.RunFolder(path)
-    trained = run.read_settings() and run.trained_checkpoint()
+    run, trained = _find_run(path)
+    path = run.path if trained else path
     cache_dir = cache_dir or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(_USUAL_CACHE), "bert_my"
     )
     checkpoint = given.get("init_checkpoint") or trained
     case = run.read_settings()["do_lower_case"] if trained else None
-    found = folders.find(path, cache_dir, checkpoint, case)
+    found = folders.find(
+        path,
+        cache_dir,
+        checkpoint,
+        case,
+        given.get("vocab_file"),
+        given.get("bert_config_file"),
+    )
     logger.info("--model=%s: %s", path, found.describe())
     return found
+
+
+def _find_run(path):
+    """Returns the `RunFolder` of a path and its checkpoint to use, None without one.
+
+    The path may be that of the best weights in the folder.
+    """
+    run = run_folder.RunFolder(path)
+    if run.read_settings():
+        return run, run.trained_checkpoint()
+    outer = run_folder.RunFolder(os.path.dirname(os.path.abspath(path)))
+    best = outer.read_settings() and outer.best_checkpoint()
+    if best and os.path.dirname(best) == os.path.abspath(path):
+        return outer, best
+    return run, None
 
 
 def _find_in_output(config):

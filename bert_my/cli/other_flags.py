@@ -20,7 +20,7 @@ def _only(kind, value, instead):
     shown = str(value).lower() if kind is bool else value
 
     def convert(given, _):
-        if given != value:
+        if (given.lower() if kind is str else given) != value:
             raise InputError(f"it must be {shown} here; {instead}")
         return {}
 
@@ -65,10 +65,13 @@ def _evaluate_during_training(value, given):
 
 
 def _evaluation_strategy(value, given):
+    value = value.lower()
     if value not in ("no", "steps", EPOCH):
         raise InputError(f"it must be no, steps or {EPOCH}")
     if value == "steps":
         return {"evaluate_every": _reporting_steps(given)}
+    if value == "no" and "eval_steps" in given:
+        raise InputError("it contradicts --eval_steps; leave one of them out")
     return {"evaluate_every": EPOCH} if value == EPOCH else {}
 
 
@@ -77,7 +80,9 @@ def _load_best_model(value, given):
     return {} if is_named else {"keep_best": "auto"}
 
 
-def _metric_for_best_model(value, _):
+def _metric_for_best_model(value, given):
+    if given.get("load_best_model_at_end") is False:
+        return {}
     name = value[len("eval_") :] if value.startswith("eval_") else value
     return {"keep_best": f"eval_{name}" if name in ("accuracy", "loss") else name}
 
@@ -91,7 +96,7 @@ def _save_steps(value, _):
 
 
 def _save_strategy(value, _):
-    if value != "steps":
+    if value.lower() != "steps":
         raise InputError("it must be steps here; give --save_checkpoints_steps")
     return {}
 
@@ -148,6 +153,8 @@ CONVERTED = {
         bool, "the only value here, true: runs are resumed always", (), _resume
     ),
     "bf16": _switch(precision="bf16"),
+    "amp": _switch(use_fp16=True),
+    "full_determinism": _switch(deterministic=True),
     "no_cuda": _ON_CPU,
     "use_cpu": _ON_CPU,
     "device": _DEVICE,
@@ -171,6 +178,7 @@ _LOGS = "the log goes to stderr, --output_dir/training.csv and TensorBoard event
 _ONE_TOKENIZER = "there is one tokenizer"
 _DOWNLOADS = "nothing is downloaded"
 _SUMS = "gradients are added up once a step"
+_LAST_ROWS = "every row is used, those of the last batch too"
 WITHOUT_EFFECT = {
     "iterations_per_loop": _TPU,
     "tpu_name": _TPU,
@@ -181,6 +189,8 @@ WITHOUT_EFFECT = {
     "overwrite_cache": _CACHE,
     "fp16_opt_level": "fp16 has one form",
     "fp16_backend": "fp16 has one form",
+    "fp16_full_eval": "see --precision",
+    "tf32": "see --precision",
     "half_precision_backend": "fp16 has one form",
     "loss_scale": _LOSS_SCALE,
     "init_loss_scale": _LOSS_SCALE,
@@ -191,6 +201,7 @@ WITHOUT_EFFECT = {
     "verbose_logging": "see --verbosity",
     "report_loss": "the loss is always reported",
     "logging_first_step": "see --logging_steps",
+    "logging_strategy": "see --logging_steps",
     "logging_dir": _LOGS,
     "log_level": "see --verbosity",
     "dllog_path": _LOGS,
@@ -202,12 +213,21 @@ WITHOUT_EFFECT = {
     "greater_is_better": "it is known of every metric",
     "group_by_length": "see --length_buckets",
     "pad_to_max_length": "batches are padded to their longest text",
+    "dataloader_drop_last": _LAST_ROWS,
     "dataloader_num_workers": "rows are read by one process",
+    "dataloader_pin_memory": "rows are read by one process",
+    "num_workers": "rows are read by one process",
     "preprocessing_num_workers": "texts are encoded on all cores",
     "remove_unused_columns": "columns are chosen by --text_column and its like",
     "use_fast_tokenizer": _ONE_TOKENIZER,
+    "use_slow_tokenizer": _ONE_TOKENIZER,
+    "ignore_mismatched_sizes": "a head for other labels starts at random",
+    "save_safetensors": "see scripts/convert_hf_checkpoint.py",
+    "data_seed": "--seed is of the data's order, too",
     "use_auth_token": _DOWNLOADS,
     "token": _DOWNLOADS,
+    "hub_token": _DOWNLOADS,
+    "trust_remote_code": _DOWNLOADS,
     "model_revision": _DOWNLOADS,
 }
 
@@ -218,6 +238,18 @@ _PHASE = (
     "train each phase in an --output_dir of its own, the second with the checkpoint of "
     "the first as --init_checkpoint"
 )
+_EPOCHS = "use --num_train_epochs"
+_ONE_GPU = "set CUDA_VISIBLE_DEVICES to the numbers of the GPUs, and --n_gpus"
+_TRAIN_FILE = "use --train_file"
+_DEV_FILE = "use --dev_file"
+_TEST_FILE = "use --test_file, and --do_predict"
+_EXPORT = "use --save_for_serving; the model is in --output_dir/serving"
+_VOCAB = "use --vocab_file, or --model with the path of a folder"
+_MODEL = "use --model, with the path of a folder"
+_PRECISION = "use --precision=fp16 or --precision=bf16"
+_CRF = "use --objective=crf, or --objective=token for none"
+_DROPOUT = "change hidden_dropout_prob in bert_config.json"
+_ACCUMULATION = "use --gradient_accumulation_steps"
 REFUSED = {
     "num_processes": _ONE_PROCESS,
     "process_index": _ONE_PROCESS,
@@ -236,10 +268,53 @@ REFUSED = {
     "phase1_end_step": _PHASE,
     "resume_step": "a run in --output_dir is resumed from its last checkpoint",
     "skip_checkpoint": "use a large --save_checkpoints_steps",
+    "push_to_hub": "nothing is uploaded; see scripts/convert_hf_checkpoint.py",
+    "deepspeed": _ONE_PROCESS,
+    "fsdp": _ONE_PROCESS,
+    "torch_compile": "use --use_xla",
+    "adafactor": "use --optimizer=adamw or --optimizer=lamb",
     "lr": "use --learning_rate",
-    "epochs": "use --num_train_epochs",
-    "num_epochs": "use --num_train_epochs",
+    "epoch": _EPOCHS,
+    "epochs": _EPOCHS,
+    "num_epoch": _EPOCHS,
+    "num_epochs": _EPOCHS,
     "gpus": "use --n_gpus",
+    "gpu": _ONE_GPU,
+    "gpu_id": _ONE_GPU,
+    "gpu_ids": _ONE_GPU,
+    "random_seed": "use --seed",
+    "data": "use --data_dir, the path of a folder",
+    "train": "use --do_train, or --train_file=PATH",
+    "train_data": _TRAIN_FILE,
+    "train_path": _TRAIN_FILE,
+    "dev": _DEV_FILE,
+    "dev_path": _DEV_FILE,
+    "valid_file": _DEV_FILE,
+    "eval_data": _DEV_FILE,
+    "test": _TEST_FILE,
+    "test_path": _TEST_FILE,
+    "do_test": "use --do_predict",
+    "do_export": _EXPORT,
+    "export_dir": _EXPORT,
+    "save_dir": "use --output_dir",
+    "vocab": _VOCAB,
+    "vocab_path": _VOCAB,
+    "config": "use --bert_config_file, with the path of a file",
+    "bert_dir": _MODEL,
+    "bert_path": _MODEL,
+    "model_dir": _MODEL,
+    "model_path": _MODEL,
+    "ckpt": "use --init_checkpoint",
+    "dtype": _PRECISION,
+    "mixed_precision": _PRECISION,
+    "crf": _CRF,
+    "use_crf": _CRF,
+    "dropout": _DROPOUT,
+    "dropout_rate": _DROPOUT,
+    "hidden_dropout_prob": _DROPOUT,
+    "accum_steps": _ACCUMULATION,
+    "grad_accum": _ACCUMULATION,
+    "accumulation_steps": _ACCUMULATION,
     "predict_file": _SQUAD,
     "doc_stride": _SQUAD,
     "max_query_length": _SQUAD,

@@ -10,7 +10,7 @@ from typing import Any, Dict, NamedTuple
 
 import tokenization
 from bert_my.cli import compat, console, flags, model_files
-from bert_my.common import files
+from bert_my.common import files, progress
 from bert_my.common.errors import InputError
 from bert_my.engine import (
     devices,
@@ -129,7 +129,8 @@ def run(config):
     devices.limit_threads(config)
     _check(config)
     config = _with_added_words(config)
-    task = load_task(config)
+    with progress.stage("Reading the data"):
+        task = load_task(config)
     run_devices = devices.choose_devices(config)
     if not run_devices.has_gpus:
         devices.keep_freed_memory()
@@ -141,9 +142,11 @@ def run(config):
     needed = set(splits.values())
     if config.do_eval or config.evaluates_in_training:
         needed.update(task.dev_splits)
-    records = {
-        split: task.load_records(split, config.record_dir) for split in sorted(needed)
-    }
+    with progress.stage("Encoding the data"):
+        records = {
+            split: task.load_records(split, config.record_dir)
+            for split in sorted(needed)
+        }
     # After encoding, whose worker processes must be started before any session.
     precision = devices.choose_precision(config.precision, run_devices)
     config = dataclasses.replace(config, precision=precision)
@@ -154,11 +157,14 @@ def run(config):
         this_run.describe()
     checkpoint = _choose_checkpoint(config)
     if config.do_eval:
-        this_run.evaluate(checkpoint)
+        with progress.stage("Evaluating"):
+            this_run.evaluate(checkpoint)
     if config.do_predict:
-        this_run.predict(checkpoint)
+        with progress.stage("Predicting"):
+            this_run.predict(checkpoint)
     if config.save_for_serving:
-        this_run.export(checkpoint)
+        with progress.stage("Exporting"):
+            this_run.export(checkpoint)
 
 
 def _check(config):

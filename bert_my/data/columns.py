@@ -10,7 +10,7 @@ import logging
 import re
 from typing import NamedTuple, Optional, Sequence, Tuple
 
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, did_you_mean
 from bert_my.data.tables import Dialect
 
 logger = logging.getLogger(__name__)
@@ -446,10 +446,11 @@ def _index_of_name(name, names, path):
     if names.count(name) == 1:
         return names.index(name)
     number = "no column" if name not in names else "more than one column"
+    near = "" if name in names else did_you_mean(name, filter(None, names), "{!r}")
     raise InputError(
         f"{path}: there is {number} {name!r}; the first row is {names}; --text_column, "
         "--text_pair_column and --label_column take the name in the header or the "
-        "number from 1"
+        f"number from 1{near}"
     )
 
 

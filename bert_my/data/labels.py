@@ -9,6 +9,7 @@ import ast
 import collections
 import logging
 import math
+import os
 import re
 from typing import Dict, NamedTuple, Optional
 
@@ -298,6 +299,11 @@ def named(options):
     if options.labels is None:
         return ()
     names = tuple(part.strip() for part in options.labels.split(","))
+    if len(names) == 1 and os.path.isfile(names[0]):
+        raise InputError(
+            f"--labels={options.labels}: it is a file; names separated by commas are "
+            f'needed: --labels="$(paste -sd, {names[0]})"'
+        )
     if "" in names:
         raise InputError(f"--labels={options.labels}: a name is empty")
     return names

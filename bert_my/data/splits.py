@@ -7,7 +7,7 @@ import os
 from typing import NamedTuple, Optional
 
 from bert_my.common import files
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, no_such_path
 from bert_my.data import samples
 
 logger = logging.getLogger(__name__)
@@ -119,10 +119,21 @@ class Splits:
         path = self.path(TRAIN)
         if path is None:
             raise InputError(
-                f"{who}: there is no train file to find the {needed} in; give "
-                f"--{flag}, or the --output_dir of a trained model"
+                f"{who}: there is no train file to find the {needed} in"
+                f"{self._looked_for}; give --{flag}, or the --output_dir of a trained "
+                "model"
             )
         return path
+
+    @property
+    def _looked_for(self):
+        """Names of the train file that are expected in `--data_dir`, for an error."""
+        if not self._data_dir:
+            return ""
+        names = ", ".join(
+            stem + suffix for stem in self._stems[TRAIN] for suffix in _PLAIN_SUFFIXES
+        )
+        return f", none of {names} in --data_dir={self._data_dir}"
 
     def is_held_out(self, split):
         """Returns whether a split is the end of the train file."""
@@ -141,7 +152,7 @@ class Splits:
             given = getattr(self._options, flag)
         if given is not None and not os.path.isfile(given):
             hint = "it is a folder; give it as --data_dir"
-            reason = hint if os.path.isdir(given) else "there is no such file"
+            reason = hint if os.path.isdir(given) else no_such_path(given, "file")
             raise InputError(f"--{flag}={given}: {reason}")
         if given is not None or not self._data_dir:
             return given
@@ -381,7 +392,7 @@ def _files_in(folder, stem):
     """Returns the names of the files of a folder with a stem, in order."""
     if not os.path.isdir(folder):
         hint = "it is a file; give it as --train_file, --dev_file or --test_file"
-        reason = hint if os.path.exists(folder) else "there is no such folder"
+        reason = hint if os.path.exists(folder) else no_such_path(folder, "folder")
         raise InputError(f"--data_dir={folder}: {reason}")
     names = [stem + suffix for suffix in _SUFFIXES]
     return [name for name in names if os.path.isfile(os.path.join(folder, name))]

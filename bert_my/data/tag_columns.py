@@ -15,7 +15,7 @@ import re
 from typing import NamedTuple, Optional
 
 from bert_my.common import files
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, did_you_mean
 from bert_my.data import columns, tables, tag_layouts
 from bert_my.data.columns import Roles
 from bert_my.data.tag_layouts import BLANKS, CHARACTERS, MIXED, WORDS, Layout
@@ -34,6 +34,7 @@ _OTHER_NAMES = ("lemma", "chunk", "outer", "inner", "misc")
 _SENTENCE_NAMES = ("sentence #", "sentence_id", "sentence id", "sent_id")
 _SENTENCE_NAMES += ("sentence_idx", "sentence")
 
+_DIGIT = re.compile("[0-9]")
 _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 # Lines with more words, or Chinese characters, on average are no single tokens.
 _LENGTH_OF_A_TOKEN = 1.5
@@ -55,7 +56,15 @@ class _Line(NamedTuple):
     is_first: bool
 
 
-def find_layout(path, needs_tags, like=None, wanted=None, tags=(), encoding=files.UTF8):
+def find_layout(
+    path,
+    needs_tags,
+    like=None,
+    wanted=None,
+    tags=(),
+    encoding=files.UTF8,
+    has_header=None,
+):
     """Returns the `Layout` of a file, and logs it if it is not of two plain columns.
 
     Args:
@@ -67,12 +76,15 @@ def find_layout(path, needs_tags, like=None, wanted=None, tags=(), encoding=file
       wanted: (optional) `columns.Roles` that flags give.
       tags: those of the model, by which words at the ends of lines are known as tags.
       encoding: of the file.
+      has_header: whether the first line holds names; None: they tell by themselves.
 
     Raises:
       InputError: naming file and line, if there is no token, or no tag, or the columns
         are not clear.
     """
-    finder = _Finder(path, needs_tags, like, wanted or Roles(), tags, encoding)
+    finder = _Finder(
+        path, needs_tags, like, wanted or Roles(), tags, encoding, has_header
+    )
     layout, note = finder.find()
     if layout.has_header:
         number, text, _ = finder.rows[0]
@@ -99,7 +111,13 @@ def _first_lines(path, encoding):
     if not found:
         raise InputError(f"{path}: the file has no tokens")
     number, first, _ = found[0]
-    if tables.is_json_object(first) or ".json" in os.path.basename(path):
+    is_json = tables.is_json_object(first) or first.lstrip().startswith('[{"')
+    if "\r" in first:
+        raise InputError(
+            f"{path}:{number}: there is a CR (\\r) within the line; lines must end in "
+            f"LF (\\n), or CR LF: tr '\\r' '\\n' < {path}"
+        )
+    if is_json or ".json" in os.path.basename(path):
         raise InputError(f"{path}:{number}: found JSON; {_EXPECTED}")
     return found
 
@@ -118,7 +136,7 @@ def _has_chinese(text):
 class _Finder:
     """Finds the layout of one file by its first lines; see `find_layout`."""
 
-    def __init__(self, path, needs_tags, like, wanted, tags, encoding):
+    def __init__(self, path, needs_tags, like, wanted, tags, encoding, has_header):
         self.lines = _first_lines(path, encoding)
         # Those without remarks; all, if there is nothing else.
         self.rows = [
@@ -130,6 +148,7 @@ class _Finder:
         self._like = like
         self._wanted = wanted
         self._tags = set(tags)
+        self._is_header_given = has_header
 
     def find(self):
         """Returns the `Layout`, and a note for the log, or None."""
@@ -181,12 +200,17 @@ class _Finder:
         return [line.text.strip(BLANKS) for line in self.rows]
 
     def _first_tagged(self, parts):
-        """Returns the first line with a tag at its end if most lines are so, else None.
+        """Returns the first line with a tag in its place if most are so, else None.
 
-        Sentences may end with such a word, but do not have equal numbers of words.
+        Sentences may have such a word there, but not equal numbers of words.
         """
-        is_tagged = [len(each) > 1 and self._is_tag(each[-1]) for each in parts]
         width, share = _most_common(map(len, parts))
+        place = -1
+        if self._like is not None and self._like.has_tags and width == self._width:
+            place = self._like.tag
+        is_tagged = [
+            len(each) > max(1, place) and self._is_tag(each[place]) for each in parts
+        ]
         is_even = share > 0.5 and (len(parts) > 1 or width == self._width)
         if is_even and 2 * sum(is_tagged) > len(parts):
             return self.rows[is_tagged.index(True)]
@@ -381,6 +405,8 @@ class _Finder:
 
     def _has_header(self, names, separator):
         """Returns whether the first cells of a file are names of columns."""
+        if self._is_header_given is not None:
+            return self._is_header_given
         like, lowered = self._like, [name.lower() for name in names]
         is_like = like is not None and like.has_header
         if separator is None:
@@ -412,6 +438,7 @@ class _Finder:
                 f"--{flag}={wanted}: {self._path} has no column of that name; its "
                 f"first line is {', '.join(map(repr, names))}; columns can be given "
                 "by number from 1, or from the end (-1: the last)"
+                f"{did_you_mean(wanted, table.names or ())}"
             )
         if not 0 < abs(number) <= count:
             if self._like is not None and not self._needs_tags:
@@ -556,10 +583,14 @@ class _Finder:
     def _check_token(self, words, table, token):
         """Raises an `InputError` if a column may not be the token."""
         name = f"column {token + 1}"
-        if 2 * sum(map(str.isdecimal, words)) > len(words):
-            raise self._not_clear(table, f"{name} holds numbers")
-        if len(words) > 4 and len(set(words)) == 1:
-            raise self._not_clear(table, f"{name} is the same everywhere")
+        num_with_digit = sum(bool(_DIGIT.search(word)) for word in words)
+        if 2 * sum(map(str.isdecimal, words)) > len(
+            words
+        ) or num_with_digit >= _MOST * len(words):
+            raise self._not_clear(table, f"{name} holds numbers, or ids with numbers")
+        num_repeated = sum(map(str.__eq__, words, words[1:]))
+        if len(words) > 4 and 2 * num_repeated >= len(words):
+            raise self._not_clear(table, f"{name} is the same in rows that follow")
         if len(set(words)) > 1 and _marks(words):
             raise self._not_clear(table, f"{name} holds tags")
 

@@ -120,7 +120,7 @@ def cells_of(line, separator, num_columns=None):
         nothing is lost by it: empty ones at the end, or several tabs for one.
     """
     if separator is None:
-        return [line.rstrip("\t")]
+        return [line.rstrip(BLANKS) or line.rstrip("\t")]
     if separator == " ":
         cells = [cell for cell in _INNER_BLANKS.split(line) if cell]
         # "  O" is the token " " with its tag.

@@ -296,6 +296,7 @@ class TaggedSchema:
         self.layout = self.counts = None
         self._encoding = options.encoding or files.UTF8
         self._wanted = Roles(options.text_column, None, options.label_column)
+        self._has_header = options.header
         self._train = None  # path of the train file, if it was looked at
         self._layouts = {}  # arguments of `_layout_of` -> its result
         if saved.get("layout") is not None:
@@ -303,9 +304,7 @@ class TaggedSchema:
         else:
             self._train = splits.path(TRAIN)
             if self._train is not None:
-                self.layout = find_layout(
-                    self._train, True, wanted=self._wanted, encoding=self._encoding
-                )
+                self.layout = self._find_layout(self._train, True)
         if names and not needs_counts:
             return
         self._train = splits.train_file(who, "tags", "labels")
@@ -319,7 +318,11 @@ class TaggedSchema:
     @property
     def settings(self):
         """JSON-able dict of all that the sentences of a file depend on."""
-        return {"layout": self.layout, "columns": self._wanted}
+        return {
+            "layout": self.layout,
+            "columns": self._wanted,
+            "has_header": self._has_header,
+        }
 
     def read(self, path, split):
         """Yields the `Sentence`s of a file; see `TableSchema.read`.
@@ -353,18 +356,23 @@ class TaggedSchema:
             return self.layout
         key = path, is_test
         if key not in self._layouts:
-            layout = find_layout(
-                path,
-                not is_test,
-                self.layout,
-                self._wanted,
-                self.labels.names,
-                self._encoding,
-            )
+            layout = self._find_layout(path, not is_test)
             if is_test and layout.has_tags:
                 layout = self._without_placeholders(path, layout)
             self._layouts[key] = layout
         return self._layouts[key]
+
+    def _find_layout(self, path, needs_tags):
+        """Returns the layout of a file, by that of the train file and the flags."""
+        return find_layout(
+            path,
+            needs_tags,
+            self.layout,
+            self._wanted,
+            self.labels.names,
+            self._encoding,
+            self._has_header,
+        )
 
     def _without_placeholders(self, path, layout):
         """Returns a layout without the tags if all are the same, and no tag at all."""

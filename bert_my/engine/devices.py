@@ -246,7 +246,8 @@ def choose_devices(options):
         raise InputError(
             f"--use_gpu=true, but TensorFlow {tf.__version__} sees no GPU, only "
             f"{', '.join(device.name for device in seen)} (built with CUDA: "
-            f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES hides GPUs)"
+            f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES hides GPUs, "
+            "--verbosity=debug may show why); leave the flag out to run on the CPU"
         )
     if gpus and use_gpu is not False:
         towers = tuple(f"/gpu:{index % len(gpus)}" for index in range(num_towers))

@@ -9,7 +9,7 @@ from typing import Dict, NamedTuple, Optional
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.common.progress import Bar
+from bert_my.common.progress import Bar, stage
 from bert_my.data import row_order
 from bert_my.data.batches import eval_batches, next_features
 from bert_my.engine import towers
@@ -167,7 +167,8 @@ def forward(task, records, settings, outputs):
     with tf.Graph().as_default():
         # A deterministic run refuses initializers without a seed, though none is run.
         tf.set_random_seed(0)
-        forward_pass = build_pass(task, records, settings, outputs)
+        with stage("Building the graph of a forward pass"):
+            forward_pass = build_pass(task, records, settings, outputs)
         saver = checkpoints.saver_for(settings.checkpoint, tf.global_variables())
         with tf.Session(config=settings.devices.session_config()) as session:
             with checkpoints.restoring(settings.checkpoint, tf.global_variables()):

@@ -6,6 +6,7 @@ import logging
 import tensorflow.compat.v1 as tf
 
 import custom_optimization
+from bert_my.common import progress
 from bert_my.common.errors import InputError
 from bert_my.data.batches import next_features, train_batches
 from bert_my.engine import (
@@ -40,8 +41,9 @@ def train(task, records, settings, dev=None, start=None):
     plan = train_plan.make_plan(task, records, settings)
     with tf.Graph().as_default():
         tf.set_random_seed(settings.seed)
-        _, graph = build(task, records, plan)
-        evaluation = dev and dev_evaluation.DevEvaluation(task, *dev, graph, plan)
+        with progress.stage("Building the graph of a training step"):
+            _, graph = build(task, records, plan)
+            evaluation = dev and dev_evaluation.DevEvaluation(task, *dev, graph, plan)
         lines = plan.describe(graph.trained, encoders.of(task.bert_config))
         logger.info("Training plan:\n%s", "\n".join(lines))
         is_patience_out = evaluation and evaluation.is_patience_out
@@ -68,7 +70,8 @@ def train(task, records, settings, dev=None, start=None):
             )
         if start:
             start()
-        _run(graph, plan, evaluation)
+        with progress.stage("Training"):
+            _run(graph, plan, evaluation)
 
 
 def build(task, records, plan):
@@ -155,7 +158,9 @@ def _run(graph, plan, evaluation):
     if plan.checkpoint:
         checkpoint, flag = plan.checkpoint, "output_dir"
     with contextlib.closing(history):
-        with checkpoints.restoring(checkpoint, tf.global_variables(), flag):
+        with checkpoints.restoring(
+            checkpoint, tf.global_variables(), flag
+        ), progress.stage("Starting the session"):
             session = tf.train.MonitoredTrainingSession(
                 # Else all is restored; see `_initialize` for foreign checkpoints.
                 checkpoint_dir=None if plan.is_foreign else settings.output_dir,

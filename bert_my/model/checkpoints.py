@@ -6,6 +6,7 @@ A check reads the index of a checkpoint only. Values are read once, by the resto
 import contextlib
 import logging
 import os
+import re
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -24,6 +25,10 @@ def average_name(variable_name):
     return f"{variable_name}{AVERAGE}"
 
 
+# Endings of the files of a checkpoint.
+PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
+
+
 def check_exists(checkpoint, flag="init_checkpoint"):
     """Raises an `InputError` if a checkpoint cannot be read.
 
@@ -31,6 +36,16 @@ def check_exists(checkpoint, flag="init_checkpoint"):
       checkpoint: path without the ending `.index`.
       flag: name of the flag, for the error.
     """
+    if os.path.isdir(checkpoint):
+        raise InputError(
+            f"--{flag}={checkpoint}: it is a folder; give it as --model, or the path "
+            "of a checkpoint in it, such as bert_model.ckpt"
+        )
+    whole = PARTS.sub("", checkpoint)
+    if whole != checkpoint and tf.io.gfile.exists(f"{whole}.index"):
+        raise InputError(
+            f"--{flag}={checkpoint}: there is no such checkpoint; did you mean {whole}?"
+        )
     if not tf.io.gfile.exists(f"{checkpoint}.index"):
         raise InputError(
             f"--{flag}={checkpoint}: there is no such checkpoint; the files would be "

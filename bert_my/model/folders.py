@@ -7,15 +7,14 @@ import re
 import shutil
 from typing import NamedTuple, Optional
 
-from bert_my.common import files
+from bert_my.common import files, progress
 from bert_my.common.errors import InputError
-from bert_my.model import hf_checkpoints
+from bert_my.model import checkpoints, hf_checkpoints
 from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 
 _INDEX = ".index"  # ending of one of the files of a TensorFlow checkpoint
-_PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 _STEP = re.compile(r"(.*)-(\d+)")
 HF_CONFIG = "config.json"
 HF_WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack")
@@ -45,7 +44,14 @@ class Found(NamedTuple):
         return f"{', '.join(names)}; {case}"
 
 
-def find(path, cache_dir, checkpoint=None, do_lower_case=None):
+def find(
+    path,
+    cache_dir,
+    checkpoint=None,
+    do_lower_case=None,
+    vocab_file=None,
+    bert_config_file=None,
+):
     """Returns the `Found` of a model's folder.
 
     Args:
@@ -53,6 +59,7 @@ def find(path, cache_dir, checkpoint=None, do_lower_case=None):
       cache_dir: folder in which converted Hugging Face models are kept.
       checkpoint: (optional) path of the weights, if they are known.
       do_lower_case: (optional) case of the text, if it is known.
+      vocab_file, bert_config_file: (optional) paths, if they are known.
 
     Raises:
       InputError: if there is no such folder, if a file is missing, or if there are
@@ -61,15 +68,21 @@ def find(path, cache_dir, checkpoint=None, do_lower_case=None):
     folder, named = _split(path)
     checkpoint = checkpoint or named
     names = sorted(os.listdir(folder))
-    has_checkpoint = checkpoint or any(name.endswith(_INDEX) for name in names)
-    if not has_checkpoint and HF_CONFIG in names and _has_hf_weights(names):
-        converted = _convert(folder, cache_dir)
+    has_index = named or any(name.endswith(_INDEX) for name in names)
+    if not has_index and HF_CONFIG in names and _has_hf_weights(names):
+        converted = _convert(folder, cache_dir, vocab_file)
         case = _find_case(folder) if do_lower_case is None else do_lower_case
-        return find(converted, cache_dir, do_lower_case=case)
-    if not has_checkpoint:
+        return find(
+            converted, cache_dir, checkpoint, case, vocab_file, bert_config_file
+        )
+    if not has_index and not checkpoint:
         raise _no_model(path, folder)
-    vocab_file = _only_file(folder, names, "vocabulary", vocabulary.VOCAB, "vocab")
-    config = _only_file(folder, names, "config", "bert_config.json", "config")
+    vocab_file = vocab_file or _only_file(
+        folder, names, "vocab_file", vocabulary.VOCAB, "vocab"
+    )
+    config = bert_config_file or _only_file(
+        folder, names, "bert_config_file", "bert_config.json", "config"
+    )
     checkpoint = checkpoint or _newest_checkpoint(folder, names)
     if do_lower_case is None:
         do_lower_case = _find_case(folder, os.path.basename(checkpoint), vocab_file)
@@ -78,7 +91,7 @@ def find(path, cache_dir, checkpoint=None, do_lower_case=None):
 
 def _split(path):
     """Returns (folder, checkpoint or None) of a path; raises if there is neither."""
-    path = _PARTS.sub("", path)
+    path = checkpoints.PARTS.sub("", path)
     if os.path.isdir(path):
         return path, None
     if os.path.exists(path + _INDEX):
@@ -107,19 +120,26 @@ def _no_model(path, folder):
             return InputError(
                 f"--model={path}: there is no model in it; did you mean {inner}?"
             )
+    names = os.listdir(folder)
+    if _has_hf_weights(names):
+        return InputError(f"--model={path}: there is no {HF_CONFIG} in it")
+    parts = sorted(x for x in names if checkpoints.PARTS.search(x))
+    if parts:
+        lacking = checkpoints.PARTS.sub(_INDEX, parts[0])
+        return InputError(f"--model={path}: there is {parts[0]}, but no {lacking}")
     return InputError(
         f"--model={path}: there are no weights in it; expected are {_EXPECTED} (to "
         "begin with random weights, give --vocab_file and --bert_config_file instead)"
     )
 
 
-def _only_file(folder, names, what, usual_name, part):
+def _only_file(folder, names, flag, usual_name, part):
     """Returns the path of a file by its usual name, or else of the one named alike.
 
     Args:
       folder: path.
       names: of the files in it.
-      what: the file, for the error.
+      flag: gives the file, for the error.
       usual_name: name that wins over others.
       part: of the names of such files.
     """
@@ -131,11 +151,11 @@ def _only_file(folder, names, what, usual_name, part):
     found = [name for name in found if not name.startswith(("tokenizer", "run_"))]
     if len(found) == 1:
         return os.path.join(folder, found[0])
-    flag = "vocab_file" if part == "vocab" else "bert_config_file"
-    why = f"several: {', '.join(found)}" if found else f"none, such as {usual_name}"
-    raise InputError(
-        f"--model={folder}: of the {what} there is {why}; give --{flag} too"
-    )
+    what = "vocabulary" if part == "vocab" else "config"
+    why = f"is none, such as {usual_name}"
+    if found:
+        why = f"are several: {', '.join(found)}"
+    raise InputError(f"--model={folder}: of the {what} there {why}; give --{flag} too")
 
 
 def _newest_checkpoint(folder, names):
@@ -170,19 +190,27 @@ def _find_case(folder, checkpoint="", vocab_file=None):
             return True
         if "cased" in name:
             return False
-    if vocab_file is None:
+    if vocab_file is None or not os.path.exists(vocab_file):
         return None
     return not vocabulary.has_capitals(vocab_file)
 
 
-def _convert(folder, cache_dir):
-    """Returns the folder of a converted Hugging Face model, converted once."""
+def _convert(folder, cache_dir, vocab_file):
+    """Returns the folder of a converted Hugging Face model, converted once.
+
+    Args:
+      folder: path.
+      cache_dir: see `find`.
+      vocab_file: path of the vocabulary, or None for the folder's.
+    """
     state = hashlib.blake2b(digest_size=8)
+    read = {HF_CONFIG, vocabulary.VOCAB, *_TOKENIZERS}
     for name in sorted(os.listdir(folder)):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path):
-            status = os.stat(path)
-            state.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        if name in read or name.endswith(hf_checkpoints.WEIGHTS):
+            content = files.digest(os.path.join(folder, name))
+            state.update(f"{name} {content}\n".encode())
+    if vocab_file:
+        state.update(files.digest(vocab_file).encode())
     name = os.path.basename(os.path.realpath(folder))
     converted = os.path.join(cache_dir, f"{name}-{state.hexdigest()}")
     if os.path.isdir(converted):
@@ -191,7 +219,8 @@ def _convert(folder, cache_dir):
     temporary = f"{converted}.{os.getpid()}.tmp"
     files.make_folder(temporary, "cache_dir")
     try:
-        hf_checkpoints.from_hf(folder, temporary)
+        with progress.stage("Converting the model"):
+            hf_checkpoints.from_hf(folder, temporary, vocab_file)
         os.replace(temporary, converted)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -18,6 +18,7 @@ from bert_my.common.errors import InputError
 from bert_my.model import checkpoints, encoders, pretrained
 from bert_my.text import vocabulary
 
+WEIGHTS = ".safetensors"
 _AVERAGE = checkpoints.average_name("")
 
 
@@ -43,8 +44,12 @@ class Report(NamedTuple):
         return "\n".join(lines)
 
 
-def from_hf(hf_dir, output_dir):
+def from_hf(hf_dir, output_dir, vocab_file=None):
     """Writes bert_model.ckpt, bert_config.json and vocab.txt from a folder.
+
+    Args:
+      hf_dir, output_dir: paths.
+      vocab_file: path of the vocabulary; None for the folder's.
 
     Returns:
       `Report`.
@@ -55,7 +60,7 @@ def from_hf(hf_dir, output_dir):
     path = os.path.join(hf_dir, "config.json")
     encoder = encoders.from_hf_config(files.read_json(path), path)
     config = encoder.config
-    lines = _read_vocab(hf_dir)
+    lines = _read_vocab(hf_dir, vocab_file)
     tensors = _read_hf_tensors(hf_dir, encoder.hf_prefix)
     variables = {
         ours: _transposed(ours, tensors.pop(theirs))
@@ -66,8 +71,8 @@ def from_hf(hf_dir, output_dir):
     _check_against_model(shapes, encoder, hf_dir)
     if len(lines) != config.vocab_size:
         raise InputError(
-            f"{hf_dir}: the vocabulary has {len(lines)} lines, but vocab_size is "
-            f"{config.vocab_size} in config.json"
+            f"{vocab_file or hf_dir}: the vocabulary has {len(lines)} lines, but "
+            f"vocab_size is {config.vocab_size} in config.json"
         )
     written = pretrained.write(output_dir, lines, config, variables)
     _check_written(shapes, dict(tf.train.list_variables(written.init_checkpoint)))
@@ -167,12 +172,10 @@ def _check_written(meant, written):
 
 def _read_hf_tensors(hf_dir, prefix):
     """Returns the float tensors of a folder by their names without a prefix."""
-    shards = sorted(
-        name for name in os.listdir(hf_dir) if name.endswith(".safetensors")
-    )
+    shards = sorted(name for name in os.listdir(hf_dir) if name.endswith(WEIGHTS))
     if not shards:
         raise InputError(
-            f"{hf_dir}: there is no .safetensors file; save the model with "
+            f"{hf_dir}: there is no {WEIGHTS} file; save the model with "
             "transformers, by save_pretrained(..., safe_serialization=True)"
         )
     tensors = {}
@@ -192,10 +195,10 @@ def _read_hf_tensors(hf_dir, prefix):
     return tensors
 
 
-def _read_vocab(hf_dir):
+def _read_vocab(hf_dir, vocab_file):
     """Returns the lines of vocab.txt; without one, from tokenizer.json."""
-    source = os.path.join(hf_dir, vocabulary.VOCAB)
-    if os.path.exists(source):
+    source = vocab_file or os.path.join(hf_dir, vocabulary.VOCAB)
+    if vocab_file or os.path.exists(source):
         with open(source, encoding="utf-8", newline="\n") as reader:
             return [line.rstrip("\n") for line in reader]
     source = os.path.join(hf_dir, "tokenizer.json")

@@ -4,7 +4,6 @@ A task never sees devices, sessions or flags. It is made once, by `Task.load`, a
 not change afterwards.
 """
 
-import difflib
 import importlib
 import pkgutil
 from typing import Dict, NamedTuple, Optional, Tuple
@@ -12,7 +11,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from bert_my import metrics as metrics_lib
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, did_you_mean
 from bert_my.data.splits import DEV, TEST, TRAIN  # noqa: F401 (for the tasks)
 from bert_my.tasks.options import TaskOptions, check_meaning
 from modeling import BertConfig
@@ -238,9 +237,8 @@ def get_task_class(name):
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"bert_my.tasks.{module.name}")
     if _key(name) not in _tasks:
-        near = difflib.get_close_matches(_key(name), _tasks, n=1, cutoff=0.7)
-        hint = f"; did you mean {_tasks[near[0]].name}?" if near else "."
         known = sorted(task.name for task in _tasks.values())
+        hint = did_you_mean(name, known) or "."
         raise InputError(
             f"--task_name={name}: there is no such task{hint} For files of your "
             "own give csv (a label), mlabel (several labels), regression (a "

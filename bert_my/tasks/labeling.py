@@ -28,7 +28,7 @@ class LabelingTask(TextTask):
     schema_class = TaggedSchema
     postprocessor_class = postprocessor.Tags
     metrics = (metrics.entities,)
-    meaningless_options = ("text_pair_column",)
+    meaningless_options = ("text_pair_column", "quoting")
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -50,6 +50,15 @@ class LabelingTask(TextTask):
                 "SCORES OF ENTITIES, only of tokens",
                 self.name,
                 ", ".join(map(repr, odd)),
+            )
+        nested = tag_schemes.nested_tags(self.labels)
+        if nested:
+            logger.warning(
+                "Task %s: %d tags, such as %r, are several in one, as of nested "
+                "entities; each is learnt and scored as a tag of its own",
+                self.name,
+                len(nested),
+                nested[0],
             )
 
     def make_preprocessor(self, inputs):

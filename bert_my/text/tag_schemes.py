@@ -11,6 +11,8 @@ _SMALL = re.compile("[biesmlu]-.+")
 _TAG_OF_AN_ENTITY = re.compile("[BIESMLU]-.+")
 # The same with other marks, or with the type first.
 _ALMOST_OF_AN_ENTITY = re.compile("[BIESMLU][-_/.:].+|.+[-_/.:][BIESMLU]", re.I)
+# Several tags in one: `B-ORG|B-LOC`, `I-DNA+O`.
+_NESTED = re.compile(r"[BIESMLU]-.+?[|+,;/&](?:[BIESMLU]-.+|O)|O[|+,;/&]O", re.I)
 _MARK = re.compile("[BIESMLU]")
 # Types of the phrases that the CoNLL files of 2000 and 2003 have beside entities.
 _CHUNKS = (
@@ -82,6 +84,11 @@ def odd_tags(tags):
     if find_scheme(tags)[0] is not None or 2 * num_alike <= len(marks):
         return []
     return [tag for tag in marks if not _TAG_OF_AN_ENTITY.fullmatch(tag)] or marks
+
+
+def nested_tags(tags):
+    """Returns the list of the tags that consist of several, as of nested entities."""
+    return [tag for tag in tags if _NESTED.fullmatch(tag)]
 
 
 def has_type(tag):

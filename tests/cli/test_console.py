@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -22,6 +23,14 @@ def test_library_lines_are_kept_away_and_others_are_not(capfd, monkeypatch, argv
         os.write(2, "\n".join([*library, "Fatal: why", ""]).encode())
     shown = capfd.readouterr().err.splitlines()
     assert shown == ([*library, "Fatal: why"] if argv else ["Fatal: why"])
+
+
+@pytest.mark.parametrize("argv", [[], ["--verbosity=debug"]])
+def test_warnings_of_libraries_are_for_debugging(capfd, monkeypatch, argv):
+    monkeypatch.setattr(sys, "argv", ["program", *argv])
+    with warnings.catch_warnings(record=True) as shown, console.command_line():
+        warnings.warn("of a library", stacklevel=1)
+    assert bool(shown) == bool(argv)
 
 
 def test_a_wrong_flag_is_the_only_line():
@@ -55,3 +64,17 @@ def test_a_reader_that_stops_ends_the_program_quietly():
     assert writer.stderr.read() == b""
     assert writer.wait() == 1
     writer.stderr.close()
+
+
+@pytest.mark.parametrize(("flags", "level"), [([], "3"), (["--verbosity=debug"], "")])
+def test_the_level_of_library_lines(flags, level):
+    code = "import os, bert_my.cli; print(os.getenv('TF_CPP_MIN_LOG_LEVEL', ''))"
+    env = {x: y for x, y in os.environ.items() if x != "TF_CPP_MIN_LOG_LEVEL"}
+    found = subprocess.run(
+        [sys.executable, "-c", code, *flags],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+        cwd=str(helpers.ROOT),
+    )
+    assert found.stdout.strip() == level

@@ -76,6 +76,9 @@ def test_a_run_is_a_model(parse, model, tmp_path):
     config = parse(f"--model={run}")
     assert config.init_checkpoint == str(run / "best" / "model.ckpt-900")
     assert config.do_lower_case is True
+    config = parse(f"--model={run / 'best'}")
+    assert config.init_checkpoint == str(run / "best" / "model.ckpt-900")
+    assert config.vocab_file == str(run / "vocab.txt")
 
 
 def test_a_trained_run_needs_no_model(parse, model, tmp_path):

@@ -118,6 +118,15 @@ def test_command_lines_of_other_projects(line, expected):
         ("--save_steps=2 --num_steps_per_checkpoint=3", "contradict one another"),
         ("--no_cuda --use_gpu", "--use_gpu=True and --no_cuda=True contradict"),
         ("--evaluation_strategy=never", "it must be no, steps or epoch"),
+        ("--evaluation_strategy=no --eval_steps=5", "contradicts --eval_steps"),
+        ("--batch_size=0", "^--batch_size=0: it must be positive"),
+        ("--max_steps=0", "^--max_steps=0: it must be positive"),
+        ("--fp16 O1", "^--fp16 O1: it must be true or false$"),
+        ("--evaluate_during_training 9", r"it must be true or .*--evaluate_every"),
+        ("--resume_from_checkpoint out/checkpoint-5", "resumed always"),
+        ("--do_train x --seed=1", "^--do_train x: it must be true or false$"),
+        ("--crf", "^--crf: use --objective=crf"),
+        ("--hub_toke=x", "there is no such flag .--help"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(argv, message):
@@ -130,6 +139,25 @@ def test_flags_without_effect_take_any_value_or_none_and_are_named():
     assert flags.parse([*argv, "--seed=7"]).seed == 7
     (note,) = flags.read(argv).notes()
     assert note == "Without effect: --tpu_name, --overwrite_cache, --json_summary"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("--amp", {"precision": "fp16"}),
+        ("--noamp --noreport_loss --notf32", {"precision": "fp32"}),
+        ("--full_determinism", {"deterministic": True}),
+        ("--model_type BERT --eval_strategy Epoch", {"evaluate_every": "epoch"}),
+        (
+            "--load_best_model_at_end false --metric_for_best_model f1",
+            {"keep_best": None},
+        ),
+        ("--metric_for_best_model f1", {"keep_best": "f1"}),
+    ],
+)
+def test_values_of_other_flags(line, expected):
+    config = flags.parse([*NEEDED, *line.split()])
+    assert {name: getattr(config, name) for name in expected} == expected
 
 
 def test_no_name_is_declared_twice():

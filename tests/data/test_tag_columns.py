@@ -106,14 +106,19 @@ def test_columns(read, content, columns, expected):
         ("a B-DNA O\nb O O\n", (), "columns 2 and 3 .*--label_column"),
         ("1\ta\n2\tb\n3\tc\n", (), r"txt:1: .*column 1 numbers .*--label_column"),
         ("a a NN\nb c VB\n", (), "the last column .*--label_column"),
-        ("17 a B-X\n17 b O\n", (), "column 1 holds numbers; give --text_column"),
+        ("17 a B-X\n17 b O\n", (), "column 1 holds numbers, .*; give --text_column"),
+        ("T1 a B-X\nT2 b O\n", (), "column 1 holds numbers, .*; give --text_column"),
         ("x a O\n" * 5, (), "column 1 is the same .*--text_column"),
+        ("x a O\n" * 3 + "y b O\n" * 2, (), "column 1 is the same .*--text_column"),
+        ('[{"tokens": ["a", "b"], "tags": ["O", "O"]}]\n', (), "txt:1: found JSON"),
+        ("a\tO\rb\tO\r", (), r"txt:1: there is a CR"),
         ("B-X a O\nO b O\n", (), "column 1 holds tags; give --text_column"),
         ("a B-X\nNew York B-X\nc O\n", (), r"txt:2: .*'New York B-X'; .* tabs"),
         ("a B-X\nb O\n# New York B-X\n", (), r"txt:3: .*'# New York B-X'"),
         ("a B-X\n", (None, "3"), r"^--label_column=3: .* 1 to 2"),
         ("a B-X\n", ("0", None), r"^--text_column=0: .* 1 to 2"),
         ("a B-X\n", (None, "ner"), r"^--label_column=ner: .*'a B-X'"),
+        ("word tag\na B-X\n", (None, "tags"), r"last\); did you mean tag\?$"),
         ("a B-X\n", ("1", "1"), "both column 1"),
         ("text,tag\n\"['a', 'b']\",\"['O', 'O']\"\n", (), r"txt:2: found a list"),
         ("a\tO\u200b\n", (), r"txt:1: the tag 'O\\u200b' has an invisible"),
@@ -137,6 +142,17 @@ def test_columns_are_said_in_one_line_unless_they_are_plain(
     assert [flags in message for message in caplog.messages] == [True] * is_said
 
 
+@pytest.mark.parametrize(
+    ("has_header", "expected"), [(True, "a:O"), (False, "tokens:tags a:O")]
+)
+def test_a_header_by_flag(read, has_header, expected):
+    assert read("tokens\ttags\na\tO\n", has_header=has_header) == expected
+    content = "Wort\tEtikett\na\tO\n"
+    assert read(content, has_header=has_header) == expected.replace(
+        "tokens:tags", "Wort:Etikett"
+    )
+
+
 INDEXED = Layout("\t", num_columns=4, token=1, tag=2, index=0)
 
 
@@ -149,6 +165,8 @@ INDEXED = Layout("\t", num_columns=4, token=1, tag=2, index=0)
         (INDEXED, "#\thttp://x\n1\ta\n2\tb\n\n#\tx\n1\tc\n", "a b / c"),
         (Layout(" ", num_columns=2, tag=1), "-DOCSTART-\n\na\nb\n", "a b"),
         (Layout(" ", num_columns=2, tag=1), "a -\nb -\n", "a:- b:-"),
+        (Layout(" ", num_columns=2, tag=1), "a \nb \n", "a b"),
+        (Layout(" ", num_columns=2, token=1, tag=0), "B-X a\nO b\n", "a:B-X b:O"),
         (Layout("\t"), "a\tb\tO\n", "a:O"),  # a model from before columns were kept
     ],
 )

@@ -201,6 +201,22 @@ def test_odd_tags(tags, odd):
 
 
 @pytest.mark.parametrize(
+    ("tag", "is_nested"),
+    [
+        ("B-ORG|B-LOC", True),
+        ("B-ORG|O", True),
+        ("O|O", True),
+        ("i-dna+i-protein", True),
+        ("B-ORG/LOC", False),
+        ("B-geo-loc", False),
+        ("O", False),
+    ],
+)
+def test_tags_of_several_in_one(tag, is_nested):
+    assert tag_schemes.nested_tags([tag]) == [tag] * is_nested
+
+
+@pytest.mark.parametrize(
     ("content", "others"),
     [
         ("a O\n\nb O\n\n", [None, None]),

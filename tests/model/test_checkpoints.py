@@ -1,5 +1,7 @@
 """Checkpoints that are missing, broken or do not fit."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -23,6 +25,17 @@ def test_missing_checkpoint(tmp_path, checkpoint):
     for path in (str(tmp_path / "nothing.ckpt"), checkpoint + ".index"):
         with pytest.raises(InputError, match=r"--init_checkpoint=.*no such checkpoint"):
             checkpoints.check_exists(path)
+
+
+@pytest.mark.parametrize("ending", [".index", ".meta", ".data-00000-of-00001"])
+def test_a_file_of_a_checkpoint_is_not_its_path(checkpoint, ending):
+    with pytest.raises(InputError, match=rf"did you mean {re.escape(checkpoint)}\?$"):
+        checkpoints.check_exists(checkpoint + ending)
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(InputError, match="it is a folder; give it as --model"):
+        checkpoints.check_exists(str(tmp_path))
 
 
 def test_broken_checkpoint(checkpoint):

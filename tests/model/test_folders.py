@@ -1,6 +1,7 @@
 """Folders of models: which files, which checkpoint and which case are found."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -92,11 +93,19 @@ def test_the_case_of_text(tmp_path, folder, checkpoint, vocab, expected):
             "several: a_config.json, b_config.json; give --bert_config_file",
         ),
         (["config.json", "vocab.txt", "pytorch_model.bin"], "config.json: not valid"),
+        (["vocab.txt", "model.safetensors"], "there is no config.json"),
+        (["a.ckpt.data-00000-of-00001"], r"but no a\.ckpt\.index"),
     ],
 )
 def test_what_is_missing_or_not_clear_is_named(tmp_path, names, message):
     with pytest.raises(InputError, match=message):
         folders.find(str(touch(tmp_path / "m", *names)), str(tmp_path / "cache"))
+
+
+def test_files_that_are_known_need_not_be_there(tmp_path):
+    folder = touch(tmp_path / "m", "a_vocab.txt", "b_vocab.txt", "a.ckpt.index")
+    found = find(folder, vocab_file="v", bert_config_file="c", do_lower_case=True)
+    assert found[:3] == ("v", "c", str(folder / "a.ckpt"))
 
 
 def test_names_of_models_and_outer_folders(tmp_path):
@@ -107,7 +116,9 @@ def test_names_of_models_and_outer_folders(tmp_path):
         find(tmp_path)
 
 
-def test_a_hugging_face_folder_is_converted_once(tiny_model, tmp_path, monkeypatch):
+@pytest.fixture
+def hf(tiny_model, tmp_path):
+    """Hugging Face folder of a model."""
     config = pretrained.read_bert_config(str(tiny_model / "bert_config.json"))
     lines = (tiny_model / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
     shapes = encoders.of(config).variable_shapes()
@@ -117,6 +128,10 @@ def test_a_hugging_face_folder_is_converted_once(tiny_model, tmp_path, monkeypat
     hf_checkpoints.to_hf(
         written.init_checkpoint, written.bert_config_file, written.vocab_file, str(hf)
     )
+    return hf
+
+
+def test_a_hugging_face_folder_is_converted_once(hf, tmp_path, monkeypatch):
     found = folders.find(str(hf), str(tmp_path / "cache"))
     assert found.do_lower_case is False
     assert pretrained.read_bert_config(found.bert_config_file).hidden_size == 32
@@ -126,3 +141,27 @@ def test_a_hugging_face_folder_is_converted_once(tiny_model, tmp_path, monkeypat
     with pytest.raises(TypeError):
         folders.find(str(hf), str(tmp_path / "cache"))
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_other_weights_of_the_same_size_and_time_are_converted(hf, tmp_path):
+    cache = str(tmp_path / "cache")
+    first = folders.find(str(hf), cache)
+    weights = hf / "model.safetensors"
+    status = weights.stat()
+    other = hf / "other"
+    other.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(weights)
+    assert folders.find(str(hf), cache).init_checkpoint != first.init_checkpoint
+
+
+def test_a_vocabulary_by_flag_for_a_hugging_face_folder(hf, tmp_path):
+    vocab_file = tmp_path / "words.txt"
+    (hf / "vocab.txt").rename(vocab_file)
+    cache = str(tmp_path / "cache")
+    with pytest.raises(InputError, match=r"neither vocab.txt nor tokenizer.json"):
+        folders.find(str(hf), cache)
+    found = folders.find(str(hf), cache, vocab_file=str(vocab_file))
+    assert found.vocab_file == str(vocab_file)
+    other = folders.find(str(hf), cache, "x.ckpt", vocab_file=str(vocab_file))
+    assert other == found._replace(init_checkpoint="x.ckpt")

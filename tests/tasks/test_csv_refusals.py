@@ -46,6 +46,8 @@ UNREADABLE = [
         {"text_column": "x"},
         "'x'.*--text_column",
     ),
+    (table("text", "label", header={}), {"label_column": "lable"}, "mean 'label'"),
+    (table("text", "label"), {"labels": __file__}, "^--labels=.*: it is a file"),
     (
         table("text", "label", header={}),
         {"text_column": "1", "label_column": "text"},

@@ -347,6 +347,20 @@ def test_an_odd_tag_that_costs_the_scores_of_entities_is_named(make_named_task, 
     assert "'remark'" in warning.getMessage()
 
 
+def test_tags_of_several_in_one_are_a_warning(make_named_task, caplog):
+    make_named_task("ner", train="a B-X|B-Y\nb O\n")
+    (warning,) = (x for x in caplog.records if x.levelname == "WARNING")
+    assert "'B-X|B-Y'" in warning.getMessage()
+
+
+def test_header_by_flag_and_no_quoting(make_named_task):
+    train = "Wort\tEtikett\na\tB-X\nb\tO\n"
+    task = make_named_task("ner", train=train, header=True)
+    assert task.labels == ("B-X", "I-X", "O")
+    with pytest.raises(InputError, match=r"^--quoting=none: task ner has no use"):
+        make_named_task("ner", train=train, quoting="none")
+
+
 def test_a_column_of_words_is_not_taken_for_tags(make_named_task):
     train = "".join(f"word{index}\tlemma{index}\n" for index in range(21))
     with pytest.raises(InputError, match=r"21 different tags.*--label_column"):

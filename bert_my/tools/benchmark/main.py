@@ -1,14 +1,11 @@
 """The command line of the benchmark: its flags and their checks; runs the mode."""
 
-import contextlib
 import dataclasses
 import json
 import logging
 import os
 import sys
 import tempfile
-import threading
-import time
 from typing import Optional
 
 import tensorflow.compat.v1 as tf
@@ -17,7 +14,7 @@ from bert_my import tools
 from bert_my.cli import compat, console
 from bert_my.cli.flag_sets import CommandLine
 from bert_my.cli.flags import RunConfig
-from bert_my.common import files
+from bert_my.common import files, progress
 from bert_my.common.errors import InputError
 from bert_my.common.options import at_least, names, one_of, option, positive
 from bert_my.engine import options as engine
@@ -156,39 +153,9 @@ def parse(argv):
     return CommandLine(argv, Settings).options()
 
 
-class _LastMessage(logging.Handler):
-    """Keeps the last message and the time when it was logged."""
-
-    def __init__(self):
-        super().__init__()
-        self.message, self.began = "Benchmark: start", time.monotonic()
-
-    def emit(self, record):
-        self.message, self.began = record.getMessage(), time.monotonic()
-
-
-@contextlib.contextmanager
 def heartbeat(seconds=HEARTBEAT_SECONDS):
-    """Repeats the last log message every few seconds, with the time since then.
-
-    The lines come from a thread, which sleeps in between and does not disturb timings.
-    """
-    last, ended = _LastMessage(), threading.Event()
-
-    def repeat():
-        while not ended.wait(seconds):
-            since = time.monotonic() - last.began
-            print(f"{last.message}, {since:.0f} s", file=sys.stderr, flush=True)
-
-    logging.getLogger("bert_my").addHandler(last)
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        logging.getLogger("bert_my").removeHandler(last)
+    """Returns the `progress.heartbeat` of a benchmark, which measures in silence."""
+    return progress.heartbeat(seconds)
 
 
 def main(argv=None):
