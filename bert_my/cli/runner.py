@@ -144,6 +144,7 @@ def run(config):
     records = {
         split: task.load_records(split, config.record_dir) for split in sorted(needed)
     }
+    task.check_records(records)
     # After encoding, whose worker processes must be started before any session.
     precision = devices.choose_precision(config.precision, run_devices)
     config = dataclasses.replace(config, precision=precision)

@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import itertools
 from array import array
 
 
@@ -9,9 +10,9 @@ class Examples:
     """The examples of a file, as far as a sample of them is drawn by it.
 
     An example has a rank by the hash of its text, so neither the order of the file nor
-    a seed counts. Those of a group come one behind the other, and those of each
-    stratum, for example a label, are spread evenly over the whole order: any part of
-    the order has the shares of the strata, rounded.
+    a seed counts. Those of a group, and equal ones, come one behind the other, and
+    those of each stratum, for example a label, are spread evenly over the whole order:
+    any part of the order has the shares of the strata, rounded.
     """
 
     def __init__(self, is_stratified):
@@ -51,18 +52,21 @@ class Examples:
                 ordered.append((self._hashes[rows[0]] / 2**64, rows))
                 continue
             rows.sort(key=lambda row: (self._hashes[row], row))
-            ordered += [
-                ((index + 0.5) / len(rows), [row]) for index, row in enumerate(rows)
-            ]
+            index = 0
+            for _, equal in itertools.groupby(rows, self._hashes.__getitem__):
+                unit = list(equal)
+                ordered.append(((index + 0.5) / len(rows), unit))
+                index += len(unit)
         ordered.sort(key=lambda each: (each[0], self._hashes[each[1][0]]))
         return [rows for _, rows in ordered]
 
     def labels_of(self, rows):
-        """Returns the `Counter` of the labels of some rows; empty without strata."""
+        """Returns dict label -> number of some rows with it; empty without strata."""
         labels = [label for kind, label in self._numbers if kind == "stratum"]
         if not self._is_stratified or len(labels) < len(self._numbers):
-            return collections.Counter()
-        return collections.Counter(labels[self._units[row]] for row in rows)
+            return {}
+        counts = collections.Counter(self._units[row] for row in rows)
+        return {label: counts[number] for number, label in enumerate(labels)}
 
 
 def content_hash(example):
@@ -72,10 +76,11 @@ def content_hash(example):
 
 
 def take(units, count):
-    """Returns (rows of the first units, as many as fit into a count; other units)."""
-    taken = []
-    for index, rows in enumerate(units):
+    """Returns (rows of the first units that fit into a count; list of other units)."""
+    taken, others = [], []
+    for rows in units:
         if len(taken) + len(rows) > count:
-            return taken, units[index:]
-        taken += rows
-    return taken, []
+            others.append(rows)
+        else:
+            taken += rows
+    return taken, others

@@ -284,9 +284,7 @@ class Splits:
         """
         count = self.num_dev_examples
         if num_examples <= count:
-            raise InputError(
-                f"--num_dev_examples={count}: {path} has {num_examples} examples"
-            )
+            raise _too_many(count, num_examples, path)
         dev, units = samples.take(units, count)
         if not (dev and units):
             raise InputError(
@@ -294,6 +292,14 @@ class Splits:
                 "none is left for one of the sets"
             )
         return dev, units
+
+
+def _too_many(count, num_examples, path):
+    """Returns the error for a dev set that would be the whole file."""
+    return InputError(
+        f"--num_dev_examples={count}: {path} has {num_examples} examples; give fewer, "
+        "so that some are left to train"
+    )
 
 
 def _as_saved(rows, path):
@@ -317,48 +323,56 @@ def _chosen(examples, is_chosen):
     return (each for row, each in enumerate(examples) if is_chosen(row))
 
 
-def warning_of_overlap(train, dev, dev_path):
-    """Yields the examples of a train file; warns if a dev file has some of them.
+def warn_of_overlap(train, dev_sets):
+    """Warns of dev sets that have examples of the train set.
 
     Args:
-      train: iterable over those of the train file.
-      dev: function that returns an iterator over those of the dev file.
-      dev_path: of the dev file.
+      train: iterable over the examples of the train set.
+      dev_sets: dict path -> iterable over the examples of a dev set.
     """
-    try:
-        known = set(map(samples.content_hash, dev()))
-    except InputError:
-        known = set()  # A dev file that is wrong is an error when it is used.
-    num_all = num_known = 0
+    if not dev_sets:
+        return
+    known = {
+        path: set(map(samples.content_hash, examples))
+        for path, examples in dev_sets.items()
+    }
+    num_all, num_known = 0, collections.Counter()
     for example in train:
         num_all += 1
-        num_known += samples.content_hash(example) in known
-        yield example
-    if num_known == num_all:
-        logger.warning(
-            "%s: the dev set has all %d examples of the train set, so its scores tell "
-            "nothing of other texts; --num_dev_examples holds some out",
-            dev_path,
-            num_all,
-        )
-    elif num_known:
-        logger.warning(
-            "%s: %d of %d examples of the train set stand in the dev set as well",
-            dev_path,
-            num_known,
-            num_all,
-        )
+        content_hash = samples.content_hash(example)
+        num_known.update(path for path in known if content_hash in known[path])
+    for path, count in num_known.items():
+        if count == num_all:
+            logger.warning(
+                "%s: the dev set has all %d examples of the train set, so its scores "
+                "tell nothing of other texts; --num_dev_examples holds some out",
+                path,
+                num_all,
+            )
+        else:
+            logger.warning(
+                "%s: %d of %d examples of the train set stand in the dev set as well",
+                path,
+                count,
+                num_all,
+            )
 
 
-def warn_of_one_label(examples, path):
-    """Warns if all examples of a dev set have the same label."""
-    found = {example.label for example in examples}
-    if len(found) == 1:
+def warn_of_one_label(labels, path):
+    """Warns if all examples of a dev set have the same label.
+
+    Args:
+      labels: iterable over the labels of the examples, or over all tags.
+      path: of the file.
+    """
+    labels = iter(labels)
+    first = next(labels, None)
+    if all(label == first for label in labels):
         logger.warning(
             "%s: all examples of the dev set have the label %r, so its scores tell "
             "nothing",
             path,
-            *found,
+            first,
         )
 
 
@@ -366,15 +380,21 @@ def _dev_files(listed):
     """Returns a dict split -> file of `--dev_file`, which may list some by commas."""
     if not listed or os.path.isfile(listed):
         return {DEV: listed}
-    first, *more = listed.split(",")
+    first, *more = list(filter(None, map(str.strip, listed.split(",")))) or [listed]
     found = {DEV: first}
+    taken = {TRAIN, DEV, TEST, _stem(first)}
     for path in more:
-        stem = os.path.basename(path).split(".")[0]
+        stem = _stem(path)
         names = [stem, f"{os.path.basename(os.path.dirname(path))}-{stem}"]
-        names += [f"{stem}-{number}" for number in range(len(more))]
-        taken = {TRAIN, TEST, *found}
-        found[next(name for name in names if name not in taken)] = path
+        names += [f"{stem}-{number}" for number in range(2, len(more) + 3)]
+        name = next(each for each in names if each not in taken)
+        taken.add(name)
+        found[name] = path
     return found
+
+
+def _stem(path):
+    return os.path.basename(path).split(".")[0]
 
 
 def _files_in(folder, stem):
@@ -404,7 +424,7 @@ def _all_but_last(examples, count, path):
             before = held.popleft()
             yield before
     if total <= count:
-        raise InputError(f"--num_dev_examples={count}: {path} has {total} examples")
+        raise _too_many(count, total, path)
     yield from _pop_group(before, held, count, path)
 
 

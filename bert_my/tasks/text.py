@@ -1,6 +1,7 @@
 """`TextTask`: a task that learns from labelled texts, by a head on the encoder."""
 
-import functools
+import itertools
+import logging
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from bert_my.data.splits import (
     TRAIN,
     Splits,
     warn_of_one_label,
-    warning_of_overlap,
+    warn_of_overlap,
 )
 from bert_my.model import encoders
 from bert_my.tasks import base, heads
@@ -25,6 +26,8 @@ from bert_my.tasks.loss_options import PLAIN_LOSS
 from bert_my.tasks.objectives import OBJECTIVES
 from bert_my.tasks.options import OF_PRETRAINING, check_meaning
 from bert_my.text.preprocessor import TextPreprocessor
+
+logger = logging.getLogger(__name__)
 
 
 class TextTask(TableSpec, base.Task):
@@ -176,7 +179,7 @@ class TextTask(TableSpec, base.Task):
             self.splits.draw(lambda: self.schema.read(path, TRAIN), path)
         source = record_files.Source(
             name=split,
-            read_examples=lambda: self._read_checked(split),
+            read_examples=lambda: self.read_examples(split),
             encode=self.encode,
             specs=self.feature_specs,
             seq_length=self.max_seq_length,
@@ -191,21 +194,38 @@ class TextTask(TableSpec, base.Task):
             },
             keeps_examples=split != TRAIN,
         )
-        records = record_files.load_or_convert(source, record_dir)
-        if split in self.dev_splits and self.labels_class is OneLabel:
-            examples = (example for example, _ in records.examples())
-            warn_of_one_label(examples, self.splits.path(split))
-        return records
+        return record_files.load_or_convert(source, record_dir)
 
-    def _read_checked(self, split):
-        """Yields the examples of a split; warns if a dev file has those to train."""
-        examples = self.read_examples(split)
-        if split != TRAIN or self.splits.is_held_out(DEV):
-            return examples
-        for dev in filter(self.find_files, self.dev_splits):
-            read = functools.partial(self.read_examples, dev)
-            examples = warning_of_overlap(examples, read, self.splits.path(dev))
-        return examples
+    def check_records(self, records):
+        """Warns of dev sets that tell little, and of an option without effect."""
+        names = [split for split in self.dev_splits if split in records]
+        dev_sets = {self.splits.path(split): records[split] for split in names}
+        if len(names) > 1:
+            logger.info("Dev sets: %s", ", ".join(map(self._described, names)))
+        if self.options.num_dev_examples and not self.splits.is_held_out(DEV):
+            logger.warning(
+                "--num_dev_examples=%d is without effect, as there is the dev file %s",
+                self.options.num_dev_examples,
+                self.splits.path(DEV),
+            )
+        for path, each in dev_sets.items():
+            labels = map(self.labels_of, _examples(each))
+            warn_of_one_label(itertools.chain.from_iterable(labels), path)
+        if TRAIN in records:
+            # Records that are cached were compared when they were made.
+            compared = {
+                path: _examples(each)
+                for path, each in dev_sets.items()
+                if each.is_new or records[TRAIN].is_new
+            }
+            warn_of_overlap(self.read_examples(TRAIN), compared)
+
+    def _described(self, split):
+        """Returns the words for one of several dev sets."""
+        path = self.splits.path(split)
+        if split == DEV:
+            return f"{path}, which decides the best weights"
+        return f"{path}, whose scores are called {metrics_lib.of_set('metric', split)}"
 
     def build(self, features, is_training, ops=None):
         encoder = encoders.of(self.bert_config).build(
@@ -223,6 +243,10 @@ class TextTask(TableSpec, base.Task):
     @property
     def dev_splits(self):
         return self.splits.dev_splits
+
+    def labels_of(self, example):
+        """Returns the labels of an example, an iterable."""
+        return (example.label,)
 
     def has_label(self, example):
         return example.label is not None
@@ -246,6 +270,11 @@ class TextTask(TableSpec, base.Task):
     def metric_names(self):
         ranking = metrics_lib.ranking.names() if self.group_field else ()
         return (*super().metric_names, *ranking)
+
+
+def _examples(records):
+    """Returns an iterator over the examples that are kept beside records."""
+    return (example for example, _ in records.examples())
 
 
 def _setting(options, saved, name):
