@@ -62,13 +62,15 @@ _WORD_OF_A_DATE = re.compile(
     "[ecmp][sd]?t|cest|bst|ist|jst|aest",
     re.IGNORECASE,
 )
+_BEFORE_A_QUOTE = re.compile(r'\s+"')
 _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _LETTER = re.compile(r"[^\W\d_]")
 # Two words, or a Chinese sentence: no id looks like these.
 _TEXT = re.compile(r"[^\W\d_]{2}\s+[^\W\d_]{2}|[\u3040-\u9fff]{5}")
 # Labels of test files that stand for none, as long as no label is called so.
 _PLACEHOLDERS = frozenset(
-    ("", "-1", "-1.0", "-100", "?", "-", "nan", "na", "n/a", "null", "none", "unknown")
+    {"", "?", "-", "-1", "-1.0", "-100"}
+    | {"nan", "na", "n/a", "<na>", "null", "none", "unknown"}
 )
 # Tables that were written from numbers with gaps have a point.
 _BITS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
@@ -87,6 +89,8 @@ class TableSpec:
     has_pairs: whether there is a text_b; None if the columns decide.
     table_dialect: `Dialect` of the files, but csv and JSON lines; None if it is
       inferred from their names and contents.
+    export_names: names in the header of files that another program wrote, whose
+      dialect is inferred in any case.
     parse_row: (optional) function from a list of cells to an `Example`, instead of
       columns; None for a row that is no example.
     has_header: whether the first row is left out, with `parse_row`.
@@ -107,6 +111,7 @@ class TableSpec:
     layouts = ()
     has_pairs = False
     table_dialect = None
+    export_names = ()
     parse_row = None
     has_header = False
     label_aliases = {}
@@ -225,11 +230,17 @@ def _joined(cells):
 
 def check_width(row, num_columns, dialect, path):
     """Raises an `InputError` for a `tables.Row` with another number of columns."""
-    if len(row.cells) != num_columns:
-        raise InputError(
-            f"{path}:{row.line}: {len(row.cells)} columns, but the first row of the "
-            f"file has {num_columns}; it is read as {dialect}"
-        )
+    if len(row.cells) == num_columns:
+        return
+    hint = ""
+    if dialect.is_quoted and any(_BEFORE_A_QUOTE.match(cell) for cell in row.cells):
+        hint = "; no blank may stand before the quote of a cell"
+    elif any(cell and cell.strip()[:1] == "'" for cell in row.cells):
+        hint = "; cells stand in double quotes, not in single ones"
+    raise InputError(
+        f"{path}:{row.line}: {len(row.cells)} columns, but the first row of the "
+        f"file has {num_columns}; it is read as {dialect}{hint}"
+    )
 
 
 def detect(rows, spec, has_pair, is_label, label_hint, needs_label, path, header=None):
@@ -391,7 +402,11 @@ def infer(sample, wanted, spec, is_label, header):
             "must be separated by a tab, a comma, a semicolon or a bar"
         )
     are_names = "0" in wanted and set(wanted) - {None} <= set(names)
-    given = Roles(*[_index_of(role, names, path, are_names) for role in wanted])
+    given = Roles(
+        *[role and _index_of(role, names, path, are_names) for role in wanted]
+    )
+    for role, key in wanted._asdict().items() if not are_names else ():
+        _check_number(role, key or "", sample)
     is_text_given = wanted.text is not None
     by_name = _add_known_names(given, sample) if header is not False else given
     by_flags = [role for role in wanted if role and (are_names or not role.isdigit())]
@@ -419,47 +434,79 @@ def infer(sample, wanted, spec, is_label, header):
         )
     if has_pair is not None and (roles.text_pair is not None) != has_pair:
         raise sample.cannot_tell("text")
-    keys = _numbers_from_one(len(names))
-    if has_header:
-        # A name that is empty, or comes twice, does not tell the column.
-        keys = [
-            name if name and names.count(name) == 1 else number
-            for name, number in zip(names, keys)
-        ]
+    keys = _keys(names) if has_header else _numbers_from_one(len(names))
     roles = Roles(*[None if index is None else keys[index] for index in roles])
     return Structure(roles, has_header, len(names), sample.dialect)
 
 
-def _index_of_key(key, names, path):
-    """Returns the index of the column with a name, or else with a number from 1."""
-    if names.count(key) != 1 and key.isdigit() and 1 <= int(key) <= len(names):
-        return int(key) - 1
-    return _index_of_name(key, names, path)
+def _keys(names):
+    """Returns the keys of the columns with these names, as in `Structure.roles`.
+
+    A name that is empty, or comes twice, does not tell the column; its number does.
+    """
+    return [
+        name if name and len(find_name(name, names)) == 1 else number
+        for name, number in zip(names, _numbers_from_one(len(names)))
+    ]
 
 
-def _index_of_name(name, names, path):
-    """Returns the index of the column with a name.
+def _check_number(role, number, sample):
+    """Raises an `InputError` for a number from 1 that is meant to be a name.
+
+    In a table with the names `0,1,2` the column 1 is the second one.
+    """
+    names, columns = sample.names, sample.columns
+    if not (columns and number in names and number.isdigit()):
+        return
+    read, named = int(number) - 1, names.index(number)
+    if not 0 <= read < len(names) or not _is_unlike(role, columns[read]):
+        return
+    if not _is_unlike(role, columns[named]):
+        raise InputError(
+            f"{sample.path}: --{role}_column={number} is the column {names[read]!r}, "
+            f"by its number from 1, and does not look like the {role}; the column "
+            f"{number!r} is --{role}_column={named + 1}"
+        )
+
+
+def _is_unlike(role, column):
+    """Returns whether a column does not look like the label, or like a text."""
+    if role == "label":
+        return num_words(column) >= WORDS_OF_A_TEXT
+    return not _could_be_text(column)
+
+
+def find_name(name, names):
+    """Returns the indices of the columns with a name; case counts if it tells more."""
+    found = [index for index, each in enumerate(names) if each == name]
+    lower = name.lower()
+    return found or [i for i, each in enumerate(names) if each.lower() == lower]
+
+
+def _index_of(key, names, path, is_name=False):
+    """Returns the index of the column with a number from 1, or else with a name.
+
+    Args:
+      key: str, the number or the name.
+      names: cells of the first row.
+      path: for the error.
+      is_name: whether the column with this name, if there is one, comes first.
 
     Raises:
-      InputError: if there is none, or more than one.
+      InputError: if there is no such column, or more than one.
     """
-    if names.count(name) == 1:
-        return names.index(name)
-    number = "no column" if name not in names else "more than one column"
+    found = find_name(key, names)
+    is_number = key.isdigit() and 1 <= int(key) <= len(names)
+    if is_number and not (is_name and len(found) == 1):
+        return int(key) - 1
+    if len(found) == 1:
+        return found[0]
+    number = "more than one column" if found else "no column"
     raise InputError(
-        f"{path}: there is {number} {name!r}; the first row is {names}; --text_column, "
+        f"{path}: there is {number} {key!r}; the first row is {names}; --text_column, "
         "--text_pair_column and --label_column take the name in the header or the "
         "number from 1"
     )
-
-
-def _index_of(role, names, path, is_name=False):
-    """Returns the index of a column that a flag gives, or None for None."""
-    if role is None:
-        return None
-    if role.isdigit() and 1 <= int(role) <= len(names) and not is_name:
-        return int(role) - 1
-    return _index_of_name(role, names, path)
 
 
 def _add_known_names(given, sample):
@@ -649,19 +696,21 @@ def infer_label_columns(sample, labels, options, spec):
     declared = spec.column_names or {}
     if not columns or {n.lower() for n in names} & set(declared.get("label", ())):
         return None
-
-    if labels and (len(labels) < 2 or not set(labels) <= set(names)):
+    if labels and (len(labels) < 2 or not all(find_name(x, names) for x in labels)):
         return None
     bits = [
         index
         for index, column in enumerate(columns)
-        if all(map(is_bit, column)) and names[index] and not is_bit(names[index])
+        if all(is_bit(cell) or is_placeholder(cell) for cell in column)
+        and any(map(is_bit, column))
+        and names[index]
+        and not is_bit(names[index])
     ]
     if options.text_column is not None:
         texts = [_index_of(options.text_column, names, path)]
     else:
-        taken = labels or [names[index] for index in bits]
-        free = [index for index in sample.free(()) if names[index] not in taken]
+        taken = [_index_of(label, names, path, True) for label in labels] or bits
+        free = sample.free(taken)
         known = [i for i in free if names[i].lower() in declared.get("text_a", ())]
         texts = known or [i for i in free if num_words(columns[i]) >= WORDS_OF_A_TEXT]
     if labels and len(texts) != 1:
@@ -679,7 +728,7 @@ def infer_label_columns(sample, labels, options, spec):
                 f"{len(labels)} columns of zeros and ones: {', '.join(labels)}; give "
                 f"--num_labels={len(labels)}, or --labels with the names of the columns"
             )
-    roles = Roles(names[texts[0]])
+    roles = Roles(_keys(names)[texts[0]])
     return Structure(roles, True, len(names), sample.dialect, tuple(labels))
 
 
@@ -705,11 +754,11 @@ def columns_like(first_row, structure, wanted, needs_label, path):
             key = given
         if key is None or (field == "label" and not _has_column(key, keys, structure)):
             continue
-        fields[_index_of_key(key, keys, path)] = field
+        fields[_index_of(key, keys, path, is_name=True)] = field
     label_names = structure.label_columns
-    if not needs_label and not any(name in names for name in label_names):
+    if not needs_label and not any(find_name(name, names) for name in label_names):
         label_names = ()
-    label_indices = [_index_of_name(name, names, path) for name in label_names]
+    label_indices = [_index_of(name, names, path, True) for name in label_names]
     for index in label_indices:
         fields[index] = "label"
     if "label" not in fields and needs_label:
@@ -729,7 +778,8 @@ def _has_column(key, keys, structure):
 
     A number in place of a name counts in tables with as many columns only.
     """
-    return key in keys or (key.isdigit() and len(keys) == structure.num_columns)
+    is_number = key.isdigit() and len(keys) == structure.num_columns
+    return is_number or bool(find_name(key, keys))
 
 
 def _numbers(names, structure, path):

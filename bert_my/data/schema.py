@@ -136,6 +136,7 @@ class TableSchema:
             f"columns {found}" if found.fields else f"{len(names)} columns",
             "; byte-order mark" if table.has_byte_order_mark else "",
         )
+        table.warn_of_quotes(dialect)
         others = [x for _, x, _ in self._opened.values() if x.delimiter is not None]
         if self.structure is not None and self.structure.dialect.delimiter is not None:
             others.insert(0, self.structure.dialect)
@@ -158,7 +159,8 @@ class TableSchema:
                 # Its columns may be others, as long as the text is there.
                 cells = table.head(dialect)[0].cells
                 text = structure.roles.text
-                return text.isdigit() or text in [cell.strip() for cell in cells]
+                names = [cell.strip() for cell in cells]
+                return text.isdigit() or bool(columns.find_name(text, names))
             num_columns = structure.num_columns
             return widths <= {num_columns, num_columns - (not needs_label)}
 
