@@ -235,21 +235,23 @@ class TableSchema:
             rows = itertools.chain([first], rows)
         may_be_broken = self.spec.leaves_out_broken_rows and split != TEST
         is_unknown = self._find_placeholders(opened) if split == TEST else None
+        may_be_empty = found.fields is not None and "label" in found.fields
         groups, num_left_out, unknown = {}, 0, collections.Counter()
         for index, row in enumerate(rows, int(found.has_header)):
             where = f"{table.path}:{row.line}"
             example = None
             if len(row.cells) == width:
-                example = self._parse(row.cells, found, split, where)
+                example = self._parse(row.cells, found, where)
             elif not may_be_broken:
                 columns.check_width(row, width, dialect, table.path)
-            if example is None:
+            label = example and example.label
+            if is_unknown and example is not None and is_unknown(label):
+                if label is not None or may_be_empty:
+                    unknown[label or ""] += 1
+                label = None
+            elif example is None or label in self.spec.left_out_labels:
                 num_left_out += 1
                 continue
-            label = example.label
-            if is_unknown and label is not None and is_unknown(label):
-                unknown[label] += 1
-                label = None
             label = _checked(label, check_label, split, where)
             guid = example.guid or f"{split}-{index}"
             text_a, text_b, _, _, group = example  # `_replace` takes twice the time
@@ -275,48 +277,71 @@ class TableSchema:
 
     def _find_placeholders(self, opened):
         """Returns the function that tells labels of a test file that stand for none."""
-        table, dialect, found = opened
-        rows = table.head(dialect)[int(found.has_header) :]
-        first = set()
-        if self.labels.placeholders and found.fields and "label" in found.fields:
-            width = len(found.fields)
-            first = {
-                self.labels.read(found.values(row.cells).get("label"))
-                for row in rows
-                if len(row.cells) == width
-            }
-        are_all = first if len(first) == 1 else ()
+        of_all = self._label_of_all(opened)
 
         def is_unknown(label):
-            if label in self.labels.placeholders:
-                return label in are_all
-            return columns.is_placeholder(label) and not self._is_label(label)
+            if label is None or label in self.spec.left_out_labels:
+                return True
+            is_label, kept = self._is_label(label), self._kept(label)
+            if kept == of_all:
+                return not is_label or kept in self.labels.placeholders
+            return columns.is_placeholder(label) and not is_label
 
         return is_unknown
 
-    def _parse(self, cells, found, split, where):
-        """Returns the example of a row, or None to leave it out."""
-        spec = self.spec
+    def _label_of_all(self, opened):
+        """Returns the label that all rows of a file have; None if they differ."""
+        table, dialect, found = opened
+        label_found = None
+        if found.fields is not None and "label" not in found.fields:
+            return None
         try:
-            if found.fields is None:
-                example = spec.parse_row(cells)
-            else:
-                values = found.values(cells)
-                if spec.kept_rows:
-                    field, kept = spec.kept_rows
-                    if values.pop(field, kept) != kept:
-                        return None
-                label = self._name_of(self.labels.read(values.pop("label", None)))
-                example = Example(label=label, **values)
-        except (ValueError, IndexError) as error:
-            raise InputError(
-                f"{where}: the {len(cells)} columns are not those of {self.who}: "
-                f"{error}"
-            ) from error
-        if example is None or example.label not in spec.left_out_labels:
-            return example
-        # To be predicted a row needs no label.
-        return example._replace(label=None) if split == TEST else None
+            width = len(table.head(dialect)[0].cells)
+            rows = table.rows(dialect)
+            for row in itertools.islice(rows, int(found.has_header), None):
+                if len(row.cells) != width:
+                    return None
+                example = self._parse(row.cells, found, table.path)
+                label = example and self._kept(example.label)
+                if label is None or label != (label_found or label):
+                    return None
+                label_found = label
+        except InputError:
+            return None  # The row is an error when it is read.
+        return label_found
+
+    def _kept(self, label):
+        """Returns a label as it is kept; one that is no label, or None, as it is."""
+        try:
+            return label and self.labels.check(label)
+        except ValueError:
+            return label
+
+    def _parse(self, cells, found, where):
+        """Returns the example of a row, with its label as text; None to leave it out.
+
+        Raises:
+          InputError: naming file and line, if the row is none of the task's.
+        """
+        spec = self.spec
+        if found.fields is None:
+            try:
+                return spec.parse_row(cells)
+            except (ValueError, IndexError) as error:
+                raise InputError(
+                    f"{where}: the {len(cells)} columns are not those of {self.who}: "
+                    f"{error}"
+                ) from error
+        try:
+            values = found.values(cells)
+            if spec.kept_rows:
+                field, kept = spec.kept_rows
+                if values.pop(field, kept) != kept:
+                    return None
+            label = self._name_of(self.labels.read(values.pop("label", None)))
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from error
+        return Example(label=label, **values)
 
     def _find_label_columns(self, options, saved):
         """Returns the `Structure` of a table with a column for each label, or None."""

@@ -268,6 +268,8 @@ def test_a_test_file_may_lack_the_label_columns(make_named_task):
             r"csv:5: .*'2'",
         ),
         (TOXIC + "9,a,,0,0\n", {"labels": "toxic,obscene"}, r"csv:5: .*''"),
+        # A gap does not hide a column of zeros and ones.
+        (TOXIC + "9,a,nan,0,0\n", {"num_labels": 3}, r"csv:5: .*'nan'"),
         (
             "nr,what,x,y\n1,a,0,1\n2,b,1,1\n",
             {"labels": "x,y"},
@@ -278,6 +280,37 @@ def test_a_test_file_may_lack_the_label_columns(make_named_task):
 def test_errors_of_label_columns(read, content, flags, message):
     with pytest.raises(InputError, match=message):
         read(content, "csv", **flags)
+
+
+def test_a_gap_among_the_labels_of_a_test_file(make_named_task):
+    test = TOXIC + "9,a,-1,0,0\n"
+    task = make_named_task("mlabel", "csv", train=TOXIC, test=test, num_labels=3)
+    with pytest.raises(InputError, match=r"test\.csv:5: .*'-1' instead of 0 or 1"):
+        list(task.read_examples(base.TEST))
+
+
+@pytest.mark.parametrize(
+    ("cells", "are_known"),
+    [("0,0,0", False), ("-1,-1,-1", False), (",,", False), ("1,0,0", True)],
+)
+def test_a_test_file_whose_rows_have_the_same_labels(make_named_task, cells, are_known):
+    test = TOXIC.split("\n")[0] + f"\n7,a,{cells}\n8,b,{cells}\n"
+    task = make_named_task("mlabel", "csv", train=TOXIC, test=test, num_labels=3)
+    labels = {each.label for each in task.read_examples(base.TEST)}
+    assert labels == ({"toxic"} if are_known else {None})
+
+
+def test_columns_of_labels_beside_a_name_that_comes_twice(make_named_task):
+    content = "text,text,x,y\nno,a b c,0,1\nyes,d e f,1,1\n"
+    task = make_named_task(
+        "mlabel", "csv", train=content, num_labels=2, text_column="2"
+    )
+    found = [each.text_a for each in task.read_examples(base.TRAIN)]
+    assert found == ["a b c", "d e f"]
+
+
+def test_names_of_label_columns_ignore_case(read):
+    assert read(TOXIC, "csv", labels="Obscene,Toxic") == [[1, 0], [0, 1]]
 
 
 def test_a_header_with_one_column_of_labels_has_no_label_columns(read):
