@@ -233,10 +233,14 @@ def check_width(row, num_columns, dialect, path):
     if len(row.cells) == num_columns:
         return
     hint = ""
-    if dialect.is_quoted and any(_BEFORE_A_QUOTE.match(cell) for cell in row.cells):
+    if dialect.is_quoted and any(map(_BEFORE_A_QUOTE.match, row.cells)):
         hint = "; no blank may stand before the quote of a cell"
-    elif any(cell and cell.strip()[:1] == "'" for cell in row.cells):
+    elif dialect.delimiter == "\t":
+        pass  # A text may begin with a quote.
+    elif any(cell.lstrip().startswith("'") for cell in row.cells):
         hint = "; cells stand in double quotes, not in single ones"
+    elif not dialect.is_quoted and any(cell.startswith('"') for cell in row.cells):
+        hint = "; --quoting=csv reads the quotes as those of cells"
     raise InputError(
         f"{path}:{row.line}: {len(row.cells)} columns, but the first row of the "
         f"file has {num_columns}; it is read as {dialect}{hint}"

@@ -98,8 +98,11 @@ class TableSchema:
     def _table(self, path):
         """Returns the `Table` of a file, whose first lines are read once."""
         if path not in self._tables:
-            options = self._options
-            self._tables[path] = Table(path, options.encoding, options.quoting)
+            quoting = tables.quoting_by_split(self._options.quoting)
+            chosen = quoting.get("")
+            if set(quoting) - {""}:
+                chosen = quoting.get(self._splits.split_of(path), chosen)
+            self._tables[path] = Table(path, self._options.encoding, chosen)
         return self._tables[path]
 
     def _open(self, path, needs_label):
@@ -143,7 +146,7 @@ class TableSchema:
         if dialect.delimiter is not None and others and others[0] != dialect:
             logger.warning(
                 "%s: the file is read as %s, but another file of the run as %s; "
-                "--quoting chooses the quotes of all",
+                "--quoting chooses the quotes of all, or of one, as in csv,dev=none",
                 table.path,
                 dialect,
                 others[0],

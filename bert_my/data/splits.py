@@ -124,6 +124,12 @@ class Splits:
             )
         return path
 
+    def split_of(self, path):
+        """Returns the split that a file is for; `DEV` for any dev set."""
+        splits = (TRAIN, *self.dev_splits)
+        found = next((split for split in splits if self.path(split) == path), TEST)
+        return found if found in (TRAIN, TEST) else DEV
+
     def is_held_out(self, split):
         """Returns whether a split is the end of the train file."""
         return split == DEV and self.num_dev_examples > 0 and self._find(DEV) is None

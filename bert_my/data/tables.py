@@ -30,8 +30,7 @@ SAMPLE_SIZE = 500
 _LONGEST_CELL = 100
 # Share of the quotes of a tab separated table that enclose cells, if quotes do.
 _MOST = 0.9
-# Choices of `--quoting` -> whether quotes enclose cells.
-QUOTING = {"none": False, "csv": True}
+_QUOTING = {"none": False, "csv": True}  # whether quotes enclose cells
 # In the order of preference, if several split the lines evenly.
 _DELIMITERS = ("\t", ",", ";", "|")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -85,14 +84,15 @@ class Table:
         Args:
           path: of the file.
           encoding: name of a codec; None for UTF-8.
-          quoting: a key of `QUOTING`, whatever the contents; None to infer it.
+          quoting: "csv" if quotes enclose cells, "none" if they are characters,
+            whatever the contents; None to infer it.
 
         Raises:
           InputError: if the file is empty or cannot be read.
         """
         self.path = path
         self._encoding = encoding
-        self._quoting = QUOTING.get(quoting)
+        self._quoting = _QUOTING.get(quoting)
         lines = files.read_lines(path, encoding=encoding or "utf-8")
         self.lines = [line for _, line in itertools.islice(lines, SAMPLE_SIZE)]
         self._is_whole = next(lines, None) is None
@@ -288,7 +288,9 @@ class Table:
         """
         self._check_lines()
         if dialect.delimiter is not None and not is_json_object(self.lines[0]):
-            if dialect == TABS and self._quoting is None and self.cells_are_quoted:
+            if self._quoting is not None:
+                dialect = dialect._replace(is_quoted=self._quoting)
+            elif dialect == TABS and self.cells_are_quoted:
                 dialect = QUOTED_TABS
             widths = set(self._widths(dialect)) - {None}
             if len(widths) == 1 and fits(dialect, widths):
@@ -387,7 +389,7 @@ class Table:
         A writer that quotes doubles the quotes within, or quotes all cells; a text that
         only begins with a quote has single ones.
         """
-        cells = [cell for cell in self._tab_cells() if '"' in cell]
+        cells = [cell for cell in _tab_cells(self.lines) if '"' in cell]
         return self._all_are_quoted() or (
             _are_enclosed(cells)
             and any('""' in cell[1:-1] for cell in cells if _QUOTED.fullmatch(cell))
@@ -398,14 +400,34 @@ class Table:
 
         Some writers leave out empty cells and numbers.
         """
-        # A single column may be of quotations.
-        return any("\t" in line for line in self.lines) and _are_enclosed(
-            [cell for cell in self._tab_cells() if cell and not _NUMBER.fullmatch(cell)]
-        )
+        # A single column may be of quotations, and a header without quotes.
+        lines = self.lines[1:] or self.lines
+        cells = [x for x in _tab_cells(lines) if x and not _NUMBER.fullmatch(x)]
+        return any("\t" in line for line in lines) and _are_enclosed(cells)
 
-    def _tab_cells(self):
-        """Returns the cells of the first lines, separated at their tabs."""
-        return [cell for line in self.lines for cell in line.split("\t")]
+
+def quoting_by_split(listed):
+    """Returns dict split -> "csv" or "none" of `--quoting`; "" for other splits.
+
+    Args:
+      listed: the flag's value, as `csv` or `csv,dev=none`; None for no choice.
+    """
+    parts = listed.split(",") if listed else ()
+    return dict(part.rpartition("=")[::2] for part in parts)
+
+
+def is_quoting(listed):
+    """Returns whether `--quoting` may have a value, see `quoting_by_split`."""
+    chosen = quoting_by_split(listed)
+    return (
+        set(chosen) <= {"", "train", "dev", "test"}
+        and set(chosen.values()) <= set(_QUOTING)
+        and len(chosen) == listed.count(",") + 1
+    )
+
+
+def _tab_cells(lines):
+    return [cell for line in lines for cell in line.split("\t")]
 
 
 def _are_enclosed(cells):

@@ -3,6 +3,7 @@
 import pytest
 
 from bert_my.common.errors import InputError
+from bert_my.data import tables
 from bert_my.data.columns import TableSpec
 from bert_my.data.tables import (
     COMMAS,
@@ -42,6 +43,7 @@ def long_cells(num_rows):
         ('"a"\n"b"\n', TABS),
         # Some writers do not quote numbers.
         ('"text"\t"label"\n"a b"\t1\n"c"\t-2.5\n', QUOTED_TABS),
+        ('text\tlabel\n"a b"\t1\n"c"\t0\n', QUOTED_TABS),
         ("a,b\nc,d\n", COMMAS),
         ('a,"b, c"\nd,e\n', COMMAS),
         ('a "b" c,d\n"e" f,g\n', Dialect(",", is_quoted=False)),
@@ -133,6 +135,25 @@ def test_quoting_by_hand(tmp_path, quoting):
     is_quoted = quoting == "csv"
     assert table.likely_dialects() == [Dialect(",", is_quoted)]
     assert table.declared_dialect(TableSpec()) == Dialect(",", is_quoted)
+
+
+@pytest.mark.parametrize(
+    ("listed", "chosen"),
+    [
+        ("csv", {"": "csv"}),
+        ("csv,dev=none", {"": "csv", "dev": "none"}),
+        ("test=csv,train=none", {"test": "csv", "train": "none"}),
+        (None, {}),
+    ],
+)
+def test_quoting_of_single_files(listed, chosen):
+    assert tables.quoting_by_split(listed) == chosen
+    assert listed is None or tables.is_quoting(listed)
+
+
+@pytest.mark.parametrize("listed", ["all", "csv,none", "csv,eval=none", "dev=", "csv,"])
+def test_wrong_choices_of_quoting(listed):
+    assert not tables.is_quoting(listed)
 
 
 def test_a_declared_dialect_is_that_of_tabs(write):

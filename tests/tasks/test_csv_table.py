@@ -427,3 +427,14 @@ def test_a_first_row_that_cannot_be_told_from_data(make_csv_task, caplog, header
     assert len(list(task.read_examples(base.TRAIN))) == 4 - bool(header)
     is_said = "read as data; --header=true" in caplog.text
     assert is_said == (header is None)
+
+
+@pytest.mark.parametrize("quoting", ["csv,dev=none", "dev=none"])
+def test_the_quotes_of_one_file_are_chosen(make_csv_task, quoting):
+    task = make_csv_task(
+        train=labelled("text,label", '"a, b c",0', '"d, e f",1'),
+        dev=labelled("text,label", '"a" b c,0', '"d" e f,1'),
+        quoting=quoting,
+    )
+    found = [next(task.read_examples(split)) for split in (base.TRAIN, base.DEV)]
+    assert [each.text_a for each in found] == ["a, b c", '"a" b c']
