@@ -5,6 +5,10 @@ import hashlib
 import itertools
 from array import array
 
+# Share of a stratum that equal examples may have and stay together; with more the
+# sample would not have the shares of the strata.
+_MOST_EQUAL = 0.1
+
 
 class Examples:
     """The examples of a file, as far as a sample of them is drawn by it.
@@ -53,12 +57,20 @@ class Examples:
                 continue
             rows.sort(key=lambda row: (self._hashes[row], row))
             index = 0
-            for _, equal in itertools.groupby(rows, self._hashes.__getitem__):
-                unit = list(equal)
+            for unit in self._equal(rows):
                 ordered.append(((index + 0.5) / len(rows), unit))
                 index += len(unit)
         ordered.sort(key=lambda each: (each[0], self._hashes[each[1][0]]))
         return [rows for _, rows in ordered]
+
+    def _equal(self, rows):
+        """Yields lists of neighbouring rows of a stratum that have one text."""
+        for _, equal in itertools.groupby(rows, self._hashes.__getitem__):
+            unit = list(equal)
+            if len(unit) > _MOST_EQUAL * len(rows):
+                yield from ([row] for row in unit)
+            else:
+                yield unit
 
     def labels_of(self, rows):
         """Returns dict label -> number of some rows with it; empty without strata."""
@@ -67,6 +79,12 @@ class Examples:
             return {}
         counts = collections.Counter(self._units[row] for row in rows)
         return {label: counts[number] for number, label in enumerate(labels)}
+
+    def count_equal(self, some, others):
+        """Returns (number of other rows with a text of some rows, number of others)."""
+        known = {self._hashes[row] for row in some}
+        are_known = [self._hashes[row] in known for row in others]
+        return sum(are_known), len(are_known)
 
 
 def content_hash(example):

@@ -1,6 +1,7 @@
 """Files of a data set by split, and a dev set that is held out of the train file."""
 
 import collections
+import contextlib
 import itertools
 import logging
 import os
@@ -267,6 +268,11 @@ class Splits:
                 )
             logger.info("%s: the train set %s", path, _described(train, found))
         self._selection = _Selection(frozenset(dev), train and frozenset(train))
+        if needs_dev:
+            train = itertools.chain.from_iterable(units) if train is None else train
+            num_in_both, num_all = found.count_equal(dev, train)
+            if num_in_both:
+                _warn_of_overlap(path, num_in_both, num_all)
 
     def _saved_dev_rows(self, path):
         """Returns the rows of the dev set of the trained model.
@@ -329,24 +335,25 @@ def _chosen(examples, is_chosen):
     return (each for row, each in enumerate(examples) if is_chosen(row))
 
 
-def warn_of_overlap(train, dev_sets):
-    """Warns of dev sets that have examples of the train set.
+def compared(train, dev_sets):
+    """Yields the examples of a train set; warns of dev sets that have some of them.
 
     Args:
-      train: iterable over the examples of the train set.
-      dev_sets: dict path -> iterable over the examples of a dev set.
+      train: iterable over the examples.
+      dev_sets: dict path -> function that returns an iterator over the examples of a
+        dev set.
     """
-    if not dev_sets:
-        return
-    known = {
-        path: set(map(samples.content_hash, examples))
-        for path, examples in dev_sets.items()
-    }
+    known = {}
+    for path, read in dev_sets.items():
+        # A dev file that is wrong is an error when it is used.
+        with contextlib.suppress(InputError):
+            known[path] = set(map(samples.content_hash, read()))
     num_all, num_known = 0, collections.Counter()
     for example in train:
         num_all += 1
         content_hash = samples.content_hash(example)
         num_known.update(path for path in known if content_hash in known[path])
+        yield example
     for path, count in num_known.items():
         if count == num_all:
             logger.warning(
@@ -356,12 +363,16 @@ def warn_of_overlap(train, dev_sets):
                 num_all,
             )
         else:
-            logger.warning(
-                "%s: %d of %d examples of the train set stand in the dev set as well",
-                path,
-                count,
-                num_all,
-            )
+            _warn_of_overlap(path, count, num_all)
+
+
+def _warn_of_overlap(path, count, num_all):
+    logger.warning(
+        "%s: %d of %d examples of the train set stand in the dev set as well",
+        path,
+        count,
+        num_all,
+    )
 
 
 def warn_of_one_label(labels, path):

@@ -1,5 +1,7 @@
 """`TextTask`: a task that learns from labelled texts, by a head on the encoder."""
 
+import collections
+import functools
 import itertools
 import logging
 
@@ -17,8 +19,8 @@ from bert_my.data.splits import (
     STEMS,
     TRAIN,
     Splits,
+    compared,
     warn_of_one_label,
-    warn_of_overlap,
 )
 from bert_my.model import encoders
 from bert_my.tasks import base, heads
@@ -179,7 +181,7 @@ class TextTask(TableSpec, base.Task):
             self.splits.draw(lambda: self.schema.read(path, TRAIN), path)
         source = record_files.Source(
             name=split,
-            read_examples=lambda: self.read_examples(split),
+            read_examples=lambda: self._read_compared(split),
             encode=self.encode,
             specs=self.feature_specs,
             seq_length=self.max_seq_length,
@@ -211,14 +213,21 @@ class TextTask(TableSpec, base.Task):
         for path, each in dev_sets.items():
             labels = map(self.labels_of, _examples(each))
             warn_of_one_label(itertools.chain.from_iterable(labels), path)
-        if TRAIN in records:
-            # Records that are cached were compared when they were made.
-            compared = {
-                path: _examples(each)
-                for path, each in dev_sets.items()
-                if each.is_new or records[TRAIN].is_new
-            }
-            warn_of_overlap(self.read_examples(TRAIN), compared)
+        # Train records that are new were compared while they were made.
+        is_cached = TRAIN in records and not records[TRAIN].is_new
+        if is_cached and any(each.is_new for each in dev_sets.values()):
+            collections.deque(self._read_compared(TRAIN), maxlen=0)
+
+    def _read_compared(self, split):
+        """Yields the examples of a split; warns if a dev set has those to train."""
+        examples = self.read_examples(split)
+        if split != TRAIN or self.splits.is_held_out(DEV):
+            return examples
+        read = {
+            self.splits.path(dev): functools.partial(self.read_examples, dev)
+            for dev in filter(self.find_files, self.dev_splits)
+        }
+        return compared(examples, read)
 
     def _described(self, split):
         """Returns the words for one of several dev sets."""

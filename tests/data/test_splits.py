@@ -105,6 +105,16 @@ def test_equal_texts_are_on_one_side(cut, is_stratified):
     assert not {each.text_a for each in train} & {each.text_a for each in dev}
 
 
+def test_texts_that_come_too_often_are_parted(cut, caplog):
+    found = [Example(f"text {n % 2}", label=str(n % 2)) for n in range(60)]
+    train, dev = cut(found, 30, is_stratified=True)
+    assert [sum(each.label == "0" for each in part) for part in (train, dev)] == [
+        15,
+        15,
+    ]
+    assert "30 of 30 examples of the train set stand in the dev set" in caplog.text
+
+
 def test_a_sample_names_the_labels_that_it_lacks(cut, caplog):
     caplog.set_level(logging.INFO)
     cut(by_label(20, 20, 1), 10, is_stratified=True)
