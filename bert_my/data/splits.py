@@ -354,8 +354,8 @@ def compared(train, dev_sets):
         content_hash = samples.content_hash(example)
         num_known.update(path for path in known if content_hash in known[path])
         yield example
-    for path, count in num_known.items():
-        if count == num_all:
+    for path in filter(num_known.get, known):
+        if num_known[path] == num_all:
             logger.warning(
                 "%s: the dev set has all %d examples of the train set, so its scores "
                 "tell nothing of other texts; --num_dev_examples holds some out",
@@ -363,7 +363,7 @@ def compared(train, dev_sets):
                 num_all,
             )
         else:
-            _warn_of_overlap(path, count, num_all)
+            _warn_of_overlap(path, num_known[path], num_all)
 
 
 def _warn_of_overlap(path, count, num_all):
