@@ -626,16 +626,38 @@ def _has_header(sample, roles, is_label, spec):
         counts = collections.Counter(sample.columns[roles.label])
         # Every label comes again, but that of the first row.
         is_header = min(counts.values()) > 1 and all(sample.names[1:])
-        logger.log(
-            logging.INFO if is_header else logging.WARNING,
-            "%s: the first row %s is read as %s; --header=%s reads it as %s",
-            sample.path,
-            sample.names,
-            "a header" if is_header else "data",
-            "false" if is_header else "true",
-            "data" if is_header else "a header",
-        )
+        _log_reading(sample.names, is_header, sample.path)
     return is_header
+
+
+def _log_reading(names, is_header, path):
+    """Logs how a first row is read that may be a header or data."""
+    logger.log(
+        logging.INFO if is_header else logging.WARNING,
+        "%s: the first row %s is read as %s; --header=%s reads it as %s",
+        path,
+        names,
+        "a header" if is_header else "data",
+        "false" if is_header else "true",
+        "data" if is_header else "a header",
+    )
+
+
+def warn_of_first_row(rows, fields, path):
+    """Warns of a first row that is read as data, but has a label of its own.
+
+    Args:
+      rows: list of the first `tables.Row`s of a table without a header.
+      fields: those of the columns.
+      path: of the file.
+    """
+    if "label" not in fields:
+        return
+    index = fields.index("label")
+    first, *others = (row.cells[index] or "" for row in rows)
+    names = re.findall(r"[^\s,;|]+", first)
+    if names and others and not any(name in x for x in others for name in names):
+        _log_reading(rows[0].cells, False, path)
 
 
 def _is_header(sample, roles, is_label):

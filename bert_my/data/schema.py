@@ -140,6 +140,9 @@ class TableSchema:
             "; byte-order mark" if table.has_byte_order_mark else "",
         )
         table.warn_of_quotes(dialect)
+        is_clear = self.structure is not None or self._options.header is not None
+        if not (is_clear or found.has_header or self.is_label) and found.fields:
+            columns.warn_of_first_row(table.head(dialect), found.fields, table.path)
         others = [x for _, x, _ in self._opened.values() if x.delimiter is not None]
         if self.structure is not None and self.structure.dialect.delimiter is not None:
             others.insert(0, self.structure.dialect)

@@ -60,6 +60,21 @@ def test_names(make_named_task, read, cells):
     assert task.labels == ("new york", "sport", "war")
 
 
+@pytest.mark.parametrize(
+    ("first", "flags", "said"),
+    [
+        ("review\tmoods", {}, "read as data; --header=true reads it as a header"),
+        ("review\tmoods", {"header": True}, ""),
+        ("a film\tsad", {}, ""),
+    ],
+)
+def test_a_first_row_that_may_be_a_header(read, caplog, first, flags, said):
+    rows = read(f"{first}\nx y\tsad,odd\nz w\todd\nu v\tsad,odd\n", **flags)
+    assert len(rows) == 4 - bool(flags)
+    assert ("read as" in caplog.text) == bool(said)
+    assert said in caplog.text
+
+
 def test_names_between_blanks(read):
     assert read("a\tx y\nb\tz\nc\ty x\n") == [[1, 1, 0], [0, 0, 1], [1, 1, 0]]
 
