@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import logging
 import os
+import re
 from typing import NamedTuple, Optional
 
 from bert_my.common import files
@@ -75,6 +76,7 @@ class Splits:
         # Digest of the train file and numbers of its rows, see `_as_saved`.
         self._dev_rows = (saved or {}).get("dev_rows")
         self._is_stratified = is_stratified
+        self._without_file = set()  # splits
         self._selection = None
 
     @property
@@ -161,7 +163,27 @@ class Splits:
                 f"--data_dir={self._data_dir}: cannot tell which to read of "
                 f"{', '.join(found)}; keep one of them"
             )
+        if not found:
+            self._warn_of_others(split)
         return os.path.join(self._data_dir, found[0]) if found else None
+
+    def _warn_of_others(self, split):
+        """Warns of files that may be meant for a split, but have another name."""
+        if split in self._without_file:
+            return
+        self._without_file.add(split)
+        stems = "|".join(map(re.escape, self._stems[split]))
+        is_meant = re.compile(rf"({stems})(-\d+-of-\d+)?\..*", re.IGNORECASE).fullmatch
+        others = sorted(filter(is_meant, os.listdir(self._data_dir)))
+        if others:
+            logger.warning(
+                "--data_dir=%s: not read: %s; the name of a file is %s, with %s, also "
+                "with .gz",
+                self._data_dir,
+                ", ".join(others),
+                " or ".join(self._stems[split]),
+                " or ".join(_PLAIN_SUFFIXES),
+            )
 
     def select(self, split, read, path):
         """Returns an iterator over the examples of a split among those of its file.

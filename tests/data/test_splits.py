@@ -191,6 +191,20 @@ def test_files_of_a_folder(tmp_path):
     assert splits.path(TRAIN) is None
 
 
+@pytest.mark.parametrize(
+    "name", ["train.xlsx", "Train.csv", "train-00000-of-00001.parquet", "train.csv.zip"]
+)
+def test_a_file_with_another_ending_is_named(tmp_path, caplog, name):
+    for each in (name, "training.csv", "dev.csv"):
+        (tmp_path / each).write_text("x")
+    splits = splits_of(tmp_path)
+    for _ in range(2):
+        assert splits.path(TRAIN) is None
+        assert splits.path(DEV)
+    (message,) = caplog.messages
+    assert f"not read: {name}; the name of a file is train, with .csv or" in message
+
+
 def test_two_files_that_could_be_meant_are_named(tmp_path):
     for name in ("dev.tsv", "eval.csv"):
         (tmp_path / name).write_text("x")
