@@ -405,32 +405,25 @@ def infer(sample, wanted, spec, is_label, header):
             f"{path}: there is only one column, as in {names[0]!r}; texts and labels "
             "must be separated by a tab, a comma, a semicolon or a bar"
         )
-    are_names = "0" in wanted and set(wanted) - {None} <= set(names)
-    given = Roles(
-        *[role and _index_of(role, names, path, are_names) for role in wanted]
-    )
-    for role, key in wanted._asdict().items() if not are_names else ():
-        _check_number(role, key or "", sample)
-    is_text_given = wanted.text is not None
+    given, names_given = _given_roles(sample, wanted)
     by_name = _add_known_names(given, sample) if header is not False else given
-    by_flags = [role for role in wanted if role and (are_names or not role.isdigit())]
-    has_header = header
+
+    def complete(roles):
+        is_text_given = wanted.text is not None
+        return _complete(roles, sample, is_label, has_pair, is_text_given)
+
     if sample.dialect.delimiter is None:
-        has_header = True
-    elif header is False and by_flags:
+        header = True
+    elif header is False and names_given:
         raise InputError(
-            f"--header=false: {path} then has no column {by_flags[0]!r}; give numbers "
-            "from 1"
+            f"--header=false: {path} then has no column {names_given[0]!r}; give "
+            "numbers from 1"
         )
     elif header is None:
-        has_header = bool(by_flags)
-        if given == Roles():
-            has_header = has_header or None not in (by_name.text, by_name.label)
-        if not has_header:
-            found = _complete(by_name, sample, is_label, has_pair, is_text_given)
-            has_header = _has_header(sample, found, is_label, spec)
-    start = by_name if has_header else given
-    roles = _complete(start, sample, is_label, has_pair, is_text_given)
+        are_known = given == Roles() and None not in (by_name.text, by_name.label)
+        header = bool(names_given) or are_known
+        header = header or _has_header(sample, complete(by_name), is_label, spec)
+    roles = complete(by_name if header else given)
     if len(set(roles) - {None}) < sum(index is not None for index in roles):
         raise InputError(
             f"{path}: --text_column, --text_pair_column and --label_column must be "
@@ -438,9 +431,23 @@ def infer(sample, wanted, spec, is_label, header):
         )
     if has_pair is not None and (roles.text_pair is not None) != has_pair:
         raise sample.cannot_tell("text")
-    keys = _keys(names) if has_header else _numbers_from_one(len(names))
+    keys = _keys(names) if header else _numbers_from_one(len(names))
     roles = Roles(*[None if index is None else keys[index] for index in roles])
-    return Structure(roles, has_header, len(names), sample.dialect)
+    return Structure(roles, header, len(names), sample.dialect)
+
+
+def _given_roles(sample, wanted):
+    """Returns the columns that flags give: (`Roles` of indices, those given by name).
+
+    With a 0 among them that is a name, as in the header `0,1`, all are names.
+    """
+    names, path = sample.names, sample.path
+    are_names = "0" in wanted and set(wanted) - {None} <= set(names)
+    for role, key in wanted._asdict().items() if not are_names else ():
+        _check_number(role, key or "", sample)
+    given = [key and _index_of(key, names, path, are_names) for key in wanted]
+    names_given = [key for key in wanted if key and (are_names or not key.isdigit())]
+    return Roles(*given), names_given
 
 
 def _keys(names):

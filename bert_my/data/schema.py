@@ -179,11 +179,15 @@ class TableSchema:
         return self._is_label if is_known else None
 
     def _is_label(self, cell):
+        is_left_out = cell in self.spec.left_out_labels and bool(cell)
+        return is_left_out or self._kept(self._name_of(cell)) is not None
+
+    def _kept(self, label):
+        """Returns a label as it is kept; None for what is no label."""
         try:
-            self.labels.check(self._name_of(cell))
+            return self.labels.check(label)
         except ValueError:
-            return cell in self.spec.left_out_labels and bool(cell)
-        return True
+            return None
 
     def _name_of(self, label):
         """Returns a label in the spelling of the known names."""
@@ -288,10 +292,10 @@ class TableSchema:
         def is_unknown(label):
             if label is None or label in self.spec.left_out_labels:
                 return True
-            is_label, kept = self._is_label(label), self._kept(label)
-            if kept == of_all:
-                return not is_label or kept in self.labels.placeholders
-            return columns.is_placeholder(label) and not is_label
+            kept = self._kept(label)
+            if (kept or label) == of_all:
+                return kept is None or kept in self.labels.placeholders
+            return kept is None and columns.is_placeholder(label)
 
         return is_unknown
 
@@ -308,20 +312,14 @@ class TableSchema:
                 if len(row.cells) != width:
                     return None
                 example = self._parse(row.cells, found, table.path)
-                label = example and self._kept(example.label)
-                if label is None or label != (label_found or label):
+                label = example and example.label
+                label = label and (self._kept(label) or label)
+                if not label or label != (label_found or label):
                     return None
                 label_found = label
         except InputError:
             return None  # The row is an error when it is read.
         return label_found
-
-    def _kept(self, label):
-        """Returns a label as it is kept; one that is no label, or None, as it is."""
-        try:
-            return label and self.labels.check(label)
-        except ValueError:
-            return label
 
     def _parse(self, cells, found, where):
         """Returns the example of a row, with its label as text; None to leave it out.
