@@ -9,19 +9,12 @@ import numpy as np
 
 from bert_my import metrics as metrics_lib
 from bert_my.common.errors import InputError
-from bert_my.data import record_files
+from bert_my.data import dev_sets, record_files
 from bert_my.data.columns import TableSpec
 from bert_my.data.features import TEXT_SPECS
 from bert_my.data.labels import OneLabel
 from bert_my.data.schema import TableSchema
-from bert_my.data.splits import (
-    DEV,
-    STEMS,
-    TRAIN,
-    Splits,
-    compared,
-    warn_of_one_label,
-)
+from bert_my.data.splits import DEV, STEMS, TRAIN, Splits
 from bert_my.model import encoders
 from bert_my.tasks import base, heads
 from bert_my.tasks.loss_options import PLAIN_LOSS
@@ -201,7 +194,7 @@ class TextTask(TableSpec, base.Task):
     def check_records(self, records):
         """Warns of dev sets that tell little, and of an option without effect."""
         names = [split for split in self.dev_splits if split in records]
-        dev_sets = {self.splits.path(split): records[split] for split in names}
+        used = {self.splits.path(split): records[split] for split in names}
         if len(names) > 1:
             logger.info("Dev sets: %s", ", ".join(map(self._described, names)))
         if self.options.num_dev_examples and not self.splits.is_held_out(DEV):
@@ -210,12 +203,12 @@ class TextTask(TableSpec, base.Task):
                 self.options.num_dev_examples,
                 self.splits.path(DEV),
             )
-        for path, each in dev_sets.items():
-            labels = map(self.labels_of, _examples(each))
-            warn_of_one_label(itertools.chain.from_iterable(labels), path)
+        for path, each in used.items():
+            labels = (self.labels_of(example) for example, _ in each.examples())
+            dev_sets.warn_of_one_label(itertools.chain.from_iterable(labels), path)
         # Train records that are new were compared while they were made.
         is_cached = TRAIN in records and not records[TRAIN].is_new
-        if is_cached and any(each.is_new for each in dev_sets.values()):
+        if is_cached and any(each.is_new for each in used.values()):
             collections.deque(self._read_compared(TRAIN), maxlen=0)
 
     def _read_compared(self, split):
@@ -227,7 +220,7 @@ class TextTask(TableSpec, base.Task):
             self.splits.path(dev): functools.partial(self.read_examples, dev)
             for dev in filter(self.find_files, self.dev_splits)
         }
-        return compared(examples, read)
+        return dev_sets.compared(examples, read)
 
     def _described(self, split):
         """Returns the words for one of several dev sets."""
@@ -279,11 +272,6 @@ class TextTask(TableSpec, base.Task):
     def metric_names(self):
         ranking = metrics_lib.ranking.names() if self.group_field else ()
         return (*super().metric_names, *ranking)
-
-
-def _examples(records):
-    """Returns an iterator over the examples that are kept beside records."""
-    return (example for example, _ in records.examples())
 
 
 def _setting(options, saved, name):
