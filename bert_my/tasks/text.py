@@ -197,10 +197,11 @@ class TextTask(TableSpec, base.Task):
         used = {self.splits.path(split): records[split] for split in names}
         if len(names) > 1:
             logger.info("Dev sets: %s", ", ".join(map(self._described, names)))
-        if self.options.num_dev_examples and not self.splits.is_held_out(DEV):
+        num_held_out = self.splits.num_dev_examples
+        if num_held_out and TRAIN in records and not self.splits.is_held_out(DEV):
             logger.warning(
                 "--num_dev_examples=%d is without effect, as there is the dev file %s",
-                self.options.num_dev_examples,
+                num_held_out,
                 self.splits.path(DEV),
             )
         for path, each in used.items():
@@ -281,7 +282,7 @@ def _setting(options, saved, name):
       InputError: if both are there and differ.
     """
     given, trained = getattr(options, name), saved.get(name)
-    if given and trained and given != trained:
+    if given and trained is not None and given != trained:
         raise InputError(
             f"--{name}={given}: the model in --output_dir was trained with "
             f"--{name}={trained}; leave the flag out, or choose another folder"

@@ -103,6 +103,12 @@ def test_a_new_dev_file_is_compared_with_cached_records(make_named_task, dev_war
     assert not dev_warnings(task)  # All is cached: it was said.
 
 
+def test_rows_that_were_trained_are_not_held_out_later(make_named_task):
+    task = make_named_task("info", train=TRAIN)
+    with pytest.raises(InputError, match=r"^--num_dev_examples=3: .* was trained with"):
+        make_named_task("info", train=TRAIN, num_dev_examples=3, saved=task.description)
+
+
 def test_num_dev_examples_beside_a_dev_file(make_named_task, dev_warnings):
     task = make_named_task(
         "info", train=TRAIN, dev="98\t1\n99\t0\n", num_dev_examples=3
