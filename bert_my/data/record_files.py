@@ -34,7 +34,7 @@ from bert_my.text.preprocessor import Example, Sentence
 logger = logging.getLogger(__name__)
 
 # Part of every file name: raise it when the content of records changes.
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 CHUNK_SIZE = 1000
 # Sets with fewer chunks are encoded here: starting processes costs more than it saves.
 MIN_PARALLEL_CHUNKS = 20

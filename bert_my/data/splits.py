@@ -96,6 +96,7 @@ class Splits:
             "num_held_out": self.num_dev_examples * self.is_held_out(DEV),
             "max_train_examples": self._options.max_train_examples,
             "takes_last": self.takes_last,
+            "dev_rows": self._dev_rows,
         }
 
     def path(self, split):

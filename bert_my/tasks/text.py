@@ -24,6 +24,9 @@ from bert_my.text.preprocessor import TextPreprocessor
 
 logger = logging.getLogger(__name__)
 
+# Options that decide what is read from a file.
+_OF_READING = ("encoding", "quoting", "header")
+
 
 class TextTask(TableSpec, base.Task):
     """Texts, or pairs of texts, with a label each, in tables.
@@ -184,6 +187,7 @@ class TextTask(TableSpec, base.Task):
                 "vocab": list(self.preprocessor.tokenizer.vocab),
                 "preprocessor": self.preprocessor.settings,
                 "labels": list(self.labels),
+                "reading": [getattr(self.options, name) for name in _OF_READING],
                 **self.splits.settings,
                 **self.schema.settings,
             },

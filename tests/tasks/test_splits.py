@@ -203,3 +203,23 @@ def test_a_file_of_a_flag_wins_over_the_folder(make_named_task, tmp_path):
     assert numbers(task, base.TRAIN) == list(range(11))
     task = make_named_task("info", data_dir=folder)
     assert numbers(task, base.TRAIN) == [42]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"quoting": "none"}, {"quoting": "csv"}),
+        ({"encoding": "latin-1"}, {"encoding": "gbk"}),
+        ({"header": False}, {"header": True}),
+    ],
+)
+def test_records_that_were_read_otherwise_are_not_used(
+    make_named_task, tmp_path, before, after
+):
+    def load(**flags):
+        task = make_named_task("info", train='"a"\t1\nb\t0\nc\t1\n', **flags)
+        return helpers.make_records(task, base.TRAIN, tmp_path / "cache")
+
+    assert load(**before).is_new
+    assert load(**after).is_new
+    assert not load(**after).is_new
