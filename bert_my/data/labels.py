@@ -84,6 +84,10 @@ class Labels:
             )
         return label or None
 
+    def find_name(self, label):
+        """Returns the name that is a label, or another spelling of its number."""
+        return label if label in self.ids else self._by_number.get(_plain_number(label))
+
     def check(self, label):
         """Returns a label as it is kept.
 
@@ -120,9 +124,7 @@ class OneLabel(Labels):
         return items[0] or None
 
     def check(self, label):
-        name = label
-        if name not in self.ids:
-            name = self._by_number.get(_plain_number(label))
+        name = self.find_name(label)
         if name is None:
             raise ValueError(
                 f"label {label!r} is not one of {', '.join(map(repr, self.names))}"
@@ -159,18 +161,7 @@ class OneLabel(Labels):
                 "scores, --task_name=regression learns their values",
                 who,
             )
-        counts = collections.Counter()
-        for cell, count in cells.items():
-            counts[_plain_number(cell)] += count
-        if len(counts) == len(cells):
-            return cells
-        same = sorted(cell for cell in cells if cell not in counts)
-        logger.info(
-            "%s: labels that are the same number as another are one with it: %s",
-            who,
-            ", ".join(same),
-        )
-        return counts
+        return _with_one_spelling(cells, who)
 
 
 class AnyLabels(Labels):
@@ -196,7 +187,7 @@ class AnyLabels(Labels):
         return None if cell is None else super().read(cell) or NO_LABEL
 
     def check(self, label):
-        found = set(self._names_in(label))
+        found = {self.find_name(part) or part for part in self._names_in(label)}
         unknown = sorted(found - set(self.ids))
         if unknown:
             raise ValueError(
@@ -244,7 +235,7 @@ class AnyLabels(Labels):
             raise InputError(f"{who}: the name of a label has no comma")
         if not is_column_given:
             _check_names(counts, sum(cells.values()), sample, who)
-        return counts
+        return _with_one_spelling(counts, who)
 
 
 class Number(Labels):
@@ -273,6 +264,21 @@ def _plain_number(label):
     """
     match = _WHOLE_NUMBER.fullmatch(label)
     return match.group(1) if match else label
+
+
+def _with_one_spelling(counts, who):
+    """Returns a `Counter` of labels in which no number has two spellings."""
+    found = collections.Counter()
+    for label, count in counts.items():
+        found[_plain_number(label)] += count
+    if len(found) == len(counts):
+        return counts
+    logger.info(
+        "%s: labels that are the same number as another are one with it: %s",
+        who,
+        ", ".join(sorted(label for label in counts if label not in found)),
+    )
+    return found
 
 
 def check_is_there(label):

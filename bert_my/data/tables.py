@@ -299,8 +299,10 @@ class Table:
 
     def warn_of_quotes(self, dialect):
         """Warns of quotes that seem to enclose cells, but are read as characters."""
+        if dialect.delimiter is None:
+            return
         advice = None
-        cells = [cell for row in self.head(dialect)[1:] for cell in row.cells if cell]
+        cells = [cell for row in self.head(dialect)[1:] for cell in row.cells]
         texts = [cell for cell in cells if _LETTER.search(cell)]
         num_single = sum(bool(re.fullmatch("'.*'", text)) for text in texts)
         if texts and num_single >= _MOST * len(texts):

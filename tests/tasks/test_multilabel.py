@@ -75,6 +75,16 @@ def test_a_first_row_that_may_be_a_header(read, caplog, first, flags, said):
     assert said in caplog.text
 
 
+@pytest.mark.parametrize(("train", "dev"), [("1.0,2.0", "1,2"), ("1,2,2.0", "1.0,+2")])
+def test_spellings_of_a_number_are_one_name(make_named_task, train, dev):
+    files = [f"a b\t{cell}\nc d\t5\n" for cell in (train, dev)]
+    task = make_named_task("mlabel", train=files[0], dev=files[1])
+    assert len(task.labels) == 3
+    for split in (base.TRAIN, base.DEV):
+        first = next(task.read_examples(split))
+        assert task.schema.labels.value(first.label) == [1, 1, 0]
+
+
 def test_names_between_blanks(read):
     assert read("a\tx y\nb\tz\nc\ty x\n") == [[1, 1, 0], [0, 0, 1], [1, 1, 0]]
 
