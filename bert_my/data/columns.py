@@ -277,8 +277,8 @@ def detect(rows, spec, has_pair, is_label, label_hint, needs_label, path, header
     fields = [] if header is False else _from_header(cells, names)
     has_header = header or any(fields)
     if not any(fields):
-        of_data = rows[1] if has_header and len(rows) > 1 else first
-        fields = _from_count(of_data.cells, layouts, is_label, needs_label)
+        of_data = rows[1:] if has_header and len(rows) > 1 else rows
+        fields = _from_count(of_data, layouts, is_label, needs_label)
     known = [field for field in fields if field is not None]
     needed = {"text_a", "label"} if needs_label else {"text_a"}
     if not needed <= set(known) or len(set(known)) < len(known):
@@ -311,19 +311,30 @@ def _from_header(row, names):
     return columns if num_known >= min(2, len(row)) else []
 
 
-def _from_count(row, layouts, is_label, needs_label):
+def _from_count(rows, layouts, is_label, needs_label):
+    """Returns the layout that fits the number of cells and the label of the first row.
+
+    In a test file the label may be any text that all rows have, see `is_placeholder`.
+    """
+    cells = rows[0].cells
+    can_be = bool if is_label is None else is_label
     for fields in layouts:
-        if len(fields) != len(row):
+        if len(fields) != len(cells):
             continue
-        if "guid" in fields and _TEXT.search(row[fields.index("guid")]):
+        if "guid" in fields and _TEXT.search(cells[fields.index("guid")]):
             continue
-        if "label" not in fields and not needs_label:
+        if "label" not in fields:
+            if needs_label:
+                continue
             return fields
-        if "label" in fields:
-            label = row[fields.index("label")].strip()
-            can_be = bool if is_label is None else is_label
-            if can_be(label) or (not needs_label and is_placeholder(label)):
-                return fields
+        index = fields.index("label")
+        label = cells[index].strip()
+        if can_be(label):
+            return fields
+        labels = [row.cells[index] for row in rows if len(row.cells) == len(cells)]
+        is_of_all = len(labels) > 1 and len(set(labels)) == 1
+        if not needs_label and (is_of_all or is_placeholder(label)):
+            return fields
     return []
 
 

@@ -289,6 +289,25 @@ def test_placeholders_in_a_test_file(make_named_task, caplog, name, labels, labe
     assert caplog.text.count("12 rows have the label") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "train", "test"),
+    [
+        ("info", "7\tx 1 y\t0", "8\tz 2 w\tdummy"),
+        ("lcqmc", "x 1\ty z\t0", "w 2\tu v\tdummy"),
+        ("regression", "x 1 y\t0.5", "z 2 w\tdummy"),
+        ("sentiment", "x 1\ty z\tneutral", "w 2\tu v\tdummy"),
+    ],
+)
+def test_one_text_for_all_labels_of_a_test_file_without_a_header(
+    make_named_task, name, train, test
+):
+    task = make_named_task(name, train=f"{train}\n" * 2, test=f"{test}\n" * 2)
+    first, second = task.read_examples(base.TEST)
+    expected = [cell for cell in test.split("\t") if cell not in ("8", "dummy")]
+    assert [x for x in first[:2] if x] == [x for x in second[:2] if x] == expected
+    assert first.label is second.label is None
+
+
 def test_a_strange_label_in_some_rows_of_a_test_file(make_csv_task):
     train = labelled("text,label", "a b c,0", "d e f,1")
     test = "text,label\na b c,to do\nd e f,1\n"
