@@ -49,7 +49,7 @@ class TableSchema:
         self._splits = splits
         self._options = options
         self._tables = {}  # path -> `Table`, of files whose first lines were needed
-        self._reported = set()  # paths of files whose rows left out were reported
+        self._reported = set()  # paths of files whose rows were reported
         self._opened = {}  # arguments of `_open` -> its result
         structure, declared, names = None, spec.labels, ()
         if spec.labels_class is labels.AnyLabels:
@@ -268,11 +268,23 @@ class TableSchema:
             if self.spec.group_field:
                 group = groups.setdefault(group or text_a, len(groups))
             yield Example(text_a, text_b, label, guid, group)
-        if num_left_out and table.path not in self._reported:
-            self._reported.add(table.path)
+        self._report_rows(table.path, num_left_out, unknown)
+
+    def _report_rows(self, path, num_left_out, unknown):
+        """Logs the rows of a file that are special; once for each file.
+
+        Args:
+          path: of the file.
+          num_left_out: number of rows that are no examples.
+          unknown: `Counter` of labels that stand for none.
+        """
+        if path in self._reported:
+            return
+        self._reported.add(path)
+        if num_left_out:
             logger.warning(
                 "%s: %d rows are no examples of %s and were left out",
-                table.path,
+                path,
                 num_left_out,
                 self.who,
             )
@@ -280,7 +292,7 @@ class TableSchema:
             logger.info(
                 "%s: %d rows have the label %s, which stands for none: they are "
                 "predicted and not scored",
-                table.path,
+                path,
                 sum(unknown.values()),
                 " or ".join(map(repr, sorted(unknown))),
             )

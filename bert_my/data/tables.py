@@ -386,7 +386,7 @@ class Table:
 
     @property
     def cells_are_quoted(self):
-        """Whether the quotes of a tab separated table seem to enclose cells.
+        """True if the quotes of a tab separated table seem to enclose cells.
 
         A writer that quotes doubles the quotes within, or quotes all cells; a text that
         only begins with a quote has single ones.
