@@ -147,6 +147,7 @@ def run(config):
             split: task.load_records(split, config.record_dir)
             for split in sorted(needed)
         }
+        task.check_records(records)
     # After encoding, whose worker processes must be started before any session.
     precision = devices.choose_precision(config.precision, run_devices)
     config = dataclasses.replace(config, precision=precision)

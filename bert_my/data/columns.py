@@ -62,13 +62,15 @@ _WORD_OF_A_DATE = re.compile(
     "[ecmp][sd]?t|cest|bst|ist|jst|aest",
     re.IGNORECASE,
 )
+_BEFORE_A_QUOTE = re.compile(r'\s+"')
 _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _LETTER = re.compile(r"[^\W\d_]")
 # Two words, or a Chinese sentence: no id looks like these.
 _TEXT = re.compile(r"[^\W\d_]{2}\s+[^\W\d_]{2}|[\u3040-\u9fff]{5}")
 # Labels of test files that stand for none, as long as no label is called so.
 _PLACEHOLDERS = frozenset(
-    ("", "-1", "-1.0", "-100", "?", "-", "nan", "na", "n/a", "null", "none", "unknown")
+    {"", "?", "-", "-1", "-1.0", "-100"}
+    | {"nan", "na", "n/a", "<na>", "null", "none", "unknown"}
 )
 # Tables that were written from numbers with gaps have a point.
 _BITS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
@@ -87,6 +89,8 @@ class TableSpec:
     has_pairs: whether there is a text_b; None if the columns decide.
     table_dialect: `Dialect` of the files, but csv and JSON lines; None if it is
       inferred from their names and contents.
+    export_names: names in the header of files that another program wrote, whose
+      dialect is inferred in any case.
     parse_row: (optional) function from a list of cells to an `Example`, instead of
       columns; None for a row that is no example.
     has_header: whether the first row is left out, with `parse_row`.
@@ -107,6 +111,7 @@ class TableSpec:
     layouts = ()
     has_pairs = False
     table_dialect = None
+    export_names = ()
     parse_row = None
     has_header = False
     label_aliases = {}
@@ -225,11 +230,21 @@ def _joined(cells):
 
 def check_width(row, num_columns, dialect, path):
     """Raises an `InputError` for a `tables.Row` with another number of columns."""
-    if len(row.cells) != num_columns:
-        raise InputError(
-            f"{path}:{row.line}: {len(row.cells)} columns, but the first row of the "
-            f"file has {num_columns}; it is read as {dialect}"
-        )
+    if len(row.cells) == num_columns:
+        return
+    hint = ""
+    if dialect.is_quoted and any(map(_BEFORE_A_QUOTE.match, row.cells)):
+        hint = "; no blank may stand before the quote of a cell"
+    elif dialect.delimiter == "\t":
+        pass  # A text may begin with a quote.
+    elif any(cell.lstrip().startswith("'") for cell in row.cells):
+        hint = "; cells stand in double quotes, not in single ones"
+    elif not dialect.is_quoted and any(cell.startswith('"') for cell in row.cells):
+        hint = "; --quoting=csv reads the quotes as those of cells"
+    raise InputError(
+        f"{path}:{row.line}: {len(row.cells)} columns, but the first row of the "
+        f"file has {num_columns}; it is read as {dialect}{hint}"
+    )
 
 
 def detect(rows, spec, has_pair, is_label, label_hint, needs_label, path, header=None):
@@ -262,8 +277,8 @@ def detect(rows, spec, has_pair, is_label, label_hint, needs_label, path, header
     fields = [] if header is False else _from_header(cells, names)
     has_header = header or any(fields)
     if not any(fields):
-        of_data = rows[1] if has_header and len(rows) > 1 else first
-        fields = _from_count(of_data.cells, layouts, is_label, needs_label)
+        of_data = rows[1:] if has_header and len(rows) > 1 else rows
+        fields = _from_count(of_data, layouts, is_label, needs_label)
     known = [field for field in fields if field is not None]
     needed = {"text_a", "label"} if needs_label else {"text_a"}
     if not needed <= set(known) or len(set(known)) < len(known):
@@ -296,19 +311,30 @@ def _from_header(row, names):
     return columns if num_known >= min(2, len(row)) else []
 
 
-def _from_count(row, layouts, is_label, needs_label):
+def _from_count(rows, layouts, is_label, needs_label):
+    """Returns the layout that fits the number of cells and the label of the first row.
+
+    In a test file the label may be any text that all rows have, see `is_placeholder`.
+    """
+    cells = rows[0].cells
+    can_be = bool if is_label is None else is_label
     for fields in layouts:
-        if len(fields) != len(row):
+        if len(fields) != len(cells):
             continue
-        if "guid" in fields and _TEXT.search(row[fields.index("guid")]):
+        if "guid" in fields and _TEXT.search(cells[fields.index("guid")]):
             continue
-        if "label" not in fields and not needs_label:
+        if "label" not in fields:
+            if needs_label:
+                continue
             return fields
-        if "label" in fields:
-            label = row[fields.index("label")].strip()
-            can_be = bool if is_label is None else is_label
-            if can_be(label) or (not needs_label and is_placeholder(label)):
-                return fields
+        index = fields.index("label")
+        label = cells[index].strip()
+        if can_be(label):
+            return fields
+        labels = [row.cells[index] for row in rows if len(row.cells) == len(cells)]
+        is_of_all = len(labels) > 1 and len(set(labels)) == 1
+        if not needs_label and (is_of_all or is_placeholder(label)):
+            return fields
     return []
 
 
@@ -390,28 +416,25 @@ def infer(sample, wanted, spec, is_label, header):
             f"{path}: there is only one column, as in {names[0]!r}; texts and labels "
             "must be separated by a tab, a comma, a semicolon or a bar"
         )
-    are_names = "0" in wanted and set(wanted) - {None} <= set(names)
-    given = Roles(*[_index_of(role, names, path, are_names) for role in wanted])
-    is_text_given = wanted.text is not None
+    given, names_given = _given_roles(sample, wanted)
     by_name = _add_known_names(given, sample) if header is not False else given
-    by_flags = [role for role in wanted if role and (are_names or not role.isdigit())]
-    has_header = header
+
+    def complete(roles):
+        is_text_given = wanted.text is not None
+        return _complete(roles, sample, is_label, has_pair, is_text_given)
+
     if sample.dialect.delimiter is None:
-        has_header = True
-    elif header is False and by_flags:
+        header = True
+    elif header is False and names_given:
         raise InputError(
-            f"--header=false: {path} then has no column {by_flags[0]!r}; give numbers "
-            "from 1"
+            f"--header=false: {path} then has no column {names_given[0]!r}; give "
+            "numbers from 1"
         )
     elif header is None:
-        has_header = bool(by_flags)
-        if given == Roles():
-            has_header = has_header or None not in (by_name.text, by_name.label)
-        if not has_header:
-            found = _complete(by_name, sample, is_label, has_pair, is_text_given)
-            has_header = _has_header(sample, found, is_label, spec)
-    start = by_name if has_header else given
-    roles = _complete(start, sample, is_label, has_pair, is_text_given)
+        are_known = given == Roles() and None not in (by_name.text, by_name.label)
+        header = bool(names_given) or are_known
+        header = header or _has_header(sample, complete(by_name), is_label, spec)
+    roles = complete(by_name if header else given)
     if len(set(roles) - {None}) < sum(index is not None for index in roles):
         raise InputError(
             f"{path}: --text_column, --text_pair_column and --label_column must be "
@@ -419,48 +442,94 @@ def infer(sample, wanted, spec, is_label, header):
         )
     if has_pair is not None and (roles.text_pair is not None) != has_pair:
         raise sample.cannot_tell("text")
-    keys = _numbers_from_one(len(names))
-    if has_header:
-        # A name that is empty, or comes twice, does not tell the column.
-        keys = [
-            name if name and names.count(name) == 1 else number
-            for name, number in zip(names, keys)
-        ]
+    keys = _keys(names) if header else _numbers_from_one(len(names))
     roles = Roles(*[None if index is None else keys[index] for index in roles])
-    return Structure(roles, has_header, len(names), sample.dialect)
+    return Structure(roles, header, len(names), sample.dialect)
 
 
-def _index_of_key(key, names, path):
-    """Returns the index of the column with a name, or else with a number from 1."""
-    if names.count(key) != 1 and key.isdigit() and 1 <= int(key) <= len(names):
-        return int(key) - 1
-    return _index_of_name(key, names, path)
+def _given_roles(sample, wanted):
+    """Returns the columns that flags give: (`Roles` of indices, those given by name).
+
+    With a 0 among them that is a name, as in the header `0,1`, all are names.
+    """
+    names, path = sample.names, sample.path
+    are_names = "0" in wanted and set(wanted) - {None} <= set(names)
+    for role, key in wanted._asdict().items() if not are_names else ():
+        _check_number(role, key or "", sample)
+    given = [key and _index_of(key, names, path, are_names) for key in wanted]
+    names_given = [key for key in wanted if key and (are_names or not key.isdigit())]
+    return Roles(*given), names_given
 
 
-def _index_of_name(name, names, path):
-    """Returns the index of the column with a name.
+def _keys(names):
+    """Returns the keys of the columns with these names, as in `Structure.roles`.
+
+    A name that is empty, or comes twice, does not tell the column; its number does.
+    """
+    return [
+        name if name and len(find_name(name, names)) == 1 else number
+        for name, number in zip(names, _numbers_from_one(len(names)))
+    ]
+
+
+def _check_number(role, number, sample):
+    """Raises an `InputError` for a number from 1 that is meant to be a name.
+
+    In a table with the names `0,1,2` the column 1 is the second one.
+    """
+    names, columns = sample.names, sample.columns
+    if not (columns and number in names and number.isdigit()):
+        return
+    read, named = int(number) - 1, names.index(number)
+    if not 0 <= read < len(names) or not _is_unlike(role, columns[read]):
+        return
+    if not _is_unlike(role, columns[named]):
+        raise InputError(
+            f"{sample.path}: --{role}_column={number} is the column {names[read]!r}, "
+            f"by its number from 1, and does not look like the {role}; the column "
+            f"{number!r} is --{role}_column={named + 1}"
+        )
+
+
+def _is_unlike(role, column):
+    """Returns whether a column does not look like the label, or like a text."""
+    if role == "label":
+        return num_words(column) >= WORDS_OF_A_TEXT
+    return not _could_be_text(column)
+
+
+def find_name(name, names):
+    """Returns the indices of the columns with a name; case counts if it tells more."""
+    found = [index for index, each in enumerate(names) if each == name]
+    lower = name.lower()
+    return found or [i for i, each in enumerate(names) if each.lower() == lower]
+
+
+def _index_of(key, names, path, is_name=False):
+    """Returns the index of the column with a number from 1, or else with a name.
+
+    Args:
+      key: str, the number or the name.
+      names: cells of the first row.
+      path: for the error.
+      is_name: whether the column with this name, if there is one, comes first.
 
     Raises:
-      InputError: if there is none, or more than one.
+      InputError: if there is no such column, or more than one.
     """
-    if names.count(name) == 1:
-        return names.index(name)
-    number = "no column" if name not in names else "more than one column"
-    near = "" if name in names else did_you_mean(name, filter(None, names), "{!r}")
+    found = find_name(key, names)
+    is_number = key.isdigit() and 1 <= int(key) <= len(names)
+    if is_number and not (is_name and len(found) == 1):
+        return int(key) - 1
+    if len(found) == 1:
+        return found[0]
+    number = "more than one column" if found else "no column"
+    near = "" if found else did_you_mean(key, filter(None, names), "{!r}")
     raise InputError(
-        f"{path}: there is {number} {name!r}; the first row is {names}; --text_column, "
+        f"{path}: there is {number} {key!r}; the first row is {names}; --text_column, "
         "--text_pair_column and --label_column take the name in the header or the "
         f"number from 1{near}"
     )
-
-
-def _index_of(role, names, path, is_name=False):
-    """Returns the index of a column that a flag gives, or None for None."""
-    if role is None:
-        return None
-    if role.isdigit() and 1 <= int(role) <= len(names) and not is_name:
-        return int(role) - 1
-    return _index_of_name(role, names, path)
 
 
 def _add_known_names(given, sample):
@@ -576,16 +645,38 @@ def _has_header(sample, roles, is_label, spec):
         counts = collections.Counter(sample.columns[roles.label])
         # Every label comes again, but that of the first row.
         is_header = min(counts.values()) > 1 and all(sample.names[1:])
-        logger.log(
-            logging.INFO if is_header else logging.WARNING,
-            "%s: the first row %s is read as %s; --header=%s reads it as %s",
-            sample.path,
-            sample.names,
-            "a header" if is_header else "data",
-            "false" if is_header else "true",
-            "data" if is_header else "a header",
-        )
+        _log_reading(sample.names, is_header, sample.path)
     return is_header
+
+
+def _log_reading(names, is_header, path):
+    """Logs how a first row is read that may be a header or data."""
+    logger.log(
+        logging.INFO if is_header else logging.WARNING,
+        "%s: the first row %s is read as %s; --header=%s reads it as %s",
+        path,
+        names,
+        "a header" if is_header else "data",
+        "false" if is_header else "true",
+        "data" if is_header else "a header",
+    )
+
+
+def warn_of_first_row(rows, fields, path):
+    """Warns of a first row that is read as data, but has a label of its own.
+
+    Args:
+      rows: list of the first `tables.Row`s of a table without a header.
+      fields: those of the columns.
+      path: of the file.
+    """
+    if "label" not in fields:
+        return
+    index = fields.index("label")
+    first, *others = (row.cells[index] or "" for row in rows)
+    names = re.findall(r"[^\s,;|]+", first)
+    if names and others and not any(name in x for x in others for name in names):
+        _log_reading(rows[0].cells, False, path)
 
 
 def _is_header(sample, roles, is_label):
@@ -650,19 +741,21 @@ def infer_label_columns(sample, labels, options, spec):
     declared = spec.column_names or {}
     if not columns or {n.lower() for n in names} & set(declared.get("label", ())):
         return None
-
-    if labels and (len(labels) < 2 or not set(labels) <= set(names)):
+    if labels and (len(labels) < 2 or not all(find_name(x, names) for x in labels)):
         return None
     bits = [
         index
         for index, column in enumerate(columns)
-        if all(map(is_bit, column)) and names[index] and not is_bit(names[index])
+        if all(is_bit(cell) or is_placeholder(cell) for cell in column)
+        and any(map(is_bit, column))
+        and names[index]
+        and not is_bit(names[index])
     ]
     if options.text_column is not None:
         texts = [_index_of(options.text_column, names, path)]
     else:
-        taken = labels or [names[index] for index in bits]
-        free = [index for index in sample.free(()) if names[index] not in taken]
+        taken = [_index_of(label, names, path, True) for label in labels] or bits
+        free = sample.free(taken)
         known = [i for i in free if names[i].lower() in declared.get("text_a", ())]
         texts = known or [i for i in free if num_words(columns[i]) >= WORDS_OF_A_TEXT]
     if labels and len(texts) != 1:
@@ -680,7 +773,7 @@ def infer_label_columns(sample, labels, options, spec):
                 f"{len(labels)} columns of zeros and ones: {', '.join(labels)}; give "
                 f"--num_labels={len(labels)}, or --labels with the names of the columns"
             )
-    roles = Roles(names[texts[0]])
+    roles = Roles(_keys(names)[texts[0]])
     return Structure(roles, True, len(names), sample.dialect, tuple(labels))
 
 
@@ -706,11 +799,11 @@ def columns_like(first_row, structure, wanted, needs_label, path):
             key = given
         if key is None or (field == "label" and not _has_column(key, keys, structure)):
             continue
-        fields[_index_of_key(key, keys, path)] = field
+        fields[_index_of(key, keys, path, is_name=True)] = field
     label_names = structure.label_columns
-    if not needs_label and not any(name in names for name in label_names):
+    if not needs_label and not any(find_name(name, names) for name in label_names):
         label_names = ()
-    label_indices = [_index_of_name(name, names, path) for name in label_names]
+    label_indices = [_index_of(name, names, path, True) for name in label_names]
     for index in label_indices:
         fields[index] = "label"
     if "label" not in fields and needs_label:
@@ -730,7 +823,8 @@ def _has_column(key, keys, structure):
 
     A number in place of a name counts in tables with as many columns only.
     """
-    return key in keys or (key.isdigit() and len(keys) == structure.num_columns)
+    is_number = key.isdigit() and len(keys) == structure.num_columns
+    return is_number or bool(find_name(key, keys))
 
 
 def _numbers(names, structure, path):

@@ -32,7 +32,12 @@ class LabelCounts(NamedTuple):
 NO_LABEL = "-"  # often stands for none
 # With more labels than this, most must come again, or they are something else.
 MAX_LABELS_OF_FEW_ROWS = 20
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+# Control characters and marks that cannot be seen; joiners are part of words.
+_INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
+)
+# Data frames with gaps write 1.0 for 1.
+_WHOLE_NUMBER = re.compile(r"\+?(-?\d+)(\.0*)?")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?|[-+]?\.\d+")
 # The log shows the commonest only.
 _MAX_LOGGED = 50
@@ -45,8 +50,8 @@ class Labels:
 
     names: in the order of their ids; () if not known yet.
     hint: description of a label, for errors.
-    placeholders: labels that stand for none in a test file whose first rows all have
-      the same.
+    placeholders: labels that stand for none in a test file whose rows all have the
+      same.
     """
 
     hint = None
@@ -55,6 +60,13 @@ class Labels:
     def __init__(self, names=()):
         self.names = tuple(names)
         self.ids = {name: index for index, name in enumerate(self.names)}
+        # Of two names of one number neither has other spellings.
+        counts = collections.Counter(map(_plain_number, self.names))
+        self._by_number = {
+            _plain_number(name): name
+            for name in self.names
+            if counts[_plain_number(name)] == 1
+        }
 
     def read(self, cell):
         """Returns the label in a cell as text, not yet checked; None for no label.
@@ -67,9 +79,15 @@ class Labels:
             character.
         """
         label = (cell or "").strip()
-        if _CONTROL.search(label):
-            raise ValueError(f"label {label!r} has a control character")
+        if _INVISIBLE.search(label):
+            raise ValueError(
+                f"label {label!r} has a control character, or another that is invisible"
+            )
         return label or None
+
+    def find_name(self, label):
+        """Returns the name that is a label, or another spelling of its number."""
+        return label if label in self.ids else self._by_number.get(_plain_number(label))
 
     def check(self, label):
         """Returns a label as it is kept.
@@ -107,11 +125,12 @@ class OneLabel(Labels):
         return items[0] or None
 
     def check(self, label):
-        if label not in self.ids:
+        name = self.find_name(label)
+        if name is None:
             raise ValueError(
                 f"label {label!r} is not one of {', '.join(map(repr, self.names))}"
             )
-        return label
+        return name
 
     def value(self, label):
         return self.ids.get(label, 0)
@@ -143,7 +162,7 @@ class OneLabel(Labels):
                 "scores, --task_name=regression learns their values",
                 who,
             )
-        return cells
+        return _with_one_spelling(cells, who)
 
 
 class AnyLabels(Labels):
@@ -169,7 +188,7 @@ class AnyLabels(Labels):
         return None if cell is None else super().read(cell) or NO_LABEL
 
     def check(self, label):
-        found = set(self._names_in(label))
+        found = {self.find_name(part) or part for part in self._names_in(label)}
         unknown = sorted(found - set(self.ids))
         if unknown:
             raise ValueError(
@@ -217,7 +236,7 @@ class AnyLabels(Labels):
             raise InputError(f"{who}: the name of a label has no comma")
         if not is_column_given:
             _check_names(counts, sum(cells.values()), sample, who)
-        return counts
+        return _with_one_spelling(counts, who)
 
 
 class Number(Labels):
@@ -239,9 +258,33 @@ class Number(Labels):
         return float(label or 0)
 
 
+def _plain_number(label):
+    """Returns a whole number without sign and decimals that add nothing: 1 for +1.0.
+
+    Other labels are returned as they are; 1.10 may be another chapter than 1.1.
+    """
+    match = _WHOLE_NUMBER.fullmatch(label)
+    return match.group(1) if match else label
+
+
+def _with_one_spelling(counts, who):
+    """Returns a `Counter` of labels in which no number has two spellings."""
+    found = collections.Counter()
+    for label, count in counts.items():
+        found[_plain_number(label)] += count
+    if len(found) == len(counts):
+        return counts
+    logger.info(
+        "%s: labels that are the same number as another are one with it: %s",
+        who,
+        ", ".join(sorted(label for label in counts if label not in found)),
+    )
+    return found
+
+
 def check_is_there(label):
     """Returns a label of a train file; a `ValueError` for the gap of a data frame."""
-    if label.lower() == "nan":
+    if label.lower() in ("nan", "<na>"):
         raise ValueError(
             f"the label is {label!r}, which stands for none; take the row out, or, if "
             "it is a label, name all of them by --labels"
@@ -337,13 +380,14 @@ def log_counts(counts, num_empty, who):
             ", ".join(rare[:_MAX_LOGGED]),
             more,
         )
-    if NO_LABEL in counts:
-        logger.warning(
-            "%s: %d train examples have the label %r, which often stands for none",
-            who,
-            counts[NO_LABEL],
-            NO_LABEL,
-        )
+    for label in filter(columns.is_placeholder, sorted(counts)):
+        if not _NUMBER.fullmatch(label):
+            logger.warning(
+                "%s: %d train examples have the label %r, which often stands for none",
+                who,
+                counts[label],
+                label,
+            )
     if num_empty:
         logger.warning("%s: the text of %d train examples is empty", who, num_empty)
 

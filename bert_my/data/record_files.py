@@ -34,7 +34,7 @@ from bert_my.text.preprocessor import Example, Sentence
 logger = logging.getLogger(__name__)
 
 # Part of every file name: raise it when the content of records changes.
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 CHUNK_SIZE = 1000
 # Sets with fewer chunks are encoded here: starting processes costs more than it saves.
 MIN_PARALLEL_CHUNKS = 20
@@ -210,9 +210,10 @@ class Records:
     specs: of the features.
     seq_length: the most tokens of a record.
     lengths: of the records in tokens, int32 `[num_examples]`.
+    is_new: whether this run made the file.
     """
 
-    def __init__(self, path, specs, seq_length):
+    def __init__(self, path, specs, seq_length, is_new=False):
         """Opens a file whose records have these specs.
 
         Raises:
@@ -222,6 +223,7 @@ class Records:
         self.path = path
         self.specs = tuple(specs)
         self.seq_length = seq_length
+        self.is_new = is_new
         try:
             num_words = os.path.getsize(path) // _WORD.itemsize
             with open(path, "rb") as reader:
@@ -397,7 +399,7 @@ def load_or_convert(source, cache_dir, num_processes=None):
     if not is_cached:
         files.make_folder(cache_dir, "cache_dir")
         _convert(source, path, num_processes or os.cpu_count() or 1)
-    records = Records(path, source.specs, source.seq_length)
+    records = Records(path, source.specs, source.seq_length, not is_cached)
     if is_cached:
         logger.info("%s: %d cached records", source.name, records.num_examples)
     if records.num_cut_examples:

@@ -2,16 +2,21 @@
 
 import collections
 import hashlib
+import itertools
 from array import array
+
+# Share of a stratum that equal examples may have and stay together; with more the
+# sample would not have the shares of the strata.
+_MOST_EQUAL = 0.1
 
 
 class Examples:
     """The examples of a file, as far as a sample of them is drawn by it.
 
     An example has a rank by the hash of its text, so neither the order of the file nor
-    a seed counts. Those of a group come one behind the other, and those of each
-    stratum, for example a label, are spread evenly over the whole order: any part of
-    the order has the shares of the strata, rounded.
+    a seed counts. Those of a group, and equal ones, come one behind the other, and
+    those of each stratum, for example a label, are spread evenly over the whole order:
+    any part of the order has the shares of the strata, rounded.
     """
 
     def __init__(self, is_stratified):
@@ -51,18 +56,35 @@ class Examples:
                 ordered.append((self._hashes[rows[0]] / 2**64, rows))
                 continue
             rows.sort(key=lambda row: (self._hashes[row], row))
-            ordered += [
-                ((index + 0.5) / len(rows), [row]) for index, row in enumerate(rows)
-            ]
+            index = 0
+            for unit in self._equal(rows):
+                ordered.append(((index + 0.5) / len(rows), unit))
+                index += len(unit)
         ordered.sort(key=lambda each: (each[0], self._hashes[each[1][0]]))
         return [rows for _, rows in ordered]
 
+    def _equal(self, rows):
+        """Yields lists of neighbouring rows of a stratum that have one text."""
+        for _, equal in itertools.groupby(rows, self._hashes.__getitem__):
+            unit = list(equal)
+            if len(unit) > _MOST_EQUAL * len(rows):
+                yield from ([row] for row in unit)
+            else:
+                yield unit
+
     def labels_of(self, rows):
-        """Returns the `Counter` of the labels of some rows; empty without strata."""
+        """Returns dict label -> number of some rows with it; empty without strata."""
         labels = [label for kind, label in self._numbers if kind == "stratum"]
         if not self._is_stratified or len(labels) < len(self._numbers):
-            return collections.Counter()
-        return collections.Counter(labels[self._units[row]] for row in rows)
+            return {}
+        counts = collections.Counter(self._units[row] for row in rows)
+        return {label: counts[number] for number, label in enumerate(labels)}
+
+    def count_equal(self, some, others):
+        """Returns (number of other rows with a text of some rows, number of others)."""
+        known = {self._hashes[row] for row in some}
+        are_known = [self._hashes[row] in known for row in others]
+        return sum(are_known), len(are_known)
 
 
 def content_hash(example):
@@ -72,10 +94,11 @@ def content_hash(example):
 
 
 def take(units, count):
-    """Returns (rows of the first units, as many as fit into a count; other units)."""
-    taken = []
-    for index, rows in enumerate(units):
+    """Returns (rows of the first units that fit into a count; list of other units)."""
+    taken, others = [], []
+    for rows in units:
         if len(taken) + len(rows) > count:
-            return taken, units[index:]
-        taken += rows
-    return taken, []
+            others.append(rows)
+        else:
+            taken += rows
+    return taken, others

@@ -49,7 +49,7 @@ class TableSchema:
         self._splits = splits
         self._options = options
         self._tables = {}  # path -> `Table`, of files whose first lines were needed
-        self._reported = set()  # paths of files whose rows left out were reported
+        self._reported = set()  # paths of files whose rows were reported
         self._opened = {}  # arguments of `_open` -> its result
         structure, declared, names = None, spec.labels, ()
         if spec.labels_class is labels.AnyLabels:
@@ -98,8 +98,11 @@ class TableSchema:
     def _table(self, path):
         """Returns the `Table` of a file, whose first lines are read once."""
         if path not in self._tables:
-            options = self._options
-            self._tables[path] = Table(path, options.encoding, options.quoting)
+            quoting = tables.quoting_by_split(self._options.quoting)
+            chosen = quoting.get("")
+            if set(quoting) - {""}:
+                chosen = quoting.get(self._splits.split_of(path), chosen)
+            self._tables[path] = Table(path, self._options.encoding, chosen)
         return self._tables[path]
 
     def _open(self, path, needs_label):
@@ -136,13 +139,17 @@ class TableSchema:
             f"columns {found}" if found.fields else f"{len(names)} columns",
             "; byte-order mark" if table.has_byte_order_mark else "",
         )
+        table.warn_of_quotes(dialect)
+        is_clear = self.structure is not None or self._options.header is not None
+        if not (is_clear or found.has_header or self.is_label) and found.fields:
+            columns.warn_of_first_row(table.head(dialect), found.fields, table.path)
         others = [x for _, x, _ in self._opened.values() if x.delimiter is not None]
         if self.structure is not None and self.structure.dialect.delimiter is not None:
             others.insert(0, self.structure.dialect)
         if dialect.delimiter is not None and others and others[0] != dialect:
             logger.warning(
                 "%s: the file is read as %s, but another file of the run as %s; "
-                "--quoting chooses the quotes of all",
+                "--quoting chooses the quotes of all, or of one, as in csv,dev=none",
                 table.path,
                 dialect,
                 others[0],
@@ -158,7 +165,8 @@ class TableSchema:
                 # Its columns may be others, as long as the text is there.
                 cells = table.head(dialect)[0].cells
                 text = structure.roles.text
-                return text.isdigit() or text in [cell.strip() for cell in cells]
+                names = [cell.strip() for cell in cells]
+                return text.isdigit() or bool(columns.find_name(text, names))
             num_columns = structure.num_columns
             return widths <= {num_columns, num_columns - (not needs_label)}
 
@@ -171,11 +179,15 @@ class TableSchema:
         return self._is_label if is_known else None
 
     def _is_label(self, cell):
+        is_left_out = cell in self.spec.left_out_labels and bool(cell)
+        return is_left_out or self._kept(self._name_of(cell)) is not None
+
+    def _kept(self, label):
+        """Returns a label as it is kept; None for what is no label."""
         try:
-            self.labels.check(self._name_of(cell))
+            return self.labels.check(label)
         except ValueError:
-            return cell in self.spec.left_out_labels and bool(cell)
-        return True
+            return None
 
     def _name_of(self, label):
         """Returns a label in the spelling of the known names."""
@@ -233,32 +245,46 @@ class TableSchema:
             rows = itertools.chain([first], rows)
         may_be_broken = self.spec.leaves_out_broken_rows and split != TEST
         is_unknown = self._find_placeholders(opened) if split == TEST else None
+        may_be_empty = found.fields is not None and "label" in found.fields
         groups, num_left_out, unknown = {}, 0, collections.Counter()
         for index, row in enumerate(rows, int(found.has_header)):
             where = f"{table.path}:{row.line}"
             example = None
             if len(row.cells) == width:
-                example = self._parse(row.cells, found, split, where)
+                example = self._parse(row.cells, found, where)
             elif not may_be_broken:
                 columns.check_width(row, width, dialect, table.path)
-            if example is None:
+            label = example and example.label
+            if is_unknown and example is not None and is_unknown(label):
+                if label is not None or may_be_empty:
+                    unknown[label or ""] += 1
+                label = None
+            elif example is None or label in self.spec.left_out_labels:
                 num_left_out += 1
                 continue
-            label = example.label
-            if is_unknown and label is not None and is_unknown(label):
-                unknown[label] += 1
-                label = None
             label = _checked(label, check_label, split, where)
             guid = example.guid or f"{split}-{index}"
             text_a, text_b, _, _, group = example  # `_replace` takes twice the time
             if self.spec.group_field:
                 group = groups.setdefault(group or text_a, len(groups))
             yield Example(text_a, text_b, label, guid, group)
-        if num_left_out and table.path not in self._reported:
-            self._reported.add(table.path)
+        self._report_rows(table.path, num_left_out, unknown)
+
+    def _report_rows(self, path, num_left_out, unknown):
+        """Logs the rows of a file that are special; once for each file.
+
+        Args:
+          path: of the file.
+          num_left_out: number of rows that are no examples.
+          unknown: `Counter` of labels that stand for none.
+        """
+        if path in self._reported:
+            return
+        self._reported.add(path)
+        if num_left_out:
             logger.warning(
                 "%s: %d rows are no examples of %s and were left out",
-                table.path,
+                path,
                 num_left_out,
                 self.who,
             )
@@ -266,55 +292,72 @@ class TableSchema:
             logger.info(
                 "%s: %d rows have the label %s, which stands for none: they are "
                 "predicted and not scored",
-                table.path,
+                path,
                 sum(unknown.values()),
                 " or ".join(map(repr, sorted(unknown))),
             )
 
     def _find_placeholders(self, opened):
         """Returns the function that tells labels of a test file that stand for none."""
-        table, dialect, found = opened
-        rows = table.head(dialect)[int(found.has_header) :]
-        first = set()
-        if self.labels.placeholders and found.fields and "label" in found.fields:
-            width = len(found.fields)
-            first = {
-                self.labels.read(found.values(row.cells).get("label"))
-                for row in rows
-                if len(row.cells) == width
-            }
-        are_all = first if len(first) == 1 else ()
+        of_all = self._label_of_all(opened)
 
         def is_unknown(label):
-            if label in self.labels.placeholders:
-                return label in are_all
-            return columns.is_placeholder(label) and not self._is_label(label)
+            if label is None or label in self.spec.left_out_labels:
+                return True
+            kept = self._kept(label)
+            if (kept or label) == of_all:
+                return kept is None or kept in self.labels.placeholders
+            return kept is None and columns.is_placeholder(label)
 
         return is_unknown
 
-    def _parse(self, cells, found, split, where):
-        """Returns the example of a row, or None to leave it out."""
-        spec = self.spec
+    def _label_of_all(self, opened):
+        """Returns the label that all rows of a file have; None if they differ."""
+        table, dialect, found = opened
+        label_found = None
+        if found.fields is not None and "label" not in found.fields:
+            return None
         try:
-            if found.fields is None:
-                example = spec.parse_row(cells)
-            else:
-                values = found.values(cells)
-                if spec.kept_rows:
-                    field, kept = spec.kept_rows
-                    if values.pop(field, kept) != kept:
-                        return None
-                label = self._name_of(self.labels.read(values.pop("label", None)))
-                example = Example(label=label, **values)
-        except (ValueError, IndexError) as error:
-            raise InputError(
-                f"{where}: the {len(cells)} columns are not those of {self.who}: "
-                f"{error}"
-            ) from error
-        if example is None or example.label not in spec.left_out_labels:
-            return example
-        # To be predicted a row needs no label.
-        return example._replace(label=None) if split == TEST else None
+            width = len(table.head(dialect)[0].cells)
+            rows = table.rows(dialect)
+            for row in itertools.islice(rows, int(found.has_header), None):
+                if len(row.cells) != width:
+                    return None
+                example = self._parse(row.cells, found, table.path)
+                label = example and example.label
+                label = label and (self._kept(label) or label)
+                if not label or label != (label_found or label):
+                    return None
+                label_found = label
+        except InputError:
+            return None  # The row is an error when it is read.
+        return label_found
+
+    def _parse(self, cells, found, where):
+        """Returns the example of a row, with its label as text; None to leave it out.
+
+        Raises:
+          InputError: naming file and line, if the row is none of the task's.
+        """
+        spec = self.spec
+        if found.fields is None:
+            try:
+                return spec.parse_row(cells)
+            except (ValueError, IndexError) as error:
+                raise InputError(
+                    f"{where}: the {len(cells)} columns are not those of {self.who}: "
+                    f"{error}"
+                ) from error
+        try:
+            values = found.values(cells)
+            if spec.kept_rows:
+                field, kept = spec.kept_rows
+                if values.pop(field, kept) != kept:
+                    return None
+            label = self._name_of(self.labels.read(values.pop("label", None)))
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from error
+        return Example(label=label, **values)
 
     def _find_label_columns(self, options, saved):
         """Returns the `Structure` of a table with a column for each label, or None."""

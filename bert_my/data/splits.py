@@ -4,11 +4,12 @@ import collections
 import itertools
 import logging
 import os
+import re
 from typing import NamedTuple, Optional
 
 from bert_my.common import files
 from bert_my.common.errors import InputError, no_such_path
-from bert_my.data import samples
+from bert_my.data import dev_sets, samples
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Splits:
         # Digest of the train file and numbers of its rows, see `_as_saved`.
         self._dev_rows = (saved or {}).get("dev_rows")
         self._is_stratified = is_stratified
+        self._without_file = set()  # splits
         self._selection = None
 
     @property
@@ -94,6 +96,7 @@ class Splits:
             "num_held_out": self.num_dev_examples * self.is_held_out(DEV),
             "max_train_examples": self._options.max_train_examples,
             "takes_last": self.takes_last,
+            "dev_rows": self._dev_rows,
         }
 
     def path(self, split):
@@ -135,6 +138,12 @@ class Splits:
         )
         return f", none of {names} in --data_dir={self._data_dir}"
 
+    def split_of(self, path):
+        """Returns the split that a file is for; `DEV` for any dev set."""
+        splits = (TRAIN, *self.dev_splits)
+        found = next((split for split in splits if self.path(split) == path), TEST)
+        return found if found in (TRAIN, TEST) else DEV
+
     def is_held_out(self, split):
         """Returns whether a split is the end of the train file."""
         return split == DEV and self.num_dev_examples > 0 and self._find(DEV) is None
@@ -165,7 +174,27 @@ class Splits:
                 f"--data_dir={self._data_dir}: cannot tell which to read of "
                 f"{', '.join(found)}; keep one of them"
             )
+        if not found:
+            self._warn_of_others(split)
         return os.path.join(self._data_dir, found[0]) if found else None
+
+    def _warn_of_others(self, split):
+        """Warns of files that may be meant for a split, but have another name."""
+        if split in self._without_file:
+            return
+        self._without_file.add(split)
+        stems = "|".join(map(re.escape, self._stems[split]))
+        is_meant = re.compile(rf"({stems})(-\d+-of-\d+)?\..*", re.IGNORECASE).fullmatch
+        others = sorted(filter(is_meant, os.listdir(self._data_dir)))
+        if others:
+            logger.warning(
+                "--data_dir=%s: not read: %s; the name of a file is %s, with %s, also "
+                "with .gz",
+                self._data_dir,
+                ", ".join(others),
+                " or ".join(self._stems[split]),
+                " or ".join(_PLAIN_SUFFIXES),
+            )
 
     def select(self, split, read, path):
         """Returns an iterator over the examples of a split among those of its file.
@@ -272,6 +301,11 @@ class Splits:
                 )
             logger.info("%s: the train set %s", path, _described(train, found))
         self._selection = _Selection(frozenset(dev), train and frozenset(train))
+        if needs_dev:
+            train = itertools.chain.from_iterable(units) if train is None else train
+            num_in_both, num_all = found.count_equal(dev, train)
+            if num_in_both:
+                dev_sets.warn_of_overlap(path, num_in_both, num_all)
 
     def _saved_dev_rows(self, path):
         """Returns the rows of the dev set of the trained model.
@@ -295,9 +329,7 @@ class Splits:
         """
         count = self.num_dev_examples
         if num_examples <= count:
-            raise InputError(
-                f"--num_dev_examples={count}: {path} has {num_examples} examples"
-            )
+            raise _too_many(count, num_examples, path)
         dev, units = samples.take(units, count)
         if not (dev and units):
             raise InputError(
@@ -305,6 +337,14 @@ class Splits:
                 "none is left for one of the sets"
             )
         return dev, units
+
+
+def _too_many(count, num_examples, path):
+    """Returns the error for a dev set that would be the whole file."""
+    return InputError(
+        f"--num_dev_examples={count}: {path} has {num_examples} examples; give fewer, "
+        "so that some are left to train"
+    )
 
 
 def _as_saved(rows, path):
@@ -328,64 +368,25 @@ def _chosen(examples, is_chosen):
     return (each for row, each in enumerate(examples) if is_chosen(row))
 
 
-def warning_of_overlap(train, dev, dev_path):
-    """Yields the examples of a train file; warns if a dev file has some of them.
-
-    Args:
-      train: iterable over those of the train file.
-      dev: function that returns an iterator over those of the dev file.
-      dev_path: of the dev file.
-    """
-    try:
-        known = set(map(samples.content_hash, dev()))
-    except InputError:
-        known = set()  # A dev file that is wrong is an error when it is used.
-    num_all = num_known = 0
-    for example in train:
-        num_all += 1
-        num_known += samples.content_hash(example) in known
-        yield example
-    if num_known == num_all:
-        logger.warning(
-            "%s: the dev set has all %d examples of the train set, so its scores tell "
-            "nothing of other texts; --num_dev_examples holds some out",
-            dev_path,
-            num_all,
-        )
-    elif num_known:
-        logger.warning(
-            "%s: %d of %d examples of the train set stand in the dev set as well",
-            dev_path,
-            num_known,
-            num_all,
-        )
-
-
-def warn_of_one_label(examples, path):
-    """Warns if all examples of a dev set have the same label."""
-    found = {example.label for example in examples}
-    if len(found) == 1:
-        logger.warning(
-            "%s: all examples of the dev set have the label %r, so its scores tell "
-            "nothing",
-            path,
-            *found,
-        )
-
-
 def _dev_files(listed):
     """Returns a dict split -> file of `--dev_file`, which may list some by commas."""
     if not listed or os.path.isfile(listed):
         return {DEV: listed}
-    first, *more = listed.split(",")
+    first, *more = list(filter(None, map(str.strip, listed.split(",")))) or [listed]
     found = {DEV: first}
+    taken = {TRAIN, DEV, TEST, _stem(first)}
     for path in more:
-        stem = os.path.basename(path).split(".")[0]
+        stem = _stem(path)
         names = [stem, f"{os.path.basename(os.path.dirname(path))}-{stem}"]
-        names += [f"{stem}-{number}" for number in range(len(more))]
-        taken = {TRAIN, TEST, *found}
-        found[next(name for name in names if name not in taken)] = path
+        names += [f"{stem}-{number}" for number in range(2, len(more) + 3)]
+        name = next(each for each in names if each not in taken)
+        taken.add(name)
+        found[name] = path
     return found
+
+
+def _stem(path):
+    return os.path.basename(path).split(".")[0]
 
 
 def _files_in(folder, stem):
@@ -415,7 +416,7 @@ def _all_but_last(examples, count, path):
             before = held.popleft()
             yield before
     if total <= count:
-        raise InputError(f"--num_dev_examples={count}: {path} has {total} examples")
+        raise _too_many(count, total, path)
     yield from _pop_group(before, held, count, path)
 
 

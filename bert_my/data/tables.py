@@ -30,11 +30,12 @@ SAMPLE_SIZE = 500
 _LONGEST_CELL = 100
 # Share of the quotes of a tab separated table that enclose cells, if quotes do.
 _MOST = 0.9
-# Choices of `--quoting` -> whether quotes enclose cells.
-QUOTING = {"none": False, "csv": True}
+_QUOTING = {"none": False, "csv": True}  # whether quotes enclose cells
 # In the order of preference, if several split the lines evenly.
 _DELIMITERS = ("\t", ",", ";", "|")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_NUMBER = re.compile(r"[-+]?(\d+\.?|\d*\.\d+)([eE][-+]?\d+)?")
+_LETTER = re.compile(r"[^\W\d_]")
 # JSON strings may hold lone surrogates, which UTF-8 cannot encode.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_SHOWN = 80  # characters of a line, in errors
@@ -83,14 +84,15 @@ class Table:
         Args:
           path: of the file.
           encoding: name of a codec; None for UTF-8.
-          quoting: a key of `QUOTING`, whatever the contents; None to infer it.
+          quoting: "csv" if quotes enclose cells, "none" if they are characters,
+            whatever the contents; None to infer it.
 
         Raises:
           InputError: if the file is empty or cannot be read.
         """
         self.path = path
         self._encoding = encoding
-        self._quoting = QUOTING.get(quoting)
+        self._quoting = _QUOTING.get(quoting)
         lines = files.read_lines(path, encoding=encoding or "utf-8")
         self.lines = [line for _, line in itertools.islice(lines, SAMPLE_SIZE)]
         self._is_whole = next(lines, None) is None
@@ -102,19 +104,25 @@ class Table:
             raise InputError(f"{path}: the file is empty")
         self._keys = None
         self._heads = {}
+        self._warned = set()
         self._rows_by_delimiter = {}
 
     def rows(self, dialect):
         """Yields the `Row`s of the file. Empty lines are only allowed at its end.
 
         The first row of JSON lines holds the keys of all objects. The values of these
-        keys follow, as text, lists as JSON; None for a key that an object lacks.
+        keys follow, as text, lists as JSON; None for a key that an object lacks. A
+        header that has no name for the index gets an empty one.
 
         Raises:
           InputError: naming file and line, if the file cannot be read, is not UTF-8,
             has an empty line between rows, a quote that is not closed or no valid JSON.
         """
-        return self._split(self._all_lines(), dialect)
+        _, lacks_a_name = self._read_head(dialect)
+        rows = self._split(self._all_lines(), dialect)
+        if lacks_a_name:
+            yield _with_a_name(next(rows))
+        yield from rows
 
     def head(self, dialect):
         """Returns the first `SAMPLE_SIZE` rows; see `rows`.
@@ -122,12 +130,30 @@ class Table:
         The file is not opened again if its first lines hold them all, and once for
         each dialect otherwise.
         """
+        return self._read_head(dialect)[0]
+
+    def _read_head(self, dialect):
+        """Returns (`head`, whether the file's header lacks a name, see `rows`)."""
         if dialect not in self._heads:
             rows = self._split(self._numbered_lines(), dialect)
-            self._heads[dialect] = list(itertools.islice(rows, SAMPLE_SIZE))
-            if not self._heads[dialect]:
+            head = list(itertools.islice(rows, SAMPLE_SIZE))
+            if not head:
                 raise InputError(f"{self.path}: the file is empty")
+            lacks_a_name = self._writer_quotes(dialect) and _lacks_a_name(head)
+            if lacks_a_name:
+                logger.info(
+                    "%s: the first row has no name for the first column, an index",
+                    self.path,
+                )
+                head[0] = _with_a_name(head[0])
+            self._heads[dialect] = head, lacks_a_name
         return self._heads[dialect]
+
+    def _writer_quotes(self, dialect):
+        """Returns whether the file's writer would quote a delimiter within a text."""
+        if dialect.delimiter in (None, "\t"):
+            return True
+        return dialect.is_quoted and self._quoted_rows(dialect.delimiter)[1] > 0
 
     def _all_lines(self):
         """Returns an iterator over (line number, line); reads the file again."""
@@ -150,7 +176,7 @@ class Table:
     def _split(self, lines, dialect):
         """Yields the `Row`s of (line number, line) pairs; see `rows`."""
         if dialect.delimiter is None:
-            rows = _split_json(lines, self._find_keys(), self.path)
+            rows = _split_json(lines, self._find_keys(), self.path, self._warn)
         elif dialect.is_quoted:
             rows = _split_csv(lines, dialect.delimiter, self.path)
         else:
@@ -169,9 +195,13 @@ class Table:
                 )
             yield row
         if empty_line:
-            logger.warning(
-                "%s:%d: the file ends with empty lines", self.path, empty_line
-            )
+            self._warn("%s:%d: the file ends with empty lines", empty_line)
+
+    def _warn(self, message, number):
+        """Logs a warning with path and number, though a file is read some times."""
+        if message not in self._warned:
+            self._warned.add(message)
+            logger.warning(message, self.path, number)
 
     def dialect_by_name(self):
         """Returns the `Dialect` that the file's name and its first line stand for.
@@ -191,7 +221,7 @@ class Table:
 
         The name decides. A table of tabs is of the declared dialect, if there is one,
         else of quoted tabs if all cells are quoted. A task that parses rows gets the
-        quotes as characters.
+        quotes as characters. Of an export, see `TableSpec`, the quotes are inferred.
         """
         dialect = self.dialect_by_name()
         if dialect.delimiter is None:
@@ -200,10 +230,15 @@ class Table:
             dialect = spec.table_dialect
         if self._quoting is not None:
             return dialect._replace(is_quoted=self._quoting)
-        if spec.table_dialect or dialect != TABS or spec.column_names is None:
+        if dialect != TABS or spec.column_names is None:
             return dialect
         self._check_lines()
-        return QUOTED_TABS if self._all_are_quoted() else TABS
+        is_quoted = self._all_are_quoted()
+        if spec.table_dialect:
+            names = self.lines[0].lower().split("\t")
+            is_export = any(name.strip(' "') in spec.export_names for name in names)
+            is_quoted = is_export and self.cells_are_quoted
+        return QUOTED_TABS if is_quoted else TABS
 
     def likely_dialects(self):
         """Returns the list of `Dialect`s that split the first lines best.
@@ -236,7 +271,7 @@ class Table:
         if self._quoting is not None:
             return [quoted if self._quoting else plain]
         if delimiter == "\t":
-            return [quoted] if self._cells_are_quoted() else [plain, quoted]
+            return [quoted] if self.cells_are_quoted else [plain, quoted]
         _, num_quoted, num_odd = self._quoted_rows(delimiter)
         if num_quoted + num_odd:
             return [quoted if num_quoted >= num_odd else plain]
@@ -253,12 +288,34 @@ class Table:
         """
         self._check_lines()
         if dialect.delimiter is not None and not is_json_object(self.lines[0]):
-            if dialect == TABS and self._quoting is None and self._cells_are_quoted():
+            if self._quoting is not None:
+                dialect = dialect._replace(is_quoted=self._quoting)
+            elif dialect == TABS and self.cells_are_quoted:
                 dialect = QUOTED_TABS
             widths = set(self._widths(dialect)) - {None}
             if len(widths) == 1 and fits(dialect, widths):
                 return dialect
         return self.likely_dialects()[0]
+
+    def warn_of_quotes(self, dialect):
+        """Warns of quotes that seem to enclose cells, but are read as characters."""
+        if dialect.delimiter is None:
+            return
+        advice = None
+        cells = [cell for row in self.head(dialect)[1:] for cell in row.cells]
+        texts = [cell for cell in cells if _LETTER.search(cell)]
+        num_single = sum(bool(re.fullmatch("'.*'", text)) for text in texts)
+        if texts and num_single >= _MOST * len(texts):
+            advice = "in csv the quotes are double ones"
+        elif dialect == TABS and self._quoting is None and self.cells_are_quoted:
+            advice = "--quoting=csv takes them off"
+        if advice:
+            logger.warning(
+                "%s: the cells seem to be in quotes, which are read as part of them; "
+                "%s",
+                self.path,
+                advice,
+            )
 
     def _check_lines(self):
         """Raises an `InputError` for formats that look like a table and are none."""
@@ -327,34 +384,79 @@ class Table:
         num_cells, num_rows = counts.most_common(1)[0]
         return num_rows / len(widths) if num_cells > 1 else 0.0
 
-    def _cells_are_quoted(self):
-        """Returns whether the quotes of a tab separated table enclose cells.
+    @property
+    def cells_are_quoted(self):
+        """True if the quotes of a tab separated table seem to enclose cells.
 
         A writer that quotes doubles the quotes within, or quotes all cells; a text that
         only begins with a quote has single ones.
         """
-        cells = [cell for cell in self._tab_cells() if '"' in cell]
+        cells = [cell for cell in _tab_cells(self.lines) if '"' in cell]
         return self._all_are_quoted() or (
             _are_enclosed(cells)
             and any('""' in cell[1:-1] for cell in cells if _QUOTED.fullmatch(cell))
         )
 
     def _all_are_quoted(self):
-        """Returns whether the cells of a tab separated table, but empty ones, are."""
-        # A single column may be of quotations.
-        return any("\t" in line for line in self.lines) and _are_enclosed(
-            list(filter(None, self._tab_cells()))
-        )
+        """Returns whether the cells of a tab separated table are quoted.
 
-    def _tab_cells(self):
-        """Returns the cells of the first lines, separated at their tabs."""
-        return [cell for line in self.lines for cell in line.split("\t")]
+        Some writers leave out empty cells and numbers.
+        """
+        # A single column may be of quotations, and a header without quotes.
+        lines = self.lines[1:] or self.lines
+        cells = [x for x in _tab_cells(lines) if x and not _NUMBER.fullmatch(x)]
+        return any("\t" in line for line in lines) and _are_enclosed(cells)
+
+
+def quoting_by_split(listed):
+    """Returns dict split -> "csv" or "none" of `--quoting`; "" for other splits.
+
+    Args:
+      listed: the flag's value, as `csv` or `csv,dev=none`; None for no choice.
+    """
+    parts = listed.split(",") if listed else ()
+    return dict(part.rpartition("=")[::2] for part in parts)
+
+
+def is_quoting(listed):
+    """Returns whether `--quoting` may have a value, see `quoting_by_split`."""
+    chosen = quoting_by_split(listed)
+    return (
+        set(chosen) <= {"", "train", "dev", "test"}
+        and set(chosen.values()) <= set(_QUOTING)
+        and len(chosen) == listed.count(",") + 1
+    )
+
+
+def _tab_cells(lines):
+    return [cell for line in lines for cell in line.split("\t")]
 
 
 def _are_enclosed(cells):
     """Returns whether most cells of a list, if not all, are in quotes as csv has it."""
     num_quoted = sum(bool(_QUOTED.fullmatch(cell)) for cell in cells)
     return bool(cells) and num_quoted >= _MOST * len(cells)
+
+
+def _lacks_a_name(rows):
+    """Returns whether a header has no name for the index before the other columns.
+
+    R writes such files, and so does pandas with `index_label=False`.
+
+    Args:
+      rows: the first `Row`s of a table.
+    """
+    first, *others = rows
+    return (
+        bool(others)
+        and {len(row.cells) for row in others} == {len(first.cells) + 1}
+        and all(row.cells[0].isdecimal() for row in others)
+        and all(map(_LETTER.search, first.cells))
+    )
+
+
+def _with_a_name(header):
+    return Row(header.line, ["", *header.cells])
 
 
 def is_json_object(line):
@@ -381,18 +483,27 @@ def _split_csv(lines, delimiter, path):
             first_line = reader.line_num + 1
             lines_of_row.clear()
     except csv.Error as error:
-        reason = _reason(str(error), lines_of_row[0])
+        reason = _reason(str(error), lines_of_row[0], path)
         raise InputError(
             f"{path}:{first_line}: not valid csv: {reason}; mend the row, or, if all "
             "quotes of the file are characters, give --quoting=none"
         ) from error
 
 
-def _reason(error, line):
-    """Returns the reason for an error of the module csv, by the row's first line."""
+def _reason(error, line, path):
+    """Returns the reason for an error of the module csv, and what mends the row.
+
+    Args:
+      error: message of the module.
+      line: the row's first line.
+      path: of the file.
+    """
     shown = line if len(line) <= _LONGEST_SHOWN else line[:_LONGEST_SHOWN] + "..."
     if '\\"' in line:
-        return f"{shown!r} has a quote behind a backslash; in csv quotes are doubled"
+        return (
+            f"{shown!r} has a quote behind a backslash; in csv quotes are doubled, as "
+            f'sed \'s/\\\\"/""/g\' {path} writes them'
+        )
     if "new-line" in error:
         return f"{shown!r} has a bare CR (\\r) within the line"
     if "expected after" in error:
@@ -406,7 +517,7 @@ def _reason(error, line):
     return f"{error}, in {shown!r}"
 
 
-def _split_json(lines, keys, path):
+def _split_json(lines, keys, path, warn):
     if keys:
         yield Row(next(iter(keys.values())), list(keys))
     num_mended = 0
@@ -417,9 +528,8 @@ def _split_json(lines, keys, path):
         num_mended += mended != cells
         yield Row(number, mended)
     if num_mended:
-        logger.warning(
+        warn(
             "%s: in %d rows half a character (a lone surrogate) became U+FFFD",
-            path,
             num_mended,
         )
 

@@ -129,13 +129,15 @@ class DevEvaluation(tf.train.SessionRunHook):
             self._kept = value
         self._entries.append({"step": step, **scores})
         self._folder.write_evaluations(self._entries)
+        others = [metrics.of_set(self.metric, name) for name in list(of_sets)[1:]]
         logger.info(
-            "Evaluation after step %d: %s %.4f%s, eval_loss %.4f",
+            "Evaluation after step %d: %s %.4f%s, eval_loss %.4f%s",
             step,
             self.metric,
             value,
             ", the best so far" if is_best else f" (best {_number(best)})",
             scores["eval_loss"],
+            "".join(f", {name} {scores[name]:.4f}" for name in others),
         )
         if self.is_patience_out:
             logger.info(

@@ -163,6 +163,13 @@ class Task:
         """
         raise NotImplementedError
 
+    def check_records(self, records):
+        """Warns of records that tell little.
+
+        Args:
+          records: dict split -> its records.
+        """
+
     def build(self, features, is_training, ops=None):
         """Builds the model on one batch; returns `TaskOutputs`.
 

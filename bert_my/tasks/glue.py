@@ -1,7 +1,7 @@
 """The GLUE tasks (Wang et al. 2019).
 
 In the columns of their official files, in which quotes are characters and the test
-sets have no labels; or as csv or JSON lines with the columns of the `glue` sets of
+sets have no labels; or as csv, tsv or JSON lines with the columns of the `glue` sets of
 Hugging Face, whose labels are ids or names, and -1 in the test sets.
 """
 
@@ -12,14 +12,16 @@ from bert_my.tasks.regression import RegressionTask
 
 _BINARY = ("0", "1")
 _ENTAILMENT = ("entailment", "not_entailment")
+# The official files have no such column, and those of Hugging Face do.
+_EXPORT_NAMES = ("idx",)
 
 
 def _pair(text_a, text_b, label="label"):
     """Returns `column_names`; texts may have the names of Hugging Face's, too."""
     return {
         "guid": ("index", "id", "idx"),
-        "text_a": (text_a, "sentence1", "premise"),
-        "text_b": (text_b, "sentence2", "hypothesis"),
+        "text_a": (text_a, "sentence1", "premise", "text1", "text_a"),
+        "text_b": (text_b, "sentence2", "hypothesis", "text2", "text_b"),
         "label": (label, "label"),
     }
 
@@ -38,9 +40,10 @@ class _Sentences:
     """Columns of the data sets of single sentences."""
 
     table_dialect = TABS
+    export_names = _EXPORT_NAMES
     column_names = {
         "guid": ("index", "id", "idx"),
-        "text_a": ("sentence",),
+        "text_a": ("sentence", "text", "text_a"),
         "label": ("label",),
     }
 
@@ -49,6 +52,7 @@ class _Pairs:
     """Columns of the data sets of pairs."""
 
     table_dialect = TABS
+    export_names = _EXPORT_NAMES
     has_pairs = True
     column_names = _pair("sentence1", "sentence2")
 

@@ -76,6 +76,9 @@ class LabelingTask(TextTask):
                 row.features["label_ids"] = label_ids
         return encoded
 
+    def labels_of(self, example):
+        return example.tags
+
     def has_label(self, example):
         return bool(example.tags) and set(example.tags) <= set(self.labels)
 

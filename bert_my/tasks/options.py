@@ -9,7 +9,7 @@ from typing import Optional
 from bert_my.common import files, options
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
-from bert_my.data.tables import QUOTING
+from bert_my.data.tables import is_quoting
 from bert_my.pretrain.instances import NEXT_SENTENCE
 from bert_my.tasks.loss_options import LossOptions
 
@@ -65,8 +65,10 @@ class TextOptions(HeadOptions, LossOptions):
     quoting: Optional[str] = option(
         None,
         "Quotes in tables: csv (they enclose cells, as in RFC 4180) or none (they are "
-        "characters); default: inferred.",
-        check=options.one_of(*QUOTING),
+        "characters), also of single files, as in csv,dev=none; default: inferred.",
+        check=options.Check(
+            is_quoting, "be csv or none, or as in csv,dev=none,test=none"
+        ),
     )
     encoding: Optional[str] = option(
         None,

@@ -1,30 +1,31 @@
 """`TextTask`: a task that learns from labelled texts, by a head on the encoder."""
 
+import collections
 import functools
+import itertools
+import logging
 
 import numpy as np
 
 from bert_my import metrics as metrics_lib
 from bert_my.common.errors import InputError
-from bert_my.data import record_files
+from bert_my.data import dev_sets, record_files
 from bert_my.data.columns import TableSpec
 from bert_my.data.features import TEXT_SPECS
 from bert_my.data.labels import OneLabel
 from bert_my.data.schema import TableSchema
-from bert_my.data.splits import (
-    DEV,
-    STEMS,
-    TRAIN,
-    Splits,
-    warn_of_one_label,
-    warning_of_overlap,
-)
+from bert_my.data.splits import DEV, STEMS, TRAIN, Splits
 from bert_my.model import encoders
 from bert_my.tasks import base, heads
 from bert_my.tasks.loss_options import PLAIN_LOSS
 from bert_my.tasks.objectives import OBJECTIVES
 from bert_my.tasks.options import OF_PRETRAINING, check_meaning
 from bert_my.text.preprocessor import TextPreprocessor
+
+logger = logging.getLogger(__name__)
+
+# Options that decide what is read from a file.
+_OF_READING = ("encoding", "quoting", "header")
 
 
 class TextTask(TableSpec, base.Task):
@@ -176,7 +177,7 @@ class TextTask(TableSpec, base.Task):
             self.splits.draw(lambda: self.schema.read(path, TRAIN), path)
         source = record_files.Source(
             name=split,
-            read_examples=lambda: self._read_checked(split),
+            read_examples=lambda: self._read_compared(split),
             encode=self.encode,
             specs=self.feature_specs,
             seq_length=self.max_seq_length,
@@ -186,26 +187,52 @@ class TextTask(TableSpec, base.Task):
                 "vocab": list(self.preprocessor.tokenizer.vocab),
                 "preprocessor": self.preprocessor.settings,
                 "labels": list(self.labels),
+                "reading": [getattr(self.options, name) for name in _OF_READING],
                 **self.splits.settings,
                 **self.schema.settings,
             },
             keeps_examples=split != TRAIN,
         )
-        records = record_files.load_or_convert(source, record_dir)
-        if split in self.dev_splits and self.labels_class is OneLabel:
-            examples = (example for example, _ in records.examples())
-            warn_of_one_label(examples, self.splits.path(split))
-        return records
+        return record_files.load_or_convert(source, record_dir)
 
-    def _read_checked(self, split):
-        """Yields the examples of a split; warns if a dev file has those to train."""
+    def check_records(self, records):
+        """Warns of dev sets that tell little, and of an option without effect."""
+        names = [split for split in self.dev_splits if split in records]
+        used = {self.splits.path(split): records[split] for split in names}
+        if len(names) > 1:
+            logger.info("Dev sets: %s", ", ".join(map(self._described, names)))
+        num_held_out = self.splits.num_dev_examples
+        if num_held_out and TRAIN in records and not self.splits.is_held_out(DEV):
+            logger.warning(
+                "--num_dev_examples=%d is without effect, as there is the dev file %s",
+                num_held_out,
+                self.splits.path(DEV),
+            )
+        for path, each in used.items():
+            labels = (self.labels_of(example) for example, _ in each.examples())
+            dev_sets.warn_of_one_label(itertools.chain.from_iterable(labels), path)
+        # Train records that are new were compared while they were made.
+        is_cached = TRAIN in records and not records[TRAIN].is_new
+        if is_cached and any(each.is_new for each in used.values()):
+            collections.deque(self._read_compared(TRAIN), maxlen=0)
+
+    def _read_compared(self, split):
+        """Yields the examples of a split; warns if a dev set has those to train."""
         examples = self.read_examples(split)
         if split != TRAIN or self.splits.is_held_out(DEV):
             return examples
-        for dev in filter(self.find_files, self.dev_splits):
-            read = functools.partial(self.read_examples, dev)
-            examples = warning_of_overlap(examples, read, self.splits.path(dev))
-        return examples
+        read = {
+            self.splits.path(dev): functools.partial(self.read_examples, dev)
+            for dev in filter(self.find_files, self.dev_splits)
+        }
+        return dev_sets.compared(examples, read)
+
+    def _described(self, split):
+        """Returns the words for one of several dev sets."""
+        path = self.splits.path(split)
+        if split == DEV:
+            return f"{path}, which decides the best weights"
+        return f"{path}, whose scores are called {metrics_lib.of_set('metric', split)}"
 
     def build(self, features, is_training, ops=None):
         encoder = encoders.of(self.bert_config).build(
@@ -223,6 +250,10 @@ class TextTask(TableSpec, base.Task):
     @property
     def dev_splits(self):
         return self.splits.dev_splits
+
+    def labels_of(self, example):
+        """Returns the labels of an example, an iterable."""
+        return (example.label,)
 
     def has_label(self, example):
         return example.label is not None
@@ -255,7 +286,7 @@ def _setting(options, saved, name):
       InputError: if both are there and differ.
     """
     given, trained = getattr(options, name), saved.get(name)
-    if given and trained and given != trained:
+    if given and trained is not None and given != trained:
         raise InputError(
             f"--{name}={given}: the model in --output_dir was trained with "
             f"--{name}={trained}; leave the flag out, or choose another folder"

@@ -115,3 +115,74 @@ def test_keys_of_json_are_sorted_or_left_in_order(tmp_path):
     for sort_keys, order in ((True, ["10", "2"]), (False, ["2", "10"])):
         files.write_json(str(path), {"2": 0, "10": 1}, sort_keys)
         assert list(files.read_json(str(path))) == order
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x05\x06" + bytes(18), "an empty zip archive"),
+        (b"\x80\x02]q\x00.", "a pickle"),
+        (b"\x93NUMPY\x01\x00v", "numpy"),
+        (b"\n<!doctype HTML>\n", "a web page"),
+        (b"<?xml version='1.0'?>\n", "XML"),
+        (b"a.csv".ljust(257, b"\0") + b"ustar", "a tar archive"),
+        (b"ORC" + bytes(20), "a binary file"),
+        (bytes(9), "a binary file"),
+        ("text,label\n".encode("utf-16-le"), "like utf-16-le; --encoding=utf-16-le"),
+        ("text,label\n".encode("utf-32"), "like utf-32; --encoding=utf-32"),
+    ],
+)
+def test_no_text_is_named(tmp_path, content, message):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        list(files.read_lines(str(path)))
+
+
+def test_a_text_that_is_called_gz(tmp_path):
+    path = tmp_path / "a.csv.gz"
+    path.write_text("a,b\n")
+    with pytest.raises(InputError, match=r"a\.csv\.gz: .*take \.gz off"):
+        list(files.read_lines(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "advice"),
+    [
+        ("这部电影很好看，我不喜欢", "gb18030", "--encoding=gb18030"),
+        ("這部電影很好看，我不喜歡他們的說話", "gb18030", "--encoding=gb18030"),
+        ("café à l’été", "cp1252", "--encoding=cp1252"),
+        # No advice is better than a wrong one.
+        ("이 영화는 다시 봐도 좋아요 정말로", "euc-kr", "--encoding=NAME"),
+        ("この映画は何回見ても良い作品", "shift_jis", "--encoding=NAME"),
+        ("この映画は何回見ても良い作品", "euc-jp", "--encoding=NAME"),
+        ("這部電影很好看，我不喜歡他們的說話", "big5", "--encoding=NAME"),
+        ("этот фильм очень хороший", "cp1251", "--encoding=NAME"),
+        ("zażółć gęślą jaźń", "cp1250", "--encoding=NAME"),
+    ],
+)
+def test_the_encoding_that_is_advised(tmp_path, text, encoding, advice):
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"text,label\n{text},1\n".encode(encoding))
+    with pytest.raises(InputError, match=rf"a\.csv:2: not UTF-8: .*{advice} "):
+        list(files.read_lines(str(path)))
+
+
+def test_a_broken_line_among_lines_of_utf8(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("标题,1\n".encode() + b"caf\xe9,1\n")
+    with pytest.raises(InputError, match=r"a\.csv:2: .* mend this one"):
+        list(files.read_lines(str(path)))
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "latin-1"])
+def test_utf8_is_told_from_the_encoding_of_the_flag(tmp_path, caplog, encoding):
+    path = tmp_path / "a.csv"
+    path.write_bytes("标题,été\n".encode())
+    for _ in range(2):
+        assert list(files.read_lines(str(path), encoding=encoding)) == [(1, "标题,été")]
+    (message,) = caplog.messages
+    assert (
+        f"a.csv: the file is in UTF-8, and read so, not as --encoding={encoding}"
+        in (message)
+    )

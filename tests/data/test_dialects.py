@@ -3,6 +3,7 @@
 import pytest
 
 from bert_my.common.errors import InputError
+from bert_my.data import tables
 from bert_my.data.columns import TableSpec
 from bert_my.data.tables import (
     COMMAS,
@@ -40,6 +41,9 @@ def long_cells(num_rows):
         ('"text"\t"label"\n"a b"\t"c"\n\t"d"\n', QUOTED_TABS),
         ('"text"\t"label"\n"a b"\tc\n', TABS),
         ('"a"\n"b"\n', TABS),
+        # Some writers do not quote numbers.
+        ('"text"\t"label"\n"a b"\t1\n"c"\t-2.5\n', QUOTED_TABS),
+        ('text\tlabel\n"a b"\t1\n"c"\t0\n', QUOTED_TABS),
         ("a,b\nc,d\n", COMMAS),
         ('a,"b, c"\nd,e\n', COMMAS),
         ('a "b" c,d\n"e" f,g\n', Dialect(",", is_quoted=False)),
@@ -133,6 +137,25 @@ def test_quoting_by_hand(tmp_path, quoting):
     assert table.declared_dialect(TableSpec()) == Dialect(",", is_quoted)
 
 
+@pytest.mark.parametrize(
+    ("listed", "chosen"),
+    [
+        ("csv", {"": "csv"}),
+        ("csv,dev=none", {"": "csv", "dev": "none"}),
+        ("test=csv,train=none", {"test": "csv", "train": "none"}),
+        (None, {}),
+    ],
+)
+def test_quoting_of_single_files(listed, chosen):
+    assert tables.quoting_by_split(listed) == chosen
+    assert listed is None or tables.is_quoting(listed)
+
+
+@pytest.mark.parametrize("listed", ["all", "csv,none", "csv,eval=none", "dev=", "csv,"])
+def test_wrong_choices_of_quoting(listed):
+    assert not tables.is_quoting(listed)
+
+
 def test_a_declared_dialect_is_that_of_tabs(write):
     spec = TableSpec()
     spec.table_dialect = TABS
@@ -142,11 +165,41 @@ def test_a_declared_dialect_is_that_of_tabs(write):
 
 
 @pytest.mark.parametrize(
+    ("content", "dialect"),
+    [
+        ('sentence\tlabel\tidx\n"a ""b"" c"\t1\t0\n', QUOTED_TABS),
+        ('sentence\tlabel\tidx\n"a" b "c"\t1\t0\n', TABS),
+        ('sentence\tlabel\n"a ""b"" c"\t1\n', TABS),
+    ],
+)
+def test_the_quotes_of_an_export_are_inferred(write, content, dialect):
+    spec = TableSpec()
+    spec.column_names, spec.table_dialect = {"text_a": ("sentence",)}, TABS
+    spec.export_names = ("idx",)
+    assert write(content, "a.tsv").declared_dialect(spec) == dialect
+
+
+@pytest.mark.parametrize(
+    ("content", "dialect", "said"),
+    [
+        ("text,label\n'a b',1\n'c d',0\n", COMMAS, "double ones"),
+        ('text\tlabel\n"a ""b"" c"\t1\n', TABS, "--quoting=csv"),
+        ("text,label\n'a b' or c,1\nd 'e',0\n", COMMAS, ""),
+        ('text\tlabel\n"a" b\t1\n', TABS, ""),
+    ],
+)
+def test_quotes_that_are_read_as_characters(write, caplog, content, dialect, said):
+    write(content).warn_of_quotes(dialect)
+    assert bool(caplog.text) == bool(said)
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize(
     ("row", "reason"),
     [
         ('"c" d,1', r"behind a closing quote.*'\"c\" d,1'"),
         ("c\rd,1", "bare CR"),
-        (r'"c \"d\", e",1', "backslash"),
+        (r'"c \"d\", e",1', "backslash.* sed 's"),
         ('"c, d,1', "not closed"),
     ],
 )

@@ -1,6 +1,7 @@
 """Splits: the files of a data set, and the dev set cut from the train file."""
 
 import json
+import logging
 import random
 
 import pytest
@@ -96,6 +97,30 @@ def test_a_sample_has_the_shares_of_the_labels(cut, counts, num_dev, max_train, 
         assert [sum(x.label == n for x in train) for n in numbers] == [15, 15]
 
 
+@pytest.mark.parametrize("is_stratified", [True, False])
+def test_equal_texts_are_on_one_side(cut, is_stratified):
+    found = [Example(f"text {n % 20}", label=str(n % 2)) for n in range(60)]
+    train, dev = cut(found, 20, max_train=30, is_stratified=is_stratified)
+    assert (len(train), len(dev)) == (30, 18)
+    assert not {each.text_a for each in train} & {each.text_a for each in dev}
+
+
+def test_texts_that_come_too_often_are_parted(cut, caplog):
+    found = [Example(f"text {n % 2}", label=str(n % 2)) for n in range(60)]
+    train, dev = cut(found, 30, is_stratified=True)
+    assert [sum(each.label == "0" for each in part) for part in (train, dev)] == [
+        15,
+        15,
+    ]
+    assert "30 of 30 examples of the train set stand in the dev set" in caplog.text
+
+
+def test_a_sample_names_the_labels_that_it_lacks(cut, caplog):
+    caplog.set_level(logging.INFO)
+    cut(by_label(20, 20, 1), 10, is_stratified=True)
+    assert "0 (5), 1 (5), 2 (0)" in caplog.text
+
+
 def test_a_sample_depends_on_the_texts_alone(cut):
     found = by_label(40, 40)
     shuffled = random.Random(5).sample(found, len(found))
@@ -166,6 +191,20 @@ def test_files_of_a_folder(tmp_path):
     assert splits.path(TRAIN) is None
 
 
+@pytest.mark.parametrize(
+    "name", ["train.xlsx", "Train.csv", "train-00000-of-00001.parquet", "train.csv.zip"]
+)
+def test_a_file_with_another_ending_is_named(tmp_path, caplog, name):
+    for each in (name, "training.csv", "dev.csv"):
+        (tmp_path / each).write_text("x")
+    splits = splits_of(tmp_path)
+    for _ in range(2):
+        assert splits.path(TRAIN) is None
+        assert splits.path(DEV)
+    (message,) = caplog.messages
+    assert f"not read: {name}; the name of a file is train, with .csv or" in message
+
+
 def test_two_files_that_could_be_meant_are_named(tmp_path):
     for name in ("dev.tsv", "eval.csv"):
         (tmp_path / name).write_text("x")
@@ -186,3 +225,25 @@ def test_a_flag_wins_over_the_folder(tmp_path):
         (tmp_path / name).write_text("x")
     other = str(tmp_path / "other.tsv")
     assert splits_of(tmp_path, dev_file=other).path(DEV) == other
+
+
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        ("a.csv", ["dev"]),
+        ("a.csv,b.tsv", ["dev", "b"]),
+        # The first file's name does not stand for another one.
+        ("x/a.csv,y/a.csv", ["dev", "y-a"]),
+        ("x/a.csv,y/a.csv,z/y/a.tsv", ["dev", "y-a", "a-2"]),
+        ("a.csv, y/test.csv,y/train.csv,", ["dev", "y-test", "y-train"]),
+    ],
+)
+def test_the_names_of_several_dev_sets(tmp_path, monkeypatch, listed, names):
+    monkeypatch.chdir(tmp_path)
+    splits = splits_of(tmp_path, dev_file=listed)
+    assert list(splits.dev_splits) == names
+    paths = [part.strip() for part in listed.split(",") if part]
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x")
+    assert [splits.path(name) for name in names] == paths

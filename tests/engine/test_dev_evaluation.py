@@ -37,6 +37,7 @@ class Bench:
         keep_best=None,
         patience=0,
         num_towers=NUM_TOWERS,
+        other_sets=None,
         **changes,
     ):
         """Trains for 7 steps in the folder `name`, which it returns."""
@@ -54,7 +55,8 @@ class Bench:
         settings = helpers.train_settings(folder, num_towers, **values)
         dev = None
         if evaluate_every:
-            dev = ({"dev": self.dev_records}, self.eval_settings(num_towers))
+            sets = {"dev": self.dev_records, **(other_sets or {})}
+            dev = (sets, self.eval_settings(num_towers))
         training.train(self.task, self.train_records, settings, dev)
         return folder
 
@@ -134,6 +136,32 @@ def test_best_weights_are_those_with_the_lowest_loss(evaluated):
     helpers.assert_all_close(
         best, {name: trained[f"{name}/average"] for name in best}, atol=0
     )
+
+
+def test_several_dev_sets(bench, caplog):
+    caplog.set_level(logging.INFO)
+    titles = helpers.write_titles(bench.folder / "other", dev=9, train=5)
+    task = helpers.make_task(bench.folder / "model", titles)
+    records = helpers.make_records(task, base.DEV, bench.folder / "cache")
+    sets = {"other": records}
+    folder = bench.train("several", "3", "eval_loss", other_sets=sets)
+    entries = entries_of(folder)
+    alone = evaluation.evaluate(
+        bench.task,
+        sets,
+        bench.eval_settings(checkpoint=str(folder / "model.ckpt-7")),
+        str(bench.folder),
+    )
+    found = {
+        name: entries[7][f"{name}@other"] for name in alone if name != "global_step"
+    }
+    del alone["global_step"]
+    assert found == pytest.approx(run_folder.finite(alone), abs=1e-6)
+    # The first set decides.
+    best = helpers.read_checkpoint(folder / run_folder.BEST)["global_step"]
+    assert best == min(entries, key=lambda step: entries[step]["eval_loss"])
+    (line,) = [each for each in caplog.messages if "after step 7" in each]
+    assert line.endswith(f"eval_loss@other {entries[7]['eval_loss@other']:.4f}")
 
 
 def test_no_checkpoint_is_ahead_of_what_is_written_of_its_step(evaluated):

@@ -114,3 +114,13 @@ def test_metrics_stand_in_order_with_those_of_labels_last():
     tables = [{"f1_x": 1, "global_step": 3, "loss": 2}, {"eval_loss": 2, "auc": 1}]
     assert metrics.in_order(tables, "auc") == ["auc", "eval_loss", "f1_x"]
     assert metrics.in_order(tables[:1], "auc") == ["loss", "f1_x"]
+
+
+def test_metrics_of_several_sets():
+    names = ["eval_loss", "auc", "f1_x", "eval_loss@b", "auc@b", "f1_x@b", "mse@b"]
+    ordered = metrics.in_order([dict.fromkeys(names, 0.5)], "auc")
+    assert ordered[:2] == ["auc", "auc@b"]
+    assert ordered[-2:] == ["f1_x", "f1_x@b"]
+    assert [each for each in names if metrics.is_loss(each)] == names[::3][:2]
+    assert metrics.is_lower_better("mse@b")
+    assert not metrics.is_lower_better("auc@b")

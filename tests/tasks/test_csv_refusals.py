@@ -59,7 +59,21 @@ UNREADABLE = [
         {"label_column": "pos", "header": False},
         "--header=false.*'pos'.*numbers from 1",
     ),
-    ("text,label\na b,x\nc d,y\x00\ne f,x\n", {}, r"csv:3: .*(control|NUL)"),
+    ("text,label\na b,x\nc d,y\x00\ne f,x\n", {}, r"csv:3: label .*control"),
+    ("text,label\na b,x\nc d,y\u200b\ne f,x\n", {}, r"csv:3: label .*invisible"),
+    ("text,label\na b,x\nc d,<NA>\ne f,x\n", {}, r"csv:3: .*stands for none"),
+    (
+        "id, text, label\n" + '1, "a b, c", 0\n' * 3,
+        {},
+        r"csv:2: 4 columns.* no blank .* before the quote",
+    ),
+    ("text,label\n" + "'a b, c',0\n" * 3, {}, r"csv:2: 3 columns.* double quotes"),
+    # Names that look like numbers from 1.
+    (
+        "0,1,2\n" + "".join(f"{n},a b c {n},{n % 2}\n" for n in range(9)),
+        {"text_column": "1", "label_column": "2"},
+        "--text_column=1 is the column '0'.* --text_column=2$",
+    ),
     ("text,label\na b,x\nc d,y\x07\ne f,x\n", {}, r"csv:3: .*control"),
     ("text,label\na b,x\nc d,nan\ne f,y\n", {}, r"csv:3: .*'nan'.*--labels"),
     ("text,text,label\na,b c,0\nd,e f,1\n", {}, "--text_column"),

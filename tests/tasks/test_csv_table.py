@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from bert_my.common.errors import InputError
 from bert_my.tasks import base
 from tests import helpers
 from tests.tasks.made_tables import (
@@ -264,7 +265,8 @@ def test_numbers_are_ordered_by_their_values(make_csv_task, caplog, found, order
     assert ("--task_name=regression" in caplog.text) == ("." in found)
 
 
-PLACEHOLDERS = ("-1", "?", "nan", "NA", "", "None")
+# The last one is no label, either, and all rows have it.
+PLACEHOLDERS = ("-1", "?", "nan", "NA", "", "None", "<NA>", "to do")
 
 
 @pytest.mark.parametrize("label", PLACEHOLDERS)
@@ -284,9 +286,106 @@ def test_placeholders_in_a_test_file(make_named_task, caplog, name, labels, labe
     )
     found = list(task.read_examples(base.TEST))
     assert [each.label for each in found] == [None] * 12
-    assert caplog.text.count("12 rows have the label") == bool(
-        label or name == "mlabel"
+    assert caplog.text.count("12 rows have the label") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test"),
+    [
+        ("info", "7\tx 1 y\t0", "8\tz 2 w\tdummy"),
+        ("lcqmc", "x 1\ty z\t0", "w 2\tu v\tdummy"),
+        ("regression", "x 1 y\t0.5", "z 2 w\tdummy"),
+        ("sentiment", "x 1\ty z\tneutral", "w 2\tu v\tdummy"),
+    ],
+)
+def test_one_text_for_all_labels_of_a_test_file_without_a_header(
+    make_named_task, name, train, test
+):
+    task = make_named_task(name, train=f"{train}\n" * 2, test=f"{test}\n" * 2)
+    first, second = task.read_examples(base.TEST)
+    expected = [cell for cell in test.split("\t") if cell not in ("8", "dummy")]
+    assert [x for x in first[:2] if x] == [x for x in second[:2] if x] == expected
+    assert first.label is second.label is None
+
+
+def test_a_strange_label_in_some_rows_of_a_test_file(make_csv_task):
+    train = labelled("text,label", "a b c,0", "d e f,1")
+    test = "text,label\na b c,to do\nd e f,1\n"
+    task = make_csv_task(train=train, test=test)
+    with pytest.raises(InputError, match=r"test\.csv:2: label 'to do' is not one of"):
+        list(task.read_examples(base.TEST))
+
+
+@pytest.mark.parametrize(("train", "dev"), [("1.0 0.0", "1 +0"), ("1 0", "1.0 0.0")])
+def test_spellings_of_a_number_are_one_label(make_csv_task, train, dev):
+    rows = [[f"a b c,{label}" for label in labels.split()] for labels in (train, dev)]
+    task = make_csv_task(
+        train=labelled("text,label", *rows[0]), dev=labelled("text,label", *rows[1])
     )
+    first, second = (
+        [task.schema.labels.value(each.label) for each in task.read_examples(split)]
+        for split in (base.TRAIN, base.DEV)
+    )
+    assert first == second == [1, 0] * 4
+    assert task.labels == tuple(sorted(train.split()))
+
+
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        ("1 1.0 0", ("0", "1")),
+        ("1.0 +1.0 2.0", ("1", "2")),
+        ("01 1 0", ("0", "01", "1")),
+        ("1.1 1.10 2", ("1.1", "1.10", "2")),
+    ],
+)
+def test_spellings_of_a_number_in_the_train_file(make_csv_task, found, names):
+    rows = [f"some text {n},{label}" for n, label in enumerate(found.split())]
+    task = make_csv_task(train=labelled("text,label", *rows))
+    assert task.labels == names
+    assert len(list(task.read_examples(base.TRAIN))) == 12
+
+
+def test_the_names_of_columns_ignore_case(make_csv_task):
+    rows = [f"film number {n} here,{n % 2}" for n in range(4)]
+    task = make_csv_task(
+        train=labelled("Review,Stars", *rows),
+        dev=labelled("review,STARS", *rows),
+        test=labelled("REVIEW", "a b"),
+        text_column="review",
+        label_column="stars",
+    )
+    for split in (base.TRAIN, base.DEV):
+        assert next(task.read_examples(split))[:3] == ("film number 0 here", None, "0")
+    assert next(task.read_examples(base.TEST)).text_a == "a b"
+
+
+def test_case_tells_columns_that_differ_in_it_alone(make_csv_task):
+    rows = [f"x{n},film number {n} here,{n % 2}" for n in range(4)]
+    content = labelled("Text,text,label", *rows)
+    task = make_csv_task(train=content, dev=content, text_column="text")
+    assert next(task.read_examples(base.DEV)).text_a == "film number 0 here"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "header", "row"),
+    [
+        ("tsv", "text\tlabel", "{0}\tfilm number {0} here\t{1}"),
+        ("csv", '"text","label"', '"{0}","film number {0} here",{1}'),
+    ],
+)
+def test_a_header_without_the_name_of_the_index(make_named_task, suffix, header, row):
+    rows = [row.format(n, n % 2) for n in range(8)]
+    content = labelled(header, *rows)
+    task = make_named_task("csv", suffix, train=content, dev=content)
+    for split in (base.TRAIN, base.DEV):
+        assert next(task.read_examples(split))[:3] == ("film number 0 here", None, "0")
+
+
+def test_a_comma_in_each_text_makes_no_index(make_csv_task):
+    rows = [f"{n}, film number {n}, here, {n % 2}" for n in range(8)]
+    with pytest.raises(InputError, match=r"csv:2: 4 columns.* has 3"):
+        make_csv_task(train=labelled("id, text, label", *rows))
 
 
 def test_a_placeholder_may_be_a_label(make_csv_task):
@@ -347,3 +446,14 @@ def test_a_first_row_that_cannot_be_told_from_data(make_csv_task, caplog, header
     assert len(list(task.read_examples(base.TRAIN))) == 4 - bool(header)
     is_said = "read as data; --header=true" in caplog.text
     assert is_said == (header is None)
+
+
+@pytest.mark.parametrize("quoting", ["csv,dev=none", "dev=none"])
+def test_the_quotes_of_one_file_are_chosen(make_csv_task, quoting):
+    task = make_csv_task(
+        train=labelled("text,label", '"a, b c",0', '"d, e f",1'),
+        dev=labelled("text,label", '"a" b c,0', '"d" e f,1'),
+        quoting=quoting,
+    )
+    found = [next(task.read_examples(split)) for split in (base.TRAIN, base.DEV)]
+    assert [each.text_a for each in found] == ["a, b c", '"a" b c']

@@ -1,5 +1,7 @@
 """GLUE: every task reads its official files as they are."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -215,23 +217,25 @@ PAIR = "sentence1,sentence2"
         ("stsb", PAIR, {"2.5": "2.5", "0.0": "0.0"}),
     ],
 )
-@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
 def test_exports_of_hugging_face(make_named_task, name, texts, labels, suffix):
     names = [*texts.split(","), "label", "idx"]
     rows = [
-        [*[f"a, {n}", "b"][: len(names) - 2], label, str(n)]
+        [*[f'a, "{n}"', "b"][: len(names) - 2], label, str(n)]
         for n, label in enumerate(labels)
     ]
 
     def content(rows):
-        if suffix == "csv":
-            quoted = [[f'"{cell}"' for cell in row] for row in rows]
-            return "".join(",".join(row) + "\n" for row in [names, *quoted])
+        if suffix != "jsonl":
+            stream = io.StringIO()
+            delimiter = {"csv": ",", "tsv": "\t"}[suffix]
+            csv.writer(stream, delimiter=delimiter).writerows([names, *rows])
+            return stream.getvalue()
         return "".join(json.dumps(dict(zip(names, row))) + "\n" for row in rows)
 
     unknown = [[*row[:-2], "-1", row[-1]] for row in rows]
     task = make_named_task(name, suffix, train=content(rows), test=content(unknown))
     found = list(task.read_examples(base.TRAIN))
     assert [each.label for each in found] == list(labels.values())
-    assert [each.text_a for each in found] == ["a, 0", "a, 1"]
+    assert [each.text_a for each in found] == ['a, "0"', 'a, "1"']
     assert [each.label for each in task.read_examples(base.TEST)] == [None, None]

@@ -60,6 +60,31 @@ def test_names(make_named_task, read, cells):
     assert task.labels == ("new york", "sport", "war")
 
 
+@pytest.mark.parametrize(
+    ("first", "flags", "said"),
+    [
+        ("review\tmoods", {}, "read as data; --header=true reads it as a header"),
+        ("review\tmoods", {"header": True}, ""),
+        ("a film\tsad", {}, ""),
+    ],
+)
+def test_a_first_row_that_may_be_a_header(read, caplog, first, flags, said):
+    rows = read(f"{first}\nx y\tsad,odd\nz w\todd\nu v\tsad,odd\n", **flags)
+    assert len(rows) == 4 - bool(flags)
+    assert ("read as" in caplog.text) == bool(said)
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize(("train", "dev"), [("1.0,2.0", "1,2"), ("1,2,2.0", "1.0,+2")])
+def test_spellings_of_a_number_are_one_name(make_named_task, train, dev):
+    files = [f"a b\t{cell}\nc d\t5\n" for cell in (train, dev)]
+    task = make_named_task("mlabel", train=files[0], dev=files[1])
+    assert len(task.labels) == 3
+    for split in (base.TRAIN, base.DEV):
+        first = next(task.read_examples(split))
+        assert task.schema.labels.value(first.label) == [1, 1, 0]
+
+
 def test_names_between_blanks(read):
     assert read("a\tx y\nb\tz\nc\ty x\n") == [[1, 1, 0], [0, 0, 1], [1, 1, 0]]
 
@@ -268,6 +293,8 @@ def test_a_test_file_may_lack_the_label_columns(make_named_task):
             r"csv:5: .*'2'",
         ),
         (TOXIC + "9,a,,0,0\n", {"labels": "toxic,obscene"}, r"csv:5: .*''"),
+        # A gap does not hide a column of zeros and ones.
+        (TOXIC + "9,a,nan,0,0\n", {"num_labels": 3}, r"csv:5: .*'nan'"),
         (
             "nr,what,x,y\n1,a,0,1\n2,b,1,1\n",
             {"labels": "x,y"},
@@ -278,6 +305,37 @@ def test_a_test_file_may_lack_the_label_columns(make_named_task):
 def test_errors_of_label_columns(read, content, flags, message):
     with pytest.raises(InputError, match=message):
         read(content, "csv", **flags)
+
+
+def test_a_gap_among_the_labels_of_a_test_file(make_named_task):
+    test = TOXIC + "9,a,-1,0,0\n"
+    task = make_named_task("mlabel", "csv", train=TOXIC, test=test, num_labels=3)
+    with pytest.raises(InputError, match=r"test\.csv:5: .*'-1' instead of 0 or 1"):
+        list(task.read_examples(base.TEST))
+
+
+@pytest.mark.parametrize(
+    ("cells", "are_known"),
+    [("0,0,0", False), ("-1,-1,-1", False), (",,", False), ("1,0,0", True)],
+)
+def test_a_test_file_whose_rows_have_the_same_labels(make_named_task, cells, are_known):
+    test = TOXIC.split("\n")[0] + f"\n7,a,{cells}\n8,b,{cells}\n"
+    task = make_named_task("mlabel", "csv", train=TOXIC, test=test, num_labels=3)
+    labels = {each.label for each in task.read_examples(base.TEST)}
+    assert labels == ({"toxic"} if are_known else {None})
+
+
+def test_columns_of_labels_beside_a_name_that_comes_twice(make_named_task):
+    content = "text,text,x,y\nno,a b c,0,1\nyes,d e f,1,1\n"
+    task = make_named_task(
+        "mlabel", "csv", train=content, num_labels=2, text_column="2"
+    )
+    found = [each.text_a for each in task.read_examples(base.TRAIN)]
+    assert found == ["a b c", "d e f"]
+
+
+def test_names_of_label_columns_ignore_case(read):
+    assert read(TOXIC, "csv", labels="Obscene,Toxic") == [[1, 0], [0, 1]]
 
 
 def test_a_header_with_one_column_of_labels_has_no_label_columns(read):

@@ -40,6 +40,26 @@ def test_a_dev_file_wins_over_num_dev_examples(make_named_task):
     assert numbers(task, base.DEV) == [77]
 
 
+@pytest.fixture
+def dev_warnings(tmp_path, caplog):
+    """Returns a function that encodes a task's sets and returns what is said of them.
+
+    The records are cached.
+    """
+
+    def check(task):
+        caplog.clear()
+        splits = (base.TRAIN, *task.dev_splits)
+        records = {
+            split: helpers.make_records(task, split, tmp_path / "cache")
+            for split in splits
+        }
+        task.check_records(records)
+        return [each for each in caplog.messages if "dev" in each]
+
+    return check
+
+
 @pytest.mark.parametrize(
     ("dev", "said"),
     [
@@ -49,13 +69,52 @@ def test_a_dev_file_wins_over_num_dev_examples(make_named_task):
         ("98\t1\n99\t0\n", None),
     ],
 )
-def test_a_dev_set_that_tells_little(make_named_task, tmp_path, caplog, dev, said):
-    task = make_named_task("info", train=TRAIN, dev=dev)
-    for split in (base.DEV, base.TRAIN):
-        helpers.make_records(task, split, tmp_path / "cache")
-    found = [each for each in caplog.messages if "dev set" in each]
+def test_a_dev_set_that_tells_little(make_named_task, dev_warnings, dev, said):
+    found = dev_warnings(make_named_task("info", train=TRAIN, dev=dev))
     assert len(found) == (said is not None)
     assert said is None or re.search(said, found[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "dev", "label"),
+    [
+        ("mlabel", "x y\ta,b\nz w\ta\n", "p q\ta,b\nr s\tb,a\n", "a,b"),
+        ("regression", "x y\t1\nz w\t2\n", "p q\t0.5\nr s\t0.5\n", "0.5"),
+        ("ner", "x B-X\ny O\n\nz O\n", "p O\nq O\n\nr O\n", "O"),
+    ],
+)
+def test_a_dev_set_of_one_label(make_named_task, dev_warnings, name, train, dev, label):
+    (found,) = dev_warnings(make_named_task(name, train=train, dev=dev))
+    assert f"dev.tsv: all examples of the dev set have the label '{label}'" in found
+
+
+def test_a_held_out_dev_set_with_texts_to_train(make_named_task, dev_warnings):
+    # The texts have both labels, so that they are not known as equal examples.
+    rows = "".join(f"{n}\t{label}\n" for n in range(11) for label in (0, 1))
+    task = make_named_task("info", train=rows, num_dev_examples=5)
+    (found,) = dev_warnings(task)
+    assert re.search(r"train\.tsv: \d of 17 examples of the train set", found)
+
+
+def test_a_new_dev_file_is_compared_with_cached_records(make_named_task, dev_warnings):
+    assert not dev_warnings(make_named_task("info", train=TRAIN, dev="98\t1\n99\t0\n"))
+    task = make_named_task("info", train=TRAIN, dev="7\t1\n99\t0\n")
+    assert len(dev_warnings(task)) == 1
+    assert not dev_warnings(task)  # All is cached: it was said.
+
+
+def test_rows_that_were_trained_are_not_held_out_later(make_named_task):
+    task = make_named_task("info", train=TRAIN)
+    with pytest.raises(InputError, match=r"^--num_dev_examples=3: .* was trained with"):
+        make_named_task("info", train=TRAIN, num_dev_examples=3, saved=task.description)
+
+
+def test_num_dev_examples_beside_a_dev_file(make_named_task, dev_warnings):
+    task = make_named_task(
+        "info", train=TRAIN, dev="98\t1\n99\t0\n", num_dev_examples=3
+    )
+    (found,) = dev_warnings(task)
+    assert found.startswith("--num_dev_examples=3 is without effect")
 
 
 def test_max_train_examples_leaves_other_splits_alone(make_named_task):
@@ -144,3 +203,23 @@ def test_a_file_of_a_flag_wins_over_the_folder(make_named_task, tmp_path):
     assert numbers(task, base.TRAIN) == list(range(11))
     task = make_named_task("info", data_dir=folder)
     assert numbers(task, base.TRAIN) == [42]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"quoting": "none"}, {"quoting": "csv"}),
+        ({"encoding": "latin-1"}, {"encoding": "gbk"}),
+        ({"header": False}, {"header": True}),
+    ],
+)
+def test_records_that_were_read_otherwise_are_not_used(
+    make_named_task, tmp_path, before, after
+):
+    def load(**flags):
+        task = make_named_task("info", train='"a"\t1\nb\t0\nc\t1\n', **flags)
+        return helpers.make_records(task, base.TRAIN, tmp_path / "cache")
+
+    assert load(**before).is_new
+    assert load(**after).is_new
+    assert not load(**after).is_new
