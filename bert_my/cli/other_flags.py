@@ -235,8 +235,8 @@ _SMALLER_FILE = "give a smaller file as --dev_file or --test_file"
 _LAYERS = "use --recompute=N, with the number of layers to compute twice"
 _SQUAD = "there is no task of that kind; see --task_name"
 _PHASE = (
-    "train each phase in an --output_dir of its own, the second with the checkpoint of "
-    "the first as --init_checkpoint"
+    "leave it out, and train each phase in an --output_dir of its own, the second with "
+    "the checkpoint of the first as --init_checkpoint"
 )
 _EPOCHS = "use --num_train_epochs"
 _ONE_GPU = "set CUDA_VISIBLE_DEVICES to the numbers of the GPUs, and --n_gpus"

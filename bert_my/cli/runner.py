@@ -234,7 +234,8 @@ def load_task(config):
     if config.max_seq_length > bert_config.max_position_embeddings:
         raise InputError(
             f"--max_seq_length={config.max_seq_length} is over max_position_embeddings="
-            f"{bert_config.max_position_embeddings} in {config.bert_config_file}"
+            f"{bert_config.max_position_embeddings} in {config.bert_config_file}, the "
+            "most that can be given"
         )
     if config.recompute > bert_config.num_hidden_layers:
         raise InputError(

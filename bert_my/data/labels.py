@@ -33,7 +33,7 @@ NO_LABEL = "-"  # often stands for none
 # With more labels than this, most must come again, or they are something else.
 MAX_LABELS_OF_FEW_ROWS = 20
 # Control characters and marks that cannot be seen; joiners are part of words.
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
 )
 # Data frames with gaps write 1.0 for 1.
@@ -79,7 +79,7 @@ class Labels:
             character.
         """
         label = (cell or "").strip()
-        if _INVISIBLE.search(label):
+        if INVISIBLE.search(label):
             raise ValueError(
                 f"label {label!r} has a control character, or another that is invisible"
             )

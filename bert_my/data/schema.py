@@ -143,17 +143,24 @@ class TableSchema:
         is_clear = self.structure is not None or self._options.header is not None
         if not (is_clear or found.has_header or self.is_label) and found.fields:
             columns.warn_of_first_row(table.head(dialect), found.fields, table.path)
-        others = [x for _, x, _ in self._opened.values() if x.delimiter is not None]
-        if self.structure is not None and self.structure.dialect.delimiter is not None:
-            others.insert(0, self.structure.dialect)
-        if dialect.delimiter is not None and others and others[0] != dialect:
-            logger.warning(
-                "%s: the file is read as %s, but another file of the run as %s; "
-                "--quoting chooses the quotes of all, or of one, as in csv,dev=none",
-                table.path,
-                dialect,
-                others[0],
-            )
+        self._warn_of_other_dialect(table.path, dialect, len(names))
+
+    def _warn_of_other_dialect(self, path, dialect, num_columns):
+        """Warns of a file that is read in another way than those before."""
+        known = [self.structure.dialect] if self.structure is not None else []
+        known += [each for _, each, _ in self._opened.values()]
+        other = next((each for each in known if each.delimiter is not None), dialect)
+        # A single column has no delimiter.
+        delimiter = dialect.delimiter if num_columns == 1 else other.delimiter
+        if dialect.delimiter is None or dialect == other._replace(delimiter=delimiter):
+            return
+        logger.warning(
+            "%s: the file is read as %s, but another file of the run as %s; "
+            "--quoting chooses the quotes of all, or of one, as in csv,dev=none",
+            path,
+            dialect,
+            other,
+        )
 
     def _dialect(self, table, needs_label):
         if self.structure is None:

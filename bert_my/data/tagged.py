@@ -9,7 +9,6 @@ A sentence a line: `token token token<TAB>tag tag tag`; without tags, any text.
 
 import collections
 import logging
-import unicodedata
 
 from bert_my.common import files
 from bert_my.common.errors import InputError
@@ -270,7 +269,7 @@ def _check_tag(tag, where):
     """Raises an `InputError` for a tag with a blank or an invisible character."""
     if " " in tag:
         raise InputError(f"{where}: the tag {tag!r} has a blank in it")
-    if any(unicodedata.category(char) in ("Cc", "Cf") for char in tag):
+    if labels.INVISIBLE.search(tag):
         raise InputError(f"{where}: the tag {tag!r} has an invisible character in it")
 
 

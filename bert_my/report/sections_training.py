@@ -149,7 +149,8 @@ def evaluations(run):
         if line is not None:
             groups[_group_of(metric, line.y)].append(line)
     if len(run.training.steps) and groups["loss"]:
-        groups["loss"].append(_loss_line("training, smoothed", run.training))
+        # First, as more lines than a picture holds are left out from the end.
+        groups["loss"].insert(0, _loss_line("training, smoothed", run.training))
     if not any(groups.values()):
         yield "No metric of the evaluations is defined."
     for group, many in groups.items():
