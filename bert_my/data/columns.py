@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 from bert_my.common.errors import InputError, did_you_mean
-from bert_my.data.tables import Dialect
+from bert_my.data.tables import ID_NAMES, Dialect
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,6 @@ _NAMES = {
     "label": ("label", "labels", "class", "category", "target", "标签", "类别"),
 }
 _FIELDS = ("text_a", "text_b", "label")  # in the order of `Roles`
-# Names in a header of a column that only numbers the rows.
-_ID_NAMES = ("id", "guid", "index", "idx")
 # A column with longer cells is text, not a label.
 _LONGEST_LABEL = 40
 # Names and categories have fewer words; a text of this length may come again.
@@ -376,9 +374,18 @@ class Sample:
             index
             for index, name in enumerate(self.names[: len(self.columns)])
             if index not in taken
-            and name.lower() not in _ID_NAMES
+            and name.lower() not in ID_NAMES
             and not self._is_index(index)
+            and not self.is_left_over(index)
         ]
+
+    def is_left_over(self, index):
+        """Returns whether a column has no name and few cells that are not empty.
+
+        Spreadsheets add such columns at the end.
+        """
+        column = self.columns[index]
+        return not self.names[index] and 2 * sum(map(bool, column)) < len(column)
 
     def _is_index(self, index):
         """Returns whether a column is the index that pandas writes."""
@@ -644,7 +651,11 @@ def _has_header(sample, roles, is_label, spec):
     if is_header is None:
         counts = collections.Counter(sample.columns[roles.label])
         # Every label comes again, but that of the first row.
-        is_header = min(counts.values()) > 1 and all(sample.names[1:])
+        are_named = (
+            bool(name) or sample.is_left_over(index)
+            for index, name in enumerate(sample.names[1:], 1)
+        )
+        is_header = min(counts.values()) > 1 and all(are_named)
         _log_reading(sample.names, is_header, sample.path)
     return is_header
 
@@ -812,7 +823,7 @@ def columns_like(first_row, structure, wanted, needs_label, path):
             "--label_column names it"
         )
     if structure.has_header:
-        guids = [i for i, name in enumerate(names) if name.lower() in _ID_NAMES]
+        guids = [i for i, name in enumerate(names) if name.lower() in ID_NAMES]
         if guids and fields[guids[0]] is None:
             fields[guids[0]] = "guid"
     return Columns(fields, structure.has_header, label_indices)

@@ -1,4 +1,4 @@
-"""Warnings of dev sets whose scores tell little."""
+"""Warnings of dev and test sets whose scores tell little."""
 
 import collections
 import contextlib
@@ -58,18 +58,18 @@ def warn_of_overlap(path, count, num_all):
 
 
 def warn_of_one_label(labels, path):
-    """Warns if all examples of a dev set have the same label.
+    """Warns if all examples of a dev or test set have the same label.
 
     Args:
-      labels: iterable over the labels of the examples, or over all tags.
+      labels: iterable over the labels of the examples, or over all tags; without those
+        that are not known.
       path: of the file.
     """
     labels = iter(labels)
     first = next(labels, None)
-    if all(label == first for label in labels):
+    if first is not None and all(label == first for label in labels):
         logger.warning(
-            "%s: all examples of the dev set have the label %r, so its scores tell "
-            "nothing",
+            "%s: all examples with a label have %r, so the scores tell nothing",
             path,
             first,
         )

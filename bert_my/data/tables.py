@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # Number of lines, or rows, from which the structure of a file is inferred.
 SAMPLE_SIZE = 500
+# Names in a header of a column that only numbers the rows.
+ID_NAMES = ("id", "guid", "index", "idx")
 
 # A quoted cell with more lines is none: a quote that is never closed looks like one.
 _LONGEST_CELL = 100
@@ -139,7 +141,8 @@ class Table:
             head = list(itertools.islice(rows, SAMPLE_SIZE))
             if not head:
                 raise InputError(f"{self.path}: the file is empty")
-            lacks_a_name = self._writer_quotes(dialect) and _lacks_a_name(head)
+            is_certain = self._writer_quotes(dialect) or _are_counted(head)
+            lacks_a_name = is_certain and _lacks_a_name(head)
             if lacks_a_name:
                 logger.info(
                     "%s: the first row has no name for the first column, an index",
@@ -330,7 +333,10 @@ class Table:
                 f"for example: sed -E 's/^__label__([^ ]+) /\\1\\t/' {path}"
             )
         if len(self.lines) == 1 and "\r" in first:
-            raise InputError(f"{path}: lines must end with \\n or \\r\\n, not with \\r")
+            raise InputError(
+                f"{path}: lines must end with \\n or \\r\\n, not with \\r: "
+                f"tr '\\r' '\\n' < {path} > new.csv"
+            )
 
     def _widths(self, dialect):
         """Returns the number of cells of each row, None for one that is no csv."""
@@ -455,6 +461,20 @@ def _lacks_a_name(rows):
     )
 
 
+def _are_counted(rows):
+    """Returns whether first cells count the rows behind a header that names no ids.
+
+    Args:
+      rows: the first `Row`s of a table.
+    """
+    name, *counts = (row.cells[0].strip() for row in rows)
+    begin = int(counts[0]) if counts and counts[0].isdecimal() else 0
+    are_counted = counts == [
+        str(number) for number in range(begin, begin + len(counts))
+    ]
+    return are_counted and len(counts) > 1 and name.lower() not in ID_NAMES
+
+
 def _with_a_name(header):
     return Row(header.line, ["", *header.cells])
 
@@ -501,7 +521,7 @@ def _reason(error, line, path):
     shown = line if len(line) <= _LONGEST_SHOWN else line[:_LONGEST_SHOWN] + "..."
     if '\\"' in line:
         return (
-            f"{shown!r} has a quote behind a backslash; in csv quotes are doubled, as "
+            f"{shown} has a quote behind a backslash; in csv quotes are doubled, as "
             f'sed \'s/\\\\"/""/g\' {path} writes them'
         )
     if "new-line" in error:

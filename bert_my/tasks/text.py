@@ -14,7 +14,7 @@ from bert_my.data.columns import TableSpec
 from bert_my.data.features import TEXT_SPECS
 from bert_my.data.labels import OneLabel
 from bert_my.data.schema import TableSchema
-from bert_my.data.splits import DEV, STEMS, TRAIN, Splits
+from bert_my.data.splits import DEV, STEMS, TEST, TRAIN, Splits
 from bert_my.model import encoders
 from bert_my.tasks import base, heads
 from bert_my.tasks.loss_options import PLAIN_LOSS
@@ -196,7 +196,7 @@ class TextTask(TableSpec, base.Task):
         return record_files.load_or_convert(source, record_dir)
 
     def check_records(self, records):
-        """Warns of dev sets that tell little, and of an option without effect."""
+        """Warns of sets whose scores tell little, and of an option without effect."""
         names = [split for split in self.dev_splits if split in records]
         used = {self.splits.path(split): records[split] for split in names}
         if len(names) > 1:
@@ -208,8 +208,15 @@ class TextTask(TableSpec, base.Task):
                 num_held_out,
                 self.splits.path(DEV),
             )
-        for path, each in used.items():
-            labels = (self.labels_of(example) for example, _ in each.examples())
+        scored = dict(used)
+        if TEST in records:
+            scored[self.splits.path(TEST)] = records[TEST]
+        for path, each in scored.items():
+            labels = (
+                self.labels_of(example)
+                for example, _ in each.examples()
+                if self.has_label(example)
+            )
             dev_sets.warn_of_one_label(itertools.chain.from_iterable(labels), path)
         # Train records that are new were compared while they were made.
         is_cached = TRAIN in records and not records[TRAIN].is_new

@@ -372,20 +372,28 @@ def test_case_tells_columns_that_differ_in_it_alone(make_csv_task):
     [
         ("tsv", "text\tlabel", "{0}\tfilm number {0} here\t{1}"),
         ("csv", '"text","label"', '"{0}","film number {0} here",{1}'),
+        ("csv", "text,label", "{0},film number {0} here,{1}"),
     ],
 )
 def test_a_header_without_the_name_of_the_index(make_named_task, suffix, header, row):
     rows = [row.format(n, n % 2) for n in range(8)]
-    content = labelled(header, *rows)
+    content = f"{header}\n" + "".join(f"{row}\n" for row in rows)
     task = make_named_task("csv", suffix, train=content, dev=content)
     for split in (base.TRAIN, base.DEV):
         assert next(task.read_examples(split))[:3] == ("film number 0 here", None, "0")
 
 
+def test_a_header_of_a_spreadsheet_with_empty_columns(make_csv_task):
+    rows = ["ham,see you at eight,,", "spam,win a car today,,", "ham,well; yes,so,"]
+    task = make_csv_task(train=labelled("v1,v2,,", *rows[:2]) + rows[2] + "\n")
+    assert task.labels == ("ham", "spam")
+    assert next(task.read_examples(base.TRAIN)).text_a == "see you at eight"
+
+
 def test_a_comma_in_each_text_makes_no_index(make_csv_task):
-    rows = [f"{n}, film number {n}, here, {n % 2}" for n in range(8)]
+    rows = "".join(f"{n}, film number {n}, here, {n % 2}\n" for n in range(8))
     with pytest.raises(InputError, match=r"csv:2: 4 columns.* has 3"):
-        make_csv_task(train=labelled("id, text, label", *rows))
+        make_csv_task(train="id, text, label\n" + rows)
 
 
 def test_a_placeholder_may_be_a_label(make_csv_task):

@@ -65,7 +65,7 @@ def dev_warnings(tmp_path, caplog):
     [
         (TRAIN, r"dev\.tsv: the dev set has all 11 examples"),
         ("7\t1\n4\t1\n99\t0\n", r"dev\.tsv: 2 of 11 examples"),
-        ("98\t1\n99\t1\n", r"dev\.tsv: all examples .* the label '1'"),
+        ("98\t1\n99\t1\n", r"dev\.tsv: all examples .* have '1'"),
         ("98\t1\n99\t0\n", None),
     ],
 )
@@ -85,7 +85,13 @@ def test_a_dev_set_that_tells_little(make_named_task, dev_warnings, dev, said):
 )
 def test_a_dev_set_of_one_label(make_named_task, dev_warnings, name, train, dev, label):
     (found,) = dev_warnings(make_named_task(name, train=train, dev=dev))
-    assert f"dev.tsv: all examples of the dev set have the label '{label}'" in found
+    assert f"dev.tsv: all examples with a label have '{label}'" in found
+
+
+def test_a_test_file_whose_labels_are_one(make_named_task, tmp_path, caplog):
+    task = make_named_task("info", train=TRAIN, test="98\t1\n99\t\n")
+    task.check_records({base.TEST: helpers.make_records(task, base.TEST, tmp_path)})
+    assert "test.tsv: all examples with a label have '1'" in caplog.text
 
 
 def test_a_held_out_dev_set_with_texts_to_train(make_named_task, dev_warnings):
