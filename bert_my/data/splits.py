@@ -145,7 +145,7 @@ class Splits:
         return found if found in (TRAIN, TEST) else DEV
 
     def is_held_out(self, split):
-        """Returns whether a split is the end of the train file."""
+        """Returns whether a split is held out of the train file."""
         return split == DEV and self.num_dev_examples > 0 and self._find(DEV) is None
 
     @property

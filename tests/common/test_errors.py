@@ -1,4 +1,4 @@
-"""What errors suggest to type instead."""
+"""Suggestions in errors, of the value that was meant."""
 
 import pytest
 
