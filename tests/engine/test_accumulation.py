@@ -264,7 +264,9 @@ def test_resumed_run_equals_an_uninterrupted_one(tiny_model, titles, tmp_path):
         )
         # The learning rate is the same, wherever the run ends.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("optimization.learning_rate_at", lambda *args: 1e-3)
+            patch.setattr(
+                "optimization.learning_rate_at", lambda *args: tf.constant(1e-3)
+            )
             training.train(task, records, settings)
         return helpers.read_checkpoint(tmp_path / name)
 
