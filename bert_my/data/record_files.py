@@ -24,7 +24,7 @@ from typing import Callable, NamedTuple, Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.common import files
+from bert_my.common import files, text_files
 from bert_my.common.errors import InputError
 from bert_my.common.progress import Bar
 from bert_my.data import workers
@@ -259,7 +259,7 @@ class Records:
 
         For records whose source keeps examples.
         """
-        for _, line in files.read_lines(examples_path(self.path)):
+        for _, line in text_files.read_lines(examples_path(self.path)):
             class_name, pairs = json.loads(line)
             example_class = _EXAMPLE_CLASSES[class_name]
             for example, about in pairs:

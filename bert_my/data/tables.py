@@ -18,7 +18,7 @@ import re
 import sys
 from typing import List, NamedTuple, Optional
 
-from bert_my.common import files
+from bert_my.common import text_files
 from bert_my.common.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Table:
         self.path = path
         self._encoding = encoding
         self._quoting = _QUOTING.get(quoting)
-        lines = files.read_lines(path, encoding=encoding or "utf-8")
+        lines = text_files.read_lines(path, encoding=encoding or "utf-8")
         self.lines = [line for _, line in itertools.islice(lines, SAMPLE_SIZE)]
         self._is_whole = next(lines, None) is None
         lines.close()
@@ -160,7 +160,9 @@ class Table:
 
     def _all_lines(self):
         """Returns an iterator over (line number, line); reads the file again."""
-        return files.read_lines(self.path, encoding=self._encoding or files.UTF8)
+        return text_files.read_lines(
+            self.path, encoding=self._encoding or text_files.UTF8
+        )
 
     def _numbered_lines(self):
         """Returns the same; does not read a file again that the first lines hold."""

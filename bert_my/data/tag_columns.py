@@ -14,7 +14,7 @@ import os
 import re
 from typing import NamedTuple, Optional
 
-from bert_my.common import files
+from bert_my.common import text_files
 from bert_my.common.errors import InputError, did_you_mean
 from bert_my.data import columns, tables, tag_layouts
 from bert_my.data.columns import Roles
@@ -62,7 +62,7 @@ def find_layout(
     like=None,
     wanted=None,
     tags=(),
-    encoding=files.UTF8,
+    encoding=text_files.UTF8,
     has_header=None,
 ):
     """Returns the `Layout` of a file, and logs it if it is not of two plain columns.
@@ -101,7 +101,7 @@ def _first_lines(path, encoding):
       InputError: if there are none, or the file is JSON.
     """
     found, is_first = [], True
-    for number, line in files.read_lines(path, encoding=encoding):
+    for number, line in text_files.read_lines(path, encoding=encoding):
         is_boundary = not line.strip(BLANKS) or tag_layouts.is_document(line)
         if not is_boundary:
             found.append(_Line(number, line, is_first))

@@ -10,7 +10,7 @@ A sentence a line: `token token token<TAB>tag tag tag`; without tags, any text.
 import collections
 import logging
 
-from bert_my.common import files
+from bert_my.common import text_files
 from bert_my.common.errors import InputError
 from bert_my.data import labels, tag_layouts
 from bert_my.data.columns import Roles
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 _MANY_TOKENS = 10000
 
 
-def read_sentences(path, layout, guid_prefix, encoding=files.UTF8):
+def read_sentences(path, layout, guid_prefix, encoding=text_files.UTF8):
     """Yields the `Sentence`s of a file, in their order.
 
     Args:
@@ -66,7 +66,7 @@ def read_sentences(path, layout, guid_prefix, encoding=files.UTF8):
 def _read_sentence_lines(path, layout, encoding):
     """Yields (tokens, tags, line number, None) of each line that is not blank."""
     has_header = layout.has_header
-    for number, line in files.read_lines(path, encoding=encoding):
+    for number, line in text_files.read_lines(path, encoding=encoding):
         line = line.strip(BLANKS)
         if not line or tag_layouts.is_document(line):
             continue
@@ -122,7 +122,7 @@ class _Gathered:
 def _read_token_lines(path, layout, encoding):
     """Yields (tokens, tags, line of the first, other lines) of each sentence."""
     found, rows = _Gathered(), _Rows(path, layout)
-    for number, line in files.read_lines(path, encoding=encoding):
+    for number, line in text_files.read_lines(path, encoding=encoding):
         cells = layout.cells(line)
         if rows.add_other(found, line, cells):
             continue
@@ -293,7 +293,7 @@ class TaggedSchema:
         names = labels.choose(options, saved.get("labels", ()), spec.labels, who)
         self.labels = labels.OneLabel(names)
         self.layout = self.counts = None
-        self._encoding = options.encoding or files.UTF8
+        self._encoding = options.encoding or text_files.UTF8
         self._wanted = Roles(options.text_column, None, options.label_column)
         self._has_header = options.header
         self._train = None  # path of the train file, if it was looked at

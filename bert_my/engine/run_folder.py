@@ -11,7 +11,7 @@ import os
 import shutil
 from typing import NamedTuple, Optional
 
-from bert_my.common import files
+from bert_my.common import files, text_files
 from bert_my.common.errors import InputError
 from bert_my.text.vocabulary import VOCAB
 
@@ -344,7 +344,7 @@ class RunFolder:
         path = self.path_of(name)
         if not os.path.exists(path):
             return None
-        text = "\n".join(line for _, line in files.read_lines(path))
+        text = "\n".join(line for _, line in text_files.read_lines(path))
         return _parse_object(text, path)
 
     def _read_lines(self, name):
@@ -352,7 +352,7 @@ class RunFolder:
         path = self.path_of(name)
         if not os.path.exists(path):
             return None
-        lines = list(files.read_lines(path))
+        lines = list(text_files.read_lines(path))
         with open(path, "rb") as reader:
             is_whole = reader.read().endswith(b"\n")
         return lines if is_whole else lines[:-1]

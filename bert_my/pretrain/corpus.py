@@ -14,7 +14,7 @@ from typing import List, NamedTuple
 
 import numpy as np
 
-from bert_my.common import files
+from bert_my.common import text_files
 
 BLOCK_CHARACTERS = 1000000
 # A longer document is read in parts: documents with the same number.
@@ -99,7 +99,7 @@ def read_parts(paths, line_documents, on_read=None):
     number = 0
     for path in paths:
         lines, size, is_part = [], 0, False
-        for _, line in files.read_lines(path, LINE_CHARACTERS):
+        for _, line in text_files.read_lines(path, LINE_CHARACTERS):
             line = line.strip()
             if on_read:
                 on_read(len(line) + 1)

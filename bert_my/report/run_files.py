@@ -18,7 +18,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from bert_my import metrics
-from bert_my.common import files
+from bert_my.common import text_files
 from bert_my.common.errors import InputError
 from bert_my.data.labels import NO_LABEL
 from bert_my.engine import run_folder
@@ -200,7 +200,7 @@ def _read_predictions(path, task):
     # page shows both as a space anyway.
     texts = (
         line.replace("\r", " ").replace("\0", " ") + "\n"
-        for _, line in files.read_lines(path)
+        for _, line in text_files.read_lines(path)
     )
     lines = csv.reader(texts, delimiter="\t", strict=True)
     targets, predicted, probabilities = [], [], array.array("d")

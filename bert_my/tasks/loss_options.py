@@ -7,7 +7,7 @@ import dataclasses
 import os
 from typing import NamedTuple, Optional, Tuple
 
-from bert_my.common import files, options
+from bert_my.common import options, text_files
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
 
@@ -149,7 +149,7 @@ def _positive(text):
 def _from_file(flag, path, labels):
     """Reads lines `label<TAB>weight`, one for each label."""
     weights = {}
-    for number, line in files.read_lines(path):
+    for number, line in text_files.read_lines(path):
         label, _, cell = line.rpartition("\t")
         weight = _positive(cell)
         if weight is None or label in weights:

@@ -6,7 +6,7 @@ Needs no TensorFlow, so that a command line can be checked without loading it.
 import dataclasses
 from typing import Optional
 
-from bert_my.common import files, options
+from bert_my.common import options, text_files
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
 from bert_my.data.tables import is_quoting
@@ -73,7 +73,9 @@ class TextOptions(HeadOptions, LossOptions):
     encoding: Optional[str] = option(
         None,
         "Encoding of the data files, for example gb18030; default: UTF-8.",
-        check=options.Check(files.is_encoding, "be the name of an encoding of text"),
+        check=options.Check(
+            text_files.is_encoding, "be the name of an encoding of text"
+        ),
     )
     num_dev_examples: int = option(
         0,

@@ -7,7 +7,7 @@ import re
 from typing import Dict, List, NamedTuple
 
 import tokenization
-from bert_my.common import files
+from bert_my.common import files, text_files
 from bert_my.common.errors import InputError
 
 VOCAB = "vocab.txt"  # name of the vocabulary file of a model
@@ -59,7 +59,9 @@ def _lines(tokenizer):
 
 def has_capitals(path):
     """Returns whether a vocabulary file has words with capital letters A to Z."""
-    return any(_WITH_CAPITALS.fullmatch(line) for _, line in files.read_lines(path))
+    return any(
+        _WITH_CAPITALS.fullmatch(line) for _, line in text_files.read_lines(path)
+    )
 
 
 def write(path, lines):
@@ -83,7 +85,7 @@ class AddedWords(NamedTuple):
 
     def is_in(self, path):
         """Returns whether a file holds this vocabulary."""
-        found = [line.strip() for _, line in files.read_lines(path)]
+        found = [line.strip() for _, line in text_files.read_lines(path)]
         return found == [line.strip() for line in self.lines]
 
     def __str__(self):
@@ -124,7 +126,7 @@ def add_words(tokenizer, path):
     known = set(tokenizer.vocab)
     old_pieces = {}
     num_skipped, refused = 0, []
-    for number, line in files.read_lines(path):
+    for number, line in text_files.read_lines(path):
         if not line.strip():
             continue
         word, problem = _normalize(tokenizer, line.strip())

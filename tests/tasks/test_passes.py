@@ -40,7 +40,7 @@ def opened(monkeypatch):
     monkeypatch.setattr(builtins, "open", counting(builtins.open))
     monkeypatch.setattr(io, "open", counting(io.open))
     monkeypatch.setattr(os, "open", counting(os.open))
-    monkeypatch.setattr(files, "_HashedFile", counting(files._HashedFile))
+    monkeypatch.setattr(files, "HashedFile", counting(files.HashedFile))
     return counts
 
 

@@ -3,7 +3,7 @@
 import itertools
 import os
 
-from bert_my.common import files
+from bert_my.common import text_files
 from bert_my.common.errors import InputError
 from bert_my.data import splits
 from bert_my.tasks import base
@@ -112,7 +112,7 @@ def _read_as(task_class, split, path):
 
 def _is_running_text(path):
     """Returns whether the first lines of a file are text without tabs."""
-    lines = itertools.islice(files.read_lines(path), _SAMPLE)
+    lines = itertools.islice(text_files.read_lines(path), _SAMPLE)
     try:
         return not any("\t" in line for _, line in lines)
     except InputError:
