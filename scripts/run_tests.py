@@ -1,14 +1,15 @@
-"""Runs pytest once per folder of tests and environment, two processes at a time.
+"""Runs pytest on the folders of tests in each environment, two processes at a time.
 
 Usage: run_tests.py ENVIRONMENT[,ENVIRONMENT] [--all] [PATH...] [ARGUMENTS OF PYTEST]
 
-TensorFlow holds on to memory of graphs and sessions that are gone: a process per folder
-gives it back. The first environment runs everything, the others leave out what does not
-depend on TensorFlow. `scripts/test.sh` is the command for users.
+TensorFlow holds on to memory of graphs and sessions that are gone: several processes
+give it back. Each takes 5 s of CPU to import it, so small folders share one. The first
+environment runs everything, the others leave out what does not depend on TensorFlow:
+the folders `PURE_PYTHON` and tests marked `once`. `scripts/test.sh` is the command for
+users.
 """
 
 import collections
-import functools
 import multiprocessing.pool
 import os
 import pathlib
@@ -19,19 +20,28 @@ import tempfile
 import time
 
 NUM_PROCESSES = 2
+MAX_BYTES = 200_000  # of the test files of folders that share a process
 # No result there depends on the version of TensorFlow.
-PURE_PYTHON = ("tests/metrics", "tests/pretrain", "tests/report", "tests/text")
+PURE_PYTHON = (
+    "tests/common",
+    "tests/metrics",
+    "tests/pretrain",
+    "tests/report",
+    "tests/text",
+    "tests/tools",
+    "tests/tools/project",
+)
 NO_TESTS_COLLECTED = 5  # an exit status of pytest
 
 Job = collections.namedtuple("Job", ["environment", "name", "paths"])
 
 
 def split_by_folder(paths):
-    """Returns a dict name -> paths for one process of pytest.
+    """Returns a dict name -> paths of tests that stay together.
 
     Args:
-      paths: folders, of which each that holds tests gets a process of its own; files
-        and names of tests, which share one.
+      paths: folders, of which each that holds tests is an entry; files and names of
+        tests, which are one.
     """
     groups = {}
     for path in paths:
@@ -45,19 +55,36 @@ def split_by_folder(paths):
     return groups
 
 
+def num_bytes(paths):
+    return sum(os.path.getsize(path.split("::")[0]) for path in paths)
+
+
+def join_small(groups, max_bytes=MAX_BYTES):
+    """Returns such a dict where neighbours of `max_bytes` at most are one entry."""
+    joined = []
+    for name, paths in groups.items():
+        if joined and num_bytes([*joined[-1][1], *paths]) <= max_bytes:
+            joined[-1] = (f"{joined[-1][0]},{name}", [*joined[-1][1], *paths])
+        else:
+            joined.append((name, paths))
+    return dict(joined)
+
+
 def make_jobs(environments, groups, is_all):
     """Returns the list of `Job`s, the largest first: the last ones end together."""
-    jobs = [
-        Job(environment, name, paths)
-        for environment in environments
-        for name, paths in groups.items()
-        if is_all or environment == environments[0] or name not in PURE_PYTHON
-    ]
+    jobs = []
+    for environment in environments:
+        runs_all = is_all or environment == environments[0]
+        own = {n: p for n, p in groups.items() if runs_all or n not in PURE_PYTHON}
+        jobs += [Job(environment, *item) for item in join_small(own).items()]
+    return sorted(jobs, key=lambda job: num_bytes(job.paths), reverse=True)
 
-    def size(job):
-        return sum(os.path.getsize(path.split("::")[0]) for path in job.paths)
 
-    return sorted(jobs, key=size, reverse=True)
+def markers(environment, environments, is_all):
+    """Returns the arguments of pytest that choose tests of an environment."""
+    if is_all:
+        return ["-m", ""]
+    return [] if environment == environments[0] else ["-m", "not slow and not once"]
 
 
 def run_job(job, arguments):
@@ -84,17 +111,19 @@ def main(argv):
     is_all = "--all" in arguments
     paths = [a for a in arguments if a.startswith("tests")]
     rest = [a for a in arguments if a not in ("--all", *paths)]
-    if is_all:
-        rest += ["-m", ""]
     jobs = make_jobs(environments, split_by_folder(paths or ["tests"]), is_all)
     lines, statuses = [], set()
     with multiprocessing.pool.ThreadPool(NUM_PROCESSES) as pool:
-        run = functools.partial(run_job, arguments=rest)
+
+        def run(job):
+            chosen = markers(job.environment, environments, is_all)
+            return run_job(job, [*chosen, *rest])
+
         for job, status, seconds, peak, output in pool.imap_unordered(run, jobs):
             print(f"== {job.name} in {job.environment}\n{output}", flush=True)
             counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)", output[-200:])
             lines.append(
-                f"{job.environment:<10} {job.name:<22} {seconds:5.0f} s"
+                f"{job.environment:<10} {job.name} {seconds:5.0f} s"
                 f" {peak:5.0f} MiB  {', '.join(counts) or f'exit status {status}'}"
             )
             statuses.add(status)

@@ -3,7 +3,11 @@
 import ast
 import subprocess
 
+import pytest
+
 from tests import helpers
+
+pytestmark = pytest.mark.once
 
 # Each part may import itself and those named; arrows point down only.
 ALLOWED = {

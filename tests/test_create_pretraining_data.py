@@ -17,6 +17,8 @@ from bert_my.pretrain import corpus
 from tests import helpers
 from tests.pretrain import made_instances
 
+pytestmark = pytest.mark.once
+
 # Each document has a word of its own, so a token tells its document.
 NUM_DOCUMENTS = 40
 OWN_WORDS = [f"w{number}" for number in range(NUM_DOCUMENTS)]

@@ -42,7 +42,7 @@ def train(create_optimizer):
         config = modeling.BertConfig(
             20,
             hidden_size=8,
-            num_hidden_layers=2,
+            num_hidden_layers=1,
             num_attention_heads=2,
             intermediate_size=12,
             hidden_dropout_prob=0.0,
@@ -98,7 +98,7 @@ with tf.Graph().as_default():
     [
         ("", False),
         pytest.param("bert", False, marks=pytest.mark.slow),
-        ("bert_base.bert", True),
+        pytest.param("bert_base.bert", True, marks=pytest.mark.once),
         pytest.param("bert_base.bert", False, marks=pytest.mark.slow),
     ],
 )
@@ -114,6 +114,7 @@ def test_copies_train_in_another_program(tmp_path, package, has_init):
     run_alone(TRAIN, package, root if package else folder)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "package", ["bert", pytest.param("third_party.bert", marks=pytest.mark.slow)]
 )

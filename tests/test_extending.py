@@ -113,6 +113,7 @@ def extended(tmp_path_factory):
     return root
 
 
+@pytest.mark.once
 def test_every_diff_works(extended):
     titles = list(diffs())
     assert len(titles) == len(USES)

@@ -4,6 +4,8 @@ import dataclasses
 import itertools
 import re
 
+import pytest
+
 import create_pretraining_data
 from bert_my.cli import flags
 from bert_my.tasks import heads
@@ -12,6 +14,7 @@ from tests import helpers
 README = (helpers.ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.once
 def test_the_example_of_a_task_works(tiny_model, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (code,) = (block for block in blocks if "@register" in block)

@@ -119,6 +119,7 @@ def pretrain_domain(*argv):
     return found.returncode, found.stdout
 
 
+@pytest.mark.once
 def test_pretraining_of_a_domain_in_one_command(tiny_model, tmp_path):
     """With a head that is there, and words that are not; the second call resumes."""
     task = helpers.make_task(tiny_model, name="pretraining")

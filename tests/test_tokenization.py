@@ -216,6 +216,7 @@ def assert_paths_agree(tokenizer, texts):
         assert tokenizer.tokenize(text) == tokens, repr(text)
 
 
+@pytest.mark.once
 def test_every_character_parts_units_as_the_reference_does():
     texts, expected = [], []
     for char in map(chr, range(sys.maxunicode + 1)):
@@ -242,6 +243,7 @@ NASTY = (
 )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("lower", "step"),
     [
@@ -324,6 +326,7 @@ def real_texts(num_windows=20, window=1000):
                 yield from text[start : start + window].split("\n")
 
 
+@pytest.mark.once
 @pytest.mark.skipif(
     not helpers.SHARED_DATA.exists(), reason="the folder of real data is not there"
 )

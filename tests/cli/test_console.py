@@ -10,6 +10,8 @@ import pytest
 from bert_my.cli import console
 from tests import helpers
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("argv", [[], ["--verbosity=debug"], ["--verbosity", "debug"]])
 def test_library_lines_are_kept_away_and_others_are_not(capfd, monkeypatch, argv):

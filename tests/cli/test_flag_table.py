@@ -1,8 +1,12 @@
 """docs/flags.md holds the tables that the code gives."""
 
+import pytest
+
 from bert_my.cli import flag_table, flags
 from bert_my.common import options
 from tests import helpers
+
+pytestmark = pytest.mark.once
 
 DOC = (helpers.ROOT / "docs" / "flags.md").read_text(encoding="utf-8")
 

@@ -12,6 +12,8 @@ from bert_my.common.errors import InputError
 from bert_my.tasks import base
 from tests import helpers
 
+pytestmark = pytest.mark.once
+
 NEEDED = [
     "program",
     "--task_name=info",

@@ -6,6 +6,8 @@ from bert_my.cli import flags, other_flags
 from bert_my.common import options
 from bert_my.common.errors import InputError
 
+pytestmark = pytest.mark.once
+
 OPTIONS = options.names(flags.RunConfig)
 NEEDED = ["program", "--task_name=csv", "--do_train", "--output_dir=o", "--model=m"]
 RUN_GLUE = (

@@ -8,6 +8,8 @@ from bert_my.cli import runner
 from bert_my.common.errors import InputError
 from tests import helpers
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):

@@ -61,6 +61,7 @@ def test_everything_in_one_run(tiny_model, titles, tmp_path):
     assert len(list((output_dir / "serving").iterdir())) == 1
 
 
+@pytest.mark.once
 def test_scripts_run_from_any_folder(tiny_model, titles, tmp_path):
     for script, jobs, result in (
         ("bert_my/run_classifier_lr.py", ["do_train", "do_eval"], "eval_results.txt"),
@@ -72,6 +73,7 @@ def test_scripts_run_from_any_folder(tiny_model, titles, tmp_path):
         assert (output_dir / result).exists()
 
 
+@pytest.mark.once
 def test_a_wrong_command_line_is_one_line(tiny_model, titles, tmp_path):
     argv = helpers.command(tiny_model, titles, tmp_path, "do_train", max_seq_length=41)
     process = helpers.run_script("run_classifier_mgpu.py", argv, check=False)
@@ -83,6 +85,7 @@ def test_a_wrong_command_line_is_one_line(tiny_model, titles, tmp_path):
     assert "Traceback" not in process.stdout
 
 
+@pytest.mark.once
 def test_prediction_without_a_test_file_takes_the_dev_file(trained, titles, tmp_path):
     (titles / "test.csv").unlink()
     model_dir, _, run = trained
@@ -97,6 +100,7 @@ def test_prediction_without_a_test_file_takes_the_dev_file(trained, titles, tmp_
     assert len((tmp_path / "out" / "predict.txt").read_text().splitlines()) == 13
 
 
+@pytest.mark.once
 def test_evaluation_alone_uses_the_folders_checkpoint(trained, tmp_path):
     model_dir, data_dir, run = trained
 
@@ -112,6 +116,7 @@ def test_evaluation_alone_uses_the_folders_checkpoint(trained, tmp_path):
     assert other == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.once
 def test_output_folder_can_be_the_models(tiny_model, titles):
     helpers.run(helpers.command(tiny_model, titles, tiny_model, "do_train"))
     assert (tiny_model / "vocab.txt").stat().st_size
@@ -174,6 +179,7 @@ def test_without_a_data_folder_files_must_be_named(
         helpers.run([*argv, f"--{file_flag}=nowhere"])
 
 
+@pytest.mark.once
 def test_a_train_file_and_a_number_of_dev_examples_are_enough(tiny_model, tmp_path):
     helpers.write_titles(tmp_path)
     argv = helpers.command(tiny_model, "", tmp_path / "out", "do_train", "do_eval")
@@ -212,6 +218,7 @@ def test_vocabulary_that_does_not_fit(refused, tmp_path, tiny_model):
     )
 
 
+@pytest.mark.once
 def test_checkpoint_that_does_not_fit(trained, titles, tmp_path):
     wide = helpers.write_tiny_model(tmp_path / "wide", intermediate_size=41)
     argv = helpers.command(
@@ -265,6 +272,7 @@ def test_untrained_model_is_not_evaluated(tiny_model, titles, tmp_path):
         helpers.run(helpers.command(tiny_model, titles, tmp_path / "out", "do_eval"))
 
 
+@pytest.mark.once
 def test_a_run_that_only_skips_is_one_line(tiny_model, titles, tmp_path, monkeypatch):
     def fail(*args):
         raise hooks.NonFiniteTrainingError("50 steps in a row")
@@ -305,6 +313,7 @@ def test_main_turns_wrong_input_into_an_exit(capsys):
         )
 
 
+@pytest.mark.once
 def test_defaults_of_the_task_hold_unless_given(
     tiny_model, titles, tmp_path, monkeypatch
 ):

@@ -149,6 +149,7 @@ def refused(model_dir, data_dir, old_run):
     return run
 
 
+@pytest.mark.once
 def test_wrong_options_are_refused_and_nothing_is_deleted(
     refused, tmp_path, data_dir, old_run
 ):
@@ -164,6 +165,7 @@ def test_wrong_options_are_refused_and_nothing_is_deleted(
     refused(r"empty\.csv", dev_file=empty, evaluate_every=1)
 
 
+@pytest.mark.once
 def test_an_initial_checkpoint_that_does_not_fit_deletes_nothing(
     refused, tmp_path, best_run
 ):
@@ -175,6 +177,7 @@ def test_an_initial_checkpoint_that_does_not_fit_deletes_nothing(
     )
 
 
+@pytest.mark.once
 def test_flags_that_need_a_dev_file_are_named(refused, tmp_path, data_dir):
     shutil.copy(str(data_dir / "train.csv"), str(tmp_path / "train.csv"))
     message = "--keep_best.*--early_stop_patience.*--dev_file"
@@ -187,6 +190,7 @@ def test_flags_that_need_a_dev_file_are_named(refused, tmp_path, data_dir):
     )
 
 
+@pytest.mark.once
 def test_overwriting_deletes_the_run_and_nothing_else(
     old_run, model_dir, data_dir, caplog
 ):
@@ -232,6 +236,7 @@ def test_overwriting_deletes_the_run_and_nothing_else(
     assert records <= {path.name for path in (old_run / "cache").iterdir()}
 
 
+@pytest.mark.once
 def test_overwriting_needs_do_train(old_run, model_dir, data_dir):
     before = run_files(old_run)
     helpers.run(
@@ -259,6 +264,7 @@ def test_model_folder_as_output_folder_can_be_overwritten(tmp_path):
     config.folder.check_overwrite(config.init_checkpoint)
 
 
+@pytest.mark.once
 def test_number_of_examples(tmp_path, model_dir, data_dir):
     shutil.copy(str(data_dir / "train.csv"), str(tmp_path / "train.csv"))
     helpers.run(
@@ -346,6 +352,7 @@ def likelihoods(folder, calm_model, data_dir, first_loss):
     return -np.log(probabilities), np.array([int(row[3]) for row in rows])
 
 
+@pytest.mark.once
 def test_options_of_the_loss_reach_the_graph(first_loss, likelihoods):
     parts, labels = likelihoods
     losses = parts[np.arange(26), labels]
@@ -383,6 +390,7 @@ def test_deterministic_runs_are_the_same_bit_by_bit(tmp_path, model_dir, data_di
     assert first["global_step"] == 4
 
 
+@pytest.mark.once
 def test_several_dev_files_and_a_test_file_with_labels(tmp_path, model_dir, data_dir):
     """All dev sets are evaluated; the test file is scored as the last of them."""
     dev, test = data_dir / "eval.csv", tmp_path / "hard.csv"

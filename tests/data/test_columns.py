@@ -8,6 +8,8 @@ from bert_my.common.errors import InputError
 from bert_my.data import columns, tables
 from bert_my.data.columns import Roles, Structure, TableSpec
 
+pytestmark = pytest.mark.once
+
 
 class Spec(TableSpec):
     column_names = {

@@ -14,6 +14,8 @@ from bert_my.data.tables import (
     Table,
 )
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def write(tmp_path):

@@ -11,6 +11,8 @@ from bert_my.data.splits import DEV, STEMS, TEST, TRAIN, Splits
 from bert_my.tasks.options import TaskOptions
 from bert_my.text.preprocessor import Example
 
+pytestmark = pytest.mark.once
+
 
 def examples(*groups):
     return [Example(str(index), group=group) for index, group in enumerate(groups)]

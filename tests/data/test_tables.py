@@ -8,6 +8,8 @@ import pytest
 from bert_my.common.errors import InputError
 from bert_my.data import tables
 
+pytestmark = pytest.mark.once
+
 
 def write(tmp_path, name, content):
     path = tmp_path / name

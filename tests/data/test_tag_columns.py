@@ -8,6 +8,8 @@ from bert_my.data.columns import Roles
 from bert_my.data.tag_columns import find_layout
 from bert_my.data.tag_layouts import Layout
 
+pytestmark = pytest.mark.once
+
 CONLL_2003 = """-DOCSTART- -X- -X- O
 
 EU NNP I-NP I-ORG

@@ -8,6 +8,8 @@ from bert_my.data.tag_columns import find_layout
 from bert_my.data.tag_layouts import Layout
 from bert_my.text import tag_schemes
 
+pytestmark = pytest.mark.once
+
 
 def sentences(path, needs_tags=True, like=None):
     layout = find_layout(str(path), needs_tags, like)

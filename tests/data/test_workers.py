@@ -8,6 +8,8 @@ import pytest
 from bert_my.common.errors import InputError
 from bert_my.data import workers
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(params=[1, 3])
 def num_workers(request):

@@ -68,13 +68,16 @@ def check_equal(small_model_dir, batches, task=None, splits=((2, 3),), **setting
             "freeze": "embeddings",
             "ema_decay": 0.5,
         },
-        {
-            "splits": [(1, 4)],
-            "optimizer": "lamb",
-            "layer_lr_decay": 0.5,
-            "head_learning_rate": 1e-2,
-            "freeze": "pooler",
-        },
+        pytest.param(
+            {
+                "splits": [(1, 4)],
+                "optimizer": "lamb",
+                "layer_lr_decay": 0.5,
+                "head_learning_rate": 1e-2,
+                "freeze": "pooler",
+            },
+            marks=pytest.mark.once,
+        ),
         *(
             pytest.param(settings, marks=pytest.mark.slow)
             for settings in (
@@ -166,6 +169,7 @@ def test_loops_inside_of_the_loop(small_model_dir, name, options):
     check_equal(small_model_dir, batches, task, splits=[(1, 3)])
 
 
+@pytest.mark.once
 def test_a_chain_of_tags(small_model_dir):
     options = TaskOptions(labels="O,B-X,I-X", objective="crf")
     task = make_task(small_model_dir, name="ner", options=options)

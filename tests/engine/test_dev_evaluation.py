@@ -10,7 +10,7 @@ from bert_my.engine.run_folder import RunFolder
 from bert_my.tasks import base
 from tests import helpers
 
-NUM_TOWERS = 2
+NUM_TOWERS = 1
 NAN = float("nan")
 
 
@@ -138,6 +138,7 @@ def test_best_weights_are_those_with_the_lowest_loss(evaluated):
     )
 
 
+@pytest.mark.once
 def test_several_dev_sets(bench, caplog):
     caplog.set_level(logging.INFO)
     titles = helpers.write_titles(bench.folder / "other", dev=9, train=5)
@@ -175,6 +176,7 @@ def test_no_checkpoint_is_ahead_of_what_is_written_of_its_step(evaluated):
     ]
 
 
+@pytest.mark.once
 def test_training_is_the_same_without_evaluations(bench, evaluated):
     folder, _ = evaluated
     plain = bench.train("plain", evaluate_every=None, ema_decay=0.5)
@@ -210,6 +212,7 @@ def best_step(folder):
     return helpers.read_checkpoint(folder / run_folder.BEST)["global_step"]
 
 
+@pytest.mark.once
 def test_patience_and_what_was_best_survive_a_resume(bench, scripted, caplog):
     def train(patience):
         with caplog.at_level(logging.INFO, logger="bert_my"):
@@ -238,6 +241,7 @@ def test_patience_and_what_was_best_survive_a_resume(bench, scripted, caplog):
     ]
 
 
+@pytest.mark.once
 def test_best_weights_after_the_last_checkpoint_do_not_count(bench, scripted):
     """A run that is killed forgets the weights of steps that it does once more."""
 

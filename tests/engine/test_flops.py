@@ -50,6 +50,7 @@ def test_peak(monkeypatch, precision):
     assert max(peaks) / min(peaks) < 100
 
 
+@pytest.mark.once
 def test_a_run_tells_its_share(tiny_model, titles, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(devices, "_PEAK_SIZES", {False: 64})
     task = helpers.make_task(tiny_model, titles)

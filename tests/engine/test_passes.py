@@ -112,6 +112,7 @@ def full_disk(index, example, result):
     return [[index]]
 
 
+@pytest.mark.once
 def test_a_full_disk_leaves_no_half_file(trained, monkeypatch, tmp_path):
     model, data, out = trained
     argv = helpers.command(
@@ -126,6 +127,7 @@ def test_a_full_disk_leaves_no_half_file(trained, monkeypatch, tmp_path):
     assert set(os.listdir(str(out))) == before
 
 
+@pytest.mark.once
 def test_a_full_disk_ends_the_process(trained):
     """A session that stays open would keep the process from its end."""
     model, data, out = trained

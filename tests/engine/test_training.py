@@ -24,15 +24,15 @@ def records(task, tmp_path_factory):
     return helpers.make_records(task, base.TRAIN, tmp_path_factory.mktemp("cache"))
 
 
-def make_settings(output_dir, **changes):
+def make_settings(output_dir, num_towers=1, **changes):
     values = {
-        "train_batch_size": 3,
+        "train_batch_size": 6 // num_towers,
         "num_train_epochs": 2,
         "learning_rate": 1e-3,
         "save_checkpoints_steps": 4,
         **changes,
     }
-    return helpers.train_settings(output_dir, num_towers=2, **values)
+    return helpers.train_settings(output_dir, num_towers, **values)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_training_lowers_the_loss(task, records, tmp_path, caplog):
 def test_resumed_run_equals_an_uninterrupted_one(
     task, records, tmp_path, monkeypatch, use_xla
 ):
-    """With dropout, which compiled functions draw otherwise."""
+    """With dropout, which compiled functions draw otherwise, and two towers."""
     if use_xla and not fused.supports_jit():
         pytest.skip("this TensorFlow does not compile")
 
@@ -82,7 +82,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
         # A program for each padded length would have to be compiled.
         buckets = "off" if use_xla else "auto"
         settings = make_settings(
-            tmp_path / name, use_xla=use_xla, length_buckets=buckets
+            tmp_path / name, num_towers=2, use_xla=use_xla, length_buckets=buckets
         )
         training.train(task, records, settings)
 
@@ -122,7 +122,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
 
 
 def test_killed_run_is_resumed(tiny_model, titles, tmp_path, caplog):
-    """With dropout, two towers and SIGKILL, as a machine that goes down."""
+    """With dropout and SIGKILL, as a machine that goes down."""
 
     def argv(output_dir):
         return helpers.command(
@@ -131,7 +131,7 @@ def test_killed_run_is_resumed(tiny_model, titles, tmp_path, caplog):
             output_dir,
             "do_train",
             num_train_epochs=30,
-            n_gpus=2,
+            train_batch_size=8,
             save_checkpoints_steps=10,
         )
 
@@ -148,7 +148,7 @@ def test_killed_run_is_resumed(tiny_model, titles, tmp_path, caplog):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    # 26 examples, 30 epochs, batches of 2 x 4.
+    # 26 examples, 30 epochs, batches of 8.
     assert not (tmp_path / "parts" / "model.ckpt-98.index").exists()
     with caplog.at_level(logging.INFO, logger="bert_my"):
         helpers.run(argv(tmp_path / "parts"))
@@ -160,6 +160,7 @@ def test_killed_run_is_resumed(tiny_model, titles, tmp_path, caplog):
     )
 
 
+@pytest.mark.once
 def test_a_copied_or_moved_folder_is_resumed_there(task, records, tmp_path, one_epoch):
     shutil.copytree(str(one_epoch), str(tmp_path / "copy"))
     one_epoch.rename(tmp_path / "moved")
@@ -208,6 +209,7 @@ def test_a_run_that_upstream_trained_is_resumed(task, records, one_epoch, caplog
     assert message not in caplog.text
 
 
+@pytest.mark.once
 def test_averages_of_a_run_that_upstream_trained_start_as_the_weights(
     task, records, one_epoch
 ):
@@ -225,24 +227,27 @@ def test_averages_of_a_run_that_upstream_trained_start_as_the_weights(
         np.testing.assert_allclose(after[name], expected, atol=1e-7)
 
 
+@pytest.mark.once
 def test_weights_alone_are_no_run(task, records, one_epoch):
     goes_back(one_epoch, 4, [*OURS_ALONE, "output_weights/adam_m"])
     with pytest.raises(InputError, match=r"lacks output_weights/adam_m;"):
         training.train(task, records, make_settings(one_epoch))
 
 
+@pytest.mark.once
 def test_resuming_needs_the_same_global_batch(task, records, one_epoch):
-    settings = make_settings(one_epoch, train_batch_size=4)
+    settings = make_settings(one_epoch, train_batch_size=8)
     with pytest.raises(InputError, match=r"\b6\b.*\b8\b"):
         training.train(task, records, settings)
     # Other towers are fine as long as the product is the same.
     settings = dataclasses.replace(
-        settings, devices=helpers.cpu_devices(3), train_batch_size=2
+        settings, devices=helpers.cpu_devices(2), train_batch_size=3
     )
     training.train(task, records, settings)
     assert helpers.read_checkpoint(one_epoch)["global_step"] == 9
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("first", "then"),
     [("auto", "off"), pytest.param("off", "auto", marks=pytest.mark.slow)],
@@ -258,6 +263,7 @@ def test_resuming_needs_the_same_order_of_rows(task, records, tmp_path, first, t
     assert helpers.read_checkpoint(tmp_path)["global_step"] == 9
 
 
+@pytest.mark.once
 def test_nothing_left_to_train_is_said(task, records, one_epoch, caplog):
     before = helpers.read_checkpoint(one_epoch)
     with caplog.at_level(logging.INFO, logger="bert_my"):
@@ -297,13 +303,16 @@ def test_damaged_data_of_a_checkpoint_is_named(
         training.train(task, records, settings)
 
 
+@pytest.mark.once
 def test_checkpoints_are_kept_as_asked(task, records, tmp_path):
     settings = make_settings(tmp_path, save_checkpoints_steps=2, keep_checkpoint_max=2)
     training.train(task, records, settings)
     assert len(list(tmp_path.glob("model.ckpt-*.index"))) == 2
 
 
-@pytest.mark.parametrize("num_bad_steps", [3, 100])
+@pytest.mark.parametrize(
+    "num_bad_steps", [3, pytest.param(100, marks=pytest.mark.once)]
+)
 def test_non_finite_gradients(
     task, records, tmp_path, caplog, monkeypatch, num_bad_steps
 ):
@@ -333,6 +342,7 @@ def test_non_finite_gradients(
     assert (final["global_step"], final["data_position"]) == (9, 2 * 26 + 3 * 6)
 
 
+@pytest.mark.once
 def test_output_dir_of_another_program_is_refused(task, records, tmp_path):
     tf.get_variable("output_bias", [2])
     with tf.Session() as session:

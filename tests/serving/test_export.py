@@ -96,6 +96,7 @@ def test_what_the_folder_holds(tiny_model, trained):
     assert not [name for name in names if "adam" in name or "step" in name]
 
 
+@pytest.mark.once
 def test_versions_do_not_collide(tiny_model, titles, trained, tmp_path):
     output_dir = tmp_path / "out"
     shutil.copytree(str(trained), str(output_dir))

@@ -10,6 +10,8 @@ from bert_my.common.errors import InputError
 from bert_my.tasks import base
 from tests import helpers
 
+pytestmark = pytest.mark.once
+
 PAIR = [("好吗", "不好", "1"), ("来了", "去了", "0")]
 XNLI = [
     "language",

@@ -13,6 +13,8 @@ from tests.tasks.made_tables import (
     table,
 )
 
+pytestmark = pytest.mark.once
+
 # (train file, flags, what the error names)
 UNREADABLE = [
     ("", {}, r"train\.csv: "),

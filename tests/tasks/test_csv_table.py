@@ -19,6 +19,8 @@ from tests.tasks.made_tables import (
     table,
 )
 
+pytestmark = pytest.mark.once
+
 ORDERS = (
     ("text", "label"),
     ("label", "text"),

@@ -9,6 +9,8 @@ import pytest
 from bert_my.common.errors import InputError
 from bert_my.tasks import base
 
+pytestmark = pytest.mark.once
+
 MNLI = [
     "index",
     "promptID",

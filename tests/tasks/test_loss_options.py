@@ -5,6 +5,8 @@ import pytest
 from bert_my.common.errors import InputError
 from bert_my.tasks.loss_options import LossSettings
 
+pytestmark = pytest.mark.once
+
 # 5 rows of label 0 and 2 of label 1.
 TITLES = "".join(f"a\t{label}\n" for label in (0, 0, 1, 0, 0, 1, 0))
 # Of 6 rows: x in 4, y in 1, z in 3.

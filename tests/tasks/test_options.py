@@ -4,6 +4,8 @@ import pytest
 
 from bert_my.common.errors import InputError
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("name", "flag", "value"),

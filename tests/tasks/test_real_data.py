@@ -10,6 +10,8 @@ from bert_my.tasks import base
 from bert_my.tasks.options import TaskOptions
 from tests import helpers
 
+pytestmark = pytest.mark.once
+
 pytestmark = helpers.needs_shared_data
 
 NLI = ("entailment", "neutral", "contradiction")

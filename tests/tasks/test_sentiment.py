@@ -6,6 +6,8 @@ from bert_my.common.errors import InputError
 from bert_my.tasks import base
 from tests import helpers
 
+pytestmark = pytest.mark.once
+
 PAIRS = [("the cat", "a dog", "positive"), ("a tree", "why", "negtive")]
 
 

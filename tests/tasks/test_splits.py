@@ -8,6 +8,8 @@ from bert_my.common.errors import InputError
 from bert_my.tasks import base
 from tests import helpers
 
+pytestmark = pytest.mark.once
+
 TRAIN = "".join(f"{index}\t{index % 2}\n" for index in range(11))
 
 
