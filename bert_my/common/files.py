@@ -1,11 +1,14 @@
 """Finding files, their digests, and writing files whole or not at all."""
 
 import contextlib
+import errno
+import fcntl
 import glob
 import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
 import tempfile
 
@@ -71,7 +74,7 @@ def digest(path):
     Raises:
       InputError: if the file cannot be read.
     """
-    try:
+    with reading(path):
         identity, found = _digests.get(path, (None, None))
         if identity != _identity(os.stat(path)):
             with HashedFile(path) as raw:
@@ -80,26 +83,98 @@ def digest(path):
                     pass
             found = _digests[path][1]
         return found
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 @contextlib.contextmanager
-def replacing_path(path):
-    """Gives a temporary path; what is written there takes `path` when all went well."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+def reading(path):
+    """Turns an `OSError` of reading a file or folder into an `InputError`."""
+    with _named(path, "read"):
+        yield
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Turns an `OSError` of writing a file or folder into an `InputError`."""
+    with _named(path, "written"):
+        yield
+
+
+@contextlib.contextmanager
+def _named(path, done, *aliases):
+    """Raises `PATH: cannot be DONE: REASON` for an `OSError`.
+
+    An error that names another file than `path` and its `aliases` is not changed, and
+    neither is that of a pipe that nobody reads.
+    """
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename not in (None, path, *aliases):
+            raise
+        reason = error.strerror or error
+        raise InputError(f"{path}: cannot be {done}: {reason}") from error
+
+
+def host():
+    """Returns the name of this host as it stands in names of temporary files."""
+    return os.uname().nodename.replace(".", "-")[:32]
+
+
+@contextlib.contextmanager
+def replacing_path(path, sync=False):
+    """Gives a temporary path; what is written there takes `path` when all went well.
+
+    The temporary file, `PATH.HOST.PID.RANDOM.tmp`, exists from the start and is locked
+    by `flock` as long as its writer lives.
+
+    Args:
+      path: of the file.
+      sync: whether file and folder are on the disk at the end, so that a power cut
+        leaves the old or the new file; for small files.
+
+    Raises:
+      InputError: if the file cannot be written, or `path` is a folder.
+    """
+    temporary = f"{path}.{host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    with _named(path, "written", temporary):
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield temporary
+            if sync:
+                os.fsync(descriptor)
+            os.replace(temporary, path)
+            if sync:
+                sync_folder(os.path.dirname(path))
+        finally:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.remove(temporary)
+
+
+def sync_folder(folder):
+    """Waits until the names in a folder are on the disk, where that can be had."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
 def replacing(path):
-    """Opens a text file for writing that takes its name only when it is complete."""
-    with replacing_path(path) as temporary, open(
+    """Opens a text file for writing that takes its name only when it is complete.
+
+    Raises:
+      InputError: if the file cannot be written.
+    """
+    with replacing_path(path, sync=True) as temporary, open(
         temporary, "w", encoding="utf-8", newline=""
     ) as writer:
         yield writer
@@ -112,7 +187,8 @@ def make_folder(path, flag):
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise InputError(f"--{flag}={path}: cannot be written: {error}") from error
+        reason = error.strerror or error
+        raise InputError(f"--{flag}={path}: cannot be written: {reason}") from error
 
 
 def is_in(path, folder):
@@ -135,10 +211,8 @@ def read_json(path):
       InputError: if the file cannot be read or is not JSON.
     """
     try:
-        with open(path, encoding="utf-8") as reader:
+        with reading(path), open(path, encoding="utf-8") as reader:
             return json.load(reader)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON: {error}") from error
 

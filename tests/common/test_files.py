@@ -1,8 +1,10 @@
 """Files: digests of what was read, and files that are whole or not there."""
 
+import errno
 import gzip
 import hashlib
 import os
+import re
 
 import pytest
 
@@ -94,3 +96,52 @@ def test_keys_of_json_are_sorted_or_left_in_order(tmp_path):
     for sort_keys, order in ((True, ["10", "2"]), (False, ["2", "10"])):
         files.write_json(str(path), {"2": 0, "10": 1}, sort_keys)
         assert list(files.read_json(str(path))) == order
+
+
+def test_a_temporary_file_is_named_after_host_and_process(tmp_path):
+    path = str(tmp_path / "a")
+    with files.replacing_path(path) as temporary, files.replacing_path(path) as other:
+        assert os.path.exists(temporary)
+        assert temporary != other
+        start = re.escape(f"{path}.{files.host()}.{os.getpid()}.")
+        assert re.fullmatch(start + r"[0-9a-f]{8}\.tmp", temporary)
+
+
+@pytest.mark.parametrize("make", [files.replacing, files.replacing_path])
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path, make):
+    path = str(tmp_path / "none" / "a")
+    message = re.escape(f"{path}: cannot be written: No such file or directory")
+    with pytest.raises(InputError, match=message), make(path):
+        raise AssertionError("there is nothing to write to")
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(InputError) as raised, files.replacing(str(path)):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(raised.value) == f"{path}: cannot be written: No space left on device"
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+    assert path.read_text() == "old"
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError), files.replacing(str(tmp_path / "a")):
+        (tmp_path / "b").read_text()
+
+
+def test_a_folder_in_the_place_of_a_file_is_found_before_the_work(tmp_path):
+    message = "cannot be written: Is a directory"
+    with pytest.raises(InputError, match=message), files.replacing(str(tmp_path)):
+        raise AssertionError("the work was begun")
+
+
+def test_a_small_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("sync"))
+    replace = os.replace
+    monkeypatch.setattr(
+        os, "replace", lambda *paths: (calls.append("name"), replace(*paths))
+    )
+    files.write_json(str(tmp_path / "a"), {})
+    assert calls == ["sync", "name", "sync"]
