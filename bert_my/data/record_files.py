@@ -2,29 +2,33 @@
 
 A record is a run of little-endian words of 32 bits: its sequences, which have one
 length, then its other features, each in the order of the specs. After the records come
-their lengths, the number of records whose text was cut, and the number of records.
-Records are read in any order, and not mapped: the pages of a mapped file that were read
-count as memory of the process. Examples that are kept are in a second file, as lines of
-JSON.
+their lengths, their checksums and the `_Tail`. Records are read in any order, and not
+mapped: the pages of a mapped file that were read count as memory of the process.
+Examples that are kept are in a second file, as lines of a checksum and JSON.
 
 The name of a record file holds a fingerprint of all that its content depends on, so a
-record made from other data, another vocabulary or other lengths is never used.
+record made from other data, another vocabulary or other lengths is never used. All
+checksums are compared before a file is used again, and each once more when its record
+is read.
 """
 
 import bisect
+import collections
 import contextlib
 import functools
 import hashlib
+import io
 import itertools
 import json
 import logging
 import os
 from typing import Callable, NamedTuple, Sequence
 
+import google_crc32c
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.common import files, text_files
+from bert_my.common import caches, files
 from bert_my.common.errors import InputError
 from bert_my.common.progress import Bar
 from bert_my.data import workers
@@ -34,7 +38,7 @@ from bert_my.text.preprocessor import Example, Sentence
 logger = logging.getLogger(__name__)
 
 # Part of every file name: raise it when the content of records changes.
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 CHUNK_SIZE = 1000
 # Sets with fewer chunks are encoded here: starting processes costs more than it saves.
 MIN_PARALLEL_CHUNKS = 20
@@ -42,11 +46,14 @@ _WORD = np.dtype("<i4")
 _WORDS_OF = {"int32": _WORD, "float32": np.dtype("<f4")}
 # Records of a block. The beginnings of blocks are kept; lengths give those of records.
 _BLOCK_ROWS = 64
+# Records that are read at once to compare their checksums.
+_CHECKED_ROWS = 1000
+_REMEDY = "; a new start makes the file again"
 _EXAMPLE_CLASSES = {each.__name__: each for each in (Example, Sentence)}
 
 
 def encode(examples, specs):
-    """Returns some records: (bytes, lengths, an int32 `[num_rows]`).
+    """Returns some records: (bytes, lengths, checksums), see `Chunk`.
 
     Args:
       examples: list of dicts name -> number or list of numbers.
@@ -69,7 +76,20 @@ def encode(examples, specs):
                     f"{spec.name} is of shape {values.shape[1:]}, not {spec.shape}"
                 )
         words[places] = values.view(_WORD).reshape(places.shape)
-    return words.tobytes(), lengths
+    rows = words.tobytes()
+    return rows, lengths, _checksums(rows, _num_words(specs, lengths))
+
+
+def _checksums(data, sizes):
+    """Returns the CRC-32C of records, uint32 `[num_rows]`.
+
+    Args:
+      data: bytes of the records.
+      sizes: of the records in words, int `[num_rows]`.
+    """
+    ends = (np.cumsum(sizes) * _WORD.itemsize).tolist()
+    records = (data[begin:end] for begin, end in zip([0, *ends], ends))
+    return np.fromiter(map(google_crc32c.value, records), np.uint32, len(ends))
 
 
 def _split(specs):
@@ -134,7 +154,9 @@ def _places(specs, lengths):
 class Chunk(NamedTuple):
     """Some records, as `creating` writes them.
 
-    rows, lengths: see `encode`.
+    rows: bytes of the records.
+    lengths: of the records in tokens, int32 `[num_rows]`.
+    checksums: CRC-32C of each record, uint32 `[num_rows]`.
     num_cut: number of records whose text was cut.
     examples: a line of JSON: the name of the class of the examples, and a list of pairs
       (example, list with `Encoded.about` of each of its records); or "".
@@ -142,13 +164,41 @@ class Chunk(NamedTuple):
 
     rows: bytes
     lengths: np.ndarray
+    checksums: np.ndarray
     num_cut: int = 0
     examples: str = ""
+
+
+class _Tail(NamedTuple):
+    """The last words of a record file."""
+
+    num_cut: int  # records whose text was cut
+    num_lines: int  # of the file of kept examples, 0 if there is none
+    num_rows: int
+    checksum: int  # of the file's name and of all words after the records
+
+    @classmethod
+    def of(cls, path, index, num_cut, num_lines):
+        """Returns the end of a file.
+
+        Args:
+          path: of the file.
+          index: lengths and checksums of the records, int32 `[2, num_rows]`.
+          num_cut, num_lines: see above.
+        """
+        counts = int(num_cut), num_lines, index.shape[1]
+        name = os.path.basename(path)
+        return cls(*counts, caches.checksum(index.tobytes(), name, *counts))
 
 
 def examples_path(path):
     """Returns the path of the kept examples of a record file."""
     return f"{path}.examples"
+
+
+def _with_checksum(line, path, number):
+    """Returns a line of the kept examples, bytes, behind its checksum."""
+    return b"%08x %s" % (caches.checksum(line, os.path.basename(path), number), line)
 
 
 @contextlib.contextmanager
@@ -167,20 +217,24 @@ def creating(path, keeps_examples=False):
     written = []
 
     def write(chunk):
-        _write(writer, chunk.rows, path)
-        if keeps_examples:
-            _write(examples_writer, chunk.examples.encode(), examples_path(path))
+        _write(writer, chunk.rows)
         written.append(chunk._replace(rows=b"", examples=""))
+        if keeps_examples:
+            line = chunk.examples.encode()
+            line = _with_checksum(line, examples_path(path), len(written))
+            _write(examples_writer, line)
 
     with contextlib.ExitStack() as stack:
+        # The record file gets its name last: with it, both are there.
+        writer = stack.enter_context(_opened(path))
         if keeps_examples:
             examples_writer = stack.enter_context(_opened(examples_path(path)))
-        writer = stack.enter_context(_opened(path))
         yield write
+        parts = [(chunk.lengths, chunk.checksums.view(_WORD)) for chunk in written]
+        index = np.concatenate([np.zeros((2, 0), _WORD), *parts], axis=1)
         num_cut = sum(chunk.num_cut for chunk in written)
-        num_rows = sum(len(chunk.lengths) for chunk in written)
-        words = [*(chunk.lengths for chunk in written), [num_cut, num_rows]]
-        _write(writer, np.concatenate(words).astype(_WORD).tobytes(), path)
+        tail = _Tail.of(path, index, num_cut, len(written) * keeps_examples)
+        _write(writer, index.tobytes() + np.array(tail, np.uint32).tobytes())
 
 
 @contextlib.contextmanager
@@ -192,13 +246,10 @@ def _opened(path):
         yield writer
 
 
-def _write(writer, data, path):
+def _write(writer, data):
     rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[writer.write(rest) :]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    while rest:
+        rest = rest[writer.write(rest) :]
 
 
 class Records:
@@ -216,28 +267,21 @@ class Records:
     def __init__(self, path, specs, seq_length, is_new=False):
         """Opens a file whose records have these specs.
 
+        It stays open: the records of this run are those of this file, also when another
+        run makes the file again.
+
         Raises:
-          InputError: naming the file, if it cannot be read or is not as long as its
-            records.
+          InputError: naming the file, if it cannot be read, or its index is damaged.
         """
         self.path = path
         self.specs = tuple(specs)
         self.seq_length = seq_length
         self.is_new = is_new
-        try:
-            num_words = os.path.getsize(path) // _WORD.itemsize
-            with open(path, "rb") as reader:
-                reader.seek(max(num_words - 2, 0) * _WORD.itemsize)
-                self.num_cut_examples, self.num_examples = map(
-                    int, np.fromfile(reader, _WORD)
-                )
-                reader.seek((num_words - 2 - self.num_examples) * _WORD.itemsize)
-                self.lengths = np.fromfile(reader, _WORD, self.num_examples)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}: cannot be read: {error}; remove the file, and it is made "
-                "again"
-            ) from error
+        self._reader = caches.open_file(path)
+        index, tail, num_words = self._read_index()
+        self.lengths, self._checksums = index[0], index[1].view(np.uint32)
+        self.num_cut_examples, self._num_lines = tail.num_cut, tail.num_lines
+        self.num_examples = tail.num_rows
         # Beginnings of the blocks of records, in words. Those of all records would take
         # twice the memory of the lengths.
         begins = np.arange(0, self.num_examples, _BLOCK_ROWS)
@@ -245,25 +289,72 @@ class Records:
         num_rows = np.diff([*begins, self.num_examples])
         block_words = _num_words(self.specs, num_tokens, num_rows)
         self._block_begins = np.cumsum(block_words) - block_words
-        self._check_size(num_words - 2 - self.num_examples, block_words.sum())
-
-    def _check_size(self, num_words, expected):
-        if num_words != expected:
+        if num_words != block_words.sum():
             raise InputError(
-                f"{self.path}: found {num_words} words of records that have "
-                f"{expected}; remove the file, and it is made again"
+                f"{path}: found {num_words} words of records that have "
+                f"{block_words.sum()}"
             )
+
+    def _read_index(self):
+        """Returns (lengths and checksums, `_Tail`, number of words before them)."""
+        with files.reading(self.path):
+            size = os.fstat(self._reader.fileno()).st_size
+            num_words, num_left = divmod(size, _WORD.itemsize)
+            place = num_words - len(_Tail._fields)
+            tail = self._pread(max(place, 0), len(_Tail._fields)).view(np.uint32)
+            if len(tail) == len(_Tail._fields) and not num_left:
+                tail = _Tail(*tail.tolist())
+                place -= 2 * tail.num_rows
+                if place >= 0:
+                    index = self._pread(place, 2 * tail.num_rows).reshape(2, -1)
+                    if tail == _Tail.of(self.path, index, *tail[:2]):
+                        return index, tail, place
+        raise InputError(f"{self.path}: its end does not fit its checksum")
+
+    def check(self, keeps_examples):
+        """Compares the checksums of all records and of all kept examples.
+
+        Args:
+          keeps_examples: whether the examples are needed.
+
+        Raises:
+          InputError: naming the first record or line that was changed.
+        """
+        for begin in range(0, self.num_examples, _CHECKED_ROWS):
+            end = min(begin + _CHECKED_ROWS, self.num_examples)
+            self._read(np.arange(begin, end))
+        if keeps_examples:
+            collections.deque(self._example_lines(), maxlen=0)
 
     def examples(self):
         """Yields (example, list with `Encoded.about` of each of its records), in order.
 
         For records whose source keeps examples.
+
+        Raises:
+          InputError: naming the line, if the file has changed.
         """
-        for _, line in text_files.read_lines(examples_path(self.path)):
+        for line in self._example_lines(_REMEDY):
             class_name, pairs = json.loads(line)
             example_class = _EXAMPLE_CLASSES[class_name]
             for example, about in pairs:
                 yield example_class(*example), about
+
+    def _example_lines(self, remedy=""):
+        """Yields the lines of the kept examples, bytes of JSON."""
+        path, number = examples_path(self.path), 0
+        with files.reading(path), io.BufferedReader(caches.open_file(path)) as reader:
+            for number, line in enumerate(reader, 1):
+                text = line.partition(b" ")[2]
+                if line != _with_checksum(text, path, number):
+                    raise InputError(
+                        f"{path}:{number}: the line does not fit its checksum{remedy}"
+                    )
+                yield text
+        if number != self._num_lines or not number:
+            raise InputError(
+                f"{path}: found {number} lines, written were {self._num_lines}{remedy}"
+            )
 
     def gather(self, indices, padded_lengths=None):
         """Returns records as a dict name -> array `[len(indices), ...]`.
@@ -277,7 +368,7 @@ class Records:
             one that is long enough. Default: to a multiple of `LENGTH_STEP`.
 
         Raises:
-          InputError: if the file has been cut.
+          InputError: naming the first record that has changed.
         """
         indices = np.asarray(indices, np.int64)
         lengths = self.lengths[indices]
@@ -287,7 +378,7 @@ class Records:
             padded_length = min(rounded, self.seq_length)
         else:
             padded_length = padded_lengths[bisect.bisect_left(padded_lengths, longest)]
-        words = self._read(indices)
+        words = self._read(indices, _REMEDY)
         is_token = np.arange(padded_length) < lengths[:, None]
         output = {}
         for spec, places in _places(self.specs, lengths):
@@ -323,7 +414,7 @@ class Records:
         sizes[in_block >= places[:, None]] = 0
         return self._block_begins[blocks] + sizes.sum(axis=1)
 
-    def _read(self, indices):
+    def _read(self, indices, remedy=""):
         """Returns the words of records; neighbouring ones are read at once."""
         is_break = np.diff(indices) != 1
         firsts = indices[np.concatenate([[True], is_break])]
@@ -331,16 +422,25 @@ class Records:
         begins = self._begins(firsts)
         last_words = _num_words(self.specs, self.lengths[lasts])
         sizes = self._begins(lasts) + last_words - begins
-        with open(self.path, "rb", buffering=0) as reader:
-            data = b"".join(
-                os.pread(reader.fileno(), size, begin)
-                for size, begin in zip(
-                    (sizes * _WORD.itemsize).tolist(),
-                    (begins * _WORD.itemsize).tolist(),
-                )
+        with files.reading(self.path):
+            words = np.concatenate(list(map(self._pread, begins, sizes)))
+        found = _checksums(
+            words.tobytes(), _num_words(self.specs, self.lengths[indices])
+        )
+        for place in np.flatnonzero(found != self._checksums[indices])[:1]:
+            raise InputError(
+                f"{self.path}: record {indices[place] + 1} of {self.num_examples} does "
+                f"not fit its checksum{remedy}"
             )
-        self._check_size(len(data) // _WORD.itemsize, sizes.sum())
-        return np.frombuffer(data, _WORD)
+        return words
+
+    def _pread(self, begin, size):
+        """Returns words of the file; fewer at its end."""
+        begin, size = int(begin) * _WORD.itemsize, int(size) * _WORD.itemsize
+        data = os.pread(self._reader.fileno(), size, begin)
+        return np.frombuffer(
+            data[: len(data) // _WORD.itemsize * _WORD.itemsize], _WORD
+        )
 
 
 class Source(NamedTuple):
@@ -394,14 +494,13 @@ def load_or_convert(source, cache_dir, num_processes=None):
     specs = [tuple(spec) for spec in source.specs]
     key = fingerprint(source.paths, [source.settings, specs, source.seq_length])
     path = os.path.join(cache_dir, f"{source.name}-{key}.rows")
-    paths = [path, examples_path(path)][: 1 + source.keeps_examples]
-    is_cached = all(map(os.path.exists, paths))
-    if not is_cached:
+    records = _open_cached(source, path)
+    if records:
+        logger.info("%s: %d cached records", source.name, records.num_examples)
+    else:
         files.make_folder(cache_dir, "cache_dir")
         _convert(source, path, num_processes or os.cpu_count() or 1)
-    records = Records(path, source.specs, source.seq_length, not is_cached)
-    if is_cached:
-        logger.info("%s: %d cached records", source.name, records.num_examples)
+        records = Records(path, source.specs, source.seq_length, is_new=True)
     if records.num_cut_examples:
         logger.warning(
             "%s: %d of %d rows are longer than --max_seq_length=%d and were cut",
@@ -411,6 +510,22 @@ def load_or_convert(source, cache_dir, num_processes=None):
             records.seq_length,
         )
     return records
+
+
+def _open_cached(source, path):
+    """Returns the `Records` that were made before; None if they have to be made."""
+    paths = [path, examples_path(path)][: 1 + source.keeps_examples]
+    if not any(map(os.path.lexists, paths)):
+        return None
+    try:
+        records = Records(path, source.specs, source.seq_length)
+        records.check(source.keeps_examples)
+        return records
+    except InputError as error:
+        logger.warning("%s; it is made again", error)
+    for each in paths:
+        caches.make_room(each)
+    return None
 
 
 def _convert(source, path, num_processes):
@@ -451,7 +566,8 @@ def _encode_chunk(source, chunk):
     chunk_examples = list(map(example_class._make, zip(*columns)))
     encoded = source.encode(chunk_examples)
     flat = [row for rows in encoded for row in rows]
-    rows, lengths = encode([row.features for row in flat], source.specs)
+    rows, *about = encode([row.features for row in flat], source.specs)
+    lengths, _ = about
     if lengths.max(initial=0) > source.seq_length:
         raise ValueError(f"{lengths.max()} tokens, but the most is {source.seq_length}")
     kept = ""
@@ -461,4 +577,4 @@ def _encode_chunk(source, chunk):
         pairs = [example_class.__name__, list(zip(chunk_examples, abouts))]
         kept = json.dumps(pairs, ensure_ascii=False) + "\n"
     num_cut = sum(row.num_cut_tokens > 0 for row in flat)
-    return Chunk(rows, lengths, num_cut, kept)
+    return Chunk(rows, *about, num_cut, kept)

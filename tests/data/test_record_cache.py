@@ -1,7 +1,6 @@
 """The record cache: made once for each content, in order, by several processes too."""
 
 import os
-import re
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -10,6 +9,7 @@ from bert_my.common.errors import InputError
 from bert_my.data import record_files
 from bert_my.data.features import FeatureSpec
 from bert_my.text.preprocessor import Encoded, Example, Sentence
+from tests import damage
 
 SPECS = (FeatureSpec("input_ids", (None,)),)
 
@@ -131,16 +131,66 @@ def test_parse_gives_what_gather_does_with_static_ranks(tmp_path):
     assert found_padded.tolist() == [[102, 0, 0, 0], [97, 98, 99, 0]]
 
 
-@pytest.mark.parametrize("size", [0, 40])
-def test_a_damaged_file_is_named_and_made_again(tmp_path, size):
-    records = load(tmp_path, ["abc", "defgh", "ij", "k"])
-    damaged = records.path
-    with open(damaged, "rb+") as writer:
-        writer.truncate(size)
-    with pytest.raises(InputError, match=re.escape(damaged)):
-        load(tmp_path, ["abc", "defgh", "ij", "k"])
-    os.remove(damaged)
-    assert read(load(tmp_path, ["abc", "defgh", "ij", "k"]))[1] == "defgh"
+def load_kept(tmp_path):
+    source = make_source(tmp_path / "a", ["x", "y9"])._replace(keeps_examples=True)
+    return record_files.load_or_convert(source, str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("ending", ["", ".examples"])
+@pytest.mark.parametrize("way", damage.WAYS)
+def test_a_damaged_file_is_made_again_with_a_line(tmp_path, caplog, way, ending):
+    path = load_kept(tmp_path).path + ending
+    with open(path, "rb") as reader:
+        content = reader.read()
+    damage.WAYS[way](path)
+    records = load_kept(tmp_path)
+    assert records.is_new
+    assert read(records) == ["x", "y9"]
+    assert [each.text_a for each, _ in records.examples()] == ["x", "y9"]
+    if way != "gone" or ending:
+        (line,) = [each for each in caplog.messages if "made again" in each]
+        assert line.startswith(path)
+    with open(path, "rb") as reader:
+        assert reader.read() == content
+    assert not load_kept(tmp_path).is_new
+
+
+def test_a_file_under_the_name_of_another_is_made_again(tmp_path):
+    other, path = (load(tmp_path, texts).path for texts in (["a9"], ["b9"]))
+    damage.copy_over(other, path)
+    assert read(load(tmp_path, ["b9"])) == ["b9"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_kept(tmp_path):
+    path = load(tmp_path, ["x"]).path
+    damage.WAYS["folder"](path)
+    load(tmp_path, ["x"])
+    assert os.listdir(f"{path}.moved-0") == ["kept"]
+
+
+def test_records_are_read_while_another_run_removes_or_replaces_them(tmp_path):
+    records = load(tmp_path, ["abc", "defgh"])
+    damage.WAYS["gone"](records.path)
+    assert read(records) == ["abc", "defgh"]
+    load(tmp_path, ["abc", "defgh"])
+    assert read(records) == ["abc", "defgh"]
+
+
+def test_a_byte_that_changes_while_records_are_read_is_named(tmp_path):
+    records = load(tmp_path, ["abc", "defgh", "ij"])
+    with open(records.path, "rb+") as writer:
+        writer.seek(4 * 3)
+        writer.write(b"D")
+    assert records.gather([0, 2])["input_ids"].shape == (2, 8)
+    with pytest.raises(InputError, match=r"\.rows: record 2 of 3 does not fit its ch"):
+        records.gather([0, 1])
+
+
+def test_kept_examples_that_change_while_they_are_read_are_named(tmp_path):
+    records = load_kept(tmp_path)
+    damage.WAYS["middle byte flipped"](record_files.examples_path(records.path))
+    with pytest.raises(InputError, match=r"\.examples:1: .* a new start makes the fil"):
+        list(records.examples())
 
 
 def test_a_file_that_is_cut_while_it_is_read_is_named(tmp_path):
@@ -203,17 +253,6 @@ def test_kept_examples_come_with_what_belongs_to_their_rows(
             for each in sentences
         ]
     assert records.num_examples == sum(len(each.tokens) for each in sentences)
-
-
-def test_records_without_their_examples_are_made_again(tmp_path):
-    def load_kept():
-        source = make_source(tmp_path / "a", ["x", "y"])._replace(keeps_examples=True)
-        return record_files.load_or_convert(source, str(tmp_path / "cache"))
-
-    (examples,) = (tmp_path / "cache").glob(load_kept() and "*.examples")
-    examples.unlink()
-    assert [each.text_a for each, _ in load_kept().examples()] == ["x", "y"]
-    assert load(tmp_path, ["x", "y"]).num_examples == 2
 
 
 def test_fingerprint_follows_content_not_names(tmp_path):
