@@ -128,10 +128,10 @@ def run(config):
         compat.make_deterministic()
     devices.limit_threads(config)
     _check(config)
+    run_devices = devices.choose_devices(config)
     config = _with_added_words(config)
     with progress.stage("Reading the data"):
         task = load_task(config)
-    run_devices = devices.choose_devices(config)
     if not run_devices.has_gpus:
         devices.keep_freed_memory()
     config = _with_evaluations(task, config)

@@ -11,7 +11,6 @@ fields of the joined class (`bert_my.cli.flags`).
 """
 
 import dataclasses
-import math
 from typing import Any, Callable, NamedTuple
 
 from bert_my.common.errors import InputError
@@ -24,16 +23,41 @@ class Check(NamedTuple):
     must: str  # the rest of "it must ...", for the error
 
 
-positive = Check(lambda value: 0 < value < math.inf, "be positive")
-not_negative = Check(lambda value: 0 <= value < math.inf, "be 0 or more")
-below_one = Check(lambda value: 0 <= value < 1, "be at least 0 and less than 1")
+# The numbers that float32 holds in full precision, in which models compute. Smaller
+# ones become 0 there, larger ones infinite.
+_LEAST, _MOST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+_BELOW_ONE = 1 - 2.0**-24
+_IN_FLOAT32 = f"{_LEAST:.2g} to {_MOST:.2g}, as float32 has it"
+
+positive = Check(lambda value: _LEAST <= value <= _MOST, f"be positive: {_IN_FLOAT32}")
+not_negative = Check(
+    lambda value: value == 0 or _LEAST <= value <= _MOST, f"be 0, or {_IN_FLOAT32}"
+)
+below_one = Check(
+    lambda value: 0 <= value <= _BELOW_ONE,
+    "be at least 0 and less than 1, in float32 too",
+)
 share = Check(lambda value: 0 <= value <= 1, "be a share, 0 to 1")
-positive_share = Check(lambda value: 0 < value <= 1, "be above 0 and at most 1")
+positive_share = Check(
+    lambda value: _LEAST <= value <= 1, "be above 0, in float32 too, and at most 1"
+)
 
 
-def at_least(least):
-    """Returns the `Check` of a number that has a minimum."""
-    return Check(lambda value: value >= least, f"be {least} or more")
+def between(least, most):
+    """Returns the `Check` of a number that has a minimum and a maximum."""
+    return Check(lambda value: least <= value <= most, f"be from {least} to {most}")
+
+
+# Bounds of options of one kind: more rows of a batch, tokens of a text or labels fit in
+# no memory, and no machine runs more threads.
+MOST_ROWS, MOST_TOKENS, MOST_LABELS, MOST_THREADS = 10**6, 1 << 16, 10**6, 1024
+# Of steps, and of all else that is counted.
+MOST = (1 << 31) - 1
+
+count = between(1, MOST)
+count_or_zero = between(0, MOST)
+# Generators of random numbers take 32 bits; TensorFlow takes all seeds below 0 as one.
+seed = between(0, (1 << 32) - 1)
 
 
 def one_of(*known):
