@@ -131,9 +131,13 @@ class TextTask(TableSpec, base.Task):
 
     def make_preprocessor(self, inputs):
         """Returns the `Preprocessor` of the task's texts."""
-        return TextPreprocessor(
-            inputs.tokenizer, inputs.max_seq_length, self.schema.has_pair
-        )
+        has_pair = self.schema.has_pair
+        if has_pair and inputs.bert_config.type_vocab_size < 2:
+            raise InputError(
+                "--bert_config_file: type_vocab_size is 1, and task "
+                f"{self.name} has pairs of texts, which need 2 segments"
+            )
+        return TextPreprocessor(inputs.tokenizer, inputs.max_seq_length, has_pair)
 
     @property
     def description(self):
