@@ -27,9 +27,10 @@ from bert_my.pretrain import corpus
 from bert_my.pretrain.instances import NEXT_SENTENCE, Vocabulary, make_instances
 from bert_my.pretrain.masking import RULES
 from bert_my.pretrain.shards import FORMATS, open_shards
+from bert_my.tasks.options import MOST_MASKED
 from bert_my.text import vocabulary
 
-MOST_COPIES = 10000
+MOST_COPIES, MOST_PROCESSES = 10000, 256
 _OUTPUT_FLAGS = "--output_file and --dev_output_file"
 
 
@@ -69,7 +70,7 @@ class DataConfig(Options):
     max_predictions_per_seq: int = option(
         20,
         "Maximum number of masked tokens per instance.",
-        check=options.between(1, options.MOST_TOKENS),
+        check=options.between(1, MOST_MASKED),
     )
     masked_lm_prob: float = option(
         0.15, "Share of the tokens that are masked.", check=options.positive_share
@@ -98,12 +99,14 @@ class DataConfig(Options):
         check=options.between(1, MOST_COPIES),
     )
     random_seed: int = option(
-        12345, "Seed; the same seed gives the same instances.", check=options.seed
+        12345,
+        "Seed; the same seed gives the same instances.",
+        check=options.between(-options.MOST, options.MOST),
     )
     num_workers: int = option(
         1,
         "Number of processes; the instances do not depend on it.",
-        check=options.between(1, options.MOST_THREADS),
+        check=options.between(1, MOST_PROCESSES),
     )
     format: str = option(
         "tfrecord",

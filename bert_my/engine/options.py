@@ -143,7 +143,7 @@ class ScheduleOptions(Options):
     """Length of the run and learning rate schedule."""
 
     learning_rate: float = option(
-        5e-5, "Peak learning rate, reached after warm-up.", check=options.positive
+        5e-5, "Peak learning rate, reached after warm-up.", check=options.rate
     )
     num_train_epochs: float = option(
         3.0, "Passes over the train file.", check=options.between(1e-6, 10**6)
@@ -204,12 +204,12 @@ class OptimizerOptions(Options):
     adam_epsilon: float = option(
         1e-6,
         "Epsilon of AdamW and LAMB, added to the root of the second moment.",
-        check=options.positive,
+        check=options.rate,
     )
     weight_decay: float = option(
         0.01,
         "Decoupled weight decay; none for biases and LayerNorm.",
-        check=options.not_negative,
+        check=options.between(0, 1000),
     )
     freeze: Optional[str] = option(
         None,
@@ -224,7 +224,7 @@ class OptimizerOptions(Options):
     head_learning_rate: Optional[float] = option(
         None,
         "Learning rate of everything above the encoder; default: learning_rate.",
-        check=options.positive,
+        check=options.rate,
     )
     ema_decay: float = option(
         0.0,
@@ -244,7 +244,7 @@ class AdversarialOptions(Options):
         check=options.one_of("fgm"),
     )
     adversarial_epsilon: float = option(
-        1.0, "Euclidean norm of the perturbation.", check=options.positive
+        1.0, "Euclidean norm of the perturbation.", check=options.rate
     )
 
 
@@ -347,16 +347,6 @@ class TrainOptions(
         False,
         "Report the model FLOPs utilization (MFU): the share of the devices' peak.",
     )
-
-    def __post_init__(self):
-        super().__post_init__()
-        # The rate of the head is a factor of that of the encoder.
-        head_rate = self.head_learning_rate or self.learning_rate
-        if not options.positive.holds(head_rate / self.learning_rate):
-            raise InputError(
-                f"--head_learning_rate={head_rate} and --learning_rate="
-                f"{self.learning_rate}: their ratio is beyond float32"
-            )
 
     @property
     def folder(self):

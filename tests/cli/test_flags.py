@@ -110,10 +110,7 @@ def test_accepted(argv, field, value):
             ["--batch_size=100000", "--gradient_accumulation_steps=100"],
             "--train_batch_size=100000 .*--gradient_accumulation_steps=100: ",
         ),
-        (
-            ["--head_learning_rate=1e38"],
-            r"--head_learning_rate=1e\+38 .*--learning_rate=5e-05: their ratio",
-        ),
+        (["--head_learning_rate=1e-60"], "--head_learning_rate=1e-60: it must be from"),
     ],
 )
 def test_refused(argv, message):
@@ -127,7 +124,7 @@ def test_every_number_has_bounds(options_class):
         kind = getattr(field.type, "__args__", (field.type,))[0]
         if kind in (int, float):
             check = field.metadata["check"]
-            for wrong in (float("inf"), float("nan"), -1, 10**400):
+            for wrong in (float("inf"), float("nan"), -(10**400), 10**400):
                 assert check and not check.holds(wrong), (field.name, wrong)
 
 

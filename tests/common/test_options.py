@@ -14,8 +14,8 @@ NAN, INF = float("nan"), float("inf")
 
 @dataclasses.dataclass(frozen=True)
 class Sizes(Options):
-    rows: int = option(3, "Rows.", check=options.positive)
-    limit: Optional[int] = option(None, "Limit.", check=options.positive)
+    rows: int = option(3, "Rows.", check=options.count)
+    limit: Optional[int] = option(None, "Limit.", check=options.count)
 
     def __post_init__(self):
         super().__post_init__()
@@ -36,8 +36,7 @@ class Both(Sizes, Names):
 @pytest.mark.parametrize(
     ("check", "right", "wrong"),
     [
-        (options.positive, [1, 1e-9, 3e38], [0, -1, 1e-40, 1e39, NAN, INF]),
-        (options.not_negative, [0, 7], [-1, 1e-40, 1e39, NAN, INF]),
+        (options.rate, [1, 1e-9], [0, -1, 1e-40, 1e39, NAN, INF]),
         (options.below_one, [0, 0.99, 0.9999999], [1, 0.99999999, -0.1, NAN]),
         (options.share, [0, 0.5, 1], [-0.1, 1.1, NAN]),
         (options.positive_share, [0.1, 1], [0, 1e-40, 1.1, NAN]),
