@@ -27,8 +27,10 @@ from bert_my.pretrain import corpus
 from bert_my.pretrain.instances import NEXT_SENTENCE, Vocabulary, make_instances
 from bert_my.pretrain.masking import RULES
 from bert_my.pretrain.shards import FORMATS, open_shards
+from bert_my.tasks.options import MOST_MASKED
 from bert_my.text import vocabulary
 
+MOST_COPIES, MOST_PROCESSES = 10000, 256
 _OUTPUT_FLAGS = "--output_file and --dev_output_file"
 
 
@@ -61,10 +63,14 @@ class DataConfig(Options):
         False, "Each line is a document, as in a file of titles."
     )
     max_seq_length: int = option(
-        128, "Tokens per instance, with special tokens.", check=options.at_least(5)
+        128,
+        "Tokens per instance, with special tokens.",
+        check=options.between(5, options.MOST_TOKENS),
     )
     max_predictions_per_seq: int = option(
-        20, "Maximum number of masked tokens per instance.", check=options.positive
+        20,
+        "Maximum number of masked tokens per instance.",
+        check=options.between(1, MOST_MASKED),
     )
     masked_lm_prob: float = option(
         0.15, "Share of the tokens that are masked.", check=options.positive_share
@@ -88,13 +94,19 @@ class DataConfig(Options):
         check=options.one_of(*NEXT_SENTENCE),
     )
     dupe_factor: int = option(
-        10, "Copies of the text, each with other masks.", check=options.positive
+        10,
+        "Copies of the text, each with other masks.",
+        check=options.between(1, MOST_COPIES),
     )
-    random_seed: int = option(12345, "Seed; the same seed gives the same instances.")
+    random_seed: int = option(
+        12345,
+        "Seed; the same seed gives the same instances.",
+        check=options.between(-options.MOST, options.MOST),
+    )
     num_workers: int = option(
         1,
         "Number of processes; the instances do not depend on it.",
-        check=options.positive,
+        check=options.between(1, MOST_PROCESSES),
     )
     format: str = option(
         "tfrecord",

@@ -3,6 +3,7 @@
 The flags are defined in a set of their own, so that importing a script defines nothing.
 """
 
+import contextlib
 import dataclasses
 from typing import Any, Callable, NamedTuple
 
@@ -20,19 +21,21 @@ _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 
 
 class _WholeNumber(absl_flags.IntegerParser):
-    """Takes whole numbers in the form of floats too: 1e5, 100.0."""
+    """Takes whole numbers of 64 bits, in the form of floats too: 1e5, 100.0."""
 
     def convert(self, argument):
+        number = None
         try:
-            return int(argument)
+            number = int(argument)
         except ValueError:
-            pass
-        try:
-            if float(argument).is_integer():
-                return int(float(argument))
-        except ValueError:
-            pass
-        raise ValueError("it must be a whole number")
+            with contextlib.suppress(ValueError):
+                if float(argument).is_integer():
+                    number = int(float(argument))
+        if number is None:
+            raise ValueError("it must be a whole number")
+        if abs(number) >= 1 << 63:
+            raise ValueError("it must be a whole number of at most 64 bits")
+        return number
 
 
 class _Number(absl_flags.FloatParser):

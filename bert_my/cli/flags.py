@@ -11,7 +11,7 @@ from typing import Optional
 from bert_my.cli.flag_sets import CommandLine
 from bert_my.cli.other_flags import OTHERS
 from bert_my.common.errors import InputError
-from bert_my.common.options import Check, one_of, option
+from bert_my.common.options import MOST_ROWS, MOST_TOKENS, Check, one_of, option
 from bert_my.engine.options import DeviceOptions, EvalOptions, TrainOptions
 from bert_my.engine.run_folder import CACHE, SETTINGS
 from bert_my.tasks.options import TaskOptions
@@ -68,7 +68,10 @@ class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
     max_seq_length: int = option(
         128,
         "Maximum sequence length in wordpieces; longer ones are truncated.",
-        check=Check(lambda value: value >= 4, "hold [CLS], two [SEP] and some text"),
+        check=Check(
+            lambda value: 4 <= value <= MOST_TOKENS,
+            f"hold [CLS], two [SEP] and some text, and be at most {MOST_TOKENS}",
+        ),
         aliases=("max_seq_len", "max_length"),
     )
     use_tpu: bool = option(False, "Must be false: there is no TPU support.")
@@ -77,6 +80,21 @@ class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
         "debug (TensorFlow's log lines too), info, warning or error.",
         check=one_of(*VERBOSITIES),
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        parts = (
+            self.train_batch_size,
+            self.n_gpus or 1,
+            self.gradient_accumulation_steps,
+        )
+        num_rows = parts[0] * parts[1] * parts[2]
+        if num_rows > MOST_ROWS:
+            raise InputError(
+                f"--train_batch_size={parts[0]} on {parts[1]} towers, "
+                f"--gradient_accumulation_steps={parts[2]}: a step would have "
+                f"{num_rows} rows; it must have at most {MOST_ROWS}"
+            )
 
     @property
     def record_dir(self):

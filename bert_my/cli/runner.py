@@ -128,10 +128,10 @@ def run(config):
         compat.make_deterministic()
     devices.limit_threads(config)
     _check(config)
+    run_devices = devices.choose_devices(config)
     config = _with_added_words(config)
     with progress.stage("Reading the data"):
         task = load_task(config)
-    run_devices = devices.choose_devices(config)
     if not run_devices.has_gpus:
         devices.keep_freed_memory()
     config = _with_evaluations(task, config)
@@ -147,7 +147,7 @@ def run(config):
             split: task.load_records(split, config.record_dir)
             for split in sorted(needed)
         }
-        task.check_records(records)
+        doubts = task.check_records(records)
     # After encoding, whose worker processes must be started before any session.
     precision = devices.choose_precision(config.precision, run_devices)
     config = dataclasses.replace(config, precision=precision)
@@ -166,6 +166,8 @@ def run(config):
     if config.save_for_serving:
         with progress.stage("Exporting"):
             this_run.export(checkpoint)
+    for doubt in doubts:  # again, where the last lines are read
+        logger.warning("%s", doubt)
 
 
 def _check(config):

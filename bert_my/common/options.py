@@ -4,14 +4,13 @@ An option is declared once, in the group of the code that uses it:
 
     @dataclasses.dataclass(frozen=True)
     class ScheduleOptions(Options):
-        learning_rate: float = option(5e-5, "Peak learning rate.", check=positive)
+        learning_rate: float = option(5e-5, "Peak learning rate.", check=rate)
 
 Groups are joined by inheritance. The flags of a command line are derived from the
 fields of the joined class (`bert_my.cli.flags`).
 """
 
 import dataclasses
-import math
 from typing import Any, Callable, NamedTuple
 
 from bert_my.common.errors import InputError
@@ -24,16 +23,34 @@ class Check(NamedTuple):
     must: str  # the rest of "it must ...", for the error
 
 
-positive = Check(lambda value: 0 < value < math.inf, "be positive")
-not_negative = Check(lambda value: 0 <= value < math.inf, "be 0 or more")
-below_one = Check(lambda value: 0 <= value < 1, "be at least 0 and less than 1")
+# Models compute in float32, in which much smaller numbers are 0.
+_LEAST = 1e-30
+_BELOW_ONE = 1 - 2.0**-24
+
+below_one = Check(
+    lambda value: 0 <= value <= _BELOW_ONE,
+    "be at least 0 and less than 1, in float32 too",
+)
 share = Check(lambda value: 0 <= value <= 1, "be a share, 0 to 1")
-positive_share = Check(lambda value: 0 < value <= 1, "be above 0 and at most 1")
+positive_share = Check(lambda value: _LEAST <= value <= 1, f"be from {_LEAST} to 1")
 
 
-def at_least(least):
-    """Returns the `Check` of a number that has a minimum."""
-    return Check(lambda value: value >= least, f"be {least} or more")
+def between(least, most):
+    """Returns the `Check` of a number that has a minimum and a maximum."""
+    return Check(lambda value: least <= value <= most, f"be from {least} to {most}")
+
+
+# Bounds of options of one kind: more rows of a batch, tokens of a text or labels fit in
+# no memory, and no machine runs more threads.
+MOST_ROWS, MOST_TOKENS, MOST_LABELS, MOST_THREADS = 10**6, 1 << 16, 10**6, 1024
+# Of steps, and of all else that is counted.
+MOST = (1 << 31) - 1
+
+count = between(1, MOST)
+count_or_zero = between(0, MOST)
+rate = between(_LEAST, 1000)
+# Generators of random numbers take 32 bits; TensorFlow takes all seeds below 0 as one.
+seed = between(0, (1 << 32) - 1)
 
 
 def one_of(*known):

@@ -23,7 +23,13 @@ import tensorflow.compat.v1 as tf
 
 
 def train_batches(
-    records, order, batch_size, num_rows, first_row=0, padded_lengths=None
+    records,
+    order,
+    batch_size,
+    num_rows,
+    first_row=0,
+    padded_lengths=None,
+    filled_size=None,
 ):
     """Returns the batches of a training run.
 
@@ -37,19 +43,22 @@ def train_batches(
       num_rows: of the whole run, > 0.
       first_row: place to begin at: the number of rows that a resumed run has consumed.
       padded_lengths: (optional) see `row_order.choose_lengths`.
+      filled_size: number of rows that a batch is filled up to; default: `batch_size`.
+        Less than that, if the run has fewer rows.
 
     Returns:
-      `tf.data.Dataset` of dicts name -> `[batch_size, ...]`.
+      `tf.data.Dataset` of dicts name -> `[filled_size, ...]`.
     """
     first_row %= num_rows
+    filled_size = filled_size or batch_size
 
     def batch(begin):
-        return order.rows(begin, min(begin + batch_size, num_rows)), batch_size
+        return order.rows(begin, min(begin + batch_size, num_rows)), filled_size
 
     rest = tf.data.Dataset.range(first_row, num_rows, batch_size)
     again = tf.data.Dataset.range(0, num_rows, batch_size).repeat()
     parse = functools.partial(records.parse, padded_lengths=padded_lengths)
-    return _read(rest.concatenate(again), batch, parse, batch_size)
+    return _read(rest.concatenate(again), batch, parse, filled_size)
 
 
 def eval_batches(records, order):

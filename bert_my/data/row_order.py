@@ -271,6 +271,8 @@ class PassOrder(NamedTuple):
           has_gpus: bool.
         """
         lengths = records.lengths
+        # Of a small set no batch is padded further than its towers need.
+        batch_size = min(batch_size, -(-records.num_examples // num_towers))
         if lengths is None:
             return cls.in_file_order(records.num_examples, batch_size * num_towers)
         longest = max(int(lengths.max()), 1)

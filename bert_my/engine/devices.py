@@ -30,6 +30,8 @@ MIN_FLOPS_TO_COMPILE = 5e13
 # Options of glibc's malloc.h: M_ARENA_MAX (arenas of threads cannot keep large blocks),
 # M_MMAP_MAX and M_TRIM_THRESHOLD.
 _KEEP_FREED = ((-8, 1), (-4, 0), (-1, 2**31 - 1))
+# They bring no speed, only the numbers of as many GPUs.
+MOST_CPU_TOWERS = 16
 # Rows and columns of the matrices by which `measure_peak` keeps a device busy, without
 # taking a CPU long. Keys: is it a GPU?
 _PEAK_SIZES = {True: 8192, False: 1024}
@@ -237,7 +239,8 @@ def choose_devices(options):
       options: `DeviceOptions`.
 
     Raises:
-      InputError: if a GPU is needed and TensorFlow sees none.
+      InputError: if a GPU is needed and TensorFlow sees none, or the CPU would run too
+        many towers.
     """
     num_towers, use_gpu = options.n_gpus, options.use_gpu
     gpus = tf.config.experimental.list_physical_devices("GPU")
@@ -252,6 +255,11 @@ def choose_devices(options):
     if gpus and use_gpu is not False:
         towers = tuple(f"/gpu:{index % len(gpus)}" for index in range(num_towers))
         return Devices(towers, num_cpus=1, has_gpus=True)
+    if num_towers > MOST_CPU_TOWERS:
+        raise InputError(
+            f"--n_gpus={num_towers}: no GPU is in use, and without one it must be at "
+            f"most {MOST_CPU_TOWERS}"
+        )
     if num_towers > 1:
         logger.warning(
             "No GPU in use: %d towers run on logical CPU devices, which gives right "

@@ -50,7 +50,7 @@ class TowerSums(NamedTuple):
 class Model(NamedTuple):
     """The model on all towers, in training.
 
-    features: dict name -> tensor `[global_batch_size, ...]`.
+    features: dict name -> tensor `[filled_size, ...]`, see `Plan`.
     settings: `TrainSettings`; its `gradient_accumulation_steps` divide the rows of a
       tower.
     seed: int or str, of the dropout.

@@ -16,6 +16,8 @@ from bert_my.engine.run_folder import RunFolder
 PRECISIONS = ("fp32", "fp16", "bf16")  # keys of `devices.PRECISIONS`
 AUTO = "auto"  # of `precision` and `keep_best`
 EPOCH = "epoch"
+# A graph of more replicas takes minutes to build, and no machine has so many devices.
+MOST_TOWERS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +33,7 @@ class DeviceOptions(Options):
         "Number of towers (replicas of the model). More towers than GPUs share them; "
         "without a GPU they run on the CPU.",
         # The forks' default of 0 is one tower, see `with_older_forms`.
-        check=options.Check(lambda value: value >= 0, "be positive"),
+        check=options.between(0, MOST_TOWERS),
         aliases=("num_gpu_cores", "n_gpu"),
     )
     precision: Optional[str] = option(
@@ -51,12 +53,12 @@ class DeviceOptions(Options):
     intra_op_threads: int = option(
         0,
         "CPU threads that share one operation; 0: one per core.",
-        check=options.not_negative,
+        check=options.between(0, options.MOST_THREADS),
     )
     inter_op_threads: int = option(
         0,
         "CPU operations that run at the same time; 0: one per core.",
-        check=options.not_negative,
+        check=options.between(0, options.MOST_THREADS),
     )
     deterministic: bool = option(
         False, "Use deterministic kernels: bit-identical results every time; slower."
@@ -90,14 +92,14 @@ class EvalOptions(Options):
         8,
         "Full-length rows per tower and step in evaluation; more rows if they are "
         "short.",
-        check=options.positive,
+        check=options.between(1, options.MOST_ROWS),
         aliases=("per_gpu_eval_batch_size", "per_device_eval_batch_size"),
     )
     predict_batch_size: int = option(
         8,
         "Full-length rows per tower and step in prediction; more rows if they are "
         "short.",
-        check=options.positive,
+        check=options.between(1, options.MOST_ROWS),
     )
 
 
@@ -108,7 +110,7 @@ class BatchOptions(Options):
     train_batch_size: int = option(
         32,
         "Rows per tower in one forward and backward pass.",
-        check=options.positive,
+        check=options.between(1, options.MOST_ROWS),
         aliases=(
             "per_gpu_train_batch_size",
             "per_device_train_batch_size",
@@ -119,7 +121,7 @@ class BatchOptions(Options):
         1,
         "Batches per tower whose gradients are accumulated in one step: the update of "
         "a larger batch in the memory of one.",
-        check=options.positive,
+        check=options.between(1, options.MOST_ROWS),
         aliases=("num_accumulation_steps",),
     )
     length_buckets: str = option(
@@ -132,7 +134,7 @@ class BatchOptions(Options):
         0,
         "Number of layers whose activations are recomputed in the backward pass: less "
         "memory, more time.",
-        check=options.not_negative,
+        check=options.count_or_zero,
     )
 
 
@@ -141,15 +143,15 @@ class ScheduleOptions(Options):
     """Length of the run and learning rate schedule."""
 
     learning_rate: float = option(
-        5e-5, "Peak learning rate, reached after warm-up.", check=options.positive
+        5e-5, "Peak learning rate, reached after warm-up.", check=options.rate
     )
     num_train_epochs: float = option(
-        3.0, "Passes over the train file.", check=options.positive
+        3.0, "Passes over the train file.", check=options.between(1e-6, 10**6)
     )
     num_train_steps: Optional[int] = option(
         None,
         "Number of training steps, instead of num_train_epochs.",
-        check=options.positive,
+        check=options.count,
         instead_of="num_train_epochs",
     )
     warmup_proportion: float = option(
@@ -161,7 +163,7 @@ class ScheduleOptions(Options):
     num_warmup_steps: Optional[int] = option(
         None,
         "Number of warm-up steps, instead of warmup_proportion.",
-        check=options.not_negative,
+        check=options.count_or_zero,
         aliases=("warmup_steps",),
         instead_of="warmup_proportion",
     )
@@ -202,12 +204,12 @@ class OptimizerOptions(Options):
     adam_epsilon: float = option(
         1e-6,
         "Epsilon of AdamW and LAMB, added to the root of the second moment.",
-        check=options.positive,
+        check=options.rate,
     )
     weight_decay: float = option(
         0.01,
         "Decoupled weight decay; none for biases and LayerNorm.",
-        check=options.not_negative,
+        check=options.between(0, 1000),
     )
     freeze: Optional[str] = option(
         None,
@@ -222,7 +224,7 @@ class OptimizerOptions(Options):
     head_learning_rate: Optional[float] = option(
         None,
         "Learning rate of everything above the encoder; default: learning_rate.",
-        check=options.positive,
+        check=options.rate,
     )
     ema_decay: float = option(
         0.0,
@@ -242,12 +244,13 @@ class AdversarialOptions(Options):
         check=options.one_of("fgm"),
     )
     adversarial_epsilon: float = option(
-        1.0, "Euclidean norm of the perturbation.", check=options.positive
+        1.0, "Euclidean norm of the perturbation.", check=options.rate
     )
 
 
 def _is_interval(text):
-    return text == EPOCH or (text.isdecimal() and int(text) > 0)
+    is_number = text.isdecimal() and len(text) < 20
+    return text == EPOCH or (is_number and options.count.holds(int(text)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,7 +260,7 @@ class DevOptions(Options):
     evaluate_every: Optional[str] = option(
         None,
         "Evaluate on the dev file during training: every this many steps, or epoch.",
-        check=options.Check(_is_interval, f"be a number of steps, or {EPOCH}"),
+        check=options.Check(_is_interval, f"{options.count.must} steps, or {EPOCH}"),
         aliases=("eval_steps",),
     )
     keep_best: Optional[str] = option(
@@ -268,7 +271,7 @@ class DevOptions(Options):
     early_stop_patience: int = option(
         0,
         "Stop after this many evaluations without a better value; 0: never.",
-        check=options.not_negative,
+        check=options.count_or_zero,
         aliases=("early_stopping_patience",),
     )
     evaluate_when_saving: bool = option(
@@ -319,23 +322,25 @@ class TrainOptions(
     init_checkpoint: Optional[str] = option(
         None, "Initial weights, for example .../bert_model.ckpt."
     )
-    seed: int = option(12345, "Seed of initial weights, data order and dropout.")
+    seed: int = option(
+        12345, "Seed of initial weights, data order and dropout.", check=options.seed
+    )
     save_checkpoints_steps: int = option(
         1000,
         "Steps between checkpoints.",
-        check=options.positive,
+        check=options.count,
         aliases=("num_steps_per_checkpoint",),
     )
     keep_checkpoint_max: int = option(
         5,
         "Number of checkpoints to keep; 0: all.",
-        check=options.not_negative,
+        check=options.count_or_zero,
         aliases=("save_total_limit",),
     )
     logging_steps: int = option(
         100,
         "Steps between progress reports; one comes after 10 seconds at the latest.",
-        check=options.positive,
+        check=options.count,
         aliases=("display_loss_steps", "log_freq"),
     )
     report_mfu: bool = option(

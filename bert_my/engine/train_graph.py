@@ -4,6 +4,7 @@ The order within a step is fixed: reduce, unscale, clip, then apply and count if
 gradients are finite, else skip (see `custom_optimization.apply_if_finite`).
 """
 
+import dataclasses
 import functools
 import re
 from typing import Dict, NamedTuple
@@ -91,13 +92,15 @@ def build_graph(task, features, plan):
 
     Args:
       task: `Task`.
-      features: dict name -> tensor `[global_batch_size, ...]`.
+      features: dict name -> tensor `[filled_size, ...]`, see `Plan`.
       plan: `Plan`.
 
     Returns:
       `TrainGraph`.
     """
-    settings = plan.settings
+    settings = dataclasses.replace(
+        plan.settings, gradient_accumulation_steps=plan.num_parts
+    )
     devices = settings.devices.towers
     encoder = encoders.of(task.bert_config)
     with tf.device(devices[0]):

@@ -48,6 +48,24 @@ class Plan(NamedTuple):
     padded_lengths: Optional[Tuple[int, ...]] = None  # see `row_order.choose_lengths`
     share_of_padding: Optional[float] = None  # of the first epoch, 0 to 1
 
+    @property
+    def num_parts(self):
+        """Batches that a step accumulates, none of which is padding alone."""
+        settings = self.settings
+        rows_at_once = settings.train_batch_size * len(settings.devices.towers)
+        needed = -(-self.num_rows // rows_at_once)
+        return min(settings.gradient_accumulation_steps, needed)
+
+    @property
+    def filled_size(self):
+        """Rows that each step is filled up to.
+
+        A run with fewer rows than the global batch size is one step of few rows more.
+        """
+        multiple = self.num_parts * len(self.settings.devices.towers)
+        needed = -(-self.num_rows // multiple) * multiple
+        return min(self.settings.global_batch_size, needed)
+
     def describe(self, trained, encoder=None):
         """Returns the lines to print at the start.
 
@@ -125,6 +143,7 @@ def make_plan(task, records, settings):
             settings.learning_rate,
             num_warmup_steps,
         )
+    _warn_of_large_steps(settings, records.num_examples, num_rows)
     order = row_order.for_training(
         records, settings.global_batch_size, settings.seed, settings.length_buckets
     )
@@ -169,6 +188,29 @@ def make_plan(task, records, settings):
         order=order,
         padded_lengths=padded_lengths,
         share_of_padding=share_of_padding,
+    )
+
+
+def _warn_of_large_steps(settings, num_examples, num_rows):
+    """Warns of steps that are larger than the train file.
+
+    Args:
+      settings: `TrainSettings`.
+      num_examples: rows of the train file.
+      num_rows: of the whole run.
+    """
+    if settings.global_batch_size <= num_examples:
+        return
+    consequence = "a step reads them more than once"
+    if num_rows <= settings.global_batch_size:
+        consequence = f"all {num_rows} rows of the run are one step"
+    logger.warning(
+        "--train_batch_size=%d: a step has room for %d rows and the train file has %d, "
+        "so %s; a smaller batch gives more steps",
+        settings.train_batch_size,
+        settings.global_batch_size,
+        num_examples,
+        consequence,
     )
 
 

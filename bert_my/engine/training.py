@@ -87,6 +87,7 @@ def build(task, records, plan):
         plan.num_rows,
         plan.first_row,
         plan.padded_lengths,
+        plan.filled_size,
     )
     with tf.device("/cpu:0"):
         features, initializer = next_features(dataset)

@@ -12,13 +12,12 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.common.errors import InputError
+from bert_my.model import configs
 
 EMBEDDINGS, POOLER, HEAD = "embeddings", "pooler", "head"
 # FLOPs for each weight and token of a matrix product: an addition and a multiplication,
 # once forward and, in training, twice backward.
 FORWARD, TRAINING = 2, 6
-# Families by `model_type`, as Hugging Face calls them.
-_FAMILY_NAMES = {"albert": "ALBERT", "electra": "ELECTRA", "roberta": "RoBERTa"}
 # Parts of the names of variables -> the family, the first that fits.
 _VARIABLES = {
     "/layer_shared/": "ALBERT",
@@ -28,13 +27,6 @@ _VARIABLES = {
     "electra/": "ELECTRA",
     "/ffn_layer_0/": "MobileBERT",
     "bert/encoder/layer_0/attention/self/query/kernel": "BERT",
-}
-# Settings that a BERT does not have, with the family that has them.
-_FOREIGN_SETTINGS = {
-    "num_hidden_groups": "ALBERT",
-    "inner_group_num": "ALBERT",
-    "true_hidden_size": "MobileBERT",
-    "use_relative_position": "NEZHA",
 }
 # Hugging Face's "gelu" is the erf form, upstream's is the tanh form.
 _HF_ACTIVATIONS = {"gelu": "gelu_erf", "gelu_new": "gelu", "relu": "relu"}
@@ -59,8 +51,8 @@ _HEAD_VARIABLES = (
     "output_weights",
     "output_bias",
 )
-# The settings of a BERT with their defaults.
-_SETTINGS = modeling.BertConfig(vocab_size=0).to_dict()
+# Settings that Hugging Face's configs may lack, with its defaults.
+_HF_DEFAULTS = {"hidden_act": "gelu", "type_vocab_size": 2}
 
 
 class Bert:
@@ -69,7 +61,7 @@ class Bert:
     scope: variable scope of the encoder, and its name in `--freeze`.
     word_embeddings: name of the word table.
     token_variables: names of the variables with a row for each token.
-    hf_model_type: name of the family in Hugging Face's config.json.
+    hf_model_type: name of the family, `model_type` of its configs.
     hf_prefix: of the encoder's tensors in Hugging Face's models with a head.
     hf_not_stored: beginnings of names of Hugging Face's tensors that are derived or
       tied to others.
@@ -92,30 +84,16 @@ class Bert:
         numbers = range(self.config.num_hidden_layers)
         return (EMBEDDINGS, *(f"layer_{number}" for number in numbers), POOLER)
 
-    def check_config(self, source):
-        """Raises an `InputError` if the config is not that of a BERT.
+    @classmethod
+    def check_config(cls, settings, source):
+        """Raises an `InputError` if settings are not those of a BERT.
 
         Args:
+          settings: dict, of a bert_config.json.
           source: file or flag to name in the error.
         """
-        config = self.config
-        _check_family(config.to_dict(), source)
-        for name, default in _SETTINGS.items():
-            value = getattr(config, name)
-            is_size = isinstance(default, int)
-            if is_size and (not isinstance(value, int) or value <= 0):
-                raise InputError(
-                    f"{source}: {name} is {value!r}, not a positive number"
-                )
-        if config.hidden_size % config.num_attention_heads:
-            raise InputError(
-                f"{source}: hidden_size {config.hidden_size} is not a multiple of "
-                f"num_attention_heads {config.num_attention_heads}"
-            )
-        try:
-            modeling.get_activation(str(config.hidden_act))
-        except ValueError as error:
-            raise InputError(f"{source}: not the config of a BERT: {error}") from error
+        configs.check_family(settings, cls.hf_model_type, source)
+        configs.check_settings(settings, source)
 
     def build(self, features, is_training, first_token_only=False, ops=None):
         """Builds the encoder; returns a `modeling.BertModel`.
@@ -195,26 +173,17 @@ class Bert:
         Raises:
           InputError: naming a setting that is not supported.
         """
-        _check_family(settings, source)
-        expected = {
-            "position_embedding_type": "absolute",
-            "layer_norm_eps": 1e-12,
-        }
-        for key, value in expected.items():
-            if settings.get(key, value) != value:
-                raise InputError(
-                    f"{source}: {key} is {settings[key]!r}, a BERT has {value!r}"
-                )
-        activation = settings.get("hidden_act", "gelu")
+        configs.check_family(settings, cls.hf_model_type, source)
+        settings = {**_HF_DEFAULTS, **settings}
+        activation = settings["hidden_act"]
         if activation in _HF_TANH_GELUS:
             activation = "gelu_new"
-        if activation not in _HF_ACTIVATIONS:
+        if activation not in tuple(_HF_ACTIVATIONS):
             raise InputError(f"{source}: hidden_act {activation!r} is not supported")
-        known = {key: settings[key] for key in _SETTINGS if key in settings}
+        known = {key: settings[key] for key in configs.DEFAULTS if key in settings}
         known["hidden_act"] = _HF_ACTIVATIONS[activation]
-        encoder = cls(modeling.BertConfig.from_dict(known))
-        encoder.check_config(source)
-        return encoder
+        configs.check_settings(known, source)
+        return cls(modeling.BertConfig.from_dict(known))
 
     def hf_config(self, source):
         """Returns the settings of the model's Hugging Face config.
@@ -232,7 +201,7 @@ class Bert:
                 "Hugging Face's BERT"
             )
         return {
-            **{key: getattr(self.config, key) for key in _SETTINGS},
+            **{key: getattr(self.config, key) for key in configs.DEFAULTS},
             "hidden_act": activations[self.config.hidden_act],
             "layer_norm_eps": modeling.LAYER_NORM_EPSILON,
             "model_type": self.hf_model_type,
@@ -257,10 +226,30 @@ def of(config):
     return _FAMILIES.get(getattr(config, "model_type", "bert"), Bert)(config)
 
 
+def _family(settings, source):
+    """Returns the description's class by the value of a config's JSON file."""
+    if not isinstance(settings, dict):
+        raise InputError(f"{source}: it is no JSON object, so not the config of a BERT")
+    return _FAMILIES.get(str(settings.get("model_type")), Bert)
+
+
+def from_config(settings, source):
+    """Returns the description of the encoder with the settings of a bert_config.json.
+
+    Args:
+      settings: value of the JSON file.
+      source: file or flag to name in the error.
+
+    Raises:
+      InputError: naming a setting that is wrong or not supported.
+    """
+    _family(settings, source).check_config(settings, source)
+    return of(modeling.BertConfig.from_dict(settings))
+
+
 def from_hf_config(settings, source):
     """Returns the description of a model by its Hugging Face config; see `Bert`."""
-    family = _FAMILIES.get(settings.get("model_type"), Bert)
-    return family.from_hf_config(settings, source)
+    return _family(settings, source).from_hf_config(settings, source)
 
 
 def family_of(variable_names):
@@ -273,33 +262,6 @@ def family_of(variable_names):
         if any(part in name for name in variable_names):
             return family
     return None
-
-
-def _check_family(settings, source):
-    """Raises an `InputError` that names the family of a config which is not a BERT's.
-
-    Args:
-      settings: dict, of a bert_config.json or a Hugging Face config.json.
-      source: path of the file, for the error.
-    """
-    model_type = settings.get("model_type", "bert")
-    embedding_size = settings.get("embedding_size")
-    foreign = [name for name in _FOREIGN_SETTINGS if settings.get(name)]
-    if model_type not in _FAMILIES:
-        family = _FAMILY_NAMES.get(model_type, model_type)
-        reason = f"model_type is {model_type!r}"
-    elif foreign:
-        family, reason = _FOREIGN_SETTINGS[foreign[0]], f"it has {foreign[0]}"
-    elif embedding_size not in (None, settings.get("hidden_size")):
-        family, reason = "ALBERT or ELECTRA", f"embedding_size is {embedding_size}"
-    elif settings.get("ln_type", "postln") != "postln":
-        family, reason = "ALBERT", f"ln_type is {settings['ln_type']!r}"
-    else:
-        return
-    raise InputError(
-        f"{source}: this is the config of another family, {family}, not of a BERT: "
-        f"{reason}"
-    )
 
 
 def _tensor_name(variable_name, encoder_scope):

@@ -1,5 +1,6 @@
 """The files of a pretrained model: reading and writing them, and adding words."""
 
+import json
 import os
 from typing import NamedTuple, Optional
 
@@ -31,13 +32,13 @@ def read_bert_config(path):
     if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
         raise InputError(f"--bert_config_file={path}: there is no such file")
     try:
-        config = modeling.BertConfig.from_json_file(path)
-    except (ValueError, AttributeError, tf.errors.OpError) as error:
+        with tf.io.gfile.GFile(path, "rb") as reader:
+            settings = json.loads(reader.read().decode("utf-8-sig"))
+    except (ValueError, RecursionError, tf.errors.OpError) as error:
         raise InputError(
             f"--bert_config_file={path}: not the config of a BERT: {error}"
         ) from error
-    encoders.of(config).check_config(f"--bert_config_file={path}")
-    return config
+    return encoders.from_config(settings, f"--bert_config_file={path}").config
 
 
 def write(folder, lines, config, variables=None):

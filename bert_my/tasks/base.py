@@ -168,7 +168,11 @@ class Task:
 
         Args:
           records: dict split -> its records.
+
+        Returns:
+          list of the warnings that are worth seeing again at the end of the run.
         """
+        return []
 
     def build(self, features, is_training, ops=None):
         """Builds the model on one batch; returns `TaskOutputs`.

@@ -48,7 +48,7 @@ class LossOptions(Options):
         0.0,
         "Gamma of the focal loss, which lowers the weight of examples that are "
         "classified well; 0: off.",
-        check=options.not_negative,
+        check=options.between(0, 100),
     )
     label_smoothing: float = option(
         0.0,
@@ -143,7 +143,7 @@ def _positive(text):
         number = float(text)
     except ValueError:
         return None
-    return number if 0 < number < 1e9 else None
+    return number if 1e-9 < number < 1e9 else None
 
 
 def _from_file(flag, path, labels):

@@ -13,6 +13,8 @@ from bert_my.data.tables import is_quoting
 from bert_my.pretrain.instances import NEXT_SENTENCE
 from bert_my.tasks.loss_options import LossOptions
 
+MOST_MASKED = 8192  # of an instance of pretraining
+
 
 @dataclasses.dataclass(frozen=True)
 class HeadOptions(Options):
@@ -38,7 +40,7 @@ class TextOptions(HeadOptions, LossOptions):
     num_labels: Optional[int] = option(
         None,
         "Number of labels; without names they are called 0, 1, 2, ...",
-        check=options.positive,
+        check=options.between(1, options.MOST_LABELS),
     )
     train_file: Optional[str] = option(None, "Train file, instead of one in data_dir.")
     dev_file: Optional[str] = option(
@@ -81,13 +83,13 @@ class TextOptions(HeadOptions, LossOptions):
         0,
         "Without a dev file: number of train examples that are held out as the dev "
         "set, a random sample with the shares of the labels.",
-        check=options.not_negative,
+        check=options.count_or_zero,
     )
     max_train_examples: int = option(
         0,
         "Train on a random sample of the examples, at most this many, with the shares "
         "of the labels; 0: on all.",
-        check=options.not_negative,
+        check=options.count_or_zero,
         aliases=("max_train_samples",),
     )
 
@@ -107,7 +109,7 @@ class PretrainingOptions(Options):
     max_predictions_per_seq: int = option(
         20,
         "Maximum number of masked tokens per instance, as the data was built.",
-        check=options.positive,
+        check=options.between(1, MOST_MASKED),
     )
     next_sentence: str = option(
         "nsp",
@@ -118,7 +120,7 @@ class PretrainingOptions(Options):
     max_eval_steps: int = option(
         0,
         "Evaluate the first batches only, at most this many; 0: all.",
-        check=options.not_negative,
+        check=options.count_or_zero,
     )
 
     def __post_init__(self):

@@ -9,7 +9,7 @@ import numpy as np
 
 from bert_my import metrics as metrics_lib
 from bert_my.common.errors import InputError
-from bert_my.data import dev_sets, record_files
+from bert_my.data import dev_sets, record_checks, record_files
 from bert_my.data.columns import TableSpec
 from bert_my.data.features import TEXT_SPECS
 from bert_my.data.labels import OneLabel
@@ -23,6 +23,9 @@ from bert_my.tasks.options import OF_PRETRAINING, check_meaning
 from bert_my.text.preprocessor import TextPreprocessor
 
 logger = logging.getLogger(__name__)
+
+# Share of the unknown token among a split's tokens that is a warning.
+MOST_UNKNOWN = 0.05
 
 # Options that decide what is read from a file.
 _OF_READING = ("encoding", "quoting", "header")
@@ -131,9 +134,13 @@ class TextTask(TableSpec, base.Task):
 
     def make_preprocessor(self, inputs):
         """Returns the `Preprocessor` of the task's texts."""
-        return TextPreprocessor(
-            inputs.tokenizer, inputs.max_seq_length, self.schema.has_pair
-        )
+        has_pair = self.schema.has_pair
+        if has_pair and inputs.bert_config.type_vocab_size < 2:
+            raise InputError(
+                "--bert_config_file: type_vocab_size is 1, and task "
+                f"{self.name} has pairs of texts, which need 2 segments"
+            )
+        return TextPreprocessor(inputs.tokenizer, inputs.max_seq_length, has_pair)
 
     @property
     def description(self):
@@ -196,7 +203,7 @@ class TextTask(TableSpec, base.Task):
         return record_files.load_or_convert(source, record_dir)
 
     def check_records(self, records):
-        """Warns of sets whose scores tell little, and of an option without effect."""
+        """Warns of sets that teach or tell little, and of an option without effect."""
         names = [split for split in self.dev_splits if split in records]
         used = {self.splits.path(split): records[split] for split in names}
         if len(names) > 1:
@@ -222,6 +229,45 @@ class TextTask(TableSpec, base.Task):
         is_cached = TRAIN in records and not records[TRAIN].is_new
         if is_cached and any(each.is_new for each in used.values()):
             collections.deque(self._read_compared(TRAIN), maxlen=0)
+        doubts = [*self._unknown_words(records), *self._uniform_rows(records)]
+        for doubt in doubts:
+            logger.warning("%s", doubt)
+        return doubts
+
+    def _unknown_words(self, records):
+        """Logs the share of [UNK] in each split; yields warnings of large shares."""
+        tokenizer = self.preprocessor.tokenizer
+        unknown = tokenizer.wordpiece_tokenizer.unk_token
+        special = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]"])
+        shares = {
+            split: record_checks.unknown_share(each, tokenizer.vocab[unknown], special)
+            for split, each in records.items()
+        }
+        told = {split: f"{100 * share:.1f} %" for split, share in shares.items()}
+        listed = ", ".join(map(" ".join, told.items()))
+        logger.info("%s among the tokens: %s", unknown, listed)
+        is_lowered = tokenizer.basic_tokenizer.do_lower_case
+        for split, share in shares.items():
+            if share > MOST_UNKNOWN:
+                yield (
+                    f"{split} ({', '.join(self.find_files(split))}): {told[split]} of "
+                    f"the tokens are {unknown}; does the model's vocabulary suit the "
+                    f"text, and is --do_lower_case={is_lowered} right?"
+                )
+
+    def _uniform_rows(self, records):
+        """Yields warnings of a train set from which nothing can be learnt."""
+        if TRAIN not in records:
+            return
+        train, path = records[TRAIN], self.splits.path(TRAIN)
+        if train.num_examples == 1:
+            yield f"{path}: the train set is one row, from which a model learns nothing"
+            return
+        rows = f"{path}: all {train.num_examples} rows of the train set have the same"
+        if record_checks.has_one_text(train):
+            yield f"{rows} text for the model, so it learns nothing of others"
+        if record_checks.has_one_label(train, self.objective.label_spec):
+            yield f"{rows} label, so the model learns nothing of others"
 
     def _read_compared(self, split):
         """Yields the examples of a split; warns if a dev set has those to train."""

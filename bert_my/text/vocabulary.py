@@ -3,6 +3,7 @@
 Free of TensorFlow, so that a process that only tokenizes is small and starts at once.
 """
 
+import logging
 import re
 from typing import Dict, List, NamedTuple
 
@@ -10,6 +11,12 @@ import tokenization
 from bert_my.common import files, text_files
 from bert_my.common.errors import InputError
 
+logger = logging.getLogger(__name__)
+
+# Tokens that every BERT has; a task names those that it cannot do without.
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_BYTE_ORDER_MARK = "\ufeff"
+NUM_SHOWN = 3  # examples in a warning
 VOCAB = "vocab.txt"  # name of the vocabulary file of a model
 _WITH_CAPITALS = re.compile(r"(##)?[A-Za-z]*[A-Z][A-Za-z]*")
 # BERT's authors left room with these. No text gives one of them, [unused0] no more than
@@ -19,6 +26,8 @@ _UNUSED = re.compile(r"\[unused[0-9]+\]")
 
 def read_tokenizer(vocab_file, do_lower_case, vocab_size=None, required_tokens=()):
     """Returns the `tokenization.FullTokenizer` of a vocabulary file.
+
+    Lines that are not as in the file of a published model are a warning.
 
     Args:
       vocab_file: path.
@@ -41,10 +50,74 @@ def read_tokenizer(vocab_file, do_lower_case, vocab_size=None, required_tokens=(
             f"--vocab_file={vocab_file} has {num_lines} lines, but vocab_size is "
             f"{vocab_size} in the --bert_config_file"
         )
+    problems = _line_problems(vocab_file)
     missing = [token for token in required_tokens if token not in tokenizer.vocab]
     if missing:
-        raise InputError(f"--vocab_file={vocab_file}: it lacks {', '.join(missing)}")
+        why = "".join(f"; {problem}" for problem in problems)
+        raise InputError(
+            f"--vocab_file={vocab_file}: it lacks {', '.join(missing)}{why}"
+        )
+    others = [token for token in SPECIAL_TOKENS if token not in tokenizer.vocab]
+    if others:
+        problems.append(f"it lacks {', '.join(others)}")
+    for problem in problems:
+        logger.warning("--vocab_file=%s: %s", vocab_file, problem)
     return tokenizer
+
+
+def _line_problems(path):
+    """Returns a list with a text on each kind of lines that no vocabulary should have.
+
+    A carriage return at the end of each line is none. Of files that only TensorFlow can
+    open nothing is said.
+    """
+    if "://" in path:
+        return []
+    with open(path, "rb") as reader:
+        lines = reader.read().split(b"\n")
+    if not lines[-1]:
+        del lines[-1]
+    numbers, empty, undecodable = {}, [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            token = line.decode("utf-8")
+        except UnicodeDecodeError:
+            undecodable.append(str(number))
+            continue
+        if not token.strip(" \t\r"):
+            empty.append(str(number))
+        elif token.strip():  # some vocabularies have U+2028 as a token
+            numbers.setdefault(token.strip(), []).append(str(number))
+    twice = [
+        f"{token!r} (lines {', '.join(places)})"
+        for token, places in numbers.items()
+        if len(places) > 1
+    ]
+    problems = []
+    if undecodable:
+        problems.append(
+            f"{len(undecodable)} of {len(lines)} lines are not UTF-8, and what they "
+            f"name is not found in texts: {_first(undecodable, 'line ')}"
+        )
+    if twice:
+        problems.append(
+            f"{len(twice)} tokens stand there more than once, and the last place "
+            f"counts: {_first(twice)}"
+        )
+    if empty:
+        problems.append(f"{len(empty)} lines are empty: {_first(empty, 'line ')}")
+    if lines[:1] and lines[0].startswith(_BYTE_ORDER_MARK.encode()):
+        problems.append(
+            "it begins with a byte-order mark, which is part of its first token; save "
+            "it without"
+        )
+    return problems
+
+
+def _first(examples, what=""):
+    """Returns the first of some examples as text."""
+    shown = ", ".join(f"{what}{each}" for each in examples[:NUM_SHOWN])
+    return shown + (", ..." if len(examples) > NUM_SHOWN else "")
 
 
 def _lines(tokenizer):
@@ -59,9 +132,11 @@ def _lines(tokenizer):
 
 def has_capitals(path):
     """Returns whether a vocabulary file has words with capital letters A to Z."""
-    return any(
-        _WITH_CAPITALS.fullmatch(line) for _, line in text_files.read_lines(path)
-    )
+    try:
+        return any(map(_WITH_CAPITALS.fullmatch, tokenization.load_vocab(path)))
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
 def write(path, lines):

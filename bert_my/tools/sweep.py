@@ -21,7 +21,7 @@ import time
 from typing import Dict, List, NamedTuple, Optional
 
 from bert_my.cli.flags import same_setting
-from bert_my.common import files
+from bert_my.common import files, options
 from bert_my.common.errors import InputError
 from bert_my.engine.run_folder import RESULTS, RunFolder
 
@@ -64,11 +64,13 @@ class Plan(NamedTuple):
 
 def parse_seeds(text):
     """Returns the list of seeds: 1 to N for "N", the listed ones for "3,17" or "3,"."""
-    if not re.fullmatch("[0-9]+(, *[0-9]+)*,?", text):
+    if not re.fullmatch("[0-9]{1,19}(, *[0-9]{1,19})*,?", text):
         raise InputError(f"--seeds={text}: it must be a number or a list such as 3,17")
     numbers = [int(number) for number in re.findall("[0-9]+", text)]
     if len(set(numbers)) < len(numbers):
         raise InputError(f"--seeds={text}: a seed is listed twice")
+    if not all(map(options.seed.holds, numbers)):
+        raise InputError(f"--seeds={text}: a seed must {options.seed.must}")
     if "," in text:
         return numbers
     if not 1 <= numbers[0] <= MAX_SEEDS:

@@ -10,6 +10,7 @@ import pytest
 from bert_my.cli import flags
 from bert_my.common.errors import InputError
 from bert_my.tasks import base
+from create_pretraining_data import DataConfig
 from tests import helpers
 
 pytestmark = pytest.mark.once
@@ -96,11 +97,37 @@ def test_accepted(argv, field, value):
         (["--seed=1.5"], "--seed=1.5: it must be a whole number"),
         (["--learning_rate=1e-"], "--learning_rate=1e-: it must be a number"),
         (["--do_eval=maybe"], "--do_eval=maybe: it must be true or false"),
+        (
+            ["--seed=1e308"],
+            "--seed=1e308: it must be a whole number of at most 64 bits",
+        ),
+        (["--n_gpus=1000"], "--n_gpus=1000: it must be from 0 to 64"),
+        (
+            ["--eval_steps=99999999999"],
+            "--eval_steps=99999999999: it must be from 1 to",
+        ),
+        (["--eval_steps=" + "9" * 5000], "it must be from 1 to"),
+        (["--max_seq_length=99999999999"], "--max_seq_length=99999999999: .* at most"),
+        (
+            ["--batch_size=100000", "--gradient_accumulation_steps=100"],
+            "--train_batch_size=100000 .*--gradient_accumulation_steps=100: ",
+        ),
+        (["--head_learning_rate=1e-60"], "--head_learning_rate=1e-60: it must be from"),
     ],
 )
 def test_refused(argv, message):
     with pytest.raises(InputError, match=message):
         parse(*argv)
+
+
+@pytest.mark.parametrize("options_class", [flags.RunConfig, DataConfig])
+def test_every_number_has_bounds(options_class):
+    for field in dataclasses.fields(options_class):
+        kind = getattr(field.type, "__args__", (field.type,))[0]
+        if kind in (int, float):
+            check = field.metadata["check"]
+            for wrong in (float("inf"), float("nan"), -(10**400), 10**400):
+                assert check and not check.holds(wrong), (field.name, wrong)
 
 
 def test_a_command_line_without_jobs_trains_if_it_has_flags_of_training():

@@ -9,11 +9,13 @@ from bert_my.common import options
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
 
+NAN, INF = float("nan"), float("inf")
+
 
 @dataclasses.dataclass(frozen=True)
 class Sizes(Options):
-    rows: int = option(3, "Rows.", check=options.positive)
-    limit: Optional[int] = option(None, "Limit.", check=options.positive)
+    rows: int = option(3, "Rows.", check=options.count)
+    limit: Optional[int] = option(None, "Limit.", check=options.count)
 
     def __post_init__(self):
         super().__post_init__()
@@ -34,12 +36,11 @@ class Both(Sizes, Names):
 @pytest.mark.parametrize(
     ("check", "right", "wrong"),
     [
-        (options.positive, [1, 1e-9], [0, -1, float("nan"), float("inf")]),
-        (options.not_negative, [0, 7], [-1, float("nan"), float("inf")]),
-        (options.below_one, [0, 0.99], [1, -0.1, float("nan")]),
-        (options.share, [0, 0.5, 1], [-0.1, 1.1, float("nan")]),
-        (options.positive_share, [0.1, 1], [0, 1.1, float("nan")]),
-        (options.at_least(4), [4, 5], [3]),
+        (options.rate, [1, 1e-9], [0, -1, 1e-40, 1e39, NAN, INF]),
+        (options.below_one, [0, 0.99, 0.9999999], [1, 0.99999999, -0.1, NAN]),
+        (options.share, [0, 0.5, 1], [-0.1, 1.1, NAN]),
+        (options.positive_share, [0.1, 1], [0, 1e-40, 1.1, NAN]),
+        (options.between(4, 6), [4, 5.5, 6], [3, 7, NAN, INF, 10**400]),
         (options.one_of("a", "b"), ["a", "b"], ["", "A", "c"]),
     ],
 )

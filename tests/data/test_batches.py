@@ -52,6 +52,15 @@ def labels(batch):
     return batch["label_ids"][is_real].tolist()
 
 
+def test_a_run_of_less_than_one_batch_is_filled_up_as_far_as_asked(records):
+    order = row_order.RandomOrder(NUM_EXAMPLES, 3)
+    dataset = batches.train_batches(records, order, 1000, 5, filled_size=6)
+    batch, again = run(dataset, 2)
+    assert len(labels(batch)) == 5
+    assert batch["label_ids"].shape == (6,)
+    assert labels(again) == labels(batch)
+
+
 def all_labels(output):
     return [label for batch in output for label in labels(batch)]
 

@@ -263,6 +263,13 @@ def test_batches_have_few_shapes(monkeypatch, batch_size, num_towers):
     assert (order.sizes - num_rows < most / 8 + num_towers).all()
 
 
+@pytest.mark.parametrize("lengths", [None, np.array([3, 9, 5, 9, 2], np.int32)])
+def test_a_batch_of_few_rows_is_not_filled_up_to_the_size_asked_for(lengths):
+    records = types.SimpleNamespace(num_examples=5, lengths=lengths, seq_length=9)
+    order = row_order.PassOrder.of(records, 100000, 3, True)
+    assert order.sizes.tolist() == [6]
+
+
 def test_no_batch_has_fewer_rows_than_asked_for():
     """Also where its tokens are more than a CPU needs."""
     records = make_records(np.full(1000, 512, np.int32), seq_length=512)

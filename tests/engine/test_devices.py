@@ -57,6 +57,12 @@ def test_towers_share_gpus_round_robin(monkeypatch):
     assert "GPU" not in chosen.session_config().device_count
 
 
+def test_towers_without_a_gpu_have_a_bound(monkeypatch):
+    see(monkeypatch, num_gpus=0)
+    with pytest.raises(InputError, match=r"--n_gpus=17: no GPU .* at most 16"):
+        choose(17)
+
+
 def test_gpus_can_be_left_alone(monkeypatch):
     see(monkeypatch, num_gpus=2)
     chosen = choose(2, use_gpu=False)

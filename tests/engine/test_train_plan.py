@@ -133,3 +133,32 @@ def test_a_plan_without_length_buckets(records, setting):
     plan = make_plan(records, length_buckets=setting)
     assert plan.padded_lengths is None
     assert told_of_buckets(plan) == "off"
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_parts", "filled_size"),
+    [
+        ({"train_batch_size": 3}, 1, 6),
+        # A step has room for more rows than the run of 52 has.
+        ({"train_batch_size": 100000}, 1, 52),
+        ({"train_batch_size": 15, "gradient_accumulation_steps": 50}, 2, 52),
+        ({"train_batch_size": 5, "gradient_accumulation_steps": 1000}, 6, 60),
+        ({"train_batch_size": 50, "num_train_steps": 1}, 1, 100),
+    ],
+)
+def test_a_step_larger_than_the_run_has_no_more_padding_than_it_needs(
+    settings, num_parts, filled_size
+):
+    plan = make_plan(num_train_epochs=2, **settings)
+    assert (plan.num_parts, plan.filled_size) == (num_parts, filled_size)
+
+
+def test_a_step_larger_than_the_train_file_is_a_warning(caplog):
+    make_plan(train_batch_size=13)
+    assert not caplog.messages
+    make_plan(train_batch_size=14, num_train_epochs=2)
+    make_plan(train_batch_size=100000, num_train_epochs=2)
+    first, second = caplog.messages
+    assert "28 rows" in first and "has 26, so a step reads them more" in first
+    assert "--train_batch_size=100000" in second
+    assert "all 52 rows of the run are one step" in second

@@ -58,11 +58,86 @@ def test_another_family_is_refused_by_name(tmp_path, settings, family):
         {"directionality": "bidi", "pooler_type": "first_token_transform"},
         {"model_type": "bert", "position_embedding_type": "absolute"},
         {"embedding_size": 32, "ln_type": "postln", "use_relative_position": False},
+        {"use_cache": True, "pad_token_id": 0, "torch_dtype": "float16"},
+        {"layer_norm_eps": 1e-12, "is_decoder": False, "pruned_heads": {}},
+        {"model_type": None, "classifier_dropout": None, "dropout": "none"},
     ],
 )
 def test_configs_of_a_bert_are_accepted(tmp_path, settings):
     config = pretrained.read_bert_config(write_config(tmp_path, **settings))
     assert config.to_dict() == {**config.to_dict(), **settings}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model_type": ["bert"]},
+        {"embedding_size": "32"},
+        {"position_embedding_type": "relative_key"},
+        {"max_relative_position": 64},
+        {"layer_norm_eps": 1e-5},
+        {"is_decoder": True},
+        {"is_decoder": "false"},
+        {"add_cross_attention": True},
+        {"tie_word_embeddings": False},
+        {"tie_word_embeddings": 0},
+        {"pruned_heads": {"0": [1]}},
+        {"hidden_dropout_prob": 1.0},
+        {"hidden_dropout_prob": -0.1},
+        {"hidden_dropout_prob": True},
+        {"attention_probs_dropout_prob": float("nan")},
+        {"attention_probs_dropout_prob": "0.1"},
+        {"attention_probs_dropout_prob": None},
+        {"initializer_range": 0},
+        {"initializer_range": float("inf")},
+        {"hidden_size": 32.0},
+        {"hidden_size": 10**11},
+        {"num_hidden_layers": True},
+        {"num_hidden_layers": 0},
+        {"num_attention_heads": 3},
+        {"intermediate_size": "37"},
+        {"type_vocab_size": -2},
+        {"hidden_act": "gelu_fast_tanh"},
+        {"hidden_act": 1},
+        {"hidden_act": ["gelu"]},
+        {"hidden_act": None},
+    ],
+)
+def test_a_setting_of_another_model_or_out_of_range_is_named(tmp_path, settings):
+    path = write_config(tmp_path, **settings)
+    with pytest.raises(
+        InputError, match=f"^--bert_config_file={path}: .*{next(iter(settings))}"
+    ):
+        pretrained.read_bert_config(path)
+    with pytest.raises(InputError, match=f"^{path}: .*{next(iter(settings))}"):
+        encoders.from_hf_config({**CONFIG, **settings}, path)
+
+
+def test_missing_settings_are_named(tmp_path, caplog):
+    path = tmp_path / "bert_config.json"
+    path.write_text('{"vocab_size": 29, "hidden_size": 12, "num_hidden_layers": 1}')
+    with pytest.raises(InputError, match=r"it lacks num_attention_heads$"):
+        pretrained.read_bert_config(str(path))
+    settings = {name: CONFIG[name] for name in CONFIG if name != "type_vocab_size"}
+    path.write_text(json.dumps(settings))
+    assert pretrained.read_bert_config(str(path)).type_vocab_size == 16
+    assert "type_vocab_size 16" in caplog.text
+    # As transformers has it.
+    assert encoders.from_hf_config(settings, "").config.type_vocab_size == 2
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"a', "", "\xff", "[" * 5000])
+def test_a_file_that_is_no_config_is_named(tmp_path, content):
+    path = tmp_path / "bert_config.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=f"^--bert_config_file={path}: "):
+        pretrained.read_bert_config(str(path))
+
+
+def test_a_byte_order_mark_before_a_config_is_left_out(tmp_path):
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps(CONFIG), encoding="utf-8-sig")
+    assert pretrained.read_bert_config(str(path)).vocab_size == 29
 
 
 def make_encoder(**changes):

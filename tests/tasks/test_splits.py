@@ -56,8 +56,9 @@ def dev_warnings(tmp_path, caplog):
             split: helpers.make_records(task, split, tmp_path / "cache")
             for split in splits
         }
-        task.check_records(records)
-        return [each for each in caplog.messages if "dev" in each]
+        of_train = task.check_records(records)
+        said = [each for each in caplog.messages if each not in of_train]
+        return [each for each in said if "dev" in each and "[UNK]" not in each]
 
     return check
 
@@ -231,3 +232,27 @@ def test_records_that_were_read_otherwise_are_not_used(
     assert load(**before).is_new
     assert load(**after).is_new
     assert not load(**after).is_new
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ("the cat\t1\nthe dog\t0\n", []),
+        ("the cat\t1\n", ["the train set is one row"]),
+        (
+            "the cat\t1\nthe cat\t0\n",
+            ["all 2 rows of the train set have the same text"],
+        ),
+        (
+            "the cat\t1\nthe dog\t1\n",
+            ["all 2 rows of the train set have the same label"],
+        ),
+        ("the cat\t1\nthe xyz\t0\n", ["25.0 % of the tokens are [UNK]"]),
+    ],
+)
+def test_a_train_set_that_teaches_little(make_named_task, tmp_path, train, said):
+    task = make_named_task("info", train=train)
+    records = {base.TRAIN: helpers.make_records(task, base.TRAIN, tmp_path)}
+    doubts = task.check_records(records)
+    assert len(doubts) == len(said)
+    assert all(map(str.__contains__, doubts, said))

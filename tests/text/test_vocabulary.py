@@ -1,5 +1,6 @@
 """The vocabulary's file, and words that are put into it."""
 
+import re
 import subprocess
 import sys
 
@@ -55,6 +56,49 @@ def encode(tokenizer, text):
     ids = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text))
     assert list(tokenizer.encode_batch([text])[0].ids) == ids
     return ids
+
+
+@pytest.mark.parametrize(
+    ("lines", "warnings"),
+    [
+        (helpers.SPECIAL, []),
+        ([f"{line}\r" for line in helpers.SPECIAL], []),
+        # Google's Chinese vocabulary has it in two lines.
+        ([*helpers.SPECIAL, "\u2028", "a", "\u2028"], []),
+        (
+            [*helpers.SPECIAL, "a", "b", "a", "b ", "a"],
+            ["2 tokens stand there more than once, .*'a' .lines 6, 8, 10., 'b'"],
+        ),
+        (
+            [*helpers.SPECIAL, "", " ", "a", "", "\r"],
+            ["4 lines .* line 7, line 9, ..."],
+        ),
+        (helpers.SPECIAL[1:], [r"it lacks \[PAD\]$"]),
+        (
+            ["\ufeff" + helpers.SPECIAL[0], *helpers.SPECIAL[1:]],
+            ["byte-order mark", r"it lacks \[PAD\]$"],
+        ),
+    ],
+)
+def test_odd_lines_are_told(tmp_path, caplog, lines, warnings):
+    vocabulary.read_tokenizer(write(tmp_path / "vocab.txt", *lines), True)
+    assert len(caplog.messages) == len(warnings)
+    for message, pattern in zip(caplog.messages, warnings):
+        assert re.search(pattern, message)
+        assert str(tmp_path) in message
+
+
+def test_lines_that_are_not_utf8_are_told(tmp_path, caplog):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(
+        "\n".join([*helpers.SPECIAL, "café", "naïve", "a"]).encode("latin-1")
+    )
+    vocabulary.read_tokenizer(str(path), True)
+    assert "2 of 8 lines are not UTF-8" in caplog.text
+    assert "line 6, line 7" in caplog.text
+    with pytest.raises(InputError, match=r"it lacks b; 2 of 8 lines are not UTF-8"):
+        vocabulary.read_tokenizer(str(path), True, required_tokens=["b"])
+    assert not vocabulary.has_capitals(str(path))
 
 
 def test_tokenizing_does_without_tensorflow(vocab_file):

@@ -18,7 +18,9 @@ def test_seeds(text, seeds):
     assert sweep.parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "x", "1,,2", "3,3", "12345", ",", "²"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "x", "1,,2", "3,3", "12345", ",", "²", "4294967296,"]
+)
 def test_wrong_seeds_are_named(text):
     with pytest.raises(InputError, match=f"--seeds={text}:"):
         sweep.parse_seeds(text)

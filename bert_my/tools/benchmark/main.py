@@ -16,7 +16,16 @@ from bert_my.cli.flag_sets import CommandLine
 from bert_my.cli.flags import RunConfig
 from bert_my.common import files, progress
 from bert_my.common.errors import InputError
-from bert_my.common.options import at_least, names, one_of, option, positive
+from bert_my.common.options import (
+    MOST_ROWS,
+    MOST_TOKENS,
+    between,
+    count,
+    names,
+    one_of,
+    option,
+    seed,
+)
 from bert_my.engine import options as engine
 from bert_my.tasks.options import HeadOptions
 from bert_my.tools.benchmark import huggingface, measure, upstream, workload
@@ -57,11 +66,14 @@ class Settings(TrainingFlags, HeadOptions, engine.DeviceOptions):
     max_seq_length: int = option(
         64,
         "Maximum sequence length in wordpieces.",
-        at_least(workload.SHORTEST),
+        between(workload.SHORTEST, MOST_TOKENS),
         aliases=("seq_length",),
     )
     train_batch_size: int = option(
-        32, "Rows in a batch of one tower.", positive, aliases=("batch_size",)
+        32,
+        "Rows in a batch of one tower.",
+        between(1, MOST_ROWS),
+        aliases=("batch_size",),
     )
     lengths: str = option(
         workload.TITLES,
@@ -69,17 +81,22 @@ class Settings(TrainingFlags, HeadOptions, engine.DeviceOptions):
         one_of(*workload.LENGTHS),
     )
     n_gpus: int = option(
-        1, "Replicas of the model that share a batch.", positive, aliases=("towers",)
+        1,
+        "Replicas of the model that share a batch.",
+        between(1, engine.MOST_TOWERS),
+        aliases=("towers",),
     )
-    seed: int = option(RunConfig.seed, "Seed of initial weights, order and dropout.")
+    seed: int = option(
+        RunConfig.seed, "Seed of initial weights, order and dropout.", seed
+    )
     steps: int = option(
-        20, "Timed batches of batch_size rows; prediction times their rows.", positive
+        20, "Timed batches of batch_size rows; prediction times their rows.", count
     )
     warmup_steps: Optional[int] = option(
         None,
         "Batches before the timed ones; default: 5, and with rows of different "
         "lengths as many as are timed, so that every shape has been seen.",
-        positive,
+        count,
     )
     vocab_file: Optional[str] = option(
         None, "Vocabulary of the titles; default: a vocabulary of random words."
@@ -95,7 +112,7 @@ class Settings(TrainingFlags, HeadOptions, engine.DeviceOptions):
         "Folder with upstream's modeling.py and optimization.py, which are measured "
         "instead, with all rows padded to seq_length.",
     )
-    rounds: int = option(3, "Runs of each side of a comparison.", positive)
+    rounds: int = option(3, "Runs of each side of a comparison.", count)
     hf_python: Optional[str] = option(
         None, "Python that has torch and transformers; default: this one."
     )

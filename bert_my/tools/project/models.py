@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 import modeling
 from bert_my.common import files as files_lib
 from bert_my.common.errors import InputError
-from bert_my.model import checkpoints, encoders, folders
+from bert_my.model import checkpoints, encoders, folders, pretrained
 from bert_my.text import vocabulary
 
 _INDEX = ".index"
@@ -40,9 +40,7 @@ def find_files(paths):
         name = os.path.basename(path)
         try:
             if "config" in name and name.endswith(".json"):
-                config = modeling.BertConfig.from_json_file(path)
-                encoders.of(config).check_config(path)
-                found.configs[path] = config
+                found.configs[path] = pretrained.read_bert_config(path)
             elif "vocab" in name and name.endswith(".txt"):
                 tokenizer = vocabulary.read_tokenizer(path, True)
                 found.vocabularies[path] = max(tokenizer.inv_vocab, default=-1) + 1
