@@ -102,7 +102,7 @@ def _nan(campaign, number, rng):
         for verb in (TRAIN, *campaign.command.verbs)
         for name in poison.kinds(tensors)
         # Training from another run's checkpoint leaves the slots of its optimizer.
-        if verb != TRAIN or name.rpartition("/")[0] not in tensors
+        if verb != TRAIN or not poison.is_slot(name, tensors)
     ]
     return _draw(found, number, rng)
 

@@ -19,6 +19,11 @@ def kinds(tensors):
     return list(found.values())
 
 
+def is_slot(name, tensors):
+    """Returns whether a variable is a slot of an optimizer, for another variable."""
+    return name.rpartition("/")[0] in tensors
+
+
 def in_child(function, *args):
     """Calls a function in a forked process: sessions have threads, which forks lack."""
     pid = os.fork()
