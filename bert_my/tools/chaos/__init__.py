@@ -1,0 +1,1 @@
+"""Fault injection on a command line: kills, damaged files, full disks, signals, NaN."""
