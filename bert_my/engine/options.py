@@ -319,6 +319,11 @@ class TrainOptions(
     init_checkpoint: Optional[str] = option(
         None, "Initial weights, for example .../bert_model.ckpt."
     )
+    strict_init: bool = option(
+        False,
+        "Refuse an initial checkpoint that lacks variables of the encoder, which would "
+        "start at random.",
+    )
     seed: int = option(12345, "Seed of initial weights, data order and dropout.")
     save_checkpoints_steps: int = option(
         1000,
