@@ -127,6 +127,7 @@ def run(config):
     if config.deterministic:
         compat.make_deterministic()
     devices.limit_threads(config)
+    config = _with_checkpoint(config)
     _check(config)
     run_devices = devices.choose_devices(config)
     config = _with_added_words(config)
@@ -170,6 +171,14 @@ def run(config):
         logger.warning("%s", doubt)
 
 
+def _with_checkpoint(config):
+    """Returns a config with the path of the checkpoint that the flag means."""
+    if not config.init_checkpoint:
+        return config
+    path = checkpoints.resolve(config.init_checkpoint)
+    return dataclasses.replace(config, init_checkpoint=path)
+
+
 def _check(config):
     """Raises an `InputError` for flags, case or files that do not fit each other."""
     config.check_task(base.get_task_class(config.task_name))
@@ -180,10 +189,8 @@ def _check(config):
             )
         except ValueError as error:
             raise InputError(str(error)) from error
-    if config.init_checkpoint:
-        checkpoints.check_exists(config.init_checkpoint)
-        if config.begins_anew:
-            config.folder.check_overwrite(config.init_checkpoint)
+    if config.init_checkpoint and config.begins_anew:
+        config.folder.check_overwrite(config.init_checkpoint)
 
 
 def _with_added_words(config):

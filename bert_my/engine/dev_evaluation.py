@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as tf
 from bert_my import metrics
 from bert_my.engine import evaluation, forward, run_folder
 from bert_my.engine.options import EPOCH
+from bert_my.model import checkpoints
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ class DevEvaluation(tf.train.SessionRunHook):
         path = self._folder.best_checkpoint()
         if path is None:
             return None
-        self._saver.recover_last_checkpoints([path])  # so that the next ones replace it
+        # So that the next ones replace it.
+        self._saver.recover_last_checkpoints([checkpoints.literal(path)])
         step = run_folder.read_counters(path).global_step
         values = {entry["step"]: entry.get(self.metric) for entry in self._entries}
         return values.get(step)
@@ -124,7 +126,7 @@ class DevEvaluation(tf.train.SessionRunHook):
         if is_best and keep_best:
             folder = self._folder.path_of(run_folder.BEST)
             os.makedirs(folder, exist_ok=True)
-            path = os.path.join(folder, run_folder.MODEL)
+            path = os.path.join(checkpoints.literal(folder), run_folder.MODEL)
             self._saver.save(session, path, step, write_meta_graph=False)
             self._kept = value
         self._entries.append({"step": step, **scores})

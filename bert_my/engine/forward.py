@@ -162,17 +162,18 @@ def forward(task, records, settings, outputs):
       see `build_pass`.
 
     Raises:
-      InputError: if the checkpoint does not fit the model.
+      InputError: if the checkpoint does not fit the model or is not finite.
     """
     with tf.Graph().as_default():
         # A deterministic run refuses initializers without a seed, though none is run.
         tf.set_random_seed(0)
         with stage("Building the graph of a forward pass"):
             forward_pass = build_pass(task, records, settings, outputs)
-        saver = checkpoints.saver_for(settings.checkpoint, tf.global_variables())
+        restore = checkpoints.restore_trained(
+            settings.checkpoint, tf.global_variables()
+        )
         with tf.Session(config=settings.devices.session_config()) as session:
-            with checkpoints.restoring(settings.checkpoint, tf.global_variables()):
-                saver.restore(session, settings.checkpoint)
+            restore.run(session)
             session.run([tf.tables_initializer(), tf.local_variables_initializer()])
             session.graph.finalize()
             with contextlib.closing(forward_pass.batches(session.run)) as batches:

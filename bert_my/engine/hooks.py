@@ -70,7 +70,7 @@ class ProgressHook(tf.train.SessionRunHook):
     between steps, in which checkpoints are written; it is NaN if no step was timed.
     """
 
-    def __init__(self, graph, plan, training_history, peak_flops=None):
+    def __init__(self, graph, plan, training_history, peak_flops=None, folder=None):
         """Watches a training graph.
 
         Args:
@@ -78,12 +78,14 @@ class ProgressHook(tf.train.SessionRunHook):
           plan: `train_plan.Plan`.
           training_history: `run_folder.TrainingHistory`.
           peak_flops: (optional) peak FLOPs per second of all devices, for the MFU.
+          folder: (optional) path of the folder of the events; default: `output_dir`.
         """
         self._graph = graph
         self._plan = plan
         self._settings = plan.settings
         self._history = training_history
         self._peak_flops = peak_flops
+        self._folder = folder or plan.settings.output_dir
 
     def after_create_session(self, session, coord):
         self._step = int(session.run(self._graph.global_step))
@@ -91,7 +93,7 @@ class ProgressHook(tf.train.SessionRunHook):
         self._num_runs = collections.Counter()  # with and without monitored values
         self._timed = collections.Counter()
         # The checkpoint hook uses the same writer.
-        self._events = tf.summary.FileWriterCache.get(self._settings.output_dir)
+        self._events = tf.summary.FileWriterCache.get(self._folder)
         self._bar = tqdm(
             desc="Training",
             total=self._plan.num_train_steps,

@@ -322,6 +322,11 @@ class TrainOptions(
     init_checkpoint: Optional[str] = option(
         None, "Initial weights, for example .../bert_model.ckpt."
     )
+    strict_init: bool = option(
+        False,
+        "Refuse an initial checkpoint that lacks variables of the encoder, which would "
+        "start at random.",
+    )
     seed: int = option(
         12345, "Seed of initial weights, data order and dropout.", check=options.seed
     )

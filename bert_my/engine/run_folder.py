@@ -76,13 +76,13 @@ def read_counters(checkpoint):
     Args:
       checkpoint: path without the ending `.index`, of any folder.
     """
-    import tensorflow.compat.v1 as tf
+    from bert_my.model import checkpoints
 
-    reader = tf.train.load_checkpoint(checkpoint)
+    reader = checkpoints.Reader(checkpoint, "output_dir")
     values = {
-        name: int(reader.get_tensor(name))
+        name: int(reader.read(name))
         for name in Counters._fields
-        if reader.has_tensor(name)
+        if name in reader.shapes
     }
     return Counters(
         **{"global_step": 0, "data_position": None, "global_batch_size": 0, **values}
@@ -124,6 +124,8 @@ class RunFolder:
         """
         import tensorflow.compat.v1 as tf
 
+        from bert_my.model import checkpoints
+
         searched = self.path_of(folder) if folder else self.path
         state = tf.train.get_checkpoint_state(searched)
         if state is None or not state.model_checkpoint_path:
@@ -135,7 +137,20 @@ class RunFolder:
                 f"--output_dir={searched}: its file named checkpoint points to {path}, "
                 "which is not in this folder; correct the paths in that file"
             )
-        return tf.train.latest_checkpoint(searched)
+        return path if checkpoints.exists(path) else None
+
+    def checkpoints(self):
+        """Returns the paths of the checkpoints that the run has, the oldest first.
+
+        As a `tf.train.Saver` takes them, to delete them when there are newer ones.
+        """
+        import tensorflow.compat.v1 as tf
+
+        from bert_my.model import checkpoints
+
+        folder = checkpoints.literal(self.path)
+        state = tf.train.get_checkpoint_state(folder)
+        return list(state.all_model_checkpoint_paths) if state else []
 
     def best_checkpoint(self):
         """Returns the path of the checkpoint with the best weights, or None."""

@@ -57,21 +57,14 @@ def train(task, records, settings, dev=None, start=None):
                 ", and was stopped early" if is_patience_out else "",
             )
             return
-        encoder = encoders.of(task.bert_config)
-        _initialize(
-            tf.trainable_variables(),
-            plan,
-            lambda variable: encoder.part_of(variable.op.name) == encoders.HEAD,
-        )
-        if settings.overwrite_output_dir and settings.init_checkpoint:
-            # Before a run is deleted for weights that cannot be read.
-            checkpoints.check_readable(
-                settings.init_checkpoint, tf.trainable_variables()
-            )
+        restore = _find_values(encoders.of(task.bert_config), plan)
+        if restore:
+            # Before anything is written, or a run is deleted, for such weights.
+            restore.check()
         if start:
             start()
         with progress.stage("Training"):
-            _run(graph, plan, evaluation)
+            _run(graph, plan, evaluation, restore)
 
 
 def build(task, records, plan):
@@ -95,21 +88,20 @@ def build(task, records, plan):
     return features, train_graph.build_graph(task, features, plan)
 
 
-def _initialize(variables, plan, is_head):
-    """Sets the initial values of the weights, before a session is made.
+def _find_values(encoder, plan):
+    """Returns the `checkpoints.Restore` of a run; None if all weights are random.
 
-    `is_head`: see `checkpoints.initialize_from`.
+    Args:
+      encoder: its description, see `encoders`.
+      plan: `Plan`.
     """
     settings = plan.settings
     if plan.checkpoint:
-        # The session restores the checkpoint; this names variables that do not fit.
-        _, missing = checkpoints.check_fits(
-            plan.checkpoint, tf.global_variables(), "output_dir"
+        restore, missing = checkpoints.restore_resumed(
+            plan.checkpoint,
+            tf.global_variables(),
+            _starts_anew if plan.is_foreign else None,
         )
-        if plan.is_foreign:
-            missing = checkpoints.resume_from(
-                plan.checkpoint, tf.global_variables(), _starts_anew
-            )
         if missing:
             raise InputError(
                 f"--output_dir={settings.output_dir}: {plan.checkpoint} is not from "
@@ -117,10 +109,16 @@ def _initialize(variables, plan, is_head):
                 "weights give it as --init_checkpoint and choose another folder"
             )
         logger.info("Resuming from %s", plan.checkpoint)
-    elif settings.init_checkpoint:
-        checkpoints.initialize_from(settings.init_checkpoint, variables, is_head)
-    else:
-        logger.warning("No --init_checkpoint: training from random weights")
+        return restore
+    if settings.init_checkpoint:
+        return checkpoints.restore_initial(
+            settings.init_checkpoint,
+            tf.trainable_variables(),
+            lambda variable: encoder.part_of(variable.op.name) == encoders.HEAD,
+            settings.strict_init,
+        )
+    logger.warning("No --init_checkpoint: training from random weights")
+    return None
 
 
 def _starts_anew(name):
@@ -129,43 +127,51 @@ def _starts_anew(name):
     return name.split("/")[0] in counters
 
 
-def _run(graph, plan, evaluation):
-    """Runs steps to the end of the plan; `evaluation` is a `DevEvaluation` or None."""
+def _run(graph, plan, evaluation, restore):
+    """Runs steps to the end of the plan.
+
+    Args:
+      graph: `TrainGraph`.
+      plan: `Plan`.
+      evaluation: `DevEvaluation` or None.
+      restore: `checkpoints.Restore` or None.
+    """
     settings, peak_flops = plan.settings, None
     if settings.report_mfu:
         peak_flops = devices.measure_peak(settings.devices, settings.precision)
+    restored = {v.op.name for v in restore.variables} if restore else ()
+    others = [v for v in tf.global_variables() if v.op.name not in restored]
+    # Relative, so that a folder can be copied or moved and still be resumed.
+    saver = tf.train.Saver(
+        max_to_keep=settings.keep_checkpoint_max, save_relative_paths=True
+    )
+    if plan.checkpoint and not plan.is_foreign:
+        saver.recover_last_checkpoints(settings.folder.checkpoints())
     scaffold = tf.train.Scaffold(
-        # Relative, so that a folder can be copied or moved and still be resumed.
-        saver=tf.train.Saver(
-            max_to_keep=settings.keep_checkpoint_max, save_relative_paths=True
-        )
+        init_op=tf.variables_initializer(others),
+        init_fn=restore and (lambda _, session: restore.run(session)),
+        saver=saver,
     )
     history = run_folder.TrainingHistory(settings.folder, plan.first_step)
+    folder = checkpoints.literal(settings.output_dir)  # which is there by now
     # In the order in which they see a step.
     run_hooks = [
         tf.train.StopAtStepHook(last_step=plan.num_train_steps),
         hooks.SkippedStepsHook(graph.step),
-        hooks.ProgressHook(graph, plan, history, peak_flops),
+        hooks.ProgressHook(graph, plan, history, peak_flops, folder),
         *([evaluation] if evaluation else []),
         # The last hook: a run that is killed resumes from its checkpoint, so the files
         # must hold all steps before a checkpoint is written.
         tf.train.CheckpointSaverHook(
-            settings.output_dir,
+            folder,
             save_steps=settings.save_checkpoints_steps,
             scaffold=scaffold,
         ),
     ]
-    checkpoint, flag = settings.init_checkpoint, "init_checkpoint"
-    if plan.checkpoint:
-        checkpoint, flag = plan.checkpoint, "output_dir"
     with contextlib.closing(history):
-        with checkpoints.restoring(
-            checkpoint, tf.global_variables(), flag
-        ), progress.stage("Starting the session"):
+        with progress.stage("Starting the session"):
             session = tf.train.MonitoredTrainingSession(
-                # Else all is restored; see `_initialize` for foreign checkpoints.
-                checkpoint_dir=None if plan.is_foreign else settings.output_dir,
-                scaffold=scaffold,
+                scaffold=scaffold,  # restores the checkpoint of the plan
                 hooks=run_hooks,
                 save_checkpoint_steps=None,
                 save_checkpoint_secs=None,

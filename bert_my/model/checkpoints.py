@@ -1,12 +1,17 @@
-"""Checkpoints: their contents, checks against a model, and starting from them.
+"""Checkpoints: their contents, checks against a model, and restoring from them.
 
-A check reads the index of a checkpoint only. Values are read once, by the restore.
+The checks read the index of a checkpoint only. Values are read by a `Restore`, as
+float32 whatever float type they are stored in, and must be finite.
 """
 
-import contextlib
+import atexit
+import functools
 import logging
 import os
 import re
+import shutil
+import tempfile
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -18,163 +23,24 @@ logger = logging.getLogger(__name__)
 # Endings of the names of the slots and averages that a run keeps beside each weight.
 AVERAGE = "/average"
 BESIDE_WEIGHTS = ("/adam_m", "/adam_v", AVERAGE)
+# Endings of the files of a checkpoint.
+PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
+_INDEX = ".index"
+_STEP = re.compile(r"(.*)-(\d+)")
+_LAYER = re.compile(r"(.*/layer_\d+)/")
+# Characters of a path that TensorFlow reads as those of a pattern.
+_WILDCARDS = re.compile(r"[*?\[\]\\]")
+# Of a reader, for files that are damaged.
+_READ_ERRORS = (tf.errors.OpError, ValueError, IndexError, RuntimeError)
+# Bytes of the values that are given to a session at once: each call costs the time of
+# preparing the graph for it.
+_BYTES_AT_ONCE = 1 << 28
+_MAX_NAMES = 8  # of variables in a message
 
 
 def average_name(variable_name):
     """Returns the name of the moving average of a variable."""
     return f"{variable_name}{AVERAGE}"
-
-
-# Endings of the files of a checkpoint.
-PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
-
-
-def check_exists(checkpoint, flag="init_checkpoint"):
-    """Raises an `InputError` if a checkpoint cannot be read.
-
-    Args:
-      checkpoint: path without the ending `.index`.
-      flag: name of the flag, for the error.
-    """
-    if os.path.isdir(checkpoint):
-        raise InputError(
-            f"--{flag}={checkpoint}: it is a folder; give it as --model, or the path "
-            "of a checkpoint in it, such as bert_model.ckpt"
-        )
-    whole = PARTS.sub("", checkpoint)
-    if whole != checkpoint and tf.io.gfile.exists(f"{whole}.index"):
-        raise InputError(
-            f"--{flag}={checkpoint}: there is no such checkpoint; did you mean {whole}?"
-        )
-    if not tf.io.gfile.exists(f"{checkpoint}.index"):
-        raise InputError(
-            f"--{flag}={checkpoint}: there is no such checkpoint; the files would be "
-            f"{checkpoint}.index and {checkpoint}.data-00000-of-00001, and the flag's "
-            "value ends before .index"
-        )
-    try:
-        tf.train.list_variables(checkpoint)
-    except (tf.errors.OpError, ValueError) as error:
-        raise InputError(f"--{flag}={checkpoint}: cannot be read: {error}") from error
-
-
-def check_fits(checkpoint, variables, flag="init_checkpoint"):
-    """Checks that a checkpoint holds variables in their shapes, by its index.
-
-    Args:
-      checkpoint: path.
-      variables: list of variables.
-      flag: name of the flag, for the error.
-
-    Returns:
-      `(found, missing)`: dict name in the checkpoint, of a variable's average if there
-      is one -> variable; and the list of names that the checkpoint does not hold.
-
-    Raises:
-      InputError: naming the first variable whose shape differs, or that cannot be read
-        because a data file is cut off; or if the checkpoint holds none of the
-        variables.
-    """
-    reader = tf.train.load_checkpoint(checkpoint)
-    shapes = reader.get_variable_to_shape_map()
-    found, missing = {}, []
-    for variable in variables:
-        name = variable.op.name
-        shape = variable.shape.as_list()
-        if name not in shapes:
-            missing.append(name)
-            continue
-        if list(shapes[name]) != shape:
-            raise InputError(
-                f"--{flag}={checkpoint}: variable {name} has shape {shapes[name]} "
-                f"there and {shape} here; is --bert_config_file the one of this "
-                "checkpoint, and are the task's labels those it was trained with?"
-            )
-        found[name_in(shapes, name)] = variable
-    if not found:
-        raise InputError(
-            f"--{flag}={checkpoint}: it holds none of the model's variables, only "
-            f"{', '.join(sorted(shapes)[:3])}, ..."
-        )
-    if _is_cut_off(checkpoint, reader):
-        check_readable(checkpoint, variables, flag)
-    return found, missing
-
-
-def _is_cut_off(checkpoint, reader):
-    """Returns whether the data files are smaller than the tensors of the index."""
-    shapes = reader.get_variable_to_shape_map()
-    num_bytes = sum(
-        int(np.prod(shapes[name], dtype=np.int64)) * dtype.size
-        for name, dtype in reader.get_variable_to_dtype_map().items()
-        if dtype != tf.string  # of any size
-    )
-    folder, prefix = os.path.split(f"{checkpoint}.data-")
-    names = [x for x in tf.io.gfile.listdir(folder or ".") if x.startswith(prefix)]
-    sizes = [tf.io.gfile.stat(os.path.join(folder, x)).length for x in names]
-    return sum(sizes) < num_bytes
-
-
-@contextlib.contextmanager
-def restoring(checkpoint, variables, flag="init_checkpoint or --output_dir"):
-    """Turns the error of a restore into an `InputError` that names the variable.
-
-    Args:
-      checkpoint: path; None where nothing is restored.
-      variables: list of variables that are restored.
-      flag: name of the flag, for the error.
-    """
-    try:
-        yield
-    except tf.errors.OpError:
-        if checkpoint:
-            check_readable(checkpoint, variables, flag)
-        raise
-
-
-def check_readable(checkpoint, variables, flag="init_checkpoint"):
-    """Reads the values of variables; an `InputError` names the first unreadable one."""
-    reader = tf.train.load_checkpoint(checkpoint)
-    for variable in variables:
-        for name in (variable.op.name, average_name(variable.op.name)):
-            if reader.has_tensor(name):
-                _read(reader, name, checkpoint, flag)
-
-
-def _read(reader, name, checkpoint, flag):
-    """Returns the value of a variable, or raises an `InputError` that names it."""
-    try:
-        return reader.get_tensor(name)
-    except (tf.errors.OpError, ValueError, IndexError) as error:
-        # After an interrupted copy the index may be whole and the data cut off.
-        raise InputError(
-            f"--{flag}={checkpoint}: variable {name} cannot be read; is the file "
-            f"{checkpoint}.data-* whole? ({str(error).splitlines()[0]})"
-        ) from error
-
-
-def saver_for(checkpoint, variables):
-    """Returns a `tf.train.Saver` that restores variables from a checkpoint.
-
-    A variable is restored to its average, if the checkpoint has one. The restore is to
-    be run within `restoring`.
-
-    Args:
-      checkpoint: path, of `--init_checkpoint` or in `--output_dir`.
-      variables: list of variables.
-
-    Raises:
-      InputError: if the checkpoint lacks a variable or a shape differs.
-    """
-    flags = "init_checkpoint or --output_dir"
-    found, missing = check_fits(checkpoint, variables, flags)
-    if missing:
-        raise InputError(
-            f"{checkpoint}: it lacks {', '.join(missing[:3])}; evaluation, prediction "
-            "and export need a trained model: add --do_train=true, or give the folder "
-            "of one as --output_dir or its checkpoint as --init_checkpoint"
-        )
-    return tf.train.Saver(found)
 
 
 def name_in(names, variable_name):
@@ -188,79 +54,227 @@ def name_in(names, variable_name):
     return average if average in names else variable_name
 
 
-def initialize_from(checkpoint, variables, is_head=lambda variable: False):
-    """Initializes variables with the values that a checkpoint has of them.
+# Paths.
 
-    To be called before the session is created, and the initializers are to be run
-    within `restoring`. Logs which variables start at random.
+
+def literal(path):
+    """Returns a path to the same place that TensorFlow does not take for a pattern.
+
+    TensorFlow finds checkpoints by patterns, in which `[ ] * ?` and the backslash have
+    a meaning: those in a folder such as `lr[2e-5]` are neither found nor deleted. The
+    path returned leads there by a link in a temporary folder, which is removed when
+    the program ends.
 
     Args:
-      checkpoint: path.
-      variables: list of variables.
-      is_head: function from a variable to whether it may have another shape in the
-        checkpoint, that of another task's labels; it then starts at random.
+      path: of a folder, or of a checkpoint.
     """
-    check_exists(checkpoint)
-    shapes = dict(tf.train.list_variables(checkpoint))
-    others = [
-        variable.op.name
-        for variable in variables
-        if is_head(variable)
-        and shapes.get(variable.op.name) not in (None, variable.shape.as_list())
-    ]
-    if others:
-        logger.warning(
-            "The checkpoint has %s for other labels", ", ".join(sorted(others))
+    if not _WILDCARDS.search(path):
+        return path
+    path = os.path.abspath(path)
+    if os.path.isdir(path):
+        return _link(path)
+    folder, name = os.path.split(path)
+    if not _WILDCARDS.search(name):
+        return os.path.join(literal(folder), name)
+    # The files of a checkpoint get another name.
+    links = tempfile.mkdtemp(dir=_folder_of_links())
+    for file_name in os.listdir(folder):
+        ending = file_name[len(name) :]
+        if file_name.startswith(name) and PARTS.fullmatch(ending):
+            target = os.path.join(folder, file_name)
+            os.symlink(target, os.path.join(links, f"checkpoint{ending}"))
+    return os.path.join(links, "checkpoint")
+
+
+@functools.lru_cache(maxsize=None)
+def _link(folder):
+    """Returns the path of a link to a folder."""
+    link = os.path.join(tempfile.mkdtemp(dir=_folder_of_links()), "folder")
+    os.symlink(folder, link)
+    return link
+
+
+@functools.lru_cache(maxsize=None)
+def _folder_of_links():
+    folder = tempfile.mkdtemp(prefix="checkpoints-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def exists(checkpoint):
+    """Returns whether there is the index of a checkpoint."""
+    return os.path.isfile(f"{checkpoint}{_INDEX}")
+
+
+def resolve(path, flag="init_checkpoint"):
+    """Returns the path of the checkpoint that a path of a user means.
+
+    The path of one of a checkpoint's files means the checkpoint. A folder means the
+    checkpoint that its file named `checkpoint` names, or else the only one in it, or
+    the newest of one run. A line says so.
+
+    Args:
+      path: value of the flag.
+      flag: name of the flag, for the line and the error.
+
+    Raises:
+      InputError: if there is no such checkpoint, there are several, or its index
+        cannot be read.
+    """
+    meant = path if exists(path) else PARTS.sub("", path)
+    if os.path.isdir(meant):
+        meant = find_in(meant, flag)
+        if meant is None:
+            raise InputError(
+                f"--{flag}={path}: it is a folder without a checkpoint; give the path "
+                "of a checkpoint's files without their endings, such as "
+                "FOLDER/bert_model.ckpt, or a folder of Hugging Face's as --model"
+            )
+    check_exists(meant, flag)
+    if meant != path:
+        logger.info("--%s=%s is taken as %s", flag, path, meant)
+    return meant
+
+
+def find_in(folder, flag):
+    """Returns the path of the checkpoint that a folder means, see `resolve`, or None.
+
+    Args:
+      folder: path.
+      flag: name of the flag that gives the folder, for the error.
+
+    Raises:
+      InputError: if there are several checkpoints.
+    """
+    names = [x[: -len(_INDEX)] for x in os.listdir(folder) if x.endswith(_INDEX)]
+    found = sorted(name for name in names if exists(os.path.join(folder, name)))
+    state = tf.train.get_checkpoint_state(literal(folder))
+    # Its folder may be the one of another machine, from which this is a copy.
+    named = state and os.path.basename(state.model_checkpoint_path)
+    if named in found:
+        return os.path.join(folder, named)
+    by_step = {}  # step -> name, of each prefix
+    for name in found:
+        has_step = _STEP.fullmatch(name)
+        prefix, step = has_step.groups() if has_step else (name, 0)
+        by_step.setdefault(prefix, {})[int(step)] = name
+    if len(by_step) > 1:
+        raise InputError(
+            f"--{flag}={folder}: there are several checkpoints, {', '.join(found)}; "
+            "give one of them as --init_checkpoint too"
         )
-    fitting = [each for each in variables if each.op.name not in others]
-    found, missing = check_fits(checkpoint, fitting)
-    missing = others + missing
-    tf.train.init_from_checkpoint(
-        checkpoint, {name: variable.op.name for name, variable in found.items()}
-    )
-    logger.info(
-        "%d of %d variables start from %s; at random: %s",
-        len(found),
-        len(variables),
-        checkpoint,
-        ", ".join(missing) or "none",
-    )
+    for steps in by_step.values():
+        return os.path.join(folder, steps[max(steps)])
+    return None
 
 
-def resume_from(checkpoint, variables, starts_anew):
-    """Initializes variables with the values of a checkpoint of another program.
-
-    The average of a weight starts as the weight. To be called before the session is
-    created, see `initialize_from`.
+def check_exists(checkpoint, flag="init_checkpoint"):
+    """Raises an `InputError` if the index of a checkpoint cannot be read.
 
     Args:
-      checkpoint: path; its variables fit, see `check_fits`.
-      variables: list of variables.
-      starts_anew: function from a name to whether the variable keeps its initial value
-        where the checkpoint does not have it.
-
-    Returns:
-      list of names that the checkpoint lacks and that do not start anew.
+      checkpoint: path without the ending `.index`.
+      flag: name of the flag, for the error.
     """
-    reader = tf.train.load_checkpoint(checkpoint)
-    found, of_averages, missing = {}, {}, []
-    for variable in variables:
-        name = variable.op.name
-        weight = name[: -len(AVERAGE)] if name.endswith(AVERAGE) else name
-        if reader.has_tensor(name):
-            found[name] = variable
-        elif reader.has_tensor(weight):
-            of_averages[weight] = variable
-        elif not starts_anew(name):
-            missing.append(name)
-    for sources in (found, of_averages):
-        tf.train.init_from_checkpoint(checkpoint, sources)
-    return missing
+    Reader(checkpoint, flag)
+
+
+# Contents.
+
+
+class Reader:
+    """The variables of a checkpoint.
+
+    path: of the checkpoint, without the ending `.index`.
+    flag: name of the flag that gives it, for errors.
+    shapes: dict name -> list of int.
+    """
+
+    def __init__(self, path, flag="init_checkpoint"):
+        """Reads the index.
+
+        Raises:
+          InputError: if it is missing or cannot be read.
+        """
+        self.path, self.flag = path, flag
+        if not exists(path):
+            raise InputError(
+                f"--{flag}={path}: there is no such checkpoint; the files would be "
+                f"{path}.index and {path}.data-00000-of-00001, and the flag's value "
+                "ends before .index"
+            )
+        try:
+            self._reader = tf.train.load_checkpoint(literal(path))
+            self.shapes = self._reader.get_variable_to_shape_map()
+        except _READ_ERRORS as error:
+            raise InputError(
+                f"--{flag}={path}: cannot be read: {_first_line(error)}"
+            ) from error
+
+    def read(self, name):
+        """Returns the value of a variable; floats of every type become float32.
+
+        Raises:
+          InputError: naming the variable, if it cannot be read.
+        """
+        try:
+            value = np.asarray(self._reader.get_tensor(name))
+        except _READ_ERRORS as error:
+            # After an interrupted copy the index may be whole and the data cut off.
+            raise InputError(
+                f"--{self.flag}={self.path}: variable {name} cannot be read; is the "
+                f"file {self.path}.data-* whole? ({_first_line(error)})"
+            ) from error
+        dtype = self._reader.get_variable_to_dtype_map()[name]
+        if not dtype.is_floating:  # to NumPy bfloat16 is no float
+            return value
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            return value.astype(np.float32)
+
+    def read_finite(self, name):
+        """Returns the value of a variable, see `read`.
+
+        Raises:
+          InputError: naming the variable, if it cannot be read, or holds NaN or
+            infinite numbers.
+        """
+        value = self.read(name)
+        check_finite(name, value, f"--{self.flag}={self.path}")
+        return value
+
+
+def check_finite(name, value, source):
+    """Raises an `InputError` if a tensor holds NaN or infinite numbers.
+
+    Args:
+      name: of the tensor, for the error.
+      value: array.
+      source: file or flag, for the error.
+    """
+    if value.dtype != np.float32:
+        return
+    num_wrong = value.size - np.count_nonzero(np.isfinite(value))
+    if num_wrong:
+        raise InputError(
+            f"{source}: {num_wrong:,} of the {value.size:,} numbers of {name} are NaN "
+            "or infinite; the model is of no use, take an earlier checkpoint or the "
+            "weights from which it was trained"
+        )
+
+
+def _first_line(error):
+    return str(error).split("\n", 1)[0]
 
 
 def read_weights(checkpoint):
-    """Returns the weights of a checkpoint as a dict; see `each_weight`."""
-    return dict(each_weight(checkpoint))
+    """Returns the weights of a checkpoint as a dict, which are finite.
+
+    See `each_weight`.
+    """
+    weights = {}
+    for name, value in each_weight(checkpoint):
+        check_finite(name, value, f"--init_checkpoint={checkpoint}")
+        weights[name] = value
+    return weights
 
 
 def each_weight(checkpoint):
@@ -275,14 +289,254 @@ def each_weight(checkpoint):
     Raises:
       InputError: if the checkpoint cannot be read.
     """
-    check_exists(checkpoint)
-    reader = tf.train.load_checkpoint(checkpoint)
-    shapes = reader.get_variable_to_shape_map()
-    for name, shape in sorted(shapes.items()):
+    reader = Reader(checkpoint)
+    for name, shape in sorted(reader.shapes.items()):
         # Counters and the variables of the loss scale are scalars, unlike weights.
         if shape and not name.endswith(BESIDE_WEIGHTS):
-            name_there = name_in(shapes, name)
-            yield name, _read(reader, name_there, checkpoint, "init_checkpoint")
+            yield name, reader.read(name_in(reader.shapes, name))
+
+
+# Restoring.
+
+
+class Restore(NamedTuple):
+    """The variables of a graph whose values are in a checkpoint."""
+
+    reader: Reader
+    sources: list  # of (name in the checkpoint, variable)
+
+    @property
+    def variables(self):
+        """The list of the variables."""
+        return [variable for _, variable in self.sources]
+
+    def check(self):
+        """Reads all values.
+
+        Raises:
+          InputError: naming the variable that cannot be read or is not finite.
+        """
+        for name in dict.fromkeys(name for name, _ in self.sources):
+            self.reader.read_finite(name)
+
+    def run(self, session):
+        """Gives the variables of a session their values; nothing is added to its graph.
+
+        Raises:
+          InputError: see `check`.
+        """
+        feeds, ops, num_bytes = {}, [], 0
+        for name, variable in self.sources:
+            value = self.reader.read_finite(name)
+            initial_value = variable.initializer.inputs[1].name
+            if feeds and (
+                initial_value in feeds or num_bytes + value.nbytes > _BYTES_AT_ONCE
+            ):
+                session.run(ops, feeds)
+                feeds, ops, num_bytes = {}, [], 0
+            feeds[initial_value] = value
+            ops.append(variable.initializer)
+            num_bytes += value.nbytes
+        session.run(ops, feeds)
+
+
+def check_fits(reader, variables):
+    """Checks that a checkpoint holds variables in their shapes, by its index.
+
+    A variable whose average is in the checkpoint is restored to it. A warning names
+    layers and other variables of the encoder that the checkpoint has beyond these.
+
+    Args:
+      reader: `Reader`.
+      variables: list of variables.
+
+    Returns:
+      `(restore, missing)`: `Restore` of the variables that the checkpoint holds, and
+      the list of names of the others.
+
+    Raises:
+      InputError: naming the first variable whose shape or kind of numbers differs; or
+        if the checkpoint holds none of the variables.
+    """
+    source, shapes = f"--{reader.flag}={reader.path}", reader.shapes
+    sources, missing = [], []
+    for variable in variables:
+        name = variable.op.name
+        shape = variable.shape.as_list()
+        if name not in shapes:
+            missing.append(name)
+            continue
+        if list(shapes[name]) != shape:
+            raise InputError(
+                f"{source}: variable {name} has shape {shapes[name]} there and {shape} "
+                "here; is --bert_config_file the one of this checkpoint, and are the "
+                "task's labels those it was trained with?"
+            )
+        sources.append((name_in(shapes, name), variable))
+    if not sources:
+        raise InputError(
+            f"{source}: it holds none of the model's variables, only "
+            f"{', '.join(sorted(shapes)[:3])}, ..."
+        )
+    unused = _unused(shapes, variables)
+    if unused:
+        logger.warning(
+            "%s: of the encoder in it, the model has no place for %s; is "
+            "--bert_config_file the one of this checkpoint?",
+            source,
+            _listed(unused),
+        )
+    return Restore(reader, sources), missing
+
+
+def _unused(names, variables):
+    """Returns the names in a checkpoint that are of the encoder but not of the model.
+
+    Args:
+      names: of all tensors in the checkpoint.
+      variables: list of all variables of the model.
+    """
+    known = {variable.op.name for variable in variables}
+    scopes = {name.split("/")[0] for name in known if _LAYER.match(name)}
+
+    def is_slot(name):
+        return os.path.dirname(name) in known or name.endswith(BESIDE_WEIGHTS)
+
+    return [
+        name
+        for name in names
+        if name.split("/")[0] in scopes and name not in known and not is_slot(name)
+    ]
+
+
+def _listed(names):
+    """Returns names of variables as text, those of a layer as one."""
+    by_part = {}  # layer, or variable outside of the layers -> names
+    for name in names:
+        layer = _LAYER.match(name)
+        by_part.setdefault(layer[1] if layer else name, []).append(name)
+    parts = [
+        of_part[0] if len(of_part) == 1 else f"{part}/* ({len(of_part)} variables)"
+        for part, of_part in sorted(by_part.items(), key=_with_numbers)
+    ]
+    more = len(parts) - _MAX_NAMES
+    return ", ".join(parts[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _with_numbers(item):
+    """Returns the key of an item (name, value) that sorts layer 10 behind layer 9."""
+    return [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", item[0])]
+
+
+def restore_trained(checkpoint, variables):
+    """Returns the `Restore` of a trained model.
+
+    A variable is restored to its average, if the checkpoint has one.
+
+    Args:
+      checkpoint: path, of `--init_checkpoint` or in `--output_dir`.
+      variables: list of variables.
+
+    Raises:
+      InputError: if the checkpoint lacks a variable or a shape differs.
+    """
+    reader = Reader(checkpoint, "init_checkpoint or --output_dir")
+    restore, missing = check_fits(reader, variables)
+    if missing:
+        raise InputError(
+            f"{checkpoint}: it lacks {', '.join(missing[:3])}; evaluation, prediction "
+            "and export need a trained model: add --do_train=true, or give the folder "
+            "of one as --output_dir or its checkpoint as --init_checkpoint"
+        )
+    return restore
+
+
+def restore_initial(
+    checkpoint, variables, is_head=lambda variable: False, is_strict=False
+):
+    """Returns the `Restore` of the variables that start from a checkpoint.
+
+    Logs which variables start at random; it is a warning if any is of the encoder.
+
+    Args:
+      checkpoint: path.
+      variables: list of variables.
+      is_head: function from a variable to whether it is one of a task and not of the
+        encoder. It may have another shape in the checkpoint, that of another task's
+        labels; it then starts at random.
+      is_strict: whether an encoder that starts at random in part is an error.
+
+    Raises:
+      InputError: see `check_fits` and `is_strict`.
+    """
+    reader = Reader(checkpoint)
+    others = [
+        variable.op.name
+        for variable in variables
+        if is_head(variable)
+        and reader.shapes.get(variable.op.name) not in (None, variable.shape.as_list())
+    ]
+    if others:
+        logger.warning(
+            "The checkpoint has %s for other labels", ", ".join(sorted(others))
+        )
+    fitting = [each for each in variables if each.op.name not in others]
+    restore, missing = check_fits(reader, fitting)
+    heads = {variable.op.name for variable in variables if is_head(variable)}
+    at_random = [name for name in missing if name not in heads]
+    start = (
+        f"{len(restore.sources)} of {len(variables)} variables start from {checkpoint}"
+    )
+    if at_random and is_strict:
+        raise InputError(
+            f"--strict_init: {start}; it lacks {_listed(at_random)} of the encoder; is "
+            "--bert_config_file the one of this checkpoint?"
+        )
+    if at_random:
+        logger.warning(
+            "%s; of the encoder, %s are not in it and start at random: is "
+            "--bert_config_file the one of this checkpoint?",
+            start,
+            _listed(at_random),
+        )
+    else:
+        logger.info("%s; at random: %s", start, ", ".join(others + missing) or "none")
+    return restore
+
+
+def restore_resumed(checkpoint, variables, starts_anew=None):
+    """Returns the `Restore` of a run that is resumed from a checkpoint.
+
+    Args:
+      checkpoint: path.
+      variables: list of all variables.
+      starts_anew: (optional) for a checkpoint of another program: function from a name
+        to whether the variable keeps its initial value where the checkpoint does not
+        have it. The average of a weight then starts as the weight.
+
+    Returns:
+      `(restore, missing)`: `missing` is the list of names that the checkpoint lacks
+      and that do not start anew.
+
+    Raises:
+      InputError: see `check_fits`.
+    """
+    reader = Reader(checkpoint, "output_dir")
+    found, missing = check_fits(reader, variables)
+    # A run goes on with the weights, and with the averages beside them.
+    sources = [(variable.op.name, variable) for variable in found.variables]
+    if starts_anew:
+        by_name = {variable.op.name: variable for variable in variables}
+        for name in missing:
+            weight = name[: -len(AVERAGE)] if name.endswith(AVERAGE) else name
+            if weight in reader.shapes:
+                sources.append((weight, by_name[name]))
+        restored = {variable.op.name for _, variable in sources}
+        missing = [x for x in missing if x not in restored and not starts_anew(x)]
+    return Restore(reader, sources), missing
+
+
+# Writing.
 
 
 def write(variables, path):

@@ -76,16 +76,19 @@ def write_with_added_words(folder, added, config, checkpoint=None):
     Args:
       folder: path; created if necessary.
       added: `vocabulary.AddedWords`.
-      config: `modeling.BertConfig` of the model without the words.
+      config: `modeling.BertConfig` of the model without the words. Rows that it has
+        beyond the old vocabulary, for padding, are used for words at its end.
       checkpoint: path, or None for an untrained model.
 
     Returns:
       `ModelFiles`.
 
     Raises:
-      InputError: if the checkpoint cannot be read or is of another vocabulary.
+      InputError: if the checkpoint cannot be read, is not finite or is of another
+        vocabulary.
     """
     weights, encoder = None, encoders.of(config)
+    vocab_size = max(config.vocab_size, len(added.lines))
     if checkpoint:
         weights = checkpoints.read_weights(checkpoint)
         if encoder.word_embeddings not in weights:
@@ -94,15 +97,15 @@ def write_with_added_words(folder, added, config, checkpoint=None):
             )
         for name in set(encoder.token_variables) & set(weights):
             rows = weights[name]  # float [num_old_lines, ...]
-            if len(rows) != added.num_old_lines:
+            if len(rows) != config.vocab_size:
                 raise InputError(
                     f"--init_checkpoint={checkpoint}: {name} has {len(rows)} rows, but "
-                    f"the --vocab_file has {added.num_old_lines} lines"
+                    f"vocab_size is {config.vocab_size} in the --bert_config_file"
                 )
-            weights[name] = np.empty((len(added.lines), *rows.shape[1:]), rows.dtype)
+            weights[name] = np.empty((vocab_size, *rows.shape[1:]), rows.dtype)
             weights[name][: len(rows)] = rows
             for index, pieces in added.old_pieces.items():
                 weights[name][index] = rows[pieces].mean(axis=0)
-    settings = {**config.to_dict(), "vocab_size": len(added.lines)}
+    settings = {**config.to_dict(), "vocab_size": vocab_size}
     config = modeling.BertConfig.from_dict(settings)
     return write(folder, added.lines, config, weights)

@@ -69,14 +69,13 @@ def _write_saved_model(task, checkpoint, path):
             name: tf.identity(value, name) for name, value in predictions.items()
         }
         variables = tf.global_variables()
-        restorer = checkpoints.saver_for(checkpoint, variables)
+        restore = checkpoints.restore_trained(checkpoint, variables)
         saver = tf.train.Saver(variables)
         builder = tf.saved_model.Builder(path)
         # Nothing is computed, so no GPU is taken from whoever uses it.
         config = tf.ConfigProto(device_count={"GPU": 0})
         with tf.Session(graph=graph, config=config) as session:
-            with checkpoints.restoring(checkpoint, variables):
-                restorer.restore(session, checkpoint)
+            restore.run(session)
             builder.add_meta_graph_and_variables(
                 session,
                 [tf.saved_model.tag_constants.SERVING],

@@ -22,6 +22,8 @@ _WITH_CAPITALS = re.compile(r"(##)?[A-Za-z]*[A-Z][A-Za-z]*")
 # BERT's authors left room with these. No text gives one of them, [unused0] no more than
 # the others, so nothing that a model has learnt is lost with them.
 _UNUSED = re.compile(r"\[unused[0-9]+\]")
+# Rows without a token that a model has where their number is made a round one.
+_MAX_PADDING = 128
 
 
 def read_tokenizer(vocab_file, do_lower_case, vocab_size=None, required_tokens=()):
@@ -32,7 +34,8 @@ def read_tokenizer(vocab_file, do_lower_case, vocab_size=None, required_tokens=(
     Args:
       vocab_file: path.
       do_lower_case: as the model was pretrained.
-      vocab_size: number of lines that the file must have, or None for any.
+      vocab_size: rows that the model has for tokens, or None for any number. There
+        may be more than the file has lines, for padding.
       required_tokens: tokens that it must hold.
 
     Raises:
@@ -45,11 +48,8 @@ def read_tokenizer(vocab_file, do_lower_case, vocab_size=None, required_tokens=(
             f"--vocab_file={vocab_file}: cannot be read: {error.strerror or error}"
         ) from error
     num_lines = len(_lines(tokenizer))
-    if vocab_size is not None and num_lines != vocab_size:
-        raise InputError(
-            f"--vocab_file={vocab_file} has {num_lines} lines, but vocab_size is "
-            f"{vocab_size} in the --bert_config_file"
-        )
+    if vocab_size is not None:
+        check_size(num_lines, vocab_size, f"--vocab_file={vocab_file}")
     problems = _line_problems(vocab_file)
     missing = [token for token in required_tokens if token not in tokenizer.vocab]
     if missing:
@@ -118,6 +118,41 @@ def _first(examples, what=""):
     """Returns the first of some examples as text."""
     shown = ", ".join(f"{what}{each}" for each in examples[:NUM_SHOWN])
     return shown + (", ..." if len(examples) > NUM_SHOWN else "")
+
+
+def check_size(num_lines, vocab_size, source):
+    """Checks that a model has a row for each line of a vocabulary.
+
+    It may have more, mostly to make their number a multiple of 8 or 128; a line says
+    so, which is a warning where they are many.
+
+    Args:
+      num_lines: of the vocabulary.
+      vocab_size: rows of the model.
+      source: file or flag of the vocabulary, to name.
+
+    Raises:
+      InputError: if the model has fewer rows.
+    """
+    num_unused = vocab_size - num_lines
+    if num_unused < 0:
+        raise InputError(
+            f"{source} has {num_lines} lines, but vocab_size is {vocab_size} in the "
+            "config: the model has no rows for the last of them; is it the vocabulary "
+            "of this model?"
+        )
+    if num_unused:
+        is_padding = num_unused <= max(_MAX_PADDING, vocab_size // 100)
+        logger.log(
+            logging.INFO if is_padding else logging.WARNING,
+            "%s has %d lines, and vocab_size is %d in the config: the last %d rows of "
+            "the word embeddings are those of no token%s",
+            source,
+            num_lines,
+            vocab_size,
+            num_unused,
+            "" if is_padding else "; is it the vocabulary of this model?",
+        )
 
 
 def _lines(tokenizer):

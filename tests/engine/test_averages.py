@@ -111,18 +111,16 @@ def test_evaluation_and_export_use_the_averages(
 def test_names_in_a_checkpoint(trained):
     _, checkpoint = trained
     variables = [tf.get_variable(name, [2]) for name in ("output_bias", "other")]
-    assert checkpoints.check_fits(checkpoint, variables) == (
-        {"output_bias/average": variables[0]},
-        ["other"],
-    )
+    restore, missing = checkpoints.check_fits(checkpoints.Reader(checkpoint), variables)
+    assert restore.sources == [("output_bias/average", variables[0])]
+    assert missing == ["other"]
 
 
 def test_a_run_starts_from_the_averages_of_another(trained):
     states, checkpoint = trained
     variable = tf.get_variable("output_bias", [2])
-    checkpoints.initialize_from(checkpoint, [variable])
     with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
+        checkpoints.restore_initial(checkpoint, [variable]).run(session)
         value = session.run(variable)
     np.testing.assert_array_equal(value, states[-1]["output_bias/average"])
 

@@ -305,9 +305,33 @@ def test_damaged_data_of_a_checkpoint_is_named(
 
 @pytest.mark.once
 def test_checkpoints_are_kept_as_asked(task, records, tmp_path):
-    settings = make_settings(tmp_path, save_checkpoints_steps=2, keep_checkpoint_max=2)
-    training.train(task, records, settings)
-    assert len(list(tmp_path.glob("model.ckpt-*.index"))) == 2
+    """Also those of an earlier start, in a folder whose name reads like a pattern."""
+    folder = tmp_path / "lr[2e-5]*"
+    for num_epochs in (1, 2):
+        settings = make_settings(
+            folder,
+            save_checkpoints_steps=2,
+            keep_checkpoint_max=2,
+            num_train_epochs=num_epochs,
+        )
+        training.train(task, records, settings)
+        left = sorted(x.name for x in folder.glob("*.index"))
+        assert len(left) == 2
+    assert left == ["model.ckpt-7.index", "model.ckpt-9.index"]
+    assert len(list(folder.glob("events.*"))) in (1, 2)  # one for each start
+
+
+def test_weights_that_are_not_finite_are_refused_before_anything_is_written(
+    task, records, tmp_path, finished
+):
+    values = helpers.read_checkpoint(finished)
+    values["bert/pooler/dense/bias"][3] = np.nan
+    path = str(tmp_path / "model.ckpt")
+    checkpoints.write(values, path)
+    settings = make_settings(tmp_path / "out", init_checkpoint=path)
+    with pytest.raises(InputError, match=r"1 of .* bert/pooler/dense/bias are NaN"):
+        training.train(task, records, settings)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Checkpoints that are missing, broken or do not fit."""
 
-import re
+import os
 
 import numpy as np
 import pytest
@@ -20,6 +20,18 @@ def checkpoint(tmp_path):
         return tf.train.Saver().save(session, str(tmp_path / "bert_model.ckpt"))
 
 
+def fits(checkpoint, variables):
+    return checkpoints.check_fits(checkpoints.Reader(checkpoint), variables)
+
+
+def restored(restore, *variables):
+    """Returns the values of variables in a session after a restore."""
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        restore.run(session)
+        return session.run(list(variables))
+
+
 def test_missing_checkpoint(tmp_path, checkpoint):
     checkpoints.check_exists(checkpoint)
     for path in (str(tmp_path / "nothing.ckpt"), checkpoint + ".index"):
@@ -28,14 +40,77 @@ def test_missing_checkpoint(tmp_path, checkpoint):
 
 
 @pytest.mark.parametrize("ending", [".index", ".meta", ".data-00000-of-00001"])
-def test_a_file_of_a_checkpoint_is_not_its_path(checkpoint, ending):
-    with pytest.raises(InputError, match=rf"did you mean {re.escape(checkpoint)}\?$"):
-        checkpoints.check_exists(checkpoint + ending)
+def test_a_file_of_a_checkpoint_means_the_checkpoint(checkpoint, ending, caplog):
+    caplog.set_level("INFO")
+    assert checkpoints.resolve(checkpoint + ending) == checkpoint
+    assert f"is taken as {checkpoint}" in caplog.text
 
 
-def test_a_folder_is_no_checkpoint(tmp_path):
-    with pytest.raises(InputError, match="it is a folder; give it as --model"):
-        checkpoints.check_exists(str(tmp_path))
+def test_the_path_of_a_checkpoint_is_not_commented(checkpoint, caplog):
+    caplog.set_level("INFO")
+    assert checkpoints.resolve(checkpoint) == checkpoint
+    assert not caplog.text
+
+
+def test_a_folder_means_the_checkpoint_that_its_list_names(tmp_path, checkpoint):
+    checkpoints.write({"a": np.zeros([1])}, str(tmp_path / "model.ckpt-9"))
+    assert checkpoints.resolve(str(tmp_path)) == checkpoint
+    # In a copy of a folder the list has the paths of another machine.
+    tf.train.update_checkpoint_state(str(tmp_path), "/elsewhere/model.ckpt-9")
+    assert checkpoints.resolve(str(tmp_path)) == str(tmp_path / "model.ckpt-9")
+    (tmp_path / "checkpoint").unlink()
+    with pytest.raises(InputError, match=r"several.*bert_model.ckpt, model.ckpt-9"):
+        checkpoints.resolve(str(tmp_path))
+
+
+def test_a_folder_without_a_checkpoint(tmp_path):
+    with pytest.raises(InputError, match="it is a folder without a checkpoint"):
+        checkpoints.resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["lr[2e-5]", "a\\b", "a*", "[a]?"])
+def test_wildcards_in_paths_are_characters(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    values = {"bert/a": np.float32([1.0]), "bert/b": np.float32([2.0])}
+    for path in (folder / "model.ckpt", folder / f"{name}.ckpt"):
+        checkpoints.write(values, str(path))
+        helpers.assert_all_close(checkpoints.read_weights(str(path)), values, atol=0)
+    assert os.path.samefile(checkpoints.literal(str(folder)), folder)
+    assert not set("[]*?\\") & set(checkpoints.literal(str(folder / "x.ckpt")))
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16, tf.float64])
+def test_floats_of_every_type_become_float32(tmp_path, dtype):
+    path, values = str(tmp_path / "model.ckpt"), np.float32([[1.5, -2.0]])
+    with tf.Graph().as_default(), tf.Session() as session:
+        tensor = tf.cast(values, dtype)
+        session.run(
+            tf.raw_ops.SaveV2(
+                prefix=path, tensor_names=["a"], shape_and_slices=[""], tensors=[tensor]
+            )
+        )
+    assert checkpoints.read_weights(path)["a"].dtype == np.float32
+    variable = tf.get_variable("a", [1, 2])
+    for restore in (checkpoints.restore_initial, checkpoints.restore_trained):
+        (found,) = restored(restore(path, [variable]), variable)
+        np.testing.assert_array_equal(found, values)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_numbers_that_are_not_finite_are_named(tmp_path, value):
+    path = str(tmp_path / "model.ckpt")
+    checkpoints.write({"a": np.zeros([2]), "b": np.float64([0.0, value])}, path)
+    restore = checkpoints.restore_trained(
+        path, [tf.get_variable(name, [2]) for name in "ab"]
+    )
+    message = r"model\.ckpt: 1 of the 2 numbers of b are NaN or infinite"
+    with pytest.raises(InputError, match=message):
+        restore.check()
+    with tf.Session() as session, pytest.raises(InputError, match=message):
+        restore.run(session)
+    with pytest.raises(InputError, match=message):
+        checkpoints.read_weights(path)
 
 
 def test_broken_checkpoint(checkpoint):
@@ -50,19 +125,19 @@ def test_shapes_that_differ_are_named(checkpoint):
     with pytest.raises(
         InputError, match=r"bert/a has shape \[2, 3\] there and \[2, 4\]"
     ):
-        checkpoints.check_fits(checkpoint, variables)
+        fits(checkpoint, variables)
 
 
 def test_missing_variables_are_returned(checkpoint):
     variables = [tf.get_variable("bert/a", [2, 3]), tf.get_variable("new", [1])]
-    assert checkpoints.check_fits(checkpoint, variables)[1] == ["new"]
+    assert fits(checkpoint, variables)[1] == ["new"]
     with pytest.raises(InputError, match="lacks new"):
-        checkpoints.saver_for(checkpoint, variables)
+        checkpoints.restore_trained(checkpoint, variables)
 
 
 def test_a_checkpoint_of_something_else_is_refused(checkpoint):
     with pytest.raises(InputError, match="none of the model's variables"):
-        checkpoints.check_fits(checkpoint, [tf.get_variable("new", [1])])
+        fits(checkpoint, [tf.get_variable("new", [1])])
 
 
 def change_data(checkpoint, change):
@@ -74,60 +149,104 @@ def change_data(checkpoint, change):
         writer.write(change(content))
 
 
-def test_a_data_file_that_was_cut_off_is_named(checkpoint):
-    change_data(checkpoint, lambda content: content[:20])
-    variables = [tf.get_variable("bert/b", [5])]
-    with pytest.raises(InputError, match=r"bert/b cannot be read.*\.data-"):
-        checkpoints.check_fits(checkpoint, variables)
-    with pytest.raises(InputError, match=r"bert/[ab] cannot be read.*\.data-"):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content[:20],
+        # Of the right size, so that only the checksum tells.
+        lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named(checkpoint, change):
+    change_data(checkpoint, change)
+    variables = [tf.get_variable("bert/a", [2, 3]), tf.get_variable("bert/b", [5])]
+    restore = checkpoints.restore_trained(checkpoint, variables)
+    message = r"bert/[ab] cannot be read.*\.data-"
+    with pytest.raises(InputError, match=message):
+        restore.check()
+    with tf.Session() as session, pytest.raises(InputError, match=message):
+        restore.run(session)
+    with pytest.raises(InputError, match=message):
         checkpoints.read_weights(checkpoint)
 
 
 def test_variables_before_the_cut_are_whole(checkpoint):
     """A data file lacks its end, but nothing that the model needs."""
     change_data(checkpoint, lambda content: content[:-1])
-    variables = [tf.get_variable("bert/a", [2, 3])]
-    assert checkpoints.check_fits(checkpoint, variables)[1] == []
-
-
-def test_checks_read_no_values(checkpoint, monkeypatch):
-    variables = [tf.get_variable("bert/a", [2, 3]), tf.get_variable("bert/b", [5])]
-    reads = []
-    monkeypatch.setattr(checkpoints, "_read", lambda *args: reads.append(args))
-    assert checkpoints.check_fits(checkpoint, variables)[1] == []
-    checkpoints.saver_for(checkpoint, variables)
-    checkpoints.initialize_from(checkpoint, variables)
-    assert not reads
+    restore, _ = fits(checkpoint, [tf.get_variable("bert/a", [2, 3])])
+    restore.check()
 
 
 def test_a_head_for_other_labels_starts_at_random(checkpoint, caplog):
-    fits = tf.get_variable("bert/a", [2, 3], initializer=tf.zeros_initializer())
+    same = tf.get_variable("bert/a", [2, 3], initializer=tf.zeros_initializer())
     other = tf.get_variable("bert/b", [4], initializer=tf.zeros_initializer())
     with pytest.raises(InputError, match=r"bert/b has shape \[5\] there and \[4\]"):
-        checkpoints.initialize_from(checkpoint, [fits, other])
-    checkpoints.initialize_from(checkpoint, [fits, other], lambda each: each is other)
+        checkpoints.restore_initial(checkpoint, [same, other])
+    restore = checkpoints.restore_initial(
+        checkpoint, [same, other], lambda each: each is other
+    )
     assert "bert/b for other labels" in caplog.text
-    with tf.Session() as session:
+    found, at_random = restored(restore, same, other)
+    assert found.any() and not at_random.any()
+
+
+def make_layers(numbers):
+    """Returns variables of layers, two for each."""
+    return [
+        tf.get_variable(f"bert/encoder/layer_{number}/{name}", [1])
+        for number in numbers
+        for name in ("kernel", "bias")
+    ]
+
+
+@pytest.fixture
+def of_two_layers(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        make_layers([0, 1])
+        tf.get_variable("bert/encoder/layer_1/kernel/adam_m", [1])
+        tf.get_variable("cls/bias", [1])
         session.run(tf.global_variables_initializer())
-        assert session.run(fits).any() and not session.run(other).any()
+        return tf.train.Saver().save(session, str(tmp_path / "bert_model.ckpt"))
 
 
-def test_a_restore_of_damaged_data_names_the_variable(checkpoint):
-    """Of the right size, so that only the restore finds the damage."""
-    change_data(checkpoint, lambda content: content[:-1] + bytes([content[-1] ^ 1]))
-    variables = [tf.get_variable("bert/a", [2, 3]), tf.get_variable("bert/b", [5])]
-    saver = checkpoints.saver_for(checkpoint, variables)
-    with tf.Session() as session, pytest.raises(
-        InputError, match=r"bert/b cannot be read.*\.data-"
-    ), checkpoints.restoring(checkpoint, variables):
-        saver.restore(session, checkpoint)
+def test_layers_that_a_checkpoint_lacks_are_named(of_two_layers, caplog):
+    variables = [*make_layers([0, 1, 2, 10]), tf.get_variable("output_bias", [2])]
+
+    def is_head(variable):
+        return variable.op.name == "output_bias"
+
+    checkpoints.restore_initial(of_two_layers, variables, is_head)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "4 of 9 variables start from" in record.message
+    assert (
+        "layer_2/* (2 variables), bert/encoder/layer_10/* (2 variables) are not in it"
+    ) in record.message
+    with pytest.raises(InputError, match=r"--strict_init: 4 of 9.*layer_2/\*"):
+        checkpoints.restore_initial(of_two_layers, variables, is_head, is_strict=True)
 
 
-def test_another_error_of_a_restore_stays(checkpoint):
-    variables = [tf.get_variable("bert/a", [2, 3])]
-    for path in (checkpoint, None):
-        with pytest.raises(tf.errors.OpError), checkpoints.restoring(path, variables):
-            raise tf.errors.UnknownError(None, None, "of something else")
+def test_a_head_that_starts_at_random_is_no_warning(of_two_layers, caplog):
+    caplog.set_level("INFO")
+    variables = [*make_layers([0, 1]), tf.get_variable("output_bias", [2])]
+    checkpoints.restore_initial(
+        of_two_layers,
+        variables,
+        lambda variable: variable.op.name == "output_bias",
+        is_strict=True,
+    )
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert record.message.endswith("; at random: output_bias")
+
+
+@pytest.mark.parametrize(
+    "restore", [checkpoints.restore_initial, checkpoints.restore_trained]
+)
+def test_layers_that_a_model_lacks_are_named(of_two_layers, caplog, restore):
+    restore(of_two_layers, make_layers([0]))
+    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert "no place for bert/encoder/layer_1/* (2 variables); is" in record.message
 
 
 def test_weights_come_back_without_what_a_run_keeps_beside_them(tmp_path):
@@ -142,5 +261,4 @@ def test_weights_come_back_without_what_a_run_keeps_beside_them(tmp_path):
     path = str(tmp_path / "model.ckpt")
     checkpoints.write(values, path)
     weights = checkpoints.read_weights(path)
-    assert weights["b"].dtype == np.float16
     helpers.assert_all_close(weights, {"a": values["a"], "b": [8.0]}, atol=0)

@@ -94,6 +94,27 @@ def test_rows_of_added_words_are_the_mean_of_their_pieces(model, tmp_path):
     np.testing.assert_array_equal(weights[EMBEDDINGS][:29], expected[EMBEDDINGS][:29])
 
 
+def test_words_at_the_end_take_the_rows_of_the_padding(model, tmp_path):
+    """The model has two rows without a token; two words are added, then four."""
+    settings = {**helpers.CONFIG, "num_hidden_layers": 1}
+    config = modeling.BertConfig(vocab_size=32, **settings)
+    lines = helpers.read_lines(model.vocab_file)
+    padded = pretrained.write(str(tmp_path), lines, config, make_weights(config))
+    old = read(padded.init_checkpoint)[EMBEDDINGS]
+    for words, size in (
+        (["treeing", "dogss"], 32),
+        (["treeing", "dogss", "ss", "as"], 33),
+    ):
+        new = write_model(
+            padded, tmp_path, add(padded, tmp_path, *words), padded.init_checkpoint
+        )
+        assert pretrained.read_bert_config(new.bert_config_file).vocab_size == size
+        rows = read(new.init_checkpoint)[EMBEDDINGS]
+        assert len(rows) == size
+        np.testing.assert_array_equal(rows[:29], old[:29])
+        assert len(read_tokenizer(new).vocab) == 29 + len(words)
+
+
 def test_the_model_can_be_used(model, tmp_path):
     added = add(model, tmp_path, "dogss", "treeing")
     new = write_model(model, tmp_path, added, model.init_checkpoint)
@@ -102,9 +123,11 @@ def test_the_model_can_be_used(model, tmp_path):
     settings = pretrained.read_bert_config(model.bert_config_file).to_dict()
     assert config.to_dict() == {**settings, "vocab_size": 31}
     bert = modeling.BertModel(config, False, tf.constant([[2, 29, 30, 3]]))
-    checkpoints.initialize_from(new.init_checkpoint, tf.trainable_variables())
+    restore = checkpoints.restore_initial(
+        new.init_checkpoint, tf.trainable_variables(), is_strict=True
+    )
     with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
+        restore.run(session)
         table = session.run(bert.get_embedding_table())
         assert np.isfinite(session.run(bert.get_pooled_output())).all()
     np.testing.assert_array_equal(table, read(new.init_checkpoint)[EMBEDDINGS])
@@ -152,8 +175,8 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(model, tmp_path, name):
     checkpoint = str(tmp_path / "other.ckpt")
     checkpoints.write(weights, checkpoint)
     message = (
-        rf"--init_checkpoint={checkpoint}: {name} has 29 rows, but the --vocab_file "
-        "has 30 lines"
+        rf"--init_checkpoint={checkpoint}: {name} has 29 rows, but vocab_size is 30 "
+        "in the --bert_config_file"
     )
     with pytest.raises(InputError, match=message):
         write_model(model, tmp_path, add(model, tmp_path, "trees"), checkpoint)

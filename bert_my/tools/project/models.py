@@ -5,7 +5,6 @@ import re
 from typing import Dict, NamedTuple
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.common import files as files_lib
@@ -59,8 +58,7 @@ def describe(path, files, models):
     """
     checkpoint = path[: -len(_INDEX)]
     try:
-        checkpoints.check_exists(checkpoint)
-        shapes = dict(tf.train.list_variables(checkpoint))
+        shapes = checkpoints.Reader(checkpoint).shapes
     except InputError as error:
         yield f"{checkpoint}: {error}"
         return
