@@ -13,6 +13,8 @@ from typing import NamedTuple, Optional
 
 from bert_my.common import files, text_files
 from bert_my.common.errors import InputError
+from bert_my.engine import run_checkpoints
+from bert_my.engine.run_checkpoints import MODEL
 from bert_my.text.vocabulary import VOCAB
 
 logger = logging.getLogger(__name__)
@@ -20,7 +22,6 @@ logger = logging.getLogger(__name__)
 # Files of the model.
 BERT_CONFIG = "bert_config.json"
 LABEL_MAP = "label_map.json"
-MODEL = "model.ckpt"  # prefix of checkpoints
 # Files that describe the run.
 SETTINGS = "run_config.json"
 TASK = "task.json"
@@ -112,49 +113,23 @@ class RunFolder:
 
     # Checkpoints.
 
-    def latest_checkpoint(self, folder=""):
-        """Returns the path of the last checkpoint, or None.
-
-        Args:
-          folder: (optional) name of a folder within that of the run.
+    def latest_checkpoint(self):
+        """Returns the path of the last checkpoint that is whole, or None.
 
         Raises:
-          InputError: if the list of checkpoints names one of another folder, as in a
-            copy of a folder that another program has written.
+          InputError: if none is whole; see `run_checkpoints.find_latest`.
         """
-        import tensorflow.compat.v1 as tf
-
-        from bert_my.model import checkpoints
-
-        searched = self.path_of(folder) if folder else self.path
-        state = tf.train.get_checkpoint_state(searched)
-        if state is None or not state.model_checkpoint_path:
-            return None
-        path = state.model_checkpoint_path
-        parent = os.path.dirname(path)
-        if not os.path.isdir(parent) or not os.path.samefile(parent, searched):
-            raise InputError(
-                f"--output_dir={searched}: its file named checkpoint points to {path}, "
-                "which is not in this folder; correct the paths in that file"
-            )
-        return path if checkpoints.exists(path) else None
-
-    def checkpoints(self):
-        """Returns the paths of the checkpoints that the run has, the oldest first.
-
-        As a `tf.train.Saver` takes them, to delete them when there are newer ones.
-        """
-        import tensorflow.compat.v1 as tf
-
-        from bert_my.model import checkpoints
-
-        folder = checkpoints.literal(self.path)
-        state = tf.train.get_checkpoint_state(folder)
-        return list(state.all_model_checkpoint_paths) if state else []
+        return run_checkpoints.find_latest(self.path)
 
     def best_checkpoint(self):
-        """Returns the path of the checkpoint with the best weights, or None."""
-        return self.latest_checkpoint(BEST)
+        """Returns the path of the checkpoint with the best weights, or None.
+
+        Raises:
+          InputError: see `latest_checkpoint`.
+        """
+        return run_checkpoints.find_latest(
+            self.path_of(BEST), "delete this folder to go on without the best weights"
+        )
 
     def trained_checkpoint(self):
         """Returns the checkpoint to use of a trained model, or None.

@@ -13,6 +13,7 @@ from bert_my.engine import (
     dev_evaluation,
     devices,
     hooks,
+    run_checkpoints,
     run_folder,
     train_graph,
     train_plan,
@@ -61,6 +62,8 @@ def train(task, records, settings, dev=None, start=None):
         if restore:
             # Before anything is written, or a run is deleted, for such weights.
             restore.check()
+        if not settings.overwrite_output_dir:
+            settings.folder.read_training()  # found broken before anything is written
         if start:
             start()
         with progress.stage("Training"):
@@ -146,7 +149,9 @@ def _run(graph, plan, evaluation, restore):
         max_to_keep=settings.keep_checkpoint_max, save_relative_paths=True
     )
     if plan.checkpoint and not plan.is_foreign:
-        saver.recover_last_checkpoints(settings.folder.checkpoints())
+        saver.set_last_checkpoints_with_time(
+            run_checkpoints.to_rotate(settings.output_dir, plan.checkpoint)
+        )
     scaffold = tf.train.Scaffold(
         init_op=tf.variables_initializer(others),
         init_fn=restore and (lambda _, session: restore.run(session)),

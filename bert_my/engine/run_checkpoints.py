@@ -1,0 +1,243 @@
+"""The checkpoints in the folder of a run: the newest one that is whole.
+
+A checkpoint is whole if all its tensors can be read: TensorFlow keeps checksums of the
+index and of each tensor.
+"""
+
+import ast
+import functools
+import logging
+import os
+import re
+from typing import Dict, NamedTuple, Optional, Set, Tuple
+
+from bert_my.common.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+MODEL = "model.ckpt"  # prefix of the names
+LIST = "checkpoint"  # file that `tf.train.Saver` writes
+_PART = re.compile(rf"({re.escape(MODEL)}-(\d+))\.(index|meta|data-\d+-of-\d+)")
+_LATEST, _ALL = b"model_checkpoint_path", b"all_model_checkpoint_paths"
+_LINE = re.compile(rb'\s*(\w+)\s*:\s*(?:("(?:[^"\\]|\\.)*")|[-+.\w]+)\s*')
+_REMEDY = "begin anew with another folder or --overwrite_output_dir"
+
+
+class _State(NamedTuple):
+    """The files of a folder, as far as they tell of checkpoints.
+
+    parts: dict path of a checkpoint -> set of the endings of its files, newest first.
+    listed: paths in the file `checkpoint`, oldest first; the last one is the latest.
+    newest: path that this file lists as the newest, or None.
+    problem: why this file cannot be used, or "".
+    """
+
+    parts: Dict[str, Set[str]]
+    listed: Tuple[str, ...] = ()
+    newest: Optional[str] = None
+    problem: str = ""
+
+    def is_finished(self, path):
+        """Returns whether the save of a checkpoint was completed."""
+        return path in self.listed or "meta" in self.parts.get(path, ())
+
+
+def find_latest(folder, remedy=_REMEDY):
+    """Returns the path of the latest checkpoint in a folder, or None.
+
+    It is the one that the file `checkpoint` names if that one is whole, else the newest
+    whole one; a warning then names what is damaged. What is left of a first save that
+    was interrupted is no checkpoint.
+
+    Args:
+      folder: path, which need not exist.
+      remedy: how to go on without any of the checkpoints, for the error.
+
+    Raises:
+      InputError: if there are checkpoints and none is whole, or if the file
+        `checkpoint` names one of another folder, as in a copy of a folder that another
+        program has written.
+    """
+    state = _read_state(folder)
+    while True:
+        path, problems = _choose(folder, state)
+        before, state = state, problems and _read_state(folder)
+        # A training beside may have written and deleted checkpoints meanwhile.
+        if not problems or state == before:
+            break
+    if problems and not path:
+        raise InputError(
+            f"{folder}: there is no whole checkpoint to go on from: "
+            f"{'; '.join(problems)}; copy one back, or {remedy}"
+        )
+    if problems:
+        _warn("; ".join([*problems, f"the newest whole checkpoint is used, {path}"]))
+    return path
+
+
+def _choose(folder, state):
+    """Returns (path of the checkpoint to use or None, list of what is damaged)."""
+    problems = [state.problem] if state.problem else []
+    latest = state.listed[-1:]
+    for path in (*latest, *(each for each in state.parts if each not in latest)):
+        damage = damage_of(path)
+        if damage is None:
+            if path in latest:
+                _warn_of_newer(path, state)
+            return path, problems
+        if state.is_finished(path):
+            problems.append(f"{path} is damaged: {damage}")
+    return None, problems
+
+
+def _warn_of_newer(used, state):
+    newer = [*state.parts]
+    newer = newer[: newer.index(used)] if used in newer else []
+    newer = [each for each in newer if state.is_finished(each)]
+    if newer or state.newest != used:
+        _warn(
+            f"the file checkpoint names {used}, which is used, though "
+            f"{(newer or [state.newest])[0]} was written later"
+        )
+
+
+def to_rotate(folder, checkpoint):
+    """Returns the checkpoints that a `tf.train.Saver` deletes when there are newer ones.
+
+    Args:
+      folder: path.
+      checkpoint: path of the one that is restored.
+
+    Returns:
+      list of (path, time of writing), oldest first; the last one is `checkpoint`.
+    """
+    from bert_my.model import checkpoints
+
+    state = _read_state(folder)
+    paths = list(state.listed)
+    if checkpoint not in paths:
+        paths = list(reversed([*state.parts]))
+    before = paths[: paths.index(checkpoint)] if checkpoint in paths else []
+    return [
+        (checkpoints.literal(path), os.path.getmtime(f"{path}.index"))
+        for path in (*before, checkpoint)
+        if os.path.isfile(f"{path}.index")
+    ]
+
+
+def damage_of(checkpoint):
+    """Returns the reason why a checkpoint cannot be restored, or None if it is whole.
+
+    All tensors are read, once as long as the files do not change.
+
+    Args:
+      checkpoint: path without the ending `.index`.
+    """
+    folder, name = os.path.split(checkpoint)
+    identity = []
+    for each in sorted(_list_folder(folder)):
+        if each.startswith((f"{name}.index", f"{name}.data-")):
+            try:
+                status = os.stat(os.path.join(folder, each))
+            except OSError as error:
+                return f"{each}: {error.strerror}"
+            identity.append((each, status.st_ino, status.st_size, status.st_mtime_ns))
+    if not any(each[0] == f"{name}.index" for each in identity):
+        return f"there is no file {name}.index"
+    return _damage_of(checkpoint, tuple(identity))
+
+
+@functools.lru_cache(maxsize=None)
+def _damage_of(checkpoint, identity):
+    from bert_my.model import checkpoints
+
+    try:
+        reader = checkpoints.Reader(checkpoint, "output_dir")
+        for name in sorted(reader.shapes):
+            reader.read(name)
+    except InputError as error:
+        return str(error).split(f"{checkpoint}: ", 1)[-1]
+    return None
+
+
+def _list_folder(folder):
+    """Returns the names in a folder; [] without one."""
+    try:
+        return os.listdir(folder or ".")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(
+            f"--output_dir={folder}: cannot be read: {error.strerror}"
+        ) from error
+
+
+def _read_state(folder):
+    """Returns the `_State` of a folder."""
+    found = {}
+    for match in filter(None, map(_PART.fullmatch, _list_folder(folder))):
+        name, step, ending = match.groups()
+        path = os.path.join(folder, name)
+        found.setdefault((int(step), path), set()).add(ending)
+    parts = {key[1]: found[key] for key in sorted(found, reverse=True)}
+    state, path = _State(parts), os.path.join(folder, LIST)
+    if not os.path.lexists(path):
+        is_lost = any(map(state.is_finished, parts))
+        return state._replace(problem=f"{path} is missing" if is_lost else "")
+    try:
+        with open(path, "rb") as reader:
+            latest, names = _parse_list(reader.read())
+    except OSError as error:
+        return state._replace(problem=f"{path} cannot be read: {error.strerror}")
+    except ValueError as error:
+        return state._replace(problem=f"{path} is damaged: {error}")
+    _check_is_in(folder, latest)
+    newest = (names or [latest])[-1]
+    names = [*(each for each in names if each != latest), latest]
+    newest, *names = (
+        os.path.join(folder, os.path.basename(each)) for each in (newest, *names)
+    )
+    return state._replace(listed=tuple(names), newest=newest)
+
+
+def _parse_list(data):
+    """Returns (path of the latest checkpoint, list of all paths) of a list's bytes."""
+    found = {_LATEST: [], _ALL: []}
+    for line in filter(bytes.strip, data.split(b"\n")):
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise ValueError("it is no list of checkpoints")
+        field, text = match.groups()
+        if field in found:
+            found[field].append(_unquote(text))
+    if not found[_LATEST]:
+        raise ValueError("it names no checkpoint")
+    return found[_LATEST][-1], found[_ALL]
+
+
+def _unquote(literal):
+    """Returns the text of a string in the text format of protocol buffers."""
+    try:
+        # Bytes that are no ASCII stand there as they are, or as escapes.
+        text = literal.decode("latin-1").encode("ascii", "backslashreplace").decode()
+        name = os.fsdecode(ast.literal_eval(f"b{text}"))
+    except (AttributeError, ValueError, SyntaxError):
+        name = ""
+    if not name or "\0" in name:
+        raise ValueError("a path in it is none")
+    return name
+
+
+def _check_is_in(folder, name):
+    path = os.path.join(folder, name)
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent) or not os.path.samefile(parent, folder or "."):
+        raise InputError(
+            f"--output_dir={folder}: its file named checkpoint points to {path}, "
+            "which is not in this folder; correct the paths in that file"
+        )
+
+
+@functools.lru_cache(maxsize=None)  # once for each
+def _warn(message):
+    logger.warning("%s", message)
