@@ -12,7 +12,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert_my import metrics
-from bert_my.engine import evaluation, forward, run_folder
+from bert_my.engine import evaluation, forward, run_checkpoints, run_folder
 from bert_my.engine.options import EPOCH
 from bert_my.model import checkpoints
 
@@ -45,7 +45,9 @@ class DevEvaluation(tf.train.SessionRunHook):
         self._plan = plan
         self._step = plan.first_step
         self._folder = settings.folder
-        self._entries = self._folder.read_evaluations(plan.first_step)
+        self._entries = []
+        if not settings.overwrite_output_dir:
+            self._entries = self._folder.read_evaluations(plan.first_step)
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
         averages = graph.averages
@@ -58,8 +60,28 @@ class DevEvaluation(tf.train.SessionRunHook):
         # Averages are saved under the names of their weights.
         saved = {v.op.name: averages.of(v) for v in variables}
         saved[tf.GraphKeys.GLOBAL_STEP] = tf.train.get_global_step()
+        self._eval_settings = eval_settings
+        with tf.device("/cpu:0"):
+            # Within the checkpoint, so that weights and value cannot disagree. The
+            # training does not restore it.
+            self._value = tf.get_variable(
+                "best_value",
+                initializer=tf.constant(math.nan, tf.float64),
+                trainable=False,
+                collections=[tf.GraphKeys.LOCAL_VARIABLES],
+            )
+        saved[self._value_name] = self._value
         self._saver = tf.train.Saver(saved, max_to_keep=1, save_relative_paths=True)
-        self._kept = self._find_kept()
+        self._kept = self._find_kept() if settings.keep_best else None
+
+    @property
+    def _value_name(self):
+        """Name of the tensor with the metric of the best weights, on which rows."""
+        records = next(iter(self._records.values()))
+        # The name of a record file changes with its content; shards have none.
+        name = os.path.basename(getattr(records, "path", "shards"))
+        rows = f"{name}/{records.num_examples}"
+        return f"{run_folder.BEST}/{self.metric}/{rows}"
 
     def _find_kept(self):
         """Returns the metric of the weights that are kept, or None if there are none.
@@ -67,14 +89,45 @@ class DevEvaluation(tf.train.SessionRunHook):
         Weights of a step that this run has yet to do again do not count: the run was
         killed after they were saved and before its next checkpoint.
         """
+        if self._settings.overwrite_output_dir:
+            return None
         path = self._folder.best_checkpoint()
+        best = self._find_best()[0]
         if path is None:
+            if best is not None:
+                logger.warning(
+                    "%s: the weights with the best %s so far, %.4f, are not there; "
+                    "those of the next evaluation are kept",
+                    self._folder.path_of(run_folder.BEST),
+                    self.metric,
+                    best,
+                )
             return None
         # So that the next ones replace it.
-        self._saver.recover_last_checkpoints([checkpoints.literal(path)])
-        step = run_folder.read_counters(path).global_step
-        values = {entry["step"]: entry.get(self.metric) for entry in self._entries}
-        return values.get(step)
+        self._saver.set_last_checkpoints_with_time(
+            run_checkpoints.to_rotate(self._folder.path_of(run_folder.BEST), path)
+        )
+        if run_folder.read_counters(path).global_step > self._plan.first_step:
+            return None
+        reader = tf.train.load_checkpoint(checkpoints.literal(path))
+        if reader.has_tensor(self._value_name):
+            return float(reader.get_tensor(self._value_name))
+        return self._evaluate_again(path)
+
+    def _evaluate_again(self, checkpoint):
+        """Returns the metric of best weights of which it is not known."""
+        records = next(iter(self._records.values()))
+        settings = self._eval_settings._replace(checkpoint=checkpoint)
+        outputs = evaluation.outputs_of(self._task)
+        with forward.forward(self._task, records, settings, outputs) as batches:
+            value = evaluation.scores(self._task, records, batches)[self.metric]
+        logger.info(
+            "%s: %s of these best weights on this dev set was not known; it is %s",
+            checkpoint,
+            self.metric,
+            _number(value),
+        )
+        return value
 
     def _find_best(self):
         """Returns (best value so far, number of evaluations since)."""
@@ -127,6 +180,7 @@ class DevEvaluation(tf.train.SessionRunHook):
             folder = self._folder.path_of(run_folder.BEST)
             os.makedirs(folder, exist_ok=True)
             path = os.path.join(checkpoints.literal(folder), run_folder.MODEL)
+            self._value.load(value, session)
             self._saver.save(session, path, step, write_meta_graph=False)
             self._kept = value
         self._entries.append({"step": step, **scores})

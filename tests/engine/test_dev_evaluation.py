@@ -130,6 +130,8 @@ def test_best_weights_are_those_with_the_lowest_loss(evaluated):
     losses = {step: e["eval_loss"] for step, e in entries_of(folder).items()}
     best = helpers.read_checkpoint(folder / run_folder.BEST)
     assert best.pop("global_step") == min(losses, key=losses.get)
+    (name,) = (each for each in best if each.startswith("best/eval_loss/"))
+    assert best.pop(name) == pytest.approx(min(losses.values()))
     assert "bert/pooler/dense/kernel" in best
     trained = helpers.read_checkpoint(folder, min(losses, key=losses.get))
     # The averages, under the names of the weights, and nothing else.
