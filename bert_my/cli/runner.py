@@ -5,6 +5,7 @@ Wrong input of any kind is found before training starts.
 
 import dataclasses
 import logging
+import os
 import sys
 from typing import Any, Dict, NamedTuple
 
@@ -18,6 +19,7 @@ from bert_my.engine import (
     forward,
     hooks,
     run_folder,
+    run_lock,
     train_plan,
     training,
 )
@@ -129,6 +131,15 @@ def run(config):
     devices.limit_threads(config)
     config = _with_checkpoint(config)
     _check(config)
+    if not config.do_train:
+        _do_jobs(config)
+        return
+    with run_lock.held(config.output_dir):
+        _do_jobs(config)
+
+
+def _do_jobs(config):
+    """Does the jobs of a `RunConfig` whose flags are checked."""
     run_devices = devices.choose_devices(config)
     config = _with_added_words(config)
     with progress.stage("Reading the data"):
@@ -309,19 +320,20 @@ def _choose_checkpoint(config):
     See `RunFolder.trained_checkpoint`.
     """
     folder = config.folder
-    best, used = folder.best_checkpoint(), folder.trained_checkpoint()
     keeps_best = (folder.read_settings() or {}).get("keep_best")
-    if best and used == best:
-        logger.info("The best weights of the run are used: %s", best)
-        return best
+    used = folder.trained_checkpoint()
+    if used and files.is_in(used, folder.path_of(run_folder.BEST)):
+        logger.info("The best weights of the run are used: %s", used)
+        return used
     last = used or config.init_checkpoint
     if last is None:
         raise InputError(
             f"--output_dir={config.output_dir}: there is no checkpoint; add "
             "--do_train=true or give --model or --init_checkpoint"
         )
-    if best or keeps_best:
-        why = "those in best/ are older" if best else "no weights were the best"
+    has_older = os.path.isdir(folder.path_of(run_folder.BEST))
+    if has_older or keeps_best:
+        why = "no weights were the best" if keeps_best else "those in best/ are older"
         logger.warning("The last weights are used, for %s: %s", why, last)
     return last
 

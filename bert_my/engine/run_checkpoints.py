@@ -102,7 +102,7 @@ def _warn_of_newer(used, state):
 
 
 def to_rotate(folder, checkpoint):
-    """Returns the checkpoints that a `tf.train.Saver` deletes when there are newer ones.
+    """Returns the checkpoints that a `tf.train.Saver` deletes for newer ones.
 
     Args:
       folder: path.
