@@ -1,5 +1,8 @@
 """Converts a Hugging Face BERT folder to a TensorFlow checkpoint, or back.
 
+The folder that is written for transformers has the tokenizer's files; of a run's
+checkpoint it has the names of the labels, the case and the maximum length, too.
+
 python scripts/convert_hf_checkpoint.py --hf_dir=IN --output_dir=OUT
 python scripts/convert_hf_checkpoint.py --tf_checkpoint=CKPT --bert_config_file=FILE \
     --vocab_file=FILE --hf_output_dir=OUT
@@ -7,8 +10,8 @@ python scripts/convert_hf_checkpoint.py --tf_checkpoint=CKPT --bert_config_file=
 
 import argparse
 
-from bert_my.cli import compat, console
-from bert_my.model import hf_checkpoints
+from bert_my.cli import compat, console, model_files
+from bert_my.model import checkpoints, hf_checkpoints
 
 TO_TF = ("hf_dir", "output_dir")
 TO_HF = ("tf_checkpoint", "bert_config_file", "vocab_file", "hf_output_dir")
@@ -27,7 +30,10 @@ def main():
         if given == set(TO_TF):
             print(hf_checkpoints.from_hf(args["hf_dir"], args["output_dir"]))
         elif given == set(TO_HF):
-            print(hf_checkpoints.to_hf(*[args[name] for name in TO_HF]))
+            path = checkpoints.resolve(args.pop("tf_checkpoint"), "tf_checkpoint")
+            others = [args[name] for name in TO_HF[1:]]
+            purpose = model_files.purpose_of(path)
+            print(hf_checkpoints.to_hf(path, *others, purpose))
         else:
             parser.error(f"give either {TO_TF} or {TO_HF}")
 

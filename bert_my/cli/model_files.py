@@ -6,7 +6,7 @@ import os
 from bert_my.cli.flags import MODEL_NEEDED
 from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
-from bert_my.model import folders
+from bert_my.model import folders, hf_checkpoints, tokenizer_files
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +27,78 @@ def find(config, given):
     if config.model:
         found = _find_in(config.model, config.cache_dir, given)
     elif config.bert_config_file:
-        return {}
+        return _find_case(config, given)
     else:
         found = _find_in_output(config)
         # The texts are cut where those of the trained model were.
         length = config.folder.read_settings()["max_seq_length"]
     values = {**found._asdict(), "max_seq_length": length}
-    case = given.get("do_lower_case", found.do_lower_case)
-    if case != found.do_lower_case:
-        logger.warning(
-            "--do_lower_case=%s is used, and the model's files say %s",
-            case,
-            found.do_lower_case,
-        )
+    _warn_of_case(found.do_lower_case, given)
     return {
         name: value
         for name, value in values.items()
         if value is not None and given.get(name) in (None, "")
     }
+
+
+def _find_case(config, given):
+    """Returns the case that the vocabulary's or the checkpoint's folder tells, if any.
+
+    As a dict, see `find`.
+    """
+    for path in filter(None, (config.vocab_file, config.init_checkpoint)):
+        folder = path if os.path.isdir(path) else os.path.dirname(path)
+        case = tokenizer_files.read_case(folder)
+        if case is None:
+            continue
+        _warn_of_case(case, given)
+        if "do_lower_case" not in given:
+            logger.info(
+                "--do_lower_case=%s is that of the tokenizer's files in %s",
+                case,
+                folder,
+            )
+        return {} if "do_lower_case" in given else {"do_lower_case": case}
+    return {}
+
+
+def _warn_of_case(case, given):
+    """Warns if the case that is given is not that of the model's files."""
+    if given.get("do_lower_case", case) != case:
+        logger.warning(
+            "--do_lower_case=%s is used, and the model's files say %s",
+            given["do_lower_case"],
+            case,
+        )
+
+
+def purpose_of(checkpoint):
+    """Returns the `hf_checkpoints.Purpose` of a run's checkpoint, also of its best.
+
+    Args:
+      checkpoint: path; of a checkpoint that is of no run nothing is known.
+    """
+    run = _run_of(checkpoint)
+    if run is None:
+        return hf_checkpoints.Purpose()
+    task, settings = run.read_task() or {}, run.read_settings() or {}
+    known = {name: task[name] for name in ("head", "objective") if task.get(name)}
+    return hf_checkpoints.Purpose(
+        labels=tuple(task.get("labels") or ()) or None,
+        do_lower_case=settings.get("do_lower_case"),
+        max_seq_length=settings.get("max_seq_length"),
+        **known,
+    )
+
+
+def _run_of(checkpoint):
+    """Returns the `RunFolder` of the run that a checkpoint is of, or None."""
+    folder = os.path.dirname(os.path.abspath(checkpoint))
+    outer, name = os.path.split(folder)
+    for path in (folder, outer if name == run_folder.BEST else None):
+        if path and run_folder.RunFolder(path).read_settings():
+            return run_folder.RunFolder(path)
+    return None
 
 
 def _find_in(path, cache_dir, given):
@@ -55,7 +109,9 @@ def _find_in(path, cache_dir, given):
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(_USUAL_CACHE), "bert_my"
     )
     checkpoint = given.get("init_checkpoint") or trained
-    case = run.read_settings()["do_lower_case"] if trained else None
+    if not trained:
+        run = None if os.path.isdir(path) else _run_of(path)
+    case = run.read_settings().get("do_lower_case") if run else None
     found = folders.find(
         path,
         cache_dir,

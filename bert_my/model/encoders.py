@@ -209,9 +209,10 @@ class Bert:
 
     @staticmethod
     def hf_architecture(tensors):
-        """Returns Hugging Face's class of a model that has these tensors."""
-        if "classifier.weight" in tensors:
-            return "BertForSequenceClassification"
+        """Returns Hugging Face's class of a model that has these tensors.
+
+        Classifiers are not among them.
+        """
         if "cls.predictions.bias" in tensors:
             return "BertForPreTraining"
         return "BertModel"

@@ -3,25 +3,31 @@
 import hashlib
 import logging
 import os
-import re
 import shutil
 from typing import NamedTuple, Optional
 
 from bert_my.common import files, progress
 from bert_my.common.errors import InputError
-from bert_my.model import checkpoints, hf_checkpoints
+from bert_my.model import (
+    checkpoints,
+    hf_checkpoints,
+    safetensors_files,
+    tokenizer_files,
+)
 from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 
 _INDEX = ".index"  # ending of one of the files of a TensorFlow checkpoint
-_STEP = re.compile(r"(.*)-(\d+)")
 HF_CONFIG = "config.json"
-HF_WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack")
-# File of a Hugging Face tokenizer -> keys of its case.
-_TOKENIZERS = {
-    "tokenizer_config.json": ("do_lower_case",),
-    "tokenizer.json": ("normalizer", "lowercase"),
+HF_WEIGHTS = (safetensors_files.ENDING, ".bin", ".h5", ".msgpack")
+# Files that are converted, besides the weights.
+_CONVERTED = {
+    HF_CONFIG,
+    vocabulary.VOCAB,
+    tokenizer_files.CONFIG,
+    tokenizer_files.FAST,
+    tokenizer_files.ADDED_TOKENS,
 }
 _EXPECTED = (
     "vocab.txt, bert_config.json and bert_model.ckpt.index, or config.json and "
@@ -71,7 +77,11 @@ def find(
     has_index = named or any(name.endswith(_INDEX) for name in names)
     if not has_index and HF_CONFIG in names and _has_hf_weights(names):
         converted = _convert(folder, cache_dir, vocab_file)
-        case = _find_case(folder) if do_lower_case is None else do_lower_case
+        case = (
+            tokenizer_files.find_case(folder)
+            if do_lower_case is None
+            else do_lower_case
+        )
         return find(
             converted, cache_dir, checkpoint, case, vocab_file, bert_config_file
         )
@@ -83,19 +93,23 @@ def find(
     config = bert_config_file or _only_file(
         folder, names, "bert_config_file", "bert_config.json", "config"
     )
-    checkpoint = checkpoint or _newest_checkpoint(folder, names)
+    checkpoint = checkpoint or checkpoints.find_in(folder, "model")
     if do_lower_case is None:
-        do_lower_case = _find_case(folder, os.path.basename(checkpoint), vocab_file)
+        do_lower_case = tokenizer_files.find_case(
+            folder, os.path.basename(checkpoint), vocab_file
+        )
     return Found(vocab_file, config, checkpoint, do_lower_case)
 
 
 def _split(path):
     """Returns (folder, checkpoint or None) of a path; raises if there is neither."""
-    path = checkpoints.PARTS.sub("", path)
     if os.path.isdir(path):
         return path, None
-    if os.path.exists(path + _INDEX):
-        return os.path.dirname(path) or ".", path
+    meant = path if checkpoints.exists(path) else checkpoints.PARTS.sub("", path)
+    if checkpoints.exists(meant):
+        if meant != path:
+            logger.info("--model=%s is taken as %s", path, meant)
+        return os.path.dirname(meant) or ".", meant
     if os.path.isfile(path):
         raise InputError(
             f"--model={path}: it is a file; give the folder with {_EXPECTED}"
@@ -158,43 +172,6 @@ def _only_file(folder, names, flag, usual_name, part):
     raise InputError(f"--model={folder}: of the {what} there {why}; give --{flag} too")
 
 
-def _newest_checkpoint(folder, names):
-    """Returns the path of the only checkpoint, or of the newest of one run."""
-    found = [name[: -len(_INDEX)] for name in names if name.endswith(_INDEX)]
-    steps = {}  # step -> name, of each prefix
-    for name in found:
-        has_step = _STEP.fullmatch(name)
-        prefix, step = has_step.groups() if has_step else (name, 0)
-        steps.setdefault(prefix, {})[int(step)] = name
-    if len(steps) > 1:
-        raise InputError(
-            f"--model={folder}: there are several checkpoints, {', '.join(found)}; "
-            "give one of them as --init_checkpoint too"
-        )
-    (by_step,) = steps.values()
-    return os.path.join(folder, by_step[max(by_step)])
-
-
-def _find_case(folder, checkpoint="", vocab_file=None):
-    """Returns whether text is to be in lower case; None if nothing tells it."""
-    for name, keys in _TOKENIZERS.items():
-        path = os.path.join(folder, name)
-        value = files.read_json(path) if os.path.exists(path) else None
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, bool):
-            return value
-    for name in (checkpoint, os.path.basename(os.path.realpath(folder))):
-        name = name.lower()
-        if "uncased" in name or "chinese" in name:
-            return True
-        if "cased" in name:
-            return False
-    if vocab_file is None or not os.path.exists(vocab_file):
-        return None
-    return not vocabulary.has_capitals(vocab_file)
-
-
 def _convert(folder, cache_dir, vocab_file):
     """Returns the folder of a converted Hugging Face model, converted once.
 
@@ -204,9 +181,8 @@ def _convert(folder, cache_dir, vocab_file):
       vocab_file: path of the vocabulary, or None for the folder's.
     """
     state = hashlib.blake2b(digest_size=8)
-    read = {HF_CONFIG, vocabulary.VOCAB, *_TOKENIZERS}
     for name in sorted(os.listdir(folder)):
-        if name in read or name.endswith(hf_checkpoints.WEIGHTS):
+        if name in _CONVERTED or name.endswith(safetensors_files.ENDING):
             content = files.digest(os.path.join(folder, name))
             state.update(f"{name} {content}\n".encode())
     if vocab_file:

@@ -19,6 +19,9 @@ _BYTE_ORDER_MARK = "\ufeff"
 NUM_SHOWN = 3  # examples in a warning
 VOCAB = "vocab.txt"  # name of the vocabulary file of a model
 _WITH_CAPITALS = re.compile(r"(##)?[A-Za-z]*[A-Z][A-Za-z]*")
+_OF_LETTERS = re.compile(r"(##)?[A-Za-z]+")
+# Share of the words of letters that have capitals, above which a vocabulary is cased.
+_CASED_SHARE = 0.01
 # BERT's authors left room with these. No text gives one of them, [unused0] no more than
 # the others, so nothing that a model has learnt is lost with them.
 _UNUSED = re.compile(r"\[unused[0-9]+\]")
@@ -51,6 +54,8 @@ def read_tokenizer(vocab_file, do_lower_case, vocab_size=None, required_tokens=(
     if vocab_size is not None:
         check_size(num_lines, vocab_size, f"--vocab_file={vocab_file}")
     problems = _line_problems(vocab_file)
+    if do_lower_case:
+        _warn_of_capitals(tokenizer.vocab, vocab_file)
     missing = [token for token in required_tokens if token not in tokenizer.vocab]
     if missing:
         why = "".join(f"; {problem}" for problem in problems)
@@ -118,6 +123,22 @@ def _first(examples, what=""):
     """Returns the first of some examples as text."""
     shown = ", ".join(f"{what}{each}" for each in examples[:NUM_SHOWN])
     return shown + (", ..." if len(examples) > NUM_SHOWN else "")
+
+
+def _warn_of_capitals(vocab, vocab_file):
+    """Warns if a vocabulary is cased, for texts that are put in lower case."""
+    capitals = list(filter(_WITH_CAPITALS.fullmatch, vocab))
+    num_words = sum(1 for token in vocab if _OF_LETTERS.fullmatch(token))
+    if capitals and len(capitals) > _CASED_SHARE * num_words:
+        logger.warning(
+            "--do_lower_case=true, and %d of the %d words of letters in "
+            "--vocab_file=%s have capitals, such as %s: no text becomes these; for a "
+            "cased model give --do_lower_case=false",
+            len(capitals),
+            num_words,
+            vocab_file,
+            capitals[0],
+        )
 
 
 def check_size(num_lines, vocab_size, source):

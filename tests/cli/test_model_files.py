@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.cli import runner
+from bert_my.cli import model_files, runner
 from bert_my.common.errors import InputError
-from bert_my.model import checkpoints
+from bert_my.model import checkpoints, hf_checkpoints
 from bert_my.tasks import base
 from tests import helpers
 
@@ -79,6 +79,41 @@ def test_a_run_is_a_model(parse, model, tmp_path):
     config = parse(f"--model={run / 'best'}")
     assert config.init_checkpoint == str(run / "best" / "model.ckpt-900")
     assert config.vocab_file == str(run / "vocab.txt")
+
+
+def test_a_checkpoint_of_a_run_is_a_model(parse, model, tmp_path, caplog):
+    caplog.set_level("INFO")
+    run = write_run(tmp_path / "run", model, [900, 1000])
+    config = parse(f"--model={run}/model.ckpt-900.index")
+    assert config.init_checkpoint == str(run / "model.ckpt-900")
+    assert config.do_lower_case is False
+    assert f"is taken as {run}/model.ckpt-900" in caplog.text
+
+
+@pytest.mark.parametrize("flag", ["vocab_file", "init_checkpoint"])
+def test_the_case_beside_the_files_that_are_given(parse, model, tmp_path, flag, caplog):
+    folder = tmp_path / "cased"
+    folder.mkdir()
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    given = {"vocab_file": str(model / "vocab.txt"), flag: str(folder / "x")}
+    words = [f"--{name}={value}" for name, value in given.items()]
+    words.append(f"--bert_config_file={model / 'bert_config.json'}")
+    caplog.set_level("INFO")
+    assert parse(*words).do_lower_case is False
+    assert f"that of the tokenizer's files in {folder}" in caplog.text
+    assert parse(*words, "--do_lower_case").do_lower_case is True
+    assert "--do_lower_case=True is used" in caplog.text
+
+
+def test_what_a_run_was_trained_for(model, tmp_path):
+    run = write_run(tmp_path / "run", model, [9])
+    task = {"labels": ["a", "b"], "head": "mean", "objective": "sigmoid"}
+    (run / "task.json").write_text(json.dumps(task))
+    expected = hf_checkpoints.Purpose(("a", "b"), "mean", "sigmoid", False, 17)
+    for path in (run / "model.ckpt-9", run / "best" / "model.ckpt-9"):
+        assert model_files.purpose_of(str(path)) == expected
+    path = str(model / "bert_model.ckpt")
+    assert model_files.purpose_of(path) == hf_checkpoints.Purpose()
 
 
 def test_a_trained_run_needs_no_model(parse, model, tmp_path):

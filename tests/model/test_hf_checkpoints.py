@@ -9,9 +9,10 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 from bert_my.common.errors import InputError
-from bert_my.model import hf_checkpoints
+from bert_my.model import checkpoints, hf_checkpoints
 from tests import helpers
 
+NAMES = ("bert_model.ckpt", "bert_config.json", "vocab.txt")
 HF_CONFIG = {
     **helpers.CONFIG,
     "model_type": "bert",
@@ -102,6 +103,8 @@ def test_round_trip_is_exact(tmp_path, heads):
     assert {key: config[key] for key in HF_CONFIG} == HF_CONFIG
     architecture = "BertForSequenceClassification" if heads else "BertModel"
     assert config["architectures"] == [architecture]
+    settings = helpers.read_json(tmp_path / "back" / "tokenizer_config.json")
+    assert (settings["do_lower_case"], settings["model_max_length"]) == (True, 40)
     vocab = (tmp_path / "back" / "vocab.txt").read_bytes()
     assert vocab == (tmp_path / "hf" / "vocab.txt").read_bytes()
 
@@ -181,23 +184,164 @@ def test_a_config_or_vocabulary_that_does_not_fit(tmp_path):
     assert not (tmp_path / "tf").exists()
 
 
+def convert(tmp_path, tensors=None, **files):
+    """Converts a folder with further JSON files; returns the folder written."""
+    folder = write_hf(tmp_path / "hf", hf_tensors() if tensors is None else tensors)
+    for name, value in files.items():
+        (tmp_path / "hf" / f"{name}.json").write_text(json.dumps(value))
+    hf_checkpoints.from_hf(folder, str(tmp_path / "tf"))
+    return tmp_path / "tf"
+
+
+def write_bfloat16(path, values):
+    """Writes a tensor of the type that NumPy does not have."""
+    content = (values.view(np.uint32) >> 16).astype(np.uint16).tobytes()
+    about = {"dtype": "BF16", "shape": values.shape, "data_offsets": [0, len(content)]}
+    header = json.dumps({"embeddings.word_embeddings.weight": about}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content)
+
+
+def test_bfloat16_becomes_float32(tmp_path):
+    tensors, name = hf_tensors(), "embeddings.word_embeddings.weight"
+    values = (tensors.pop(name).view(np.uint32) & 0xFFFF0000).view(np.float32)
+    (tmp_path / "hf").mkdir()
+    write_bfloat16(tmp_path / "hf" / "words.safetensors", values)
+    weights = checkpoints.read_weights(str(convert(tmp_path, tensors) / NAMES[0]))
+    assert {x.dtype for x in weights.values()} == {np.dtype(np.float32)}
+    found = weights["bert/embeddings/word_embeddings"]
+    np.testing.assert_array_equal(found, values)
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path):
+    tensors = hf_tensors()
+    tensors["pooler.dense.bias"][1] = np.inf
+    with pytest.raises(InputError, match=r"1 of .* of pooler\.dense\.bias are NaN or"):
+        convert(tmp_path, tensors)
+    tensors["pooler.dense.bias"] = np.zeros(32, np.int64)
+    with pytest.raises(InputError, match=r"pooler\.dense\.bias is of type int64"):
+        convert(tmp_path, tensors)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content[:-1], "is it whole"),
+        (lambda content: content[:5], "its header is not whole"),
+        (lambda content: b"", "its header is not whole"),
+        (lambda content: content[:8] + b"x" + content[9:], "cannot be read"),
+        (lambda content: content.replace(b'"F32"', b'"F8X"', 1), "of type F8X"),
+    ],
+)
+def test_a_damaged_file_of_weights_is_named(tmp_path, change, message):
+    folder = write_hf(tmp_path / "hf", hf_tensors())
+    path = tmp_path / "hf" / "model.safetensors"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(InputError, match=rf"model\.safetensors: .*{message}"):
+        hf_checkpoints.from_hf(folder, str(tmp_path / "tf"))
+
+
+def test_a_vocabulary_may_have_fewer_lines_than_the_model_has_rows(tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = write_hf(tmp_path / "hf", hf_tensors())
+    (tmp_path / "hf" / "vocab.txt").write_text("".join(f"t{i}\n" for i in range(27)))
+    hf_checkpoints.from_hf(folder, str(tmp_path / "tf"))
+    assert "the last 2 rows of the word embeddings are those of no token" in caplog.text
+    paths = [str(tmp_path / "tf" / name) for name in NAMES]
+    hf_checkpoints.to_hf(*paths, str(tmp_path / "back"))
+    assert helpers.read_json(tmp_path / "back" / "config.json")["vocab_size"] == 29
+
+
+@pytest.mark.parametrize("case", [True, False])
+def test_the_case_stays_with_the_model(tmp_path, case):
+    folder = convert(tmp_path, tokenizer_config={"do_lower_case": case})
+    settings = helpers.read_json(folder / "tokenizer_config.json")
+    assert settings == {"do_lower_case": case}
+
+
+def test_a_tokenizer_that_is_not_ours_is_said(tmp_path, caplog):
+    convert(
+        tmp_path,
+        tokenizer_config={"do_lower_case": True, "strip_accents": False},
+        added_tokens={"[E1]": 29},
+    )
+    assert "strip_accents is False, which the tokenizer here cannot do" in caplog.text
+    assert "1 tokens are not in the vocabulary" in caplog.text
+
+
+def test_ids_of_a_fast_tokenizer_keep_their_places(tmp_path):
+    folder = write_hf(tmp_path / "hf", hf_tensors())
+    (tmp_path / "hf" / "vocab.txt").unlink()
+    path = tmp_path / "hf" / "tokenizer.json"
+    path.write_text(json.dumps({"model": {"vocab": {"c": 3, "a": 0, "b": 1}}}))
+    hf_checkpoints.from_hf(folder, str(tmp_path / "tf"))
+    lines = helpers.read_lines(tmp_path / "tf" / "vocab.txt")
+    assert lines == ["a", "b", "[no token 2]", "c"]
+    path.write_text(json.dumps({"model": {"type": "Unigram", "vocab": [["a", 1.0]]}}))
+    with pytest.raises(InputError, match=r"tokenizer\.json: its model is Unigram"):
+        hf_checkpoints.from_hf(folder, str(tmp_path / "tf"))
+
+
+@pytest.mark.parametrize(
+    ("purpose", "expected"),
+    [
+        (
+            {"labels": ("no", "yes", "?"), "do_lower_case": False, "max_seq_length": 7},
+            ("BertForSequenceClassification", "single_label_classification"),
+        ),
+        (
+            {"labels": ("a", "b", "c"), "objective": "sigmoid"},
+            ("BertForSequenceClassification", "multi_label_classification"),
+        ),
+        (
+            {"labels": ("O", "B", "I"), "head": "sequence", "objective": "token"},
+            ("BertForTokenClassification", None),
+        ),
+        ({"head": "mean"}, ("BertModel", None)),
+    ],
+)
+def test_what_a_model_was_trained_for_goes_with_it(tmp_path, purpose, expected):
+    folder = convert(tmp_path, hf_tensors("bert.", heads=True))
+    purpose = hf_checkpoints.Purpose(**purpose)
+    paths = [str(folder / name) for name in NAMES]
+    hf_checkpoints.to_hf(*paths, str(tmp_path / "back"), purpose)
+    config = helpers.read_json(tmp_path / "back" / "config.json")
+    assert (*config["architectures"], config.get("problem_type")) == expected
+    if purpose.labels:
+        assert list(config["id2label"].values()) == list(purpose.labels)
+        assert config["label2id"] == {x: i for i, x in enumerate(purpose.labels)}
+    else:
+        assert "id2label" not in config
+    settings = helpers.read_json(tmp_path / "back" / "tokenizer_config.json")
+    assert settings["model_max_length"] == (purpose.max_seq_length or 40)
+    assert settings["do_lower_case"] is (purpose.do_lower_case is not False)
+
+
+def test_labels_of_another_run_are_refused(tmp_path):
+    folder = convert(tmp_path, hf_tensors("bert.", heads=True))
+    paths = [str(folder / name) for name in NAMES]
+    with pytest.raises(InputError, match=r"3 rows, and the run's labels are 2: a, b"):
+        hf_checkpoints.to_hf(
+            *paths, str(tmp_path / "back"), hf_checkpoints.Purpose(("a", "b"))
+        )
+    assert not (tmp_path / "back").exists()
+
+
 def test_a_checkpoint_with_fewer_layers_does_not_go_back(tmp_path):
     hf_checkpoints.from_hf(
         write_hf(tmp_path / "hf", hf_tensors()), str(tmp_path / "tf")
     )
-    names = ("bert_model.ckpt", "bert_config.json", "vocab.txt")
-    paths = [str(tmp_path / "tf" / name) for name in names]
+    paths = [str(tmp_path / "tf" / name) for name in NAMES]
     config = helpers.read_json(paths[1])
     for changes, message in (
         ({"num_hidden_layers": 3}, "lacks the variable bert/encoder/layer_2"),
         ({"hidden_act": "tanh"}, "hidden_act 'tanh'"),
     ):
-        (tmp_path / "tf" / names[1]).write_text(json.dumps({**config, **changes}))
+        (tmp_path / "tf" / NAMES[1]).write_text(json.dumps({**config, **changes}))
         with pytest.raises(InputError, match=message):
             hf_checkpoints.to_hf(*paths, str(tmp_path / "back"))
         assert not (tmp_path / "back").exists()
     with pytest.raises(InputError, match="--vocab_file=nowhere"):
-        (tmp_path / "tf" / names[1]).write_text(json.dumps(config))
+        (tmp_path / "tf" / NAMES[1]).write_text(json.dumps(config))
         hf_checkpoints.to_hf(*paths[:2], "nowhere", str(tmp_path / "back"))
 
 

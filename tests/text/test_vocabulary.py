@@ -119,10 +119,30 @@ def test_vocabularies_that_do_not_fit(tmp_path, vocab_file):
         with pytest.raises(InputError, match=f"^--vocab_file={path}: cannot be read: "):
             vocabulary.read_tokenizer(path, True)
     with pytest.raises(InputError, match=f"^--vocab_file={vocab_file} has 13 lines"):
-        vocabulary.read_tokenizer(vocab_file, True, 14)
+        vocabulary.read_tokenizer(vocab_file, True, 12)
     with pytest.raises(InputError, match=f"^--vocab_file={vocab_file}: it lacks x, y$"):
         vocabulary.read_tokenizer(vocab_file, True, 13, ("[UNK]", "x", "y"))
     assert len(vocabulary.read_tokenizer(vocab_file, True, 13, ("[UNK]",)).vocab) == 13
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "level"), [(13, None), (24, "INFO"), (30522, "WARNING")]
+)
+def test_a_model_may_have_more_rows(vocab_file, caplog, vocab_size, level):
+    caplog.set_level("INFO")
+    vocabulary.read_tokenizer(vocab_file, True, vocab_size)
+    assert [each.levelname for each in caplog.records] == [level] * bool(level)
+    if level:
+        assert f"has 13 lines, and vocab_size is {vocab_size}" in caplog.text
+
+
+def test_a_cased_vocabulary_for_text_in_lower_case(tmp_path, caplog):
+    path = write(tmp_path / "vocab.txt", "[UNK]", "the", "Anna", "##s", "A1")
+    vocabulary.read_tokenizer(path, False)
+    assert not caplog.text
+    vocabulary.read_tokenizer(path, True)
+    assert "1 of the 3 words of letters" in caplog.text
+    assert "such as Anna" in caplog.text
 
 
 def test_words_take_free_places_and_then_new_ones(tmp_path, add_words):

@@ -41,7 +41,7 @@ def find_files(paths):
             if "config" in name and name.endswith(".json"):
                 found.configs[path] = pretrained.read_bert_config(path)
             elif "vocab" in name and name.endswith(".txt"):
-                tokenizer = vocabulary.read_tokenizer(path, True)
+                tokenizer = vocabulary.read_tokenizer(path, False)
                 found.vocabularies[path] = max(tokenizer.inv_vocab, default=-1) + 1
         except (InputError, ValueError, TypeError, AttributeError):
             continue  # of another program
