@@ -14,6 +14,7 @@ each kind are run. Choose a run of seconds.
 """
 
 import argparse
+import signal
 import sys
 
 from bert_my.common.errors import InputError
@@ -66,9 +67,9 @@ def parse_args(words):
     add(
         "--timeout",
         type=float,
-        default=300.0,
         metavar="SECONDS",
-        help="after which a start counts as hanging (default: 300)",
+        help="after which a start counts as hanging (default: a minute and 5 times the "
+        "undisturbed run)",
     )
     if "--" not in words:
         words = _with_command_last(words)
@@ -89,6 +90,8 @@ def _with_command_last(words):
 
 def main():
     args = parse_args(sys.argv[1:])
+    # As Ctrl-C, so that no run and no disk is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run_command = command.Command(args.command)
         script = run_command.script() if args.fork else None

@@ -56,9 +56,9 @@ def main():
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     for left in folder.glob("*.tmp"):
         left.unlink()
-    if fault == "litters":
-        (folder / "left.tmp").touch()
     state = begin()
+    if fault == "litters" and state["step"]:
+        (folder / "left.tmp").touch()
     if fault == "forgets" and state["step"]:
         state["step"] += 1
     if fault == "abandons" and not os.fork():

@@ -67,6 +67,8 @@ class Campaign:
             path = self.path_of(name)
             shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
         self.reference = self._run_undisturbed()
+        if launcher.seconds is None:
+            launcher.seconds = 60.0 + 5.0 * self.reference.seconds
 
     def path_of(self, name):
         """Returns the path of a file or folder of the campaign."""

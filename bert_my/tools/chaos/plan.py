@@ -84,12 +84,15 @@ def _second_run(campaign, number, rng):
 
 
 def _damage(campaign, number, rng):
+    # The half-finished run may have left temporary files, under names of their own.
+    known = set(results.all_files(campaign.reference.folder))
     found = [
         f"damage:{verb}:{way}:{name}"
         for verb in campaign.command.verbs
         for name in results.all_files(
             campaign.half_finished if verb == RUN else campaign.trained
         )
+        if name in known
         for way in damage.WAYS
     ]
     return _draw(found, number, rng)

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import os
 import re
 import resource
@@ -76,7 +77,7 @@ class Launcher:
         """Loads what the script needs, if starts are to be forked.
 
         Args:
-          seconds: after which a start counts as hanging.
+          seconds: after which a start counts as hanging, or None.
           script: (optional) (index, path) of the Python script in the command.
         """
         self.seconds = seconds
@@ -145,7 +146,9 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
         if self._copier:
             self._copier.stdin.close()
-            self._copier.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._copier.wait(ORPHAN_SECONDS)
+            self._copier.kill()
 
     def is_running(self):
         """Returns whether the command itself has not ended."""
@@ -178,7 +181,7 @@ class Process:
 
     def _wait(self, seconds):
         """Returns the exit code, None if the command has not ended by then."""
-        until = time.monotonic() + seconds
+        until = math.inf if seconds is None else time.monotonic() + seconds
         while self._code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:

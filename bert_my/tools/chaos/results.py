@@ -7,20 +7,21 @@ import hashlib
 import os
 import re
 
+from bert_my.cli import console
 from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
 from bert_my.text.vocabulary import VOCAB
 
 WEIGHTS = "weights"  # of the last checkpoint, with slots and counters
+# What a start leaves under a name of its own, or only while it lives.
+_OF_A_START = ("events.out.tfevents.*", ".*", "*lock*")
 # What differs from run to run though the results are the same.
 _VOLATILE = (
+    *_OF_A_START,
     "checkpoint",
     f"{run_folder.MODEL}-*",
     "graph.pbtxt",
-    "events.out.tfevents.*",
     run_folder.SETTINGS,  # names the folder
-    ".*",
-    "*lock*",
 )
 # What evaluation and prediction write.
 REPORTED = (
@@ -85,7 +86,8 @@ def read_tensors(folder):
     Raises:
       InputError: if the checkpoint is broken.
     """
-    import tensorflow.compat.v1 as tf
+    with console.without_library_lines():
+        import tensorflow.compat.v1 as tf
 
     path = tf.train.latest_checkpoint(folder)
     if path is None:
@@ -171,16 +173,18 @@ def remove_reported(folder, kept=None):
             os.remove(path)
 
 
-def leftovers(folder):
-    """Returns the temporary files and folders in a folder that nobody uses."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        found += [
-            os.path.relpath(os.path.join(parent, name), folder)
-            for name in (*folders, *names)
-            if matches(name, _TEMPORARY)
-        ]
-    return sorted(found)
+def leftovers(folder, reference):
+    """Returns the files in a folder that the undisturbed run does not leave.
+
+    Events do not count, of which every start makes a file; of exported models, whose
+    names are times, there may be several.
+    """
+    known = set(all_files(reference))
+    return [
+        path
+        for path in all_files(folder)
+        if path not in known and not matches(path, _OF_A_START)
+    ]
 
 
 def half_files(folder, whole):
