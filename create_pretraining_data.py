@@ -10,6 +10,7 @@ block follows from its number, so any number of processes gives the same instanc
 
 import collections
 import dataclasses
+import logging
 import os
 import random
 import sys
@@ -27,8 +28,9 @@ from bert_my.pretrain import corpus
 from bert_my.pretrain.instances import NEXT_SENTENCE, Vocabulary, make_instances
 from bert_my.pretrain.masking import RULES
 from bert_my.pretrain.shards import FORMATS, open_shards
-from bert_my.tasks.options import MOST_MASKED
 from bert_my.text import vocabulary
+
+logger = logging.getLogger("bert_my.create_pretraining_data")
 
 MOST_COPIES, MOST_PROCESSES = 10000, 256
 _OUTPUT_FLAGS = "--output_file and --dev_output_file"
@@ -70,7 +72,7 @@ class DataConfig(Options):
     max_predictions_per_seq: int = option(
         20,
         "Maximum number of masked tokens per instance.",
-        check=options.between(1, MOST_MASKED),
+        check=options.between(1, options.MOST_MASKED),
     )
     masked_lm_prob: float = option(
         0.15, "Share of the tokens that are masked.", check=options.positive_share
@@ -404,6 +406,16 @@ def run(config):
     for split, counts in statistics.items():
         print(f"{', '.join(outputs[split])}:")
         print("\n".join(describe(counts, config.next_sentence)))
+    unknown = sum(counts["unknown"] for counts in statistics.values())
+    tokens = sum(counts["tokens"] for counts in statistics.values())
+    if unknown > vocabulary.MOST_UNKNOWN * tokens:
+        logger.warning(
+            "%s of the tokens are [UNK]; does --vocab_file=%s suit the text, and is "
+            "--do_lower_case=%s right?",
+            _share(unknown, tokens),
+            config.vocab_file,
+            config.do_lower_case,
+        )
 
 
 def main(argv=None):

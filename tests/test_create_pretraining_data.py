@@ -217,13 +217,14 @@ def test_the_table_agrees_with_the_records(build, tmp_path, text, capsys):
         assert table["random next segments"] == f"{100 * share:.2f} %"
 
 
-def test_the_table_counts_the_text(build, text, capsys):
+def test_the_table_counts_the_text(build, text, capsys, caplog):
     text.write_text("the cat\nxyz\n\ndog dog\n", encoding="utf-8")
     build()
     table = read_table(capsys.readouterr().out)
     assert table["documents"] == "2"
     assert table["tokens of text"] == "5"
     assert table["[UNK] among them"] == "20.00 %"
+    assert "20.00 % of the tokens are [UNK]" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,6 @@ from bert_my.data.tables import is_quoting
 from bert_my.pretrain.instances import NEXT_SENTENCE
 from bert_my.tasks.loss_options import LossOptions
 
-MOST_MASKED = 8192  # of an instance of pretraining
-
 
 @dataclasses.dataclass(frozen=True)
 class HeadOptions(Options):
@@ -109,7 +107,7 @@ class PretrainingOptions(Options):
     max_predictions_per_seq: int = option(
         20,
         "Maximum number of masked tokens per instance, as the data was built.",
-        check=options.between(1, MOST_MASKED),
+        check=options.between(1, options.MOST_MASKED),
     )
     next_sentence: str = option(
         "nsp",

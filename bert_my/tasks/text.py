@@ -20,12 +20,10 @@ from bert_my.tasks import base, heads
 from bert_my.tasks.loss_options import PLAIN_LOSS
 from bert_my.tasks.objectives import OBJECTIVES
 from bert_my.tasks.options import OF_PRETRAINING, check_meaning
+from bert_my.text import vocabulary
 from bert_my.text.preprocessor import TextPreprocessor
 
 logger = logging.getLogger(__name__)
-
-# Share of the unknown token among a split's tokens that is a warning.
-MOST_UNKNOWN = 0.05
 
 # Options that decide what is read from a file.
 _OF_READING = ("encoding", "quoting", "header")
@@ -248,7 +246,7 @@ class TextTask(TableSpec, base.Task):
         logger.info("%s among the tokens: %s", unknown, listed)
         is_lowered = tokenizer.basic_tokenizer.do_lower_case
         for split, share in shares.items():
-            if share > MOST_UNKNOWN:
+            if share > vocabulary.MOST_UNKNOWN:
                 yield (
                     f"{split} ({', '.join(self.find_files(split))}): {told[split]} of "
                     f"the tokens are {unknown}; does the model's vocabulary suit the "

@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 # Tokens that every BERT has; a task names those that it cannot do without.
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# Share of the unknown token among the tokens of texts that is a warning.
+MOST_UNKNOWN = 0.05
 _BYTE_ORDER_MARK = "\ufeff"
 NUM_SHOWN = 3  # examples in a warning
 VOCAB = "vocab.txt"  # name of the vocabulary file of a model
