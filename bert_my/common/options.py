@@ -40,8 +40,8 @@ def between(least, most):
     return Check(lambda value: least <= value <= most, f"be from {least} to {most}")
 
 
-# Bounds of options of one kind: more rows of a batch, tokens of a text, masked ones among
-# them or labels fit in no memory, and no machine runs more threads.
+# Bounds of options of one kind: more rows of a batch, tokens of a text, masked tokens
+# or labels fit in no memory, and no machine runs more threads.
 MOST_ROWS, MOST_TOKENS, MOST_MASKED, MOST_LABELS = 10**6, 1 << 16, 1 << 13, 10**6
 MOST_THREADS = 1024
 # Of steps, and of all else that is counted.
