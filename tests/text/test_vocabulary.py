@@ -137,7 +137,7 @@ def test_a_model_may_have_more_rows(vocab_file, caplog, vocab_size, level):
 
 
 def test_a_cased_vocabulary_for_text_in_lower_case(tmp_path, caplog):
-    path = write(tmp_path / "vocab.txt", "[UNK]", "the", "Anna", "##s", "A1")
+    path = write(tmp_path / "vocab.txt", *helpers.SPECIAL, "the", "Anna", "##s", "A1")
     vocabulary.read_tokenizer(path, False)
     assert not caplog.text
     vocabulary.read_tokenizer(path, True)
