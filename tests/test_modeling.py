@@ -125,7 +125,9 @@ def training_ops(seed=3, tower=0, step=5, **fields):
     return TrainingOps(dropout_source=source, **fields)
 
 
-@pytest.mark.parametrize("num_recomputed_layers", [None, 0, 3])
+@pytest.mark.parametrize(
+    "num_recomputed_layers", [None, pytest.param(0, marks=pytest.mark.slow), 3]
+)
 def test_first_token_only_changes_no_result(num_recomputed_layers):
     tf.set_random_seed(1)
     results = []
@@ -145,8 +147,15 @@ def test_first_token_only_changes_no_result(num_recomputed_layers):
         np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("num_layers", [2, 12])
-@pytest.mark.parametrize("shape", [(5, 7), (None, None)])
+@pytest.mark.parametrize(
+    ("num_layers", "shape"),
+    [
+        (2, (5, 7)),
+        (12, (None, None)),
+        pytest.param(2, (None, None), marks=pytest.mark.slow),
+        pytest.param(12, (5, 7), marks=pytest.mark.slow),
+    ],
+)
 def test_tensors_have_upstreams_names(num_layers, shape):
     """Other programs look the tensors up, in frozen graphs for example."""
     ids = tf.placeholder(tf.int32, shape)
@@ -520,6 +529,7 @@ def test_positional_arguments_are_those_of_upstream():
         assert positional == names.split()
 
 
+@pytest.mark.once
 @pytest.mark.skipif(
     not helpers.SHARED_DATA.exists(), reason="the folder of real data is not there"
 )

@@ -6,6 +6,7 @@ from bert_my.cli import console
 
 with console.without_library_lines():
     import tensorflow.compat.v1 as tf
+    from tensorflow.python.util import deprecation
 
 
 def use_graph_mode():
@@ -15,6 +16,9 @@ def use_graph_mode():
     """
     shows_all = console.is_debugging()
     tf.logging.set_verbosity(tf.logging.INFO if shows_all else tf.logging.ERROR)
+    # TensorFlow 1.15 inspects the arguments of each operation for deprecated ones, in
+    # vain where nobody sees the warning: 7 % of the time of a small run.
+    deprecation._PRINT_DEPRECATION_WARNINGS = shows_all
     tf.disable_v2_behavior()
     tf.enable_resource_variables()
 

@@ -371,7 +371,7 @@ def test_options_of_the_loss_reach_the_graph(first_loss, likelihoods):
 
 
 def test_deterministic_runs_are_the_same_bit_by_bit(tmp_path, model_dir, data_dir):
-    """With dropout and two towers, each in a process of its own."""
+    """With dropout and two towers, each in a process of its own, from any folder."""
     # The other jobs must only not be refused: once is enough.
     for name, *jobs in (["first", "do_eval", "save_for_serving"], ["second"]):
         argv = helpers.command(
@@ -384,7 +384,7 @@ def test_deterministic_runs_are_the_same_bit_by_bit(tmp_path, model_dir, data_di
             n_gpus=2,
             precision="fp16",
         )
-        helpers.run_script("run_classifier_mgpu.py", argv)
+        helpers.run_script("run_classifier_mgpu.py", argv, cwd=tmp_path)
     first, second = (helpers.read_checkpoint(tmp_path / n) for n in ("first", "second"))
     helpers.assert_all_close(first, second, atol=0)
     assert first["global_step"] == 4

@@ -207,6 +207,7 @@ def test_threads_hold_for_sessions_that_come_first(monkeypatch):
     assert [os.environ[name] for name in names] == ["7", "3"]
 
 
+@pytest.mark.once
 def test_freed_memory_is_kept():
     """In a process of its own, for it cannot be taken back."""
     found = subprocess.run(

@@ -14,7 +14,7 @@ from tests.engine import toy_tasks
 from tests.engine.step_runs import StepRun
 
 
-@pytest.mark.parametrize("passes", [1, 2])
+@pytest.mark.parametrize("passes", [1, pytest.param(2, marks=pytest.mark.once)])
 def test_flops_of_a_step(tiny_model, passes):
     """Padding does not count; masked words and a second pass do."""
     task = toy_tasks.GuessTask()

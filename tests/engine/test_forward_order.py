@@ -108,6 +108,7 @@ def check(output, rows):
     assert place == len(rows)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "batch_size",
     [5, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 3, 4))],

@@ -116,6 +116,7 @@ def test_each_update_is_its_factor_times_the_plain_one(model_dir, plain):
         assert np.abs(expected).max() > 1e-3 or name.endswith("key/bias"), name
 
 
+@pytest.mark.once
 def test_weight_decay_has_the_factor_too(model_dir):
     """Positions after the text have no gradient: only the decay changes them."""
     name = "bert/embeddings/position_embeddings"
@@ -128,6 +129,7 @@ def test_weight_decay_has_the_factor_too(model_dir):
     np.testing.assert_allclose(run.values()[name][rows], expected, rtol=1e-6)
 
 
+@pytest.mark.once
 def test_factors_of_one_change_nothing(model_dir, plain):
     *_, expected = plain
     actual = weights_after(model_dir, 2, layer_lr_decay=1.0, head_learning_rate=1e-2)

@@ -121,6 +121,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
     assert parts == whole
 
 
+@pytest.mark.once
 def test_killed_run_is_resumed(tiny_model, titles, tmp_path, caplog):
     """With dropout and SIGKILL, as a machine that goes down."""
 

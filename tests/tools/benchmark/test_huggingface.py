@@ -11,6 +11,8 @@ import pytest
 from bert_my.common.errors import InputError
 from bert_my.tools.benchmark import huggingface, main, workload
 
+pytestmark = pytest.mark.once
+
 has_torch = not subprocess.run(
     [sys.executable, "-c", "import torch, transformers"], stderr=subprocess.DEVNULL
 ).returncode

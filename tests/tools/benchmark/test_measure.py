@@ -75,6 +75,7 @@ def check_steps(found, num_rows):
     assert 0 <= found["padding_share"] < 1
 
 
+@pytest.mark.once
 def test_train_on_two_towers_in_parts(settings_of, tmp_path, capsys):
     settings = settings_of("--towers=2", "--gradient_accumulation_steps=2")
     found = run(settings, tmp_path, capsys)
@@ -84,7 +85,9 @@ def test_train_on_two_towers_in_parts(settings_of, tmp_path, capsys):
     assert found["num_warmup_steps"] == 4
 
 
-@pytest.mark.parametrize(("adversarial", "passes"), [("", 1), ("fgm", 2)])
+@pytest.mark.parametrize(
+    ("adversarial", "passes"), [("", 1), pytest.param("fgm", 2, marks=pytest.mark.once)]
+)
 def test_full_rows(settings_of, tmp_path, capsys, adversarial, passes):
     argv = [f"--adversarial={adversarial}"] if adversarial else []
     settings = settings_of("--lengths=full", *argv)
@@ -122,6 +125,7 @@ def test_a_short_warm_up_of_prediction(settings_of, tmp_path):
     assert (found["num_warmup_steps"], found["num_steps"]) == (2, 4)
 
 
+@pytest.mark.once
 def test_encode(settings_of, tmp_path, capsys):
     found = run(settings_of("--mode=encode", "--batch_size=50"), tmp_path, capsys)
     assert found["rows"] == 200
@@ -129,6 +133,7 @@ def test_encode(settings_of, tmp_path, capsys):
     assert found["tokens"] > 200 * 5
 
 
+@pytest.mark.once
 def test_the_script(settings_of, tmp_path):
     path = tmp_path / "out.json"
     argv = ["--mode=encode", "--steps=2", "--batch_size=4", f"--json={path}"]
