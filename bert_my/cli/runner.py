@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # Options of the training that a trained model keeps when it is used later.
 _OF_THE_MODEL = ("head", "objective", "num_dev_examples")
+# Checkpoints that may be deleted one after another before they are read.
+_MOST_DELETED = 10
 # Kind of tasks -> a script for it.
 _SCRIPTS = {
     "classification": "bert_my/run_custom_classifier.py",
@@ -151,6 +153,7 @@ def _do_jobs(config):
     if config.evaluates_in_training:
         config.metric_of(task)  # checks that the task has it
     files.make_folder(config.output_dir, "output_dir")
+    config.folder.check_places(task.writers)
     needed = set(splits.values())
     if config.do_eval or config.evaluates_in_training:
         needed.update(task.dev_splits)
@@ -171,13 +174,13 @@ def _do_jobs(config):
     checkpoint = _choose_checkpoint(config)
     if config.do_eval:
         with progress.stage("Evaluating"):
-            this_run.evaluate(checkpoint)
+            checkpoint = _use(config, this_run.evaluate, checkpoint)
     if config.do_predict:
         with progress.stage("Predicting"):
-            this_run.predict(checkpoint)
+            checkpoint = _use(config, this_run.predict, checkpoint)
     if config.save_for_serving:
         with progress.stage("Exporting"):
-            this_run.export(checkpoint)
+            _use(config, this_run.export, checkpoint)
     for doubt in doubts:  # again, where the last lines are read
         logger.warning("%s", doubt)
 
@@ -333,9 +336,35 @@ def _choose_checkpoint(config):
         )
     has_older = os.path.isdir(folder.path_of(run_folder.BEST))
     if has_older or keeps_best:
-        why = "no weights were the best" if keeps_best else "those in best/ are older"
+        why = "there are none in best/" if keeps_best else "those in best/ are older"
         logger.warning("The last weights are used, for %s: %s", why, last)
     return last
+
+
+def _use(config, job, checkpoint):
+    """Does a job with a checkpoint, or with a newer one if it is deleted meanwhile.
+
+    A training in the same folder deletes old checkpoints.
+
+    Args:
+      config: `RunConfig`.
+      job: method of a `_Run`.
+      checkpoint: path.
+
+    Returns:
+      path of the checkpoint that was used.
+    """
+    for _ in range(_MOST_DELETED):
+        try:
+            job(checkpoint)
+            return checkpoint
+        except InputError:
+            if checkpoints.exists(checkpoint):
+                raise
+        logger.warning("%s was deleted before it was read: once more", checkpoint)
+        checkpoint = _choose_checkpoint(config)
+    job(checkpoint)
+    return checkpoint
 
 
 class _Run(NamedTuple):

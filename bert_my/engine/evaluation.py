@@ -24,13 +24,14 @@ def evaluate(task, records, settings, output_dir):
     Returns:
       dict name -> number, see `joined`, and `global_step`.
     """
+    step = _step_of(settings)
     writers, of_sets = {}, {}
     if PREDICTIONS in task.writers:
         writers[run_folder.DEV_PREDICTIONS] = task.writers[PREDICTIONS]
     for name, each in records.items():
         of_sets[name] = _scored(task, each, settings, writers, output_dir)
         writers = {}
-    return _with_step(joined(of_sets), settings)
+    return {**joined(of_sets), **step}
 
 
 def predict(task, records, settings, output_dir):
@@ -44,10 +45,11 @@ def predict(task, records, settings, output_dir):
       (list of the paths written, dict name -> number with the scores of the examples
       that have labels; {} if none has).
     """
+    step = _step_of(settings)
     labelled = [task.has_label(each) for each, _ in records.examples()]
     found = _scored(task, records, settings, task.writers, output_dir, labelled)
     paths = [os.path.join(output_dir, name) for name in task.writers]
-    return paths, found and _with_step(found, settings)
+    return paths, found and {**found, **step}
 
 
 def joined(of_sets):
@@ -89,9 +91,10 @@ def _scored(task, records, settings, writers, output_dir, labelled=None):
         return {}
 
 
-def _with_step(found, settings):
+def _step_of(settings):
+    """Returns the step of the checkpoint; after the pass that may have been deleted."""
     step = run_folder.read_counters(settings.checkpoint).global_step
-    return {**found, "global_step": step}
+    return {"global_step": step}
 
 
 def outputs_of(task):

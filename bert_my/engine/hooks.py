@@ -9,8 +9,6 @@ import time
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from bert_my.common.errors import InputError
-
 logger = logging.getLogger(__name__)
 
 # Halving the initial loss scale of 2^15 down to 1 takes 15 steps; a run without any
@@ -91,12 +89,6 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def after_create_session(self, session, coord):
         self._step = int(session.run(self._graph.global_step))
-        if self._step != self._plan.first_step:
-            raise InputError(
-                f"--output_dir={self._settings.output_dir}: step {self._step} was "
-                f"restored from {self._plan.checkpoint}, which was at step "
-                f"{self._plan.first_step} before; does another program write there?"
-            )
         self._reported_at, self._seconds, self._reports = time.time(), 0.0, False
         self._num_runs = collections.Counter()  # with and without monitored values
         self._timed = collections.Counter()

@@ -9,12 +9,14 @@ import logging
 import math
 import os
 import shutil
+import zlib
 from typing import NamedTuple, Optional
 
 from bert_my.common import files, text_files
 from bert_my.common.errors import InputError
 from bert_my.engine import run_checkpoints
 from bert_my.engine.run_checkpoints import MODEL
+from bert_my.text.preprocessor import SETTINGS as PREPROCESSOR
 from bert_my.text.vocabulary import VOCAB
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 # Files of the model.
 BERT_CONFIG = "bert_config.json"
 LABEL_MAP = "label_map.json"
+GRAPH = "graph.pbtxt"  # of a training step, for TensorBoard
 # Files that describe the run.
 SETTINGS = "run_config.json"
 TASK = "task.json"
@@ -39,11 +42,38 @@ SERVING = "serving"  # exported models
 CACHE = "cache"  # encoded records
 WITH_ADDED_WORDS = "with_added_words"  # model files with the words of `--vocab_add`
 
+# Names that a run gives to files and to folders, besides predictions and checkpoints.
+_FILES = (
+    run_checkpoints.LIST,
+    GRAPH,
+    VOCAB,
+    BERT_CONFIG,
+    LABEL_MAP,
+    PREPROCESSOR,
+    SETTINGS,
+    TASK,
+    TRAINING,
+    EVALUATIONS,
+    RESULTS,
+    RESULTS_AS_TEXT,
+    TEST_RESULTS,
+    DEV_PREDICTIONS,
+)
+_FOLDERS = (BEST, REPORT, SERVING, CACHE, WITH_ADDED_WORDS)
+# Keys that files must have to be those of a run.
+_KEYS = {
+    TASK: ("task", "kind"),
+    SETTINGS: ("task_name", "max_seq_length", "do_lower_case"),
+}
+_CHECKSUM = "checksum"  # key in files that are JSON
+# How to go on with a damaged file.
+_CORRECT = "correct or delete the file"
+_REMEDY = "put it back as it was, or delete it if the command line tells the same"
 # Files that training and evaluation write, for `RunFolder.clear`.
 _OF_A_RUN = (
-    "checkpoint",
+    run_checkpoints.LIST,
     f"{MODEL}-*",
-    "graph.pbtxt",
+    GRAPH,
     "events.out.tfevents.*",
     BEST,
     TRAINING,
@@ -88,6 +118,21 @@ def read_counters(checkpoint):
     return Counters(
         **{"global_step": 0, "data_position": None, "global_batch_size": 0, **values}
     )
+
+
+def check_numbers(values, where):
+    """Raises an `InputError` if a value of a dict is neither a number nor None.
+
+    Args:
+      values: dict name -> value.
+      where: file, and line, for the error.
+    """
+    for name, value in values.items():
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not is_number:
+            raise InputError(
+                f"{where}: {name} is {value!r}, not a number or null; {_CORRECT}"
+            )
 
 
 def finite(values):
@@ -137,7 +182,14 @@ class RunFolder:
         The best one, unless the last training was without `--keep_best`: then it was
         left by an earlier training, and the last checkpoint is the one.
         """
-        keeps_best = (self.read_settings() or {}).get("keep_best")
+        settings = self.read_settings()
+        if settings is None and os.path.isdir(self.path_of(BEST)):
+            raise InputError(
+                f"{self.path_of(SETTINGS)} is missing, which tells whether the weights "
+                f"in {self.path_of(BEST)} are those of the last training; put it back, "
+                "or delete that folder to use the last weights"
+            )
+        keeps_best = (settings or {}).get("keep_best")
         return (keeps_best and self.best_checkpoint()) or self.latest_checkpoint()
 
     # Starting anew.
@@ -191,9 +243,9 @@ class RunFolder:
         if task.preprocessor:
             task.preprocessor.save(self.path)
         files.write_json(self.path_of(LABEL_MAP), task.label_map, sort_keys=False)
-        files.write_json(self.path_of(TASK), task.description)
+        self._write_json(TASK, task.description)
         if is_training or not os.path.exists(self.path_of(SETTINGS)):
-            files.write_json(self.path_of(SETTINGS), settings)
+            self._write_json(SETTINGS, settings)
 
     def read_settings(self):
         """Returns the options of the last training as a dict, or None."""
@@ -265,8 +317,8 @@ class RunFolder:
             cells = line.split(",")
             if number == 1 and cells != TRAINING_HEADER:
                 raise InputError(
-                    f"{path}:1: the columns are not {','.join(TRAINING_HEADER)};"
-                    " correct or delete the file"
+                    f"{path}:1: the columns are not {','.join(TRAINING_HEADER)}; "
+                    f"{_CORRECT}"
                 )
             if number == 1:
                 continue
@@ -274,9 +326,9 @@ class RunFolder:
                 step, *values = (float(cell or "nan") for cell in cells)
                 loss, learning_rate, speed = values
                 rows[int(step)] = (int(step), loss, learning_rate, speed)
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise InputError(
-                    f"{path}:{number}: {line}: {error}; correct or delete the file"
+                    f"{path}:{number}: {line}: {error}; {_CORRECT}"
                 ) from error
         return [rows[step] for step in sorted(rows)]
 
@@ -295,10 +347,14 @@ class RunFolder:
           InputError: naming the line that is broken.
         """
         path = self.path_of(EVALUATIONS)
-        entries = [
-            _parse_object(line, f"{path}:{number}")
-            for number, line in self._read_lines(EVALUATIONS) or ()
-        ]
+        entries = []
+        for number, line in self._read_lines(EVALUATIONS) or ():
+            where = f"{path}:{number}"
+            entry = _parse_object(line, where, _CORRECT)
+            check_numbers(entry, where)
+            if not isinstance(entry.get("step"), int):
+                raise InputError(f"{where}: there is no step; {_CORRECT}")
+            entries.append(entry)
         return [e for e in entries if last_step is None or e["step"] <= last_step]
 
     def write_evaluations(self, entries):
@@ -330,26 +386,88 @@ class RunFolder:
         """Returns the metrics of the final evaluation as a dict, or None."""
         return self._read_json(RESULTS)
 
+    # Reading and writing files of the run.
+
+    def _write_json(self, name, value):
+        """Writes a dict with a checksum, by which damage is noticed."""
+        value = {**value, _CHECKSUM: _checksum(value)}
+        files.write_json(self.path_of(name), value)
+
     def _read_json(self, name):
-        path = self.path_of(name)
-        if not os.path.exists(path):
+        """Returns the dict in a file, without the checksum; None if it is missing.
+
+        Raises:
+          InputError: if the file is damaged. Files of older versions have no checksum.
+        """
+        lines = self._read(name)
+        if lines is None:
             return None
-        text = "\n".join(line for _, line in text_files.read_lines(path))
-        return _parse_object(text, path)
+        path = self.path_of(name)
+        value = _parse_object("\n".join(line for _, line in lines), path, _REMEDY)
+        checksum = value.pop(_CHECKSUM, None)
+        if checksum not in (None, _checksum(value)):
+            raise InputError(
+                f"{path}: was changed after it was written: its checksum is another; "
+                f"{_REMEDY}, or delete the key {_CHECKSUM} if the change was meant"
+            )
+        for key in _KEYS.get(name, ()):
+            if key not in value:
+                raise InputError(f"{path}: there is no {key}; {_REMEDY}")
+        return value
 
     def _read_lines(self, name):
         """Returns a list of (line number, line) of the whole lines, None if missing."""
-        path = self.path_of(name)
-        if not os.path.exists(path):
-            return None
-        lines = list(text_files.read_lines(path))
-        with open(path, "rb") as reader:
+        lines = self._read(name)
+        if not lines:
+            return lines
+        with files.reading(self.path_of(name)), open(
+            self.path_of(name), "rb"
+        ) as reader:
             is_whole = reader.read().endswith(b"\n")
         return lines if is_whole else lines[:-1]
 
+    def _read(self, name):
+        """Returns a list of (line number, line) of a file, None if it is missing."""
+        path = self.path_of(name)
+        if not os.path.lexists(path):
+            return None
+        try:
+            return list(text_files.read_lines(path))
+        except InputError as error:
+            raise InputError(f"{error}; {_REMEDY}") from error
 
-def _parse_object(text, where):
-    """Returns a JSON object as a dict; the error names where it stands."""
+    def check_places(self, prediction_files):
+        """Raises an `InputError` for a folder in the place of a file, or vice versa.
+
+        Args:
+          prediction_files: names of the task's prediction files.
+        """
+        pattern = os.path.join(glob.escape(self.path), f"{MODEL}-*.*")
+        of_checkpoints = map(os.path.basename, glob.glob(pattern))
+        for name in (*_FILES, *prediction_files, *of_checkpoints):
+            path = self.path_of(name)
+            if os.path.lexists(path) and not os.path.isfile(path):
+                raise InputError(
+                    f"{path}: it is no file, and a file of this name is part of the "
+                    "run; move it away"
+                )
+        for name in _FOLDERS:
+            path = self.path_of(name)
+            if os.path.lexists(path) and not os.path.isdir(path):
+                raise InputError(
+                    f"{path}: it is no folder, and a folder of this name is part of "
+                    "the run; move it away"
+                )
+
+
+def _checksum(value):
+    """Returns 8 hex digits that change with a JSON-able value."""
+    text = json.dumps(value, sort_keys=True)
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def _parse_object(text, where, remedy):
+    """Returns a JSON object as a dict; the error names where it stands and a remedy."""
     try:
         value = json.loads(text)
         if isinstance(value, dict):
@@ -357,7 +475,7 @@ def _parse_object(text, where):
         reason = "not a JSON object"
     except ValueError as error:
         reason = f"not JSON: {error}"
-    raise InputError(f"{where}: {reason}")
+    raise InputError(f"{where}: {reason}; {remedy}")
 
 
 class TrainingHistory:

@@ -130,6 +130,22 @@ def _starts_anew(name):
     return name.split("/")[0] in counters
 
 
+def _restore(restore, plan, session):
+    """Gives the variables of a session their values, which must be those of the plan.
+
+    Raises:
+      InputError: if the checkpoint is of another step by now.
+    """
+    restore.run(session)
+    step = int(session.run(tf.train.get_global_step()))
+    if step != plan.first_step:
+        raise InputError(
+            f"--output_dir={plan.settings.output_dir}: step {step} was restored from "
+            f"{plan.checkpoint}, which was of step {plan.first_step} before; does "
+            "another program write there?"
+        )
+
+
 def _run(graph, plan, evaluation, restore):
     """Runs steps to the end of the plan.
 
@@ -154,7 +170,7 @@ def _run(graph, plan, evaluation, restore):
         )
     scaffold = tf.train.Scaffold(
         init_op=tf.variables_initializer(others),
-        init_fn=restore and (lambda _, session: restore.run(session)),
+        init_fn=restore and (lambda _, session: _restore(restore, plan, session)),
         saver=saver,
     )
     history = run_folder.TrainingHistory(settings.folder, plan.first_step)

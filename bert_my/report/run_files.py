@@ -138,7 +138,7 @@ def read(folder):
         seconds = os.path.getmtime(run.path_of(evaluated[0]))
         evaluated_at = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     results = run.read_results()
-    _check_metrics(results or {}, run.path_of(run_folder.RESULTS))
+    run_folder.check_numbers(results or {}, run.path_of(run_folder.RESULTS))
     steps = np.array(run.read_training() or (), float).reshape(-1, 4)
     steps[~np.isfinite(steps)] = np.nan
     return Run(
@@ -171,22 +171,8 @@ def _read_task(run):
     return Task(str(value.get("task")), kind, tuple(labels), value.get("main_metric"))
 
 
-def _check_metrics(values, where):
-    """Raises an `InputError` if a value is neither a number nor null."""
-    for name, value in values.items():
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and not is_number:
-            raise InputError(f"{where}: {name} is {value!r}, not a number or null")
-
-
 def _read_evaluations(run):
-    by_step = {}
-    for number, values in enumerate(run.read_evaluations(), 1):
-        where = f"{run.path_of(run_folder.EVALUATIONS)}:{number}"
-        _check_metrics(values, where)
-        if not isinstance(values.get("step"), int):
-            raise InputError(f"{where}: there is no step")
-        by_step[values["step"]] = values
+    by_step = {values["step"]: values for values in run.read_evaluations()}
     return [by_step[step] for step in sorted(by_step)]
 
 

@@ -1,5 +1,6 @@
 """The files of a run: complete, whatever ended the run before."""
 
+import json
 import math
 
 import pytest
@@ -101,7 +102,12 @@ def test_steps_are_read_ascending_and_the_later_of_two_counts(path):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a,b\n", 1), (f"{HEADER}\n1,0.5,0.1\n", 2), (f"{HEADER}\nx,1,1,\n", 2)],
+    [
+        ("a,b\n", 1),
+        (f"{HEADER}\n1,0.5,0.1\n", 2),
+        (f"{HEADER}\nx,1,1,\n", 2),
+        (f"{HEADER}\n1e999,1,1,\n", 2),
+    ],
 )
 def test_a_broken_line_of_the_steps_is_named(path, text, line):
     path.write_text(text)
@@ -112,7 +118,7 @@ def test_a_broken_line_of_the_steps_is_named(path, text, line):
 @pytest.mark.parametrize(
     "name", [run_folder.SETTINGS, run_folder.TASK, run_folder.RESULTS]
 )
-@pytest.mark.parametrize("text", ["{", "[1]"])
+@pytest.mark.parametrize("text", ["{", "[1]", "", "\0\1\2" * 9, "2" * 9])
 def test_a_broken_file_is_named(tmp_path, name, text):
     folder = RunFolder(tmp_path)
     readers = {
@@ -167,3 +173,57 @@ def test_a_list_of_checkpoints_that_points_elsewhere(tmp_path):
     (other / "checkpoint").write_text(f'model_checkpoint_path: "{checkpoint}"\n')
     with pytest.raises(InputError, match=r"--output_dir=.*copy"):
         RunFolder(other).latest_checkpoint()
+
+
+SETTINGS = {"task_name": "info", "max_seq_length": 12, "do_lower_case": True}
+
+
+def test_a_changed_letter_of_the_settings_is_noticed(tmp_path):
+    folder, path = RunFolder(tmp_path), tmp_path / run_folder.SETTINGS
+    folder._write_json(run_folder.SETTINGS, {**SETTINGS, "keep_best": None})
+    assert folder.read_settings() == {**SETTINGS, "keep_best": None}
+    path.write_text(path.read_text().replace("12", "16"))
+    with pytest.raises(InputError, match=r"run_config\.json: was changed.*checksum"):
+        folder.read_settings()
+
+
+def test_settings_of_an_older_version_have_no_checksum(tmp_path):
+    (tmp_path / run_folder.SETTINGS).write_text(json.dumps(SETTINGS))
+    assert RunFolder(tmp_path).read_settings() == SETTINGS
+
+
+def test_another_file_in_the_place_of_the_settings_is_named(tmp_path):
+    (tmp_path / run_folder.SETTINGS).write_text('{"task": "info", "kind": "x"}')
+    with pytest.raises(InputError, match=r"run_config\.json: there is no task_name"):
+        RunFolder(tmp_path).read_settings()
+
+
+@pytest.mark.parametrize("line", ['{"auc": 1}', '{"step": 2, "auc": "1"}', "[2]"])
+def test_a_line_that_is_no_evaluation_is_named(tmp_path, line):
+    path = tmp_path / run_folder.EVALUATIONS
+    path.write_text(f'{{"step": 1}}\n{line}\n')
+    with pytest.raises(InputError, match=r"evaluations\.jsonl:2: .*delete the file"):
+        RunFolder(tmp_path).read_evaluations(5)
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint", "training.csv", "predict.txt", "model.ckpt-4.index"]
+)
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: it is no file"):
+        RunFolder(tmp_path).check_places(["predict.txt"])
+
+
+@pytest.mark.parametrize("name", ["best", "report", "serving"])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, name):
+    RunFolder(tmp_path).check_places([])
+    (tmp_path / name).write_text("")
+    with pytest.raises(InputError, match=f"{name}: it is no folder"):
+        RunFolder(tmp_path).check_places([])
+
+
+def test_best_weights_of_an_unknown_training_are_not_used(tmp_path):
+    save(tmp_path / run_folder.BEST, 2)
+    with pytest.raises(InputError, match=r"run_config\.json is missing"):
+        RunFolder(tmp_path).trained_checkpoint()

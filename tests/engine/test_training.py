@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -378,3 +379,20 @@ def test_output_dir_of_another_program_is_refused(task, records, tmp_path):
         tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
     with pytest.raises(InputError, match=r"--output_dir=.*--init_checkpoint"):
         training.train(task, records, make_settings(tmp_path))
+
+
+def test_the_restored_step_must_be_that_of_the_plan():
+    step = tf.train.get_or_create_global_step()
+    plan = types.SimpleNamespace(
+        first_step=4,
+        checkpoint="out/model.ckpt-4",
+        settings=types.SimpleNamespace(output_dir="out"),
+    )
+
+    def restored(value):
+        return types.SimpleNamespace(run=lambda session: step.load(value, session))
+
+    with tf.Session() as session:
+        training._restore(restored(4), plan, session)
+        with pytest.raises(InputError, match=r"step 6 .*model\.ckpt-4.*step 4"):
+            training._restore(restored(6), plan, session)
