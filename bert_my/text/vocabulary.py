@@ -103,16 +103,16 @@ def _line_problems(path):
     problems = []
     if undecodable:
         problems.append(
-            f"{len(undecodable)} of {len(lines)} lines are not UTF-8, and what they "
-            f"name is not found in texts: {_first(undecodable, 'line ')}"
+            f"lines that are not UTF-8, whose tokens no text has: {len(undecodable)} "
+            f"of {len(lines)}, {_first(undecodable, 'line ')}"
         )
     if twice:
         problems.append(
-            f"{len(twice)} tokens stand there more than once, and the last place "
-            f"counts: {_first(twice)}"
+            f"tokens in several lines, of which the last counts: {len(twice)}, "
+            f"{_first(twice)}"
         )
     if empty:
-        problems.append(f"{len(empty)} lines are empty: {_first(empty, 'line ')}")
+        problems.append(f"empty lines: {len(empty)}, {_first(empty, 'line ')}")
     if lines[:1] and lines[0].startswith(_BYTE_ORDER_MARK.encode()):
         problems.append(
             "it begins with a byte-order mark, which is part of its first token; save "

@@ -67,11 +67,11 @@ def encode(tokenizer, text):
         ([*helpers.SPECIAL, "\u2028", "a", "\u2028"], []),
         (
             [*helpers.SPECIAL, "a", "b", "a", "b ", "a"],
-            ["2 tokens stand there more than once, .*'a' .lines 6, 8, 10., 'b'"],
+            ["tokens in several lines, .* 2, 'a' .lines 6, 8, 10., 'b'"],
         ),
         (
             [*helpers.SPECIAL, "", " ", "a", "", "\r"],
-            ["4 lines .* line 7, line 9, ..."],
+            ["empty lines: 4, .* line 7, line 9, ..."],
         ),
         (helpers.SPECIAL[1:], [r"it lacks \[PAD\]$"]),
         (
@@ -94,9 +94,11 @@ def test_lines_that_are_not_utf8_are_told(tmp_path, caplog):
         "\n".join([*helpers.SPECIAL, "café", "naïve", "a"]).encode("latin-1")
     )
     vocabulary.read_tokenizer(str(path), True)
-    assert "2 of 8 lines are not UTF-8" in caplog.text
-    assert "line 6, line 7" in caplog.text
-    with pytest.raises(InputError, match=r"it lacks b; 2 of 8 lines are not UTF-8"):
+    assert "lines that are not UTF-8" in caplog.text
+    assert "2 of 8, line 6, line 7" in caplog.text
+    with pytest.raises(
+        InputError, match=r"lacks b; lines that are not UTF-8, .* 2 of 8"
+    ):
         vocabulary.read_tokenizer(str(path), True, required_tokens=["b"])
     assert not vocabulary.has_capitals(str(path))
 
