@@ -71,6 +71,7 @@ def test_training_lowers_the_loss(task, records, tmp_path, caplog):
     assert list((tmp_path / "out").glob("events.*"))
 
 
+@pytest.mark.once  # `test_dev_evaluation` resumes a run with dropout on both
 @pytest.mark.parametrize("use_xla", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_resumed_run_equals_an_uninterrupted_one(
     task, records, tmp_path, monkeypatch, use_xla
