@@ -70,7 +70,7 @@ def test_scripts_run_from_any_folder(tiny_model, titles, tmp_path):
     assert (output_dir / "eval_results.txt").exists()
 
 
-@pytest.mark.once
+@pytest.mark.slow  # `test_console` shows it for a wrong flag
 def test_a_wrong_command_line_is_one_line(tiny_model, titles, tmp_path):
     argv = helpers.command(tiny_model, titles, tmp_path, "do_train", max_seq_length=41)
     process = helpers.run_script("run_classifier_mgpu.py", argv, check=False)

@@ -102,7 +102,7 @@ def test_parts_equal_the_whole(small_model_dir, settings):
     ("precision", "recompute"),
     [
         ("fp16", 1),
-        ("bf16", 0),
+        pytest.param("bf16", 0, marks=pytest.mark.once),
         pytest.param("fp16", 0, marks=pytest.mark.slow),
         pytest.param("bf16", 1, marks=pytest.mark.slow),
     ],

@@ -130,6 +130,7 @@ def test_encoding(make_task, tiny_model):
     assert (len(long.features["input_ids"]), long.num_cut_tokens) == (12, 10)
 
 
+@pytest.mark.once
 def test_trains_evaluates_predicts_and_exports(tiny_model, titles, tmp_path):
     helpers.check_task("info", tiny_model, titles, tmp_path / "out", 11, num_towers=2)
 

@@ -364,6 +364,7 @@ def test_score(make_named_task):
     assert task.main_metric in scores
 
 
+@pytest.mark.once
 def test_label_columns_train_evaluate_predict_and_export(one_layer_model, tmp_path):
     data = tmp_path / "data"
     rows = [("id", "text_a", "late", "rude", "new")]

@@ -162,6 +162,7 @@ def test_variables_are_those_of_published_checkpoints(trained):
         assert shapes[name] == shape
 
 
+@pytest.mark.once
 def test_a_pretrained_model_is_fine_tuned(trained, titles, tmp_path):
     checkpoint = tf.train.latest_checkpoint(str(trained))
     pretrained = helpers.read_checkpoint(trained)

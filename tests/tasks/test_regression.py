@@ -156,6 +156,7 @@ def test_score(make_named_task):
     assert scores["mse"] == pytest.approx(np.mean((numbers - predictions) ** 2))
 
 
+@pytest.mark.once
 def test_trains_evaluates_predicts_and_exports(one_layer_model, tmp_path):
     texts = helpers.make_texts(13)
     rows = [(text, len(text) / 10) for text in texts]
