@@ -6,7 +6,8 @@ python scripts/sweep.py --seeds=5 --grid "weight_decay=0,0.1,0.01" -- \
 
 Every run is the command with the flags of the grid, --seed and --output_dir (a folder
 inside OUT: SETTING/seed-S) in place of its own; its output is in log.txt there. A sweep
-started again repeats no finished run. OUT gets sweep.txt and sweep.csv (mean, best,
+started again repeats no finished run, unless the command or the data has changed since;
+the run before is then kept as seed-S.old. OUT gets sweep.txt and sweep.csv (mean, best,
 standard deviation over the seeds), sweep_runs.csv (every run) and report/index.html
 (with plots).
 """

@@ -13,7 +13,7 @@ from bert_my.cli.other_flags import OTHERS
 from bert_my.common.errors import InputError
 from bert_my.common.options import MOST_ROWS, MOST_TOKENS, Check, one_of, option
 from bert_my.engine.options import DeviceOptions, EvalOptions, TrainOptions
-from bert_my.engine.run_folder import CACHE, SETTINGS
+from bert_my.engine.run_folder import CACHE, IDENTITY, SETTINGS
 from bert_my.tasks.options import TaskOptions
 
 VERBOSITIES = ("debug", "info", "warning", "error")
@@ -124,7 +124,8 @@ class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
         for name in ("task_name", "output_dir"):
             if not getattr(self, name):
                 raise InputError(f"--{name} is needed")
-        is_run = os.path.exists(self.folder.path_of(SETTINGS))
+        paths = map(self.folder.path_of, (SETTINGS, IDENTITY))
+        is_run = any(map(os.path.exists, paths))
         if not self.bert_config_file and not self.model and not is_run:
             raise InputError(MODEL_NEEDED)
 

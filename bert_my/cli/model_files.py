@@ -5,8 +5,9 @@ import os
 
 from bert_my.cli.flags import MODEL_NEEDED
 from bert_my.common.errors import InputError
-from bert_my.engine import run_folder
+from bert_my.engine import run_folder, run_identity
 from bert_my.model import folders, hf_checkpoints, tokenizer_files
+from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -23,20 +24,18 @@ def find(config, given):
     Raises:
       InputError: if there is no model in the folder.
     """
-    length = None
-    if config.model:
-        found = _find_in(config.model, config.cache_dir, given)
-    elif config.bert_config_file:
-        return _find_case(config, given)
-    else:
+    if not config.model:
         found = _find_in_output(config)
-        # The texts are cut where those of the trained model were.
-        length = config.folder.read_settings()["max_seq_length"]
-    values = {**found._asdict(), "max_seq_length": length}
+        if not found and not config.bert_config_file:
+            raise InputError(MODEL_NEEDED)
+        if not found:
+            return _find_case(config, given)
+        return {name: path for name, path in found.items() if not given.get(name)}
+    found = _find_in(config.model, config.cache_dir, given)
     _warn_of_case(found.do_lower_case, given)
     return {
         name: value
-        for name, value in values.items()
+        for name, value in found._asdict().items()
         if value is not None and given.get(name) in (None, "")
     }
 
@@ -140,13 +139,15 @@ def _find_run(path):
 
 
 def _find_in_output(config):
-    """Returns the `folders.Found` of the trained model in the output folder."""
+    """Returns a dict flag -> path of the files of a trained model in the output folder.
+
+    Its checkpoint is found by itself. A pretraining may have had no vocabulary.
+    """
     run = config.folder
-    checkpoint = None if config.begins_anew else run.latest_checkpoint()
-    if not checkpoint or not run.read_settings():
-        raise InputError(MODEL_NEEDED)
-    case = run.read_settings()["do_lower_case"]
-    found = folders.find(run.path, None, checkpoint, case)
-    logger.info("The model in --output_dir: %s", found.describe())
-    # The run's checkpoint is found by itself.
-    return found._replace(init_checkpoint=None)
+    if config.begins_anew or run_identity.read(run) is None:
+        return {}
+    paths = {
+        "vocab_file": run.path_of(vocabulary.VOCAB),
+        "bert_config_file": run.path_of(run_folder.BERT_CONFIG),
+    }
+    return {name: path for name, path in paths.items() if os.path.exists(path)}

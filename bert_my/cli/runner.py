@@ -3,6 +3,7 @@
 Wrong input of any kind is found before training starts.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -19,6 +20,7 @@ from bert_my.engine import (
     forward,
     hooks,
     run_folder,
+    run_identity,
     run_lock,
     train_plan,
     training,
@@ -32,8 +34,6 @@ from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 
-# Options of the training that a trained model keeps when it is used later.
-_OF_THE_MODEL = ("head", "objective", "num_dev_examples")
 # Checkpoints that may be deleted one after another before they are read.
 _MOST_DELETED = 10
 # Kind of tasks -> a script for it.
@@ -87,10 +87,8 @@ def parse(argv, task_name=None, kind=None, **defaults):
     if config.do_train and "do_train" not in given:
         logger.info("No job is named, and flags of training are: --do_train=true")
     defaults.update(model_files.find(config, given))
-    config = flags.parse(argv, defaults)
-    saved = _read_trained_task(config) or {}
     # The options of a trained model come before the defaults of its task.
-    trained_with = {name: saved[name] for name in _OF_THE_MODEL if name in saved}
+    trained_with = _read_trained_options(config)
     for name, value in trained_with.items():
         if defaults.get(name, value) != value:
             logger.warning(
@@ -114,12 +112,18 @@ def _check_kind(task_class, kind):
         )
 
 
-def _read_trained_task(config):
-    """Returns the description of the trained model in the output folder, or None."""
-    if config.begins_anew:
-        return None
-    name = base.get_task_class(config.task_name).name
-    return config.folder.read_trained_task(name, config.do_lower_case)
+def _read_identity(config):
+    """Returns the `Identity` of the run in the output folder, if that is to go on."""
+    return None if config.begins_anew else run_identity.read(config.folder)
+
+
+def _read_trained_options(config):
+    """Returns the options that the model in the output folder was trained with."""
+    kept = _read_identity(config)
+    if kept is None or kept.task != base.get_task_class(config.task_name).name:
+        return {}
+    options = {name: kept.options.get(name) for name in run_identity.INHERITED}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def run(config):
@@ -144,8 +148,11 @@ def _do_jobs(config):
     """Does the jobs of a `RunConfig` whose flags are checked."""
     run_devices = devices.choose_devices(config)
     config = _with_added_words(config)
+    kept = _read_identity(config)
     with progress.stage("Reading the data"):
-        task = load_task(config)
+        task = load_task(config, kept)
+    identity = run_identity.of_task(run_identity.of(config, task.bert_config), task)
+    run_identity.check(kept, identity, config)
     if not run_devices.has_gpus:
         devices.keep_freed_memory()
     config = _with_evaluations(task, config)
@@ -157,7 +164,7 @@ def _do_jobs(config):
     needed = set(splits.values())
     if config.do_eval or config.evaluates_in_training:
         needed.update(task.dev_splits)
-    with progress.stage("Encoding the data"):
+    with progress.stage("Encoding the data"), _told_of_the_run(config, kept):
         records = {
             split: task.load_records(split, config.record_dir)
             for split in sorted(needed)
@@ -166,11 +173,14 @@ def _do_jobs(config):
     # After encoding, whose worker processes must be started before any session.
     precision = devices.choose_precision(config.precision, run_devices)
     config = dataclasses.replace(config, precision=precision)
-    this_run = _Run(config, task, run_devices, splits, records)
+    if config.do_train:
+        identity = _with_training(identity, config, task, kept)
+        run_identity.check(kept, identity, config)
+    this_run = _Run(config, task, run_devices, splits, records, kept, identity)
     if config.do_train:
         this_run.train()
-    else:
-        this_run.describe()
+    elif kept is None:
+        config.folder.describe_task(task)
     checkpoint = _choose_checkpoint(config)
     if config.do_eval:
         with progress.stage("Evaluating"):
@@ -191,6 +201,32 @@ def _with_checkpoint(config):
         return config
     path = checkpoints.resolve(config.init_checkpoint)
     return dataclasses.replace(config, init_checkpoint=path)
+
+
+@contextlib.contextmanager
+def _told_of_the_run(config, kept):
+    """Within the block an `InputError` tells of the run whose model reads the data.
+
+    Args:
+      config: `RunConfig`.
+      kept: `Identity` of the run in the output folder, or None.
+    """
+    try:
+        yield
+    except InputError as error:
+        # A run that is resumed has its own data, if it is known to be its own.
+        if kept is None or (config.do_train and kept.train_files):
+            raise
+        raise InputError(f"{error} ({kept.describe(config.output_dir)})") from error
+
+
+def _with_training(identity, config, task, kept):
+    """Returns an `Identity` with all that is known before the first step."""
+    paths = task.find_files(base.TRAIN)
+    return identity._replace(
+        options={**identity.options, "precision": config.precision},
+        train_files=files.contents(paths, (kept and kept.train_files) or ()),
+    )
 
 
 def _check(config):
@@ -247,13 +283,21 @@ def _read_tokenizer(config, bert_config):
     )
 
 
-def load_task(config):
+def load_task(config, kept=None):
     """Returns the `Task` of a `RunConfig`, after all checks that need no data.
 
+    Args:
+      config: `RunConfig`.
+      kept: (optional) `Identity` of the run in the output folder, which is resumed or
+        whose model is used.
+
     Raises:
-      InputError: if options, model config and vocabulary do not fit each other.
+      InputError: if options, model config and vocabulary do not fit each other, or not
+        that run.
     """
     bert_config = pretrained.read_bert_config(config.bert_config_file)
+    asked = run_identity.of(config, bert_config)
+    run_identity.check(kept, asked, config)
     if config.max_seq_length > bert_config.max_position_embeddings:
         raise InputError(
             f"--max_seq_length={config.max_seq_length} is over max_position_embeddings="
@@ -271,10 +315,42 @@ def load_task(config):
         config.max_seq_length,
         _read_tokenizer(config, bert_config),
         config.data_dir,
-        _read_trained_task(config) or {},
+        (kept and config.folder.read_task()) or {},
         is_trained=config.do_train,
     )
-    return base.get_task_class(config.task_name).load(inputs)
+    if kept and config.do_train:
+        _check_train_files(kept, asked, config, inputs)
+    trained_length = kept and kept.options.get("max_seq_length")
+    if trained_length not in (None, config.max_seq_length):
+        logger.warning(
+            "--max_seq_length=%d: the model in --output_dir was trained with %d, and "
+            "does not know other lengths well",
+            config.max_seq_length,
+            trained_length,
+        )
+    with _told_of_the_run(config, kept):
+        return base.get_task_class(config.task_name).load(inputs)
+
+
+def _check_train_files(kept, asked, config, inputs):
+    """Raises an `InputError` if a run would be resumed with other train data.
+
+    Args:
+      kept: `Identity` of the run.
+      asked: `Identity` that the command asks for.
+      config: `RunConfig`.
+      inputs: `base.TaskInputs`.
+    """
+    task_class = base.get_task_class(config.task_name)
+    paths = task_class.find_train_files(inputs)
+    found = files.contents(paths, kept.train_files or ())
+    asked = asked._replace(train_files=found)
+    if run_identity.is_other_data(kept, asked):
+        # The labels, if they can be told, say more than a digest.
+        with contextlib.suppress(InputError):
+            task = task_class.load(inputs._replace(saved={}))
+            asked = asked._replace(labels=task.labels)
+        run_identity.check(kept, asked, config)
 
 
 def _with_evaluations(task, config):
@@ -325,6 +401,11 @@ def _choose_checkpoint(config):
     folder = config.folder
     keeps_best = (folder.read_settings() or {}).get("keep_best")
     used = folder.trained_checkpoint()
+    if used and config.init_checkpoint and not config.do_train:
+        logger.warning(
+            "--init_checkpoint=%s is not used: --output_dir has a model of its own",
+            config.init_checkpoint,
+        )
     if used and files.is_in(used, folder.path_of(run_folder.BEST)):
         logger.info("The best weights of the run are used: %s", used)
         return used
@@ -375,27 +456,44 @@ class _Run(NamedTuple):
     devices: devices.Devices
     splits: Dict[str, str]  # of each job that reads data
     records: Dict[str, Any]  # of each split
+    kept: Any  # `Identity` of the run in the folder, or None
+    identity: Any  # `Identity` of this run
 
     def train(self):
         """Trains to the end of the plan; a run in the folder is resumed or replaced."""
         config, dev = self.config, None
         if config.evaluates_in_training:
             dev = self._evaluated(None)
-        training.train(
+        is_trained = training.train(
             self.task,
             self.records[self.splits["do_train"]],
             config.select(train_plan.TrainSettings, devices=self.devices),
             dev,
             self.describe,
         )
+        changes = self._changes()
+        if changes and not is_trained:
+            logger.warning(
+                "--output_dir=%s: nothing was trained, so these are without effect: %s",
+                config.output_dir,
+                changes,
+            )
 
     def describe(self):
         """Writes the description of the run, over an earlier run if so asked."""
         config = self.config
         if config.begins_anew:
             config.folder.clear(self.task.writers)
+        changes = self._changes()
+        if changes:
+            logger.info("The run in --output_dir goes on with %s", changes)
         settings = dataclasses.asdict(config)
-        config.folder.describe(self.task, config.vocab_file, settings, config.do_train)
+        config.folder.describe(self.task, config.vocab_file, settings, self.identity)
+
+    def _changes(self):
+        """Returns the options with which the run in the folder goes on, as text."""
+        old = (self.kept and self.config.folder.read_settings()) or {}
+        return ", ".join(run_identity.changes(old, self.config))
 
     def evaluate(self, checkpoint):
         """Scores a checkpoint on the dev set; writes metrics and the report."""
@@ -423,13 +521,13 @@ class _Run(NamedTuple):
             self.config.folder.write_results(scores, run_folder.TEST_RESULTS)
 
     def export(self, checkpoint):
-        """Writes a SavedModel."""
-        path = export.export(
-            self.task,
-            checkpoint,
-            self.config.vocab_file,
-            self.config.folder.path_of(run_folder.SERVING),
-        )
+        """Writes a SavedModel; a run that is started again has the one it wrote."""
+        folder = self.config.folder.path_of(run_folder.SERVING)
+        path = None
+        if self.config.do_train:
+            path = export.find(self.task, checkpoint, folder)
+        if path is None:
+            path = export.export(self.task, checkpoint, self.config.vocab_file, folder)
         logger.info("SavedModel: %s", path)
 
     def _eval_settings(self, checkpoint, batch_size):

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from typing import NamedTuple
 
 from bert_my.common.errors import InputError
 
@@ -83,6 +84,42 @@ def digest(path):
                     pass
             found = _digests[path][1]
         return found
+
+
+# Files from this size on, in bytes, are not read again if path, size and time are as
+# they were.
+_LARGE = 1 << 26
+
+
+class Content(NamedTuple):
+    """A file: where it was found, and a digest of its content."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    digest: str
+
+
+def contents(paths, known=()):
+    """Returns the tuple of the `Content`s of files.
+
+    Args:
+      paths: list of str.
+      known: (optional) `Content`s of earlier runs; a large file is not read again if
+        its path, size and time are the same.
+
+    Raises:
+      InputError: naming the file that cannot be read.
+    """
+    states, found = {each[:3]: each for each in known}, []
+    for path in paths:
+        with reading(path):
+            status = os.stat(path)
+        state = os.path.abspath(path), status.st_size, status.st_mtime_ns
+        if status.st_size < _LARGE or state not in states:
+            states[state] = Content(*state, digest(path))
+        found.append(states[state])
+    return tuple(found)
 
 
 @contextlib.contextmanager

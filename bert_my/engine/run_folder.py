@@ -28,6 +28,7 @@ GRAPH = "graph.pbtxt"  # of a training step, for TensorBoard
 # Files that describe the run.
 SETTINGS = "run_config.json"
 TASK = "task.json"
+IDENTITY = "run_identity.json"  # see `run_identity`
 TRAINING = "training.csv"
 TRAINING_HEADER = ["step", "loss", "learning_rate", "examples_per_second"]
 EVALUATIONS = "evaluations.jsonl"
@@ -52,6 +53,7 @@ _FILES = (
     PREPROCESSOR,
     SETTINGS,
     TASK,
+    IDENTITY,
     TRAINING,
     EVALUATIONS,
     RESULTS,
@@ -79,6 +81,7 @@ _OF_A_RUN = (
     TRAINING,
     EVALUATIONS,
     TASK,
+    IDENTITY,
     RESULTS,
     RESULTS_AS_TEXT,
     TEST_RESULTS,
@@ -226,15 +229,14 @@ class RunFolder:
 
     # Model, task and settings.
 
-    def describe(self, task, vocab_file, settings, is_training):
-        """Writes the files that are needed to use or repeat the run.
+    def describe(self, task, vocab_file, settings, identity):
+        """Writes the files that are needed to use, resume or repeat a training.
 
         Args:
           task: `Task`.
           vocab_file: path of the vocabulary, or None.
           settings: dict of all options of the run.
-          is_training: whether the run trains; the settings of an earlier training are
-            kept when its model is only used.
+          identity: `run_identity.Identity`.
         """
         with files.replacing(self.path_of(BERT_CONFIG)) as writer:
             writer.write(task.bert_config.to_json_string())
@@ -243,9 +245,13 @@ class RunFolder:
         if task.preprocessor:
             task.preprocessor.save(self.path)
         files.write_json(self.path_of(LABEL_MAP), task.label_map, sort_keys=False)
+        self.describe_task(task)
+        self._write_json(SETTINGS, settings)
+        self._write_json(IDENTITY, identity._asdict())
+
+    def describe_task(self, task):
+        """Writes the description of the task, which the report reads."""
         self._write_json(TASK, task.description)
-        if is_training or not os.path.exists(self.path_of(SETTINGS)):
-            self._write_json(SETTINGS, settings)
 
     def read_settings(self):
         """Returns the options of the last training as a dict, or None."""
@@ -255,30 +261,9 @@ class RunFolder:
         """Returns the description of the task, see `Task.description`, or None."""
         return self._read_json(TASK)
 
-    def read_trained_task(self, task_name, do_lower_case):
-        """Returns the description of the task that a model here was trained on.
-
-        Args:
-          task_name: name of the task to which the model is now put.
-          do_lower_case: case of the text of that task.
-
-        Returns:
-          dict, or None if there is no trained model, or one of another task.
-
-        Raises:
-          InputError: if the model was trained on text of the other case.
-        """
-        # Only a trained model binds the runs after it.
-        saved = self.read_task()
-        if saved is None or self.latest_checkpoint() is None:
-            return None
-        case = (self.read_settings() or {}).get("do_lower_case")
-        if case not in (None, do_lower_case):
-            raise InputError(
-                f"--do_lower_case={do_lower_case}: the model in --output_dir was "
-                f"trained with --do_lower_case={case}"
-            )
-        return saved if saved["task"] == task_name.lower() else None
+    def read_identity(self):
+        """Returns what decides the weights of the run as a dict, or None."""
+        return self._read_json(IDENTITY)
 
     def check_vocabulary(self, added):
         """Raises an `InputError` if the run has other words.

@@ -35,6 +35,9 @@ def train(task, records, settings, dev=None, start=None):
         called if no step is left. With `overwrite_output_dir` it has to delete the run
         in `output_dir`.
 
+    Returns:
+      bool, whether there was a step left to train.
+
     Raises:
       InputError: if the initial checkpoint does not fit.
       NonFiniteTrainingError: if too many steps in a row had to be skipped.
@@ -50,14 +53,8 @@ def train(task, records, settings, dev=None, start=None):
         is_patience_out = evaluation and evaluation.is_patience_out
         is_done = plan.first_step >= plan.num_train_steps or is_patience_out
         if is_done:
-            logger.info(
-                "Nothing left to train: %s is at step %d of %d%s",
-                settings.output_dir,
-                plan.first_step,
-                plan.num_train_steps,
-                ", and was stopped early" if is_patience_out else "",
-            )
-            return
+            logger.info("%s", _nothing_left(plan, is_patience_out))
+            return False
         restore = _find_values(encoders.of(task.bert_config), plan)
         if restore:
             # Before anything is written, or a run is deleted, for such weights.
@@ -68,6 +65,20 @@ def train(task, records, settings, dev=None, start=None):
             start()
         with progress.stage("Training"):
             _run(graph, plan, evaluation, restore)
+        return True
+
+
+def _nothing_left(plan, is_patience_out):
+    """Returns the line for a run without a step left, and how to go on."""
+    settings, reason = plan.settings, ""
+    more = ["--num_train_epochs", "--num_train_steps"][bool(settings.num_train_steps)]
+    if is_patience_out:
+        reason, more = ", and was stopped early", "--early_stop_patience"
+    return (
+        f"Nothing left to train: {settings.output_dir} is at step {plan.first_step} of "
+        f"{plan.num_train_steps}{reason}; to train on give a larger {more}, to train "
+        "anew another --output_dir, or --overwrite_output_dir"
+    )
 
 
 def build(task, records, plan):
@@ -112,6 +123,12 @@ def _find_values(encoder, plan):
                 "weights give it as --init_checkpoint and choose another folder"
             )
         logger.info("Resuming from %s", plan.checkpoint)
+        if settings.init_checkpoint:
+            logger.info(
+                "--init_checkpoint=%s is not used: the run in --output_dir goes on "
+                "from its own checkpoint",
+                settings.init_checkpoint,
+            )
         return restore
     if settings.init_checkpoint:
         return checkpoints.restore_initial(

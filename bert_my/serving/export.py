@@ -1,5 +1,6 @@
 """Exports a trained task as a SavedModel for TensorFlow Serving."""
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -9,8 +10,42 @@ import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
 from bert_my.model import checkpoints
+
+SOURCE = "exported_from.json"  # in `assets.extra`
+
+
+def find(task, checkpoint, output_dir):
+    """Returns the folder of the last export of a task with these weights, or None.
+
+    Args:
+      task: `Task`.
+      checkpoint: path.
+      output_dir: folder for all versions.
+    """
+    source, versions = _source_of(task, checkpoint), []
+    if os.path.isdir(output_dir):
+        versions = sorted(filter(str.isdigit, os.listdir(output_dir)), key=int)
+    for version in reversed(versions):
+        path = os.path.join(output_dir, version, "assets.extra", SOURCE)
+        with contextlib.suppress(InputError):  # of older versions, or damaged
+            if files.read_json(path) == source:
+                return os.path.join(output_dir, version)
+    return None
+
+
+def _source_of(task, checkpoint):
+    """Returns a JSON-able dict of all that an export depends on, but for versions.
+
+    The index of a checkpoint holds checksums of its tensors.
+    """
+    return {
+        "checkpoint": files.digest(f"{checkpoint}.index"),
+        "preprocessor": task.preprocessor.settings,
+        "labels": list(task.labels),
+    }
 
 
 def export(task, checkpoint, vocab_file, output_dir):
@@ -46,6 +81,8 @@ def export(task, checkpoint, vocab_file, output_dir):
         )
         task.preprocessor.save(extra)
         task.postprocessor.save(extra)
+        source = _source_of(task, checkpoint)
+        files.write_json(os.path.join(extra, SOURCE), source)
         os.replace(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -108,6 +108,20 @@ class Task:
         check_meaning(inputs.options, cls.meaningless_options, f"task {cls.name}")
         return cls(inputs)
 
+    @classmethod
+    def find_train_files(cls, inputs):
+        """Returns the list of the train files of `TaskInputs`, before `load`.
+
+        Raises:
+          InputError: see `find_files`.
+        """
+        raise NotImplementedError
+
+    @property
+    def num_held_out(self):
+        """Number of examples of the train file that are the dev set."""
+        return 0
+
     @property
     def label_map(self):
         """Dict label -> id, in the order of the ids."""

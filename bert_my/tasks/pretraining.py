@@ -82,6 +82,10 @@ class PretrainingTask(base.Task):
                 "folder of shards is --input_dir"
             )
 
+    @classmethod
+    def find_train_files(cls, inputs):
+        return cls(inputs).find_files(base.TRAIN)
+
     @property
     def _sizes(self):
         return records.Sizes(

@@ -96,17 +96,7 @@ class TextTask(TableSpec, base.Task):
         chosen = cls._choose(options, inputs.saved)
         objective_class = OBJECTIVES[chosen["objective"]]
         options.check_loss(objective_class, who)
-        num_dev_examples = _setting(options, inputs.saved, "num_dev_examples") or 0
-        splits = Splits(
-            inputs.data_dir,
-            cls.files,
-            options,
-            num_dev_examples,
-            cls.preferred_files,
-            inputs.saved,
-            cls.dev_is_last,
-            is_stratified=cls.labels_class is OneLabel,
-        )
+        splits = cls._find_splits(inputs)
         needs_counts = inputs.is_trained and options.needs_label_counts
         # Labels are read from rows, so rows are parsed before the task is made:
         # `parse_row(self, row)` gets an instance without `__init__`, which has what the
@@ -119,6 +109,26 @@ class TextTask(TableSpec, base.Task):
                 objective_class, schema.labels.names, schema.counts
             )
         return cls(inputs, schema, splits, chosen, loss)
+
+    @classmethod
+    def _find_splits(cls, inputs):
+        """Returns the `Splits` of `TaskInputs`."""
+        options, saved = inputs.options, inputs.saved
+        return Splits(
+            inputs.data_dir,
+            cls.files,
+            options,
+            _setting(options, saved, "num_dev_examples") or 0,
+            cls.preferred_files,
+            saved,
+            cls.dev_is_last,
+            is_stratified=cls.labels_class is OneLabel,
+        )
+
+    @classmethod
+    def find_train_files(cls, inputs):
+        path = cls._find_splits(inputs).path(TRAIN)
+        return [path] if path else []
 
     @classmethod
     def _choose(cls, options, saved):
@@ -148,6 +158,10 @@ class TextTask(TableSpec, base.Task):
             **self._chosen,
             **self.schema.description,
         }
+
+    @property
+    def num_held_out(self):
+        return self.splits.num_dev_examples * self.splits.is_held_out(DEV)
 
     @property
     def feature_specs(self):

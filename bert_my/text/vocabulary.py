@@ -3,6 +3,8 @@
 Free of TensorFlow, so that a process that only tokenizes is small and starts at once.
 """
 
+import hashlib
+import json
 import logging
 import re
 from typing import Dict, List, NamedTuple
@@ -206,6 +208,24 @@ def write(path, lines):
 def is_that_of(path, tokenizer):
     """Returns whether a vocabulary file gives a tokenizer's tokens the same ids."""
     return tokenization.load_vocab(path) == tokenizer.vocab
+
+
+def digest(path):
+    """Returns the number of tokens of a vocabulary file and a digest of them, as text.
+
+    Files that give all tokens the same ids have the same digest.
+
+    Raises:
+      InputError: if the file cannot be read.
+    """
+    try:
+        vocab = tokenization.load_vocab(path)
+    except OSError as error:
+        raise InputError(
+            f"--vocab_file={path}: cannot be read: {error.strerror or error}"
+        ) from error
+    state = hashlib.blake2b(json.dumps(list(vocab.items())).encode(), digest_size=8)
+    return f"{len(vocab)} tokens ({state.hexdigest()})"
 
 
 class AddedWords(NamedTuple):

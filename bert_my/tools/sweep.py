@@ -8,6 +8,7 @@ import argparse
 import collections
 import contextlib
 import fcntl
+import glob
 import hashlib
 import itertools
 import os
@@ -28,6 +29,14 @@ from bert_my.engine.run_folder import RESULTS, RunFolder
 RECORD, LOG, LOCK = "sweep_run.json", "log.txt", ".lock"
 NOT_RUN, FINISHED, FAILED = "not run yet", "finished", "failed"
 STARTED = "not finished"
+OTHER_COMMAND, OTHER_DATA = "was another command", "was of other data"
+OLD = ".old"  # ending of the folder of a run that was another
+# Endings of the files of a folder that is given as data or as a model.
+DATA_FILES = re.compile(
+    r".*\.(csv|tsv|txt|jsonl?|gz|h5|hdf5|index|safetensors|bin|tfrecord.*|record.*)"
+)
+# Flags whose folders are written by the runs.
+_WRITTEN = ("output_dir", "cache_dir")
 MAX_SEEDS = 100  # a single number above is a seed, not a number of seeds
 NUM_LOG_LINES = 12  # shown of a failed run
 GRACE_SECONDS = 20.0  # for a run that is interrupted to end by itself
@@ -182,8 +191,7 @@ def read_run(run):
     """Returns a `Run` with the state and the scores that its folder tells.
 
     Raises:
-      InputError: if the folder holds files, but none of a sweep, or those of another
-        command.
+      InputError: if the folder holds files, but none of a sweep.
     """
     path = os.path.join(run.folder, RECORD)
     if not os.path.exists(path):
@@ -198,15 +206,16 @@ def read_run(run):
     record = files.read_json(path)
     try:
         command, exit_code = record["command"], record["exit_code"]
-        changed = sorted(set(command) ^ set(run.command))
-    except (KeyError, TypeError) as error:
+        inputs = {
+            value: [files.Content(*each) for each in found]
+            for value, found in record.get("inputs", {}).items()
+        }
+    except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the record of a run: {error!r}") from error
     if command != run.command:
-        raise InputError(
-            f"{run.folder}: was run with another command, which differs in "
-            f"{_quote(changed) or 'the order of its flags'}; delete the folder to run "
-            "it anew, or give another --output_dir"
-        )
+        return run._replace(state=OTHER_COMMAND)
+    if _has_changed(inputs):
+        return run._replace(state=OTHER_DATA)
     if exit_code is None:
         return run._replace(state=STARTED)
     scores = None
@@ -214,6 +223,51 @@ def read_run(run):
         with contextlib.suppress(InputError):  # a broken file
             scores = RunFolder(run.folder).read_results()
     return run._replace(state=FAILED if scores is None else FINISHED, scores=scores)
+
+
+def _inputs_of(command):
+    """Returns a dict value of a flag -> `files.Content`s of the files that it names.
+
+    Args:
+      command: list of words.
+    """
+    found = {}
+    for word, following in itertools.zip_longest(command, command[1:], fillvalue=""):
+        flag, equals, value = word.partition("=")
+        if not flag.startswith("-") or flag.lstrip("-") in _WRITTEN:
+            continue
+        for part in (value if equals else following).split(","):
+            paths = _files_of(part)
+            if paths:
+                found[part] = files.contents(paths)
+    return found
+
+
+def _files_of(value):
+    """Returns the sorted paths of the files that a value of a flag names."""
+    paths = glob.glob(f"{glob.escape(value)}.index")  # of a checkpoint
+    if os.path.isdir(value):
+        paths = [os.path.join(value, name) for name in os.listdir(value)]
+        paths = filter(DATA_FILES.fullmatch, paths)
+    elif value:
+        paths += glob.glob(value) or glob.glob(glob.escape(value))
+    return sorted(filter(os.path.isfile, paths))
+
+
+def _digests(contents):
+    return [(each.path, each.digest) for each in contents]
+
+
+def _has_changed(inputs):
+    """Returns whether the files of an earlier start now have another content.
+
+    What is no longer there does not count: the table can be had without the data.
+    """
+    for value, before in inputs.items():
+        now = files.contents(_files_of(value), before)
+        if now and _digests(now) != _digests(before):
+            return True
+    return False
 
 
 def _quote(command):
@@ -306,12 +360,17 @@ def run(plan, metrics=()):
 
 def _run_one(run, lock):
     """Does a run, whose process holds the lock too, and shows why it failed."""
+    if run.state in (OTHER_COMMAND, OTHER_DATA):
+        shutil.rmtree(run.folder + OLD, ignore_errors=True)
+        os.replace(run.folder, run.folder + OLD)
+        say(f"{run.name}: {run.state}, and is now {run.name}{OLD}")
     os.makedirs(run.folder, exist_ok=True)
     results = os.path.join(run.folder, RESULTS)
     if os.path.exists(results):  # those of an earlier start must not count for this one
         os.remove(results)
     record_path, log_path = (os.path.join(run.folder, name) for name in (RECORD, LOG))
-    record = {"command": run.command, "exit_code": None}
+    inputs = _inputs_of(run.command)
+    record = {"command": run.command, "exit_code": None, "inputs": inputs}
     files.write_json(record_path, record)
     began = time.time()
     with open(log_path, "a+b") as log:

@@ -141,7 +141,13 @@ def make_notes(runs, is_best, metrics):
         notes.append(f"No metric {', '.join(missing)}; there are {', '.join(known)}.")
     num_finished = sum(run.scores is not None for run in runs)
     progress = f"{num_finished} of {len(runs)} planned runs are in the table"
-    for state in (sweep.FAILED, sweep.STARTED, sweep.NOT_RUN):
+    for state in (
+        sweep.FAILED,
+        sweep.STARTED,
+        sweep.OTHER_COMMAND,
+        sweep.OTHER_DATA,
+        sweep.NOT_RUN,
+    ):
         names = [run.name for run in runs if run.state == state]
         if len(names) > MAX_NAMES:
             names[MAX_NAMES:] = [f"{len(names) - MAX_NAMES} more"]

@@ -56,9 +56,9 @@ def scores(output_dir):
 def test_the_head_is_that_of_the_trained_model(folder):
     trained = scores(folder("do_train", "do_eval", head="mean"))
     assert scores(folder("do_eval")) == trained
-    with pytest.raises(InputError, match=r"--head=max.*--head=mean"):
+    with pytest.raises(InputError, match=r"--head=max \(was mean\)"):
         folder("do_eval", head="max")
-    with pytest.raises(InputError, match=r"--head=cls"):
+    with pytest.raises(InputError, match=r"--head=cls \(was mean\)"):
         folder("do_train", head="cls")
 
 
@@ -69,7 +69,7 @@ def test_the_dev_set_is_still_held_out_of_the_train_file(folder, titles):
     assert len(rows.splitlines()) == 1 + 9
     folder("do_eval")
     assert (output_dir / "dev_predictions.tsv").read_text() == rows
-    with pytest.raises(InputError, match=r"--num_dev_examples=8.*\b9\b"):
+    with pytest.raises(InputError, match=r"--num_dev_examples=8 \(was 9\)"):
         folder("do_eval", num_dev_examples=8)
 
 

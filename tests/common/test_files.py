@@ -145,3 +145,14 @@ def test_a_small_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatc
     )
     files.write_json(str(tmp_path / "a"), {})
     assert calls == ["sync", "name", "sync"]
+
+
+def test_a_large_file_that_was_not_touched_is_not_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_LARGE", 2)
+    path = tmp_path / "shard"
+    path.write_text("abc")
+    known = files.contents([str(path)])
+    monkeypatch.setattr(files, "digest", lambda path: "read")
+    assert files.contents([str(path)], known) == known
+    path.write_text("abcd")
+    assert files.contents([str(path)], known)[0].digest == "read"

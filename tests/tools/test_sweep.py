@@ -166,11 +166,37 @@ def test_a_run_without_results_has_failed(command, capsys):
     assert "0 of 1 planned runs are in the table; failed: seed-1." in shown
 
 
-def test_another_command_in_a_folder_is_refused(command, tmp_path):
+def test_another_command_is_run_and_the_old_run_is_kept(command, tmp_path, capsys):
     sweep.run(make_plan(command, seeds="1"))
-    with pytest.raises(InputError, match=r"out/seed-1: .*--x=5; .*--output_dir"):
-        sweep.run(make_plan(command, "--x=5"))
+    plan = make_plan(command, "--x=5", seeds="1")
+    assert sweep.read_run(*plan.runs).state == sweep.OTHER_COMMAND
+    assert sweep.run(plan) == 0
+    assert starts(tmp_path) == ["1", "1"]
+    assert "seed-1: was another command, and is now seed-1.old" in (
+        capsys.readouterr().out
+    )
+    assert (tmp_path / "out" / "seed-1.old" / "eval_results.json").exists()
+    assert sweep.run(plan) == 0
+    assert starts(tmp_path) == ["1", "1"]
+
+
+@pytest.mark.parametrize("words", [["--data_dir", "{}"], ["--train_file={}/a.csv"]])
+def test_other_data_is_run_again(command, tmp_path, words):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("a.csv", "nohup.out"):
+        (data / name).write_text("a")
+    plan = make_plan(command, *[word.format(data) for word in words], seeds="1")
+    sweep.run(plan)
+    (data / "nohup.out").write_text("more")
+    (data / "a.csv").write_text("a")
+    sweep.run(plan)
     assert starts(tmp_path) == ["1"]
+    (data / "a.csv").write_text("b")
+    sweep.run(plan)
+    assert starts(tmp_path) == ["1", "1"]
+    (data / "a.csv").unlink()
+    assert sweep.read_run(*plan.runs).state == sweep.FINISHED
 
 
 def test_folders_of_others_are_left_alone(command, tmp_path):
