@@ -21,6 +21,10 @@ _PART = re.compile(rf"({re.escape(MODEL)}-(\d+))\.(index|meta|data-\d+-of-\d+)")
 _LATEST, _ALL = b"model_checkpoint_path", b"all_model_checkpoint_paths"
 _LINE = re.compile(rb'\s*(\w+)\s*:\s*(?:("(?:[^"\\]|\\.)*")|[-+.\w]+)\s*')
 _REMEDY = "begin anew with another folder or --overwrite_output_dir"
+_OTHER_WEIGHTS = (
+    "resume the training, which goes on from {0}; to use that one as it is, give it as "
+    "--init_checkpoint with another --output_dir"
+)
 
 
 class _State(NamedTuple):
@@ -42,12 +46,51 @@ class _State(NamedTuple):
         return path in self.listed or "meta" in self.parts.get(path, ())
 
 
-def find_latest(folder, remedy=_REMEDY):
-    """Returns the path of the latest checkpoint in a folder, or None.
+class Found(NamedTuple):
+    """The newest checkpoint of a folder that is whole.
 
-    It is the one that the file `checkpoint` names if that one is whole, else the newest
-    whole one; a warning then names what is damaged. What is left of a first save that
-    was interrupted is no checkpoint.
+    folder: path.
+    path: of the checkpoint; None if there is none.
+    damaged: what is damaged of the checkpoint that would have been used, or of one
+      that is newer.
+    notes: what is odd about the file `checkpoint`.
+    """
+
+    folder: str
+    path: Optional[str]
+    damaged: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
+
+    def to_resume(self):
+        """Returns the path; a warning names what is damaged."""
+        problems = self.notes + self.damaged
+        if problems:
+            _warn(f"{'; '.join(problems)}; the newest whole checkpoint is {self.path}")
+        return self.path
+
+    def to_use(self, remedy=""):
+        """Returns the path of the weights that the last training ended with, or None.
+
+        Args:
+          remedy: (optional) how to go on without them, for the error.
+
+        Raises:
+          InputError: if they are damaged. An older checkpoint has other results.
+        """
+        if self.damaged:
+            raise InputError(
+                f"{'; '.join(self.damaged)}; put the file back, or "
+                + (remedy or _OTHER_WEIGHTS.format(self.path))
+            )
+        return self.to_resume()
+
+
+def find(folder, remedy=_REMEDY):
+    """Returns the `Found` of a folder.
+
+    The checkpoint is the one that the file `checkpoint` names if that one is whole,
+    else the newest whole one. What is left of a first save that was interrupted is no
+    checkpoint.
 
     Args:
       folder: path, which need not exist.
@@ -60,45 +103,45 @@ def find_latest(folder, remedy=_REMEDY):
     """
     state = _read_state(folder)
     while True:
-        path, problems = _choose(folder, state)
-        before, state = state, problems and _read_state(folder)
+        found = _choose(folder, state)
+        if not found.damaged and not found.notes:
+            return found
         # A training beside may have written and deleted checkpoints meanwhile.
-        if not problems or state == before:
+        before, state = state, _read_state(folder)
+        if state == before:
             break
-    if problems and not path:
+    if not found.path:
         raise InputError(
-            f"{folder}: there is no whole checkpoint to go on from: "
-            f"{'; '.join(problems)}; copy one back, or {remedy}"
+            f"{folder}: there is no whole checkpoint: "
+            f"{'; '.join(found.notes + found.damaged)}; put the files back, or {remedy}"
         )
-    if problems:
-        _warn("; ".join([*problems, f"the newest whole checkpoint is used, {path}"]))
-    return path
+    return found
 
 
 def _choose(folder, state):
-    """Returns (path of the checkpoint to use or None, list of what is damaged)."""
-    problems = [state.problem] if state.problem else []
-    latest = state.listed[-1:]
+    """Returns the `Found` of a folder in a `_State`, with None if none is whole."""
+    notes = (state.problem,) if state.problem else ()
+    damaged, latest = (), state.listed[-1:]
     for path in (*latest, *(each for each in state.parts if each not in latest)):
         damage = damage_of(path)
         if damage is None:
-            if path in latest:
-                _warn_of_newer(path, state)
-            return path, problems
-        if state.is_finished(path):
-            problems.append(f"{path} is damaged: {damage}")
-    return None, problems
+            return Found(folder, path, damaged, notes + _newer_than(path, state))
+        if path in latest and path not in (*state.parts, state.newest):
+            notes += (f"{os.path.join(folder, LIST)} names {path}: {damage}",)
+        elif state.is_finished(path):
+            damaged += (f"{path} is damaged: {damage}",)
+    return Found(folder, None, damaged, notes)
 
 
-def _warn_of_newer(used, state):
+def _newer_than(used, state):
+    """Returns the note that a newer checkpoint than the named one is there, if so."""
     newer = [*state.parts]
     newer = newer[: newer.index(used)] if used in newer else []
     newer = [each for each in newer if state.is_finished(each)]
-    if newer or state.newest != used:
-        _warn(
-            f"the file checkpoint names {used}, which is used, though "
-            f"{(newer or [state.newest])[0]} was written later"
-        )
+    if used not in state.listed[-1:] or (not newer and state.newest == used):
+        return ()
+    newest = (newer or [state.newest])[0]
+    return (f"the file checkpoint names {used}, though {newest} was written later",)
 
 
 def to_rotate(folder, checkpoint):

@@ -162,22 +162,25 @@ class RunFolder:
     # Checkpoints.
 
     def latest_checkpoint(self):
-        """Returns the path of the last checkpoint that is whole, or None.
+        """Returns the path of the newest checkpoint that is whole, or None.
 
         Raises:
-          InputError: if none is whole; see `run_checkpoints.find_latest`.
+          InputError: if none is whole; see `run_checkpoints.find`.
         """
-        return run_checkpoints.find_latest(self.path)
+        return run_checkpoints.find(self.path).path
+
+    def checkpoint_to_resume(self):
+        """Returns `latest_checkpoint`; a warning names what is damaged."""
+        return run_checkpoints.find(self.path).to_resume()
 
     def best_checkpoint(self):
         """Returns the path of the checkpoint with the best weights, or None.
 
         Raises:
-          InputError: see `latest_checkpoint`.
+          InputError: if they are damaged.
         """
-        return run_checkpoints.find_latest(
-            self.path_of(BEST), "delete this folder to go on without the best weights"
-        )
+        remedy = "delete this folder to go on without the best weights"
+        return run_checkpoints.find(self.path_of(BEST), remedy).to_use(remedy)
 
     def trained_checkpoint(self):
         """Returns the checkpoint to use of a trained model, or None.
@@ -193,7 +196,9 @@ class RunFolder:
                 "or delete that folder to use the last weights"
             )
         keeps_best = (settings or {}).get("keep_best")
-        return (keeps_best and self.best_checkpoint()) or self.latest_checkpoint()
+        return (keeps_best and self.best_checkpoint()) or run_checkpoints.find(
+            self.path
+        ).to_use()
 
     # Starting anew.
 

@@ -166,7 +166,7 @@ def make_plan(task, records, settings):
     use_xla = choose_xla(settings.use_xla, settings.devices, flops)
     checkpoint = None
     if not settings.overwrite_output_dir:
-        checkpoint = settings.folder.latest_checkpoint()
+        checkpoint = settings.folder.checkpoint_to_resume()
     counters = run_folder.Counters(0, 0, 0)
     if checkpoint:
         counters = run_folder.read_counters(checkpoint)

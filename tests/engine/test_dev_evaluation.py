@@ -1,12 +1,14 @@
 """Evaluation during training: its numbers, the best weights, and stopping early."""
 
 import logging
+import shutil
 
 import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.engine import dev_evaluation, evaluation, forward, run_folder, training
 from bert_my.engine.run_folder import RunFolder
+from bert_my.model import checkpoints
 from bert_my.tasks import base
 from tests import helpers
 
@@ -263,6 +265,58 @@ def test_best_weights_after_the_last_checkpoint_do_not_count(bench, scripted):
     assert values == {1: 0.5, 2: 0.6, 3: 0.55, 4: 0.5, 5: 0.58, 6: 0.57, 7: 0.56}
     lines = helpers.read_lines(folder / run_folder.TRAINING)
     assert [line.split(",")[0] for line in lines] == ["step", *"1234567"]
+
+
+@pytest.fixture
+def interrupted(bench, scripted, request):
+    """A run of 4 steps that was killed in step 3; its best weights are those of step 2.
+
+    Returns the function that resumes it with values of `auc`, and the folder.
+    """
+
+    def train(*values):
+        scripted(values)
+        return bench.train(
+            request.node.name,
+            "1",
+            "auc",
+            num_towers=1,
+            num_train_steps=4,
+            save_checkpoints_steps=2,
+        )
+
+    with pytest.raises(Killed):
+        train(0.5, 0.9, None)
+    return train, bench.folder / request.node.name
+
+
+def test_best_weights_outlive_the_list_of_evaluations(interrupted):
+    train, folder = interrupted
+    (folder / run_folder.EVALUATIONS).write_text("")
+    (folder / run_folder.BEST / "checkpoint").unlink()
+    train(0.6, 0.7)
+    assert RunFolder(folder).best_checkpoint().endswith("-2")
+
+
+def test_best_weights_of_unknown_value_are_evaluated_again(interrupted, caplog):
+    caplog.set_level(logging.INFO)
+    train, folder = interrupted
+    path = RunFolder(folder).best_checkpoint()
+    values = helpers.read_checkpoint(folder / run_folder.BEST)
+    del values[next(name for name in values if name.startswith("best/auc/"))]
+    checkpoints.write(values, path)
+    train(0.8, 0.7, 0.75)
+    assert best_step(folder) == 2
+    assert "was not known; it is 0.8000" in caplog.text
+
+
+@pytest.mark.slow
+def test_best_weights_that_are_gone_are_said(interrupted, caplog):
+    train, folder = interrupted
+    shutil.rmtree(str(folder / run_folder.BEST))
+    train(0.6, 0.7)
+    assert "the weights with the best auc so far, 0.9000, are not there" in caplog.text
+    assert best_step(folder) == 4
 
 
 def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeypatch):

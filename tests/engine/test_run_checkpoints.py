@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.engine import run_checkpoints
-from bert_my.engine.run_checkpoints import find_latest
+from bert_my.engine.run_checkpoints import find
 
 DATA = ".data-00000-of-00001"
 
@@ -57,6 +57,9 @@ def make_link(path):
     os.symlink("nowhere", path)
 
 
+GONE = b"""model_checkpoint_path: "model.ckpt-9"
+all_model_checkpoint_paths: "model.ckpt-10"
+"""
 LISTS = {
     "empty": lambda path: overwrite(path, b""),
     "cut": lambda path: os.truncate(path, 30),
@@ -67,17 +70,17 @@ LISTS = {
     "folder": make_folder,
     "link": make_link,
     "other": lambda path: overwrite(path, b'{"task": "csv"}\n'),
-    "gone": lambda path: overwrite(path, b'model_checkpoint_path: "model.ckpt-9"'),
+    "gone": lambda path: overwrite(path, GONE),
 }
 
 
 @pytest.mark.parametrize("damage", LISTS.values(), ids=LISTS)
 def test_a_damaged_list_is_said_and_the_newest_is_used(folder, caplog, damage):
     damage(os.path.join(folder, run_checkpoints.LIST))
-    assert step_of(find_latest(folder)) == 10
+    assert step_of(find(folder).to_use()) == 10
     assert len(caplog.messages) == 1
     assert "checkpoint" in caplog.text and "model.ckpt-10" in caplog.text
-    find_latest(folder)
+    find(folder).to_resume()
     assert len(caplog.messages) == 1
 
 
@@ -94,10 +97,17 @@ PARTS = {
 
 @pytest.mark.parametrize("ending", [".index", DATA])
 @pytest.mark.parametrize("damage", PARTS.values(), ids=PARTS)
-def test_an_older_whole_checkpoint_is_used(folder, caplog, ending, damage):
+def test_an_older_whole_checkpoint_is_resumed(folder, caplog, ending, damage):
     damage(os.path.join(folder, f"model.ckpt-10{ending}"))
-    assert step_of(find_latest(folder)) == 4
+    assert step_of(find(folder).to_resume()) == 4
     assert "model.ckpt-10 is damaged" in caplog.text
+
+
+def test_an_older_checkpoint_is_not_used_in_place_of_the_last(folder):
+    os.truncate(os.path.join(folder, f"model.ckpt-10{DATA}"), 7)
+    message = r"model\.ckpt-10 is damaged.*--init_checkpoint with another --output_dir"
+    with pytest.raises(InputError, match=message):
+        find(folder).to_use()
 
 
 def test_parts_of_two_checkpoints_are_none(folder):
@@ -105,7 +115,7 @@ def test_parts_of_two_checkpoints_are_none(folder):
         session.run(tf.assign(tf.get_variable("weights", [30]), tf.fill([30], 3.0)))
         other = tf.train.Saver().save(session, os.path.join(folder, "other"))
     os.replace(f"{other}{DATA}", os.path.join(folder, f"model.ckpt-10{DATA}"))
-    assert step_of(find_latest(folder)) == 4
+    assert step_of(find(folder).path) == 4
 
 
 def test_without_a_whole_checkpoint_nothing_is_begun(folder):
@@ -113,7 +123,7 @@ def test_without_a_whole_checkpoint_nothing_is_begun(folder):
         os.truncate(os.path.join(folder, f"model.ckpt-{step}{DATA}"), 7)
     message = "no whole checkpoint.*ckpt-10 .*variable weights.*--overwrite_output_dir"
     with pytest.raises(InputError, match=message):
-        find_latest(folder)
+        find(folder)
 
 
 def test_a_list_of_checkpoints_that_are_gone_is_no_new_run(folder):
@@ -121,7 +131,7 @@ def test_a_list_of_checkpoints_that_are_gone_is_no_new_run(folder):
         if name.startswith("model.ckpt-"):
             os.remove(os.path.join(folder, name))
     with pytest.raises(InputError, match=r"no file model\.ckpt-10\.index"):
-        find_latest(folder)
+        find(folder)
 
 
 @pytest.mark.parametrize("num_bytes", [0, 60])
@@ -130,7 +140,7 @@ def test_an_interrupted_first_save_is_no_checkpoint(folder, num_bytes):
         if not name.startswith("model.ckpt-2.") or name.endswith(".meta"):
             os.remove(os.path.join(folder, name))
     os.truncate(os.path.join(folder, "model.ckpt-2.index"), num_bytes)
-    assert find_latest(folder) is None
+    assert find(folder).path is None
 
 
 def test_the_list_decides_and_newer_checkpoints_are_said(folder, caplog):
@@ -139,7 +149,7 @@ def test_the_list_decides_and_newer_checkpoints_are_said(folder, caplog):
         text = reader.read()
     first, rest = text.split("\n", 1)
     overwrite(path, f"{first.replace('10', '4')}\n{rest}".encode())
-    assert step_of(find_latest(folder)) == 4
+    assert step_of(find(folder).to_use()) == 4
     assert "model.ckpt-10 was written later" in caplog.text
     assert os.path.join(folder, "model.ckpt-4") in caplog.text
 
@@ -151,8 +161,8 @@ def test_paths_with_other_letters(folder):
 
 
 def test_no_folder_and_an_empty_one_have_none(tmp_path):
-    assert find_latest(str(tmp_path)) is None
-    assert find_latest(str(tmp_path / "none")) is None
+    assert find(str(tmp_path)).path is None
+    assert find(str(tmp_path / "none")).path is None
 
 
 def test_checkpoints_up_to_the_restored_one_are_rotated(folder):
