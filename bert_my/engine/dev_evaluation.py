@@ -169,9 +169,15 @@ class DevEvaluation(tf.train.SessionRunHook):
         """
         of_sets = {}
         for name, each in self._passes.items():
-            with contextlib.closing(each.batches(session.run)) as batches:
-                records = self._records[name]
-                of_sets[name] = evaluation.scores(self._task, records, batches)
+            try:
+                with contextlib.closing(each.batches(session.run)) as batches:
+                    records = self._records[name]
+                    of_sets[name] = evaluation.scores(self._task, records, batches)
+            except forward.NonFinitePrediction as error:
+                logger.warning(
+                    "The evaluation after step %d does not count: %s", step, error
+                )
+                of_sets[name] = evaluation.undefined_scores(self._task)
         scores = evaluation.joined(of_sets)
         keep_best, value = self._settings.keep_best, scores[self.metric]
         best = self._kept if keep_best else self._find_best()[0]

@@ -9,8 +9,10 @@ from bert_my import metrics
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
-from bert_my.engine.forward import add_pairs, forward
+from bert_my.engine.forward import NonFinitePrediction, add_pairs, forward
 from bert_my.text.postprocessor import PREDICTIONS
+
+_MAX_SHOWN = 30  # characters of a text in an error
 
 
 def evaluate(task, records, settings, output_dir):
@@ -73,9 +75,9 @@ def _scored(task, records, settings, writers, output_dir, labelled=None):
       labelled: list with a bool for each example, whether it has labels; None if all
         have. Without labels there are no scores, with some no losses.
     """
-    with forward(task, records, settings, outputs_of(task)) as batches, _opened(
-        writers, output_dir
-    ) as write:
+    with _naming_examples(task, records), forward(
+        task, records, settings, outputs_of(task)
+    ) as batches, _opened(writers, output_dir) as write:
         if labelled is None or all(labelled):
             return scores(task, records, batches, write)
 
@@ -89,6 +91,27 @@ def _scored(task, records, settings, writers, output_dir, labelled=None):
             return task.score(scored())
         collections.deque(scored(), maxlen=0)
         return {}
+
+
+@contextlib.contextmanager
+def _naming_examples(task, records):
+    """Names the example in the error of a prediction that is not finite."""
+    try:
+        yield
+    except NonFinitePrediction as error:
+        num_rows = 0
+        for example, about in records.examples() if task.postprocessor else ():
+            num_rows += len(list(about))
+            if error.row < num_rows:
+                text = example.content.replace("\0", " ")[:_MAX_SHOWN]
+                name = f" ({example.guid} {text!r})"
+                raise NonFinitePrediction(error.row, name) from error
+        raise
+
+
+def undefined_scores(task):
+    """Returns the scores of a set, see `scores`, where none can be computed: NaN."""
+    return dict.fromkeys((*task.metric_names, "eval_loss", "loss"), math.nan)
 
 
 def _step_of(settings):

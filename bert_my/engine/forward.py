@@ -9,6 +9,7 @@ from typing import Dict, NamedTuple, Optional
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from bert_my.common.errors import InputError
 from bert_my.common.progress import Bar, stage
 from bert_my.data import row_order
 from bert_my.data.batches import eval_batches, next_features
@@ -16,6 +17,21 @@ from bert_my.engine import towers
 from bert_my.engine.devices import PRECISIONS, Devices, supports_fused_layer_norm
 from bert_my.model import checkpoints
 from bert_my.model.ops import HoistedWeights, InferenceOps
+
+
+class NonFinitePrediction(InputError):
+    """A prediction is NaN or infinite, though all weights are finite.
+
+    row: number of the row in the set, from 0.
+    """
+
+    def __init__(self, row, name=""):
+        super().__init__(
+            f"the predictions for row {row + 1}{name} are NaN or infinite; try "
+            "--precision=fp32, and if it is that already the model is of no use: take "
+            "an earlier checkpoint, or train with a lower --learning_rate"
+        )
+        self.row = row
 
 
 class EvalSettings(NamedTuple):
@@ -59,7 +75,9 @@ class Pass(NamedTuple):
     """A forward pass over a set, in a graph."""
 
     features: Dict[str, tf.Tensor]  # of a batch
-    fetches: tuple  # of dicts of tensors: predictions, losses and means of a batch
+    # Dicts of tensors: predictions, losses and means of a batch; and bool
+    # `[batch_size]`, whether all predictions for a row are finite.
+    fetches: tuple
     initializer: tf.Operation  # puts the pass at the beginning of the set
     num_examples: int
     order: row_order.PassOrder
@@ -69,6 +87,10 @@ class Pass(NamedTuple):
 
         Args:
           run: function from tensors to values, as `tf.Session.run`.
+
+        Raises:
+          NonFinitePrediction: if predictions are NaN or infinite, also those that are
+            not returned.
         """
         run(self.initializer)
         with Bar("Forward", "rows", self.num_examples, leave=False) as progress:
@@ -77,7 +99,10 @@ class Pass(NamedTuple):
                 window = Batch({}, {}, {}, begin)
                 for first, end in zip(borders, borders[1:]):
                     rows = self.order.rows(first, end)
-                    predictions, losses, means = run(self.fetches)
+                    predictions, losses, means, is_finite = run(self.fetches)
+                    wrong = rows[~is_finite[: len(rows)]]
+                    if len(wrong):
+                        raise NonFinitePrediction(min(wrong))
                     _put(window.predictions, predictions, rows - begin, num_rows)
                     add_pairs(window.losses, losses)
                     add_pairs(window.means, means)
@@ -144,10 +169,40 @@ def build_pass(task, records, settings, outputs):
             },
             settings.reduction.add_pairs([tower.losses for tower in by_tower]),
             settings.reduction.add_pairs([tower.means for tower in by_tower]),
+            _is_finite(by_tower, devices, features["is_real_example"]),
         )
     # Casts the weights anew.
     begin = tf.group(initializer, *(op for each in weights for op in each.refresh))
     return Pass(features, fetches, begin, records.num_examples, order)
+
+
+def _is_finite(by_tower, devices, rows):
+    """Returns bool `[batch_size]`: whether all predictions for a row are finite.
+
+    Of a task without predictions the losses count, for all rows at once.
+
+    Args:
+      by_tower: list of `TaskOutputs`.
+      devices: of the towers.
+      rows: tensor `[batch_size]`.
+    """
+
+    def check(tower, device):
+        with tf.device(device):
+            return [
+                tf.reduce_all(
+                    tf.math.is_finite(each), axis=list(range(1, each.shape.ndims))
+                )
+                for each in tower.predictions.values()
+                if each.dtype.is_floating
+            ]
+
+    checks = list(map(check, by_tower, devices))
+    if all(checks):
+        return tf.concat([tf.reduce_all(each, axis=0) for each in checks], axis=0)
+    losses = [pair[0] for tower in by_tower for pair in tower.losses.values()]
+    of_all = tf.reduce_all([tf.math.is_finite(loss) for loss in losses])
+    return tf.fill(tf.shape(rows), of_all)
 
 
 @contextlib.contextmanager
@@ -163,6 +218,7 @@ def forward(task, records, settings, outputs):
 
     Raises:
       InputError: if the checkpoint does not fit the model or is not finite.
+      NonFinitePrediction: if predictions are not.
     """
     with tf.Graph().as_default():
         # A deterministic run refuses initializers without a seed, though none is run.

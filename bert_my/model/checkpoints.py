@@ -26,6 +26,7 @@ BESIDE_WEIGHTS = ("/adam_m", "/adam_v", AVERAGE)
 # Endings of the files of a checkpoint.
 PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 _INDEX = ".index"
+_LIST = "checkpoint"  # name of the file that lists the checkpoints in a folder
 _STEP = re.compile(r"(.*)-(\d+)")
 _LAYER = re.compile(r"(.*/layer_\d+)/")
 # Characters of a path that TensorFlow reads as those of a pattern.
@@ -96,7 +97,10 @@ def _link(folder):
 
 @functools.lru_cache(maxsize=None)
 def _folder_of_links():
-    folder = tempfile.mkdtemp(prefix="checkpoints-")
+    # In an array of batch jobs $TMPDIR itself may be such as `job[3]`.
+    places = (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm")
+    place = next(x for x in places if not _WILDCARDS.search(x) and os.path.isdir(x))
+    folder = tempfile.mkdtemp(prefix="checkpoints-", dir=place)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
@@ -104,6 +108,19 @@ def _folder_of_links():
 def exists(checkpoint):
     """Returns whether there is the index of a checkpoint."""
     return os.path.isfile(f"{checkpoint}{_INDEX}")
+
+
+def without_ending(path):
+    """Returns the path of the checkpoint of which a path is one of the files.
+
+    Of a file named `checkpoint`, the list of the checkpoints in a folder, it is the
+    folder. Other paths are returned as they are.
+    """
+    if exists(path) or os.path.isdir(path):
+        return path
+    if os.path.basename(path) == _LIST and os.path.isfile(path):
+        return os.path.dirname(path) or "."
+    return PARTS.sub("", path)
 
 
 def resolve(path, flag="init_checkpoint"):
@@ -121,8 +138,8 @@ def resolve(path, flag="init_checkpoint"):
       InputError: if there is no such checkpoint, there are several, or its index
         cannot be read.
     """
-    meant = path if exists(path) else PARTS.sub("", path)
-    if os.path.isdir(meant):
+    meant = without_ending(path)
+    if os.path.isdir(meant) and not exists(meant):
         meant = find_in(meant, flag)
         if meant is None:
             raise InputError(
@@ -224,8 +241,7 @@ class Reader:
                 f"--{self.flag}={self.path}: variable {name} cannot be read; is the "
                 f"file {self.path}.data-* whole? ({_first_line(error)})"
             ) from error
-        dtype = self._reader.get_variable_to_dtype_map()[name]
-        if not dtype.is_floating:  # to NumPy bfloat16 is no float
+        if not self.is_float(name):  # to NumPy bfloat16 is none
             return value
         with np.errstate(over="ignore"):  # what is too large becomes infinite
             return value.astype(np.float32)
@@ -240,6 +256,10 @@ class Reader:
         value = self.read(name)
         check_finite(name, value, f"--{self.flag}={self.path}")
         return value
+
+    def is_float(self, name):
+        """Returns whether a variable holds floats, of any type."""
+        return self._reader.get_variable_to_dtype_map()[name].is_floating
 
 
 def check_finite(name, value, source):
@@ -256,8 +276,9 @@ def check_finite(name, value, source):
     if num_wrong:
         raise InputError(
             f"{source}: {num_wrong:,} of the {value.size:,} numbers of {name} are NaN "
-            "or infinite; the model is of no use, take an earlier checkpoint or the "
-            "weights from which it was trained"
+            "or infinite, so the model is of no use; take an earlier checkpoint, or "
+            "the weights from which it was trained (in an --output_dir that has such a "
+            "checkpoint, with --overwrite_output_dir)"
         )
 
 
@@ -371,6 +392,11 @@ def check_fits(reader, variables):
                 f"{source}: variable {name} has shape {shapes[name]} there and {shape} "
                 "here; is --bert_config_file the one of this checkpoint, and are the "
                 "task's labels those it was trained with?"
+            )
+        if variable.dtype.is_floating and not reader.is_float(name):
+            raise InputError(
+                f"{source}: variable {name} holds no floats there; is it the "
+                "checkpoint of a quantized model?"
             )
         sources.append((name_in(shapes, name), variable))
     if not sources:

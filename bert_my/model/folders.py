@@ -103,12 +103,12 @@ def find(
 
 def _split(path):
     """Returns (folder, checkpoint or None) of a path; raises if there is neither."""
-    if os.path.isdir(path):
-        return path, None
-    meant = path if checkpoints.exists(path) else checkpoints.PARTS.sub("", path)
-    if checkpoints.exists(meant):
+    meant = checkpoints.without_ending(path)
+    if os.path.isdir(meant) or checkpoints.exists(meant):
         if meant != path:
             logger.info("--model=%s is taken as %s", path, meant)
+        if os.path.isdir(meant):
+            return meant, None
         return os.path.dirname(meant) or ".", meant
     if os.path.isfile(path):
         raise InputError(

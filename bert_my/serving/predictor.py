@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common import files
 from bert_my.engine import run_folder
+from bert_my.model import checkpoints
 from bert_my.text import postprocessor, preprocessor
 
 # Rows that the model is given at once.
@@ -35,7 +36,9 @@ class Predictor:
         self._texts = None
         self._session = tf.Session(graph=tf.Graph(), config=config)
         meta_graph = tf.saved_model.loader.load(
-            self._session, [tf.saved_model.tag_constants.SERVING], path
+            self._session,
+            [tf.saved_model.tag_constants.SERVING],
+            checkpoints.literal(path),
         )
         definition = meta_graph.signature_def[signature]
         self.inputs = {name: info.name for name, info in definition.inputs.items()}

@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.engine import evaluation, forward
+from bert_my.model import checkpoints
 from bert_my.tasks import base
 from tests import helpers
 from tests.engine import toy_tasks
@@ -118,6 +120,20 @@ def test_predict_writes_a_line_for_each_row(
     assert [row["predicted_label"] for row in rows] == classes
     assert [int(row["index"]) for row in rows] == list(range(11))
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_prediction_that_is_not_finite_is_named(task, checkpoint, tmp_path):
+    """The weights of a head are finite, and the logits of rows are not."""
+    values = helpers.read_checkpoint(os.path.dirname(checkpoint))
+    values["output_weights"] = np.full_like(values["output_weights"], 3e38)
+    path = str(tmp_path / "model.ckpt")
+    checkpoints.write(values, path)
+    records = helpers.make_records(task, base.DEV, tmp_path / "cache")
+    run = evaluation.evaluate, evaluation.predict
+    for job, sets in zip(run, ({"dev": records}, records)):
+        with pytest.raises(InputError, match=r"row 1 \(eval0 '.*'\) are NaN or inf"):
+            job(task, sets, settings(path), str(tmp_path))
+    assert not list(tmp_path.glob("*.t*"))
 
 
 def test_an_untrained_checkpoint_is_refused(task, tmp_path):

@@ -54,7 +54,8 @@ def test_the_path_of_a_checkpoint_is_not_commented(checkpoint, caplog):
 
 def test_a_folder_means_the_checkpoint_that_its_list_names(tmp_path, checkpoint):
     checkpoints.write({"a": np.zeros([1])}, str(tmp_path / "model.ckpt-9"))
-    assert checkpoints.resolve(str(tmp_path)) == checkpoint
+    for path in (tmp_path, tmp_path / "checkpoint"):
+        assert checkpoints.resolve(str(path)) == checkpoint
     # In a copy of a folder the list has the paths of another machine.
     tf.train.update_checkpoint_state(str(tmp_path), "/elsewhere/model.ckpt-9")
     assert checkpoints.resolve(str(tmp_path)) == str(tmp_path / "model.ckpt-9")
@@ -133,6 +134,13 @@ def test_missing_variables_are_returned(checkpoint):
     assert fits(checkpoint, variables)[1] == ["new"]
     with pytest.raises(InputError, match="lacks new"):
         checkpoints.restore_trained(checkpoint, variables)
+
+
+def test_weights_of_a_quantized_model_are_refused(tmp_path):
+    path = str(tmp_path / "model.ckpt")
+    checkpoints.write({"a": np.int8([1, 2])}, path)
+    with pytest.raises(InputError, match="variable a holds no floats there"):
+        fits(path, [tf.get_variable("a", [2])])
 
 
 def test_a_checkpoint_of_something_else_is_refused(checkpoint):
