@@ -121,7 +121,8 @@ class Hdf5:
                 dataset.resize(size + len(rows), axis=0)
                 dataset[size:] = rows
 
-        with h5py.File(path, "w") as file:
+        # HDF5 would lock the file itself, which `files.replacing_path` has locked.
+        with open(path, "w+b") as raw, h5py.File(raw, "w") as file:
             yield write
 
     @staticmethod
