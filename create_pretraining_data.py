@@ -24,10 +24,10 @@ from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
 from bert_my.common.progress import Bar
 from bert_my.data import workers
-from bert_my.pretrain import corpus
+from bert_my.pretrain import builds, corpus
 from bert_my.pretrain.instances import NEXT_SENTENCE, Vocabulary, make_instances
 from bert_my.pretrain.masking import RULES
-from bert_my.pretrain.shards import FORMATS, open_shards
+from bert_my.pretrain.shards import FORMATS
 from bert_my.text import vocabulary
 
 logger = logging.getLogger("bert_my.create_pretraining_data")
@@ -271,8 +271,8 @@ def _check_enough(config, about, split, blocks):
     )
 
 
-def _write(config, tokenizer, about, split, blocks, outputs):
-    """Writes the instances of a split; returns its counts."""
+def _write(config, tokenizer, about, split, blocks, write):
+    """Writes the instances of a split by a `shards.Writer`; returns its counts."""
     num_copies = config.dupe_factor if split == "train" else 1
     token_ids = Vocabulary.of(tokenizer)
     shard_format = FORMATS[config.format]
@@ -291,17 +291,15 @@ def _write(config, tokenizer, about, split, blocks, outputs):
 
     total = _count_text(blocks)
     jobs = _jobs(config, split, blocks, num_copies)
-    with open_shards(outputs, shard_format) as write, Bar(
-        f"Writing {split}", "blocks", num_copies * len(blocks)
-    ) as progress:
+    with Bar(f"Writing {split}", "blocks", num_copies * len(blocks)) as progress:
         for encoded, counted in workers.ordered_map(make, jobs, config.num_workers):
             write(encoded)
             total.update(counted)
             progress.update()
         if not total["instances"]:
             raise InputError(
-                f"{about}: the text gives no instance for {', '.join(outputs)}: no "
-                "document has two tokens, which --next_sentence=sop needs"
+                f"{about}: the text gives no instance of {split}: no document has two "
+                "tokens, which --next_sentence=sop needs"
             )
     return total
 
@@ -399,10 +397,11 @@ def run(config):
         stored = _store_blocks(config, tokenizer, inputs, outputs, blocks_dir)
         for split, blocks in stored.items():
             _check_enough(config, about, split, blocks)
-        statistics = {
-            split: _write(config, tokenizer, about, split, blocks, outputs[split])
-            for split, blocks in stored.items()
-        }
+        with builds.writing(outputs, FORMATS[config.format]) as writers:
+            statistics = {
+                split: _write(config, tokenizer, about, split, blocks, writers[split])
+                for split, blocks in stored.items()
+            }
     for split, counts in statistics.items():
         print(f"{', '.join(outputs[split])}:")
         print("\n".join(describe(counts, config.next_sentence)))

@@ -64,7 +64,13 @@ def make_room(path):
 
 def write_json(path, value):
     """Writes a value as JSON with a checksum of its content."""
-    files.write_json(path, {"checksum": _digest(value), "content": value})
+    with files.replacing(path) as writer:
+        writer.write(as_json(value))
+
+
+def as_json(value):
+    """Returns the text of a file that `read_json` reads."""
+    return json.dumps({"checksum": _digest(value), "content": value}, indent=1)
 
 
 def read_json(path):

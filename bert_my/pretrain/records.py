@@ -4,6 +4,8 @@ Before it is used, every file is read once in full, as training reads it, and ch
 The results of the checks are kept for later runs with the same files.
 """
 
+import collections
+import contextlib
 import copy
 import functools
 import hashlib
@@ -15,14 +17,17 @@ from typing import Any, List, NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.common import files
+from bert_my.common import caches, files
 from bert_my.common.errors import InputError
 from bert_my.common.progress import Bar
 from bert_my.data.features import LENGTH_STEP, FeatureSpec
-from bert_my.pretrain.shards import BLOCK_ROWS, READ_ERRORS, format_of
+from bert_my.pretrain import builds
+from bert_my.pretrain.shards import BLOCK_ROWS, READ_ERRORS, Hdf5, format_of
 
 logger = logging.getLogger(__name__)
 
+# Part of the names of kept results: raise it when a check changes.
+_FORMAT_VERSION = 2
 # Feature -> its width and the limit below which its values must be: each a number or a
 # field of `Sizes`.
 FEATURES = {
@@ -79,12 +84,18 @@ class Shard(NamedTuple):
     shard_format: one of `shards.FORMATS`.
     offsets: for each block the bytes that stand before it in a TFRecord file, or the
       rows in an HDF5 file.
+    checksums: CRC-32C of the serialized examples of each block.
+    digest: of the file's bytes.
+    state: of the file when it was checked, see `_state_of`.
     """
 
     path: str
     shard_format: Any
     num_examples: int
     offsets: List[int]
+    checksums: List[int]
+    digest: str
+    state: List[int]
 
 
 class Instances:
@@ -115,7 +126,8 @@ class Instances:
             starts += range(self.num_examples, end, BLOCK_ROWS)
             self.num_examples = end
         self.block_starts = np.array([*starts, self.num_examples])
-        self._blocks = [(shard, offset) for shard in shards for offset in shard.offsets]
+        # (shard, number of the block in it)
+        self._blocks = [(s, index) for s in shards for index in range(len(s.offsets))]
         self._held_block = functools.lru_cache(num_held_blocks)(self.read_block)
 
     def read_block(self, number):
@@ -127,17 +139,28 @@ class Instances:
         Raises:
           InputError: if the file has changed since it was checked.
         """
-        shard, offset = self._blocks[number]
-        first, end = self.block_starts[number : number + 2]
+        shard, index = self._blocks[number]
+        first = index * BLOCK_ROWS
+        end = min(first + BLOCK_ROWS, shard.num_examples)
         try:
-            blocks = shard.shard_format.blocks(shard.path, self.sizes.limits, offset)
+            # Before HDF5 opens it, which old versions do not survive.
+            is_same = _state_of(shard.path) == shard.state
+            if not is_same and files.digest(shard.path) != shard.digest:
+                raise ValueError("it is another file")
+            blocks = shard.shard_format.blocks(
+                shard.path, self.sizes.limits, shard.offsets[index]
+            )
             _, records = next(blocks, (0, ()))
+            records = records[: end - first]  # more may stand behind them by now
             if len(records) < end - first:
-                raise ValueError("there are fewer instances")
+                raise ValueError("there are fewer")
+            if _checksum(records) != shard.checksums[index]:
+                raise ValueError("they are others")
             return records
-        except READ_ERRORS as error:
+        except (*READ_ERRORS, InputError) as error:
             raise InputError(
-                f"{shard.path}: has changed since it was checked: {error}"
+                f"{shard.path}: has changed since it was checked, in instances "
+                f"{first + 1} to {end}: {_reason(error)}; a new start checks it again"
             ) from error
 
     def head(self, num_rows):
@@ -173,6 +196,25 @@ class Instances:
         is_used = output["masked_lm_weights"] > 0
         output["masked_lm_positions"] *= tf.cast(is_used, tf.int32)
         return output
+
+
+def _state_of(path):
+    """Returns size and times of a file, a list; other content has others.
+
+    The time of the last change is among them: `cp -p` and `touch` set the other one.
+    """
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _checksum(records):
+    """Returns the CRC-32C of serialized examples, an int."""
+    return caches.checksum(b"".join(records))
+
+
+def _reason(error):
+    """Returns the first line of an exception's text."""
+    return (str(error) or repr(error)).splitlines()[0]
 
 
 def _longest(is_used, step):
@@ -211,10 +253,10 @@ def load(paths, sizes, record_dir, num_held_blocks=2):
       InputError: naming the file that cannot be read, is not whole, or does not fit.
     """
     shards, formats = [], list(map(format_of, paths))
-    checked = _check_once(paths, sizes, record_dir)
-    for path, shard_format, (num_examples, offsets) in zip(paths, formats, checked):
-        if num_examples:
-            shards.append(Shard(path, shard_format, num_examples, offsets))
+    checked, states = _check_once(paths, sizes, record_dir)
+    for path, shard_format, of_file, state in zip(paths, formats, checked, states):
+        if of_file[0]:
+            shards.append(Shard(path, shard_format, *of_file, state))
         else:
             logger.warning("%s: there is no instance in this file", path)
     if not shards:
@@ -229,24 +271,33 @@ def load(paths, sizes, record_dir, num_held_blocks=2):
 
 
 def _check_once(paths, sizes, record_dir):
-    """Returns the results of `_check_all`, from an earlier run if there was one."""
-    about = []
-    for path in paths:
-        status = os.stat(path)
-        about.append([os.path.abspath(path), status.st_size, status.st_mtime_ns])
-    text = json.dumps([about, sizes, BLOCK_ROWS])
+    """Returns the results of `_check_all`, perhaps of an earlier run, and the states.
+
+    The states are those before the check, see `Shard`.
+    """
+    states = list(map(_state_of, paths))
+    counts = list(map(builds.read_counts, paths))
+    about = [list(map(os.path.abspath, paths)), states, counts, sizes, BLOCK_ROWS]
+    text = json.dumps([_FORMAT_VERSION, *about])
     key = hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()
     cache = os.path.join(record_dir, f"shards-{key}.json")
-    if os.path.exists(cache):
-        return files.read_json(cache)
-    found = _check_all(paths, sizes)
+    if os.path.lexists(cache):
+        try:
+            found_key, found = caches.read_json(cache)
+            if found_key == key:
+                return found, states
+            raise InputError(f"{cache}: it is about other shards")
+        except InputError as error:
+            logger.warning("%s; the shards are checked again", error)
+            caches.make_room(cache)
+    found = _check_all(paths, counts, sizes)
     files.make_folder(record_dir, "cache_dir")
-    files.write_json(cache, found)
-    return found
+    caches.write_json(cache, [key, found])
+    return found, states
 
 
-def _check_all(paths, sizes):
-    """Returns (number of instances, offsets of the blocks) of each file."""
+def _check_all(paths, counts, sizes):
+    """Returns the results of `_check` of each file."""
     graph = tf.Graph()
     with graph.as_default():
         records = tf.placeholder(tf.string, [None])
@@ -257,42 +308,72 @@ def _check_all(paths, sizes):
         "Checking", "files", len(paths)
     ) as progress:
         parse = session.make_callable(features, [records])
-        for path in paths:
-            found.append(_check(path, sizes, parse))
+        for path, of_file in zip(paths, counts):
+            found.append(_check(path, of_file, sizes, parse))
             progress.update()
     return found
 
 
-def _check(path, sizes, parse):
-    """Returns (number of instances, offsets of the blocks) of a file.
+def _check(path, counts, sizes, parse):
+    """Returns (number of instances, offsets, checksums, digest) of a file.
+
+    See `Shard`.
 
     Args:
       path: of the file.
+      counts: `builds.Counts` of the file, or None.
       sizes: `Sizes`.
       parse: function from a list of serialized examples to a dict name -> array.
 
     Raises:
       InputError: if the file is damaged, or has values that an instance cannot have.
     """
-    num_rows, offsets, has_second_segment = 0, [], False
+    digest = files.digest(path)
+    is_changed = counts is not None and digest != counts.digest
+    if format_of(path) is Hdf5 and (is_changed or not counts):
+        _check_survives(path, sizes)
+    num_rows, offsets, checksums, has_second_segment = 0, [], [], False
     for offset, records in _read_blocks(path, sizes):
         # TensorFlow 1.15 crashes when its error shows a record that is no example.
-        _check_features(path, sizes, records[:1], num_rows)
+        _check_examples(path, records, num_rows)
         try:
             rows = parse(records)
-        except tf.errors.InvalidArgumentError as error:
+        except (tf.errors.InvalidArgumentError, UnicodeError) as error:
             _check_features(path, sizes, records, num_rows)
             raise InputError(f"{path}: {error}") from error
         _check_values(path, sizes, rows)
         num_rows += len(records)
         offsets.append(offset)
+        checksums.append(_checksum(records))
         has_second_segment |= bool(rows["segment_ids"].any())
     if sizes.has_pairs and num_rows and not has_second_segment:
         raise InputError(
             f"{path}: there are no second segments; data that was built with "
             "--next_sentence=none is trained with it, too"
         )
-    return num_rows, offsets
+    if is_changed:
+        raise InputError(
+            f"{path}: it has {num_rows} instances and is not as it was built, with "
+            f"{counts.num_instances}; build it again, or remove "
+            f"{builds.counts_path(path)} if the change is meant"
+        )
+    return num_rows, offsets, checksums, digest
+
+
+def _check_survives(path, sizes):
+    """Raises an `InputError` if HDF5 kills the process that reads a damaged file.
+
+    Old versions do. So another process tries it; its errors are found again here.
+    """
+    process_id = os.fork()
+    if not process_id:
+        with contextlib.suppress(BaseException):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # no lines of its death
+            collections.deque(_read_blocks(path, sizes), maxlen=0)
+        os._exit(0)
+    _, status = os.waitpid(process_id, 0)
+    if status:
+        raise InputError(f"{path}: broken; the library of HDF5 cannot read it")
 
 
 def _read_blocks(path, sizes):
@@ -303,10 +384,9 @@ def _read_blocks(path, sizes):
             yield offset, records
             num_read += len(records)
     except READ_ERRORS as error:
-        reason = str(error).splitlines()[0]
         raise InputError(
             f"{path}: broken after {num_read} instances or later; it is not "
-            f"{shard_format.name}, or not whole ({reason})"
+            f"{shard_format.name}, or not whole ({_reason(error)})"
         ) from error
 
 
@@ -327,14 +407,28 @@ def _check_values(path, sizes, rows):
         raise InputError(f"{path}: masked_lm_positions point at padding")
 
 
+def _check_examples(path, records, num_before):
+    """Raises an `InputError` that names the first record that is no example.
+
+    TensorFlow is stricter than protobuf, but takes whatever protobuf would write.
+    """
+    example = tf.train.Example()
+    for index, record in enumerate(records, num_before + 1):
+        try:
+            example.ParseFromString(record)
+            example.DiscardUnknownFields()
+            is_example = example.ByteSize() == len(record)
+        except Exception:  # the class depends on the version of protobuf
+            is_example = False
+        if not is_example:
+            raise InputError(f"{path}: instance {index}: it is not a tf.train.Example")
+
+
 def _check_features(path, sizes, records, num_before):
     """Raises an `InputError` that names the first record whose features do not fit."""
     for index, record in enumerate(records, num_before + 1):
         where = f"{path}: instance {index}"
-        try:
-            found = tf.train.Example.FromString(record).features.feature
-        except Exception as error:  # the class depends on the version of protobuf
-            raise InputError(f"{where}: it is not a tf.train.Example") from error
+        found = tf.train.Example.FromString(record).features.feature
         for spec in sizes.specs:
             is_float = spec.dtype == "float32"
             feature = found[spec.name]

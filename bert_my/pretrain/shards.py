@@ -10,14 +10,15 @@ Source: "Encoding" in the documentation of protocol buffers, `example.proto` and
 """
 
 import contextlib
+import io
 import itertools
+import os
 import struct
 
 import google_crc32c
 import h5py
 import numpy as np
 
-from bert_my.common import files
 from bert_my.common.errors import InputError
 
 # Instances that are read at once.
@@ -33,11 +34,46 @@ HDF5_DTYPES = {
     "next_sentence_labels": "i1",
 }
 # Exceptions that reading a damaged file raises.
-READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError)
+READ_ERRORS = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
+_MAX_WIDTH = 1 << 16  # numbers of a feature; more would fill the memory
 _CHUNK_ROWS = 256
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _INT64_LIST, _FLOAT_LIST = 3, 2  # numbers of the fields in `Feature`
 _HEADER_SIZE, _CHECKSUM_SIZE = 12, 4  # bytes before and after a record
+
+
+class _Stream(io.FileIO):
+    """A file that keeps the first error of writing instead of raising it.
+
+    HDF5 would go on in spite of errors, and print them when it closes the file. It
+    would also lock a file that it opens, which `files.replacing_path` has locked.
+    """
+
+    error = None
+
+    def write(self, data):
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            error.filename = self.name
+            self.error = self.error or error
+        return len(data)
+
+    def check(self):
+        """Raises the `OSError` that was kept, if there is one."""
+        if self.error:
+            raise self.error
 
 
 class TfRecords:
@@ -58,8 +94,12 @@ class TfRecords:
     @contextlib.contextmanager
     def writing(path):
         """Opens a file; gives a function that appends encoded instances to it."""
-        with open(path, "wb") as stream:
-            yield lambda encoded: stream.write(b"".join(encoded))
+        def write(encoded):
+            stream.write(b"".join(encoded))
+            stream.check()
+
+        with _Stream(path, "w") as stream:
+            yield write
 
     @staticmethod
     def blocks(path, names, offset=0):
@@ -120,10 +160,14 @@ class Hdf5:
                 size = len(dataset)
                 dataset.resize(size + len(rows), axis=0)
                 dataset[size:] = rows
+            stream.check()
 
-        # HDF5 would lock the file itself, which `files.replacing_path` has locked.
-        with open(path, "w+b") as raw, h5py.File(raw, "w") as file:
-            yield write
+        with _Stream(path, "w+") as stream:
+            try:
+                with h5py.File(stream, "w") as file:
+                    yield write
+            finally:  # in place of what HDF5 makes of the error
+                stream.check()
 
     @staticmethod
     def blocks(path, names, offset=0):
@@ -136,6 +180,8 @@ class Hdf5:
                         f"{path}: it lacks integers {name}; NVIDIA's files have them"
                     )
                 num_rows = len(datasets["input_ids"])
+                if dataset.size > num_rows * _MAX_WIDTH:
+                    raise ValueError(f"{name} is of shape {dataset.shape}")
                 if len(dataset) != num_rows:
                     raise InputError(
                         f"{path}: {name} has {len(dataset)} rows, and input_ids "
@@ -170,29 +216,37 @@ def format_of(path):
     return Hdf5 if is_hdf5 else TfRecords
 
 
-@contextlib.contextmanager
-def open_shards(paths, shard_format):
-    """Gives a function that spreads instances evenly over files.
+class Writer:
+    """Spreads instances evenly over open files.
 
-    Its argument is the return value of `encode` of the format. The files take their
-    names when all went well.
+    counts: number of instances in each file, a list.
+    """
+
+    def __init__(self, appends):
+        """Takes the functions that append encoded instances to the files, a list."""
+        self.counts = [0] * len(appends)
+        self._appends = appends
+
+    def __call__(self, encoded):
+        """Writes instances, the return value of `encode` of the format."""
+        num_files = len(self._appends)
+        next_file = sum(self.counts) % num_files
+        for index, append in enumerate(self._appends):
+            rows = encoded[(index - next_file) % num_files :: num_files]
+            append(rows)
+            self.counts[index] += len(rows)
+
+
+@contextlib.contextmanager
+def writing(paths, shard_format):
+    """Gives the `Writer` of new files; see `builds.writing`.
 
     Args:
       paths: list of files.
       shard_format: one of `FORMATS`.
     """
-    next_file = 0
-
-    def write(encoded):
-        nonlocal next_file
-        for index, append in enumerate(opened):
-            append(encoded[(index - next_file) % len(opened) :: len(opened)])
-        next_file = (next_file + len(encoded)) % len(opened)
-
     with contextlib.ExitStack() as stack:
-        temporary = [stack.enter_context(files.replacing_path(path)) for path in paths]
-        opened = [stack.enter_context(shard_format.writing(p)) for p in temporary]
-        yield write
+        yield Writer([stack.enter_context(shard_format.writing(p)) for p in paths])
 
 
 def encode_rows(arrays):
@@ -230,6 +284,7 @@ def _read_records(stream):
     Raises:
       ValueError: if a record is not whole or does not fit its checksums.
     """
+    size = os.fstat(stream.fileno()).st_size
     while True:
         header = stream.read(_HEADER_SIZE)
         if not header:
@@ -238,6 +293,8 @@ def _read_records(stream):
         if checksum != _checksum(length):
             raise ValueError("corrupted record header")
         (num_bytes,) = struct.unpack("<Q", length)
+        if num_bytes > size - stream.tell():
+            raise ValueError(f"a record of {num_bytes} bytes goes beyond the end")
         record = stream.read(num_bytes)
         if stream.read(_CHECKSUM_SIZE) != _checksum(record):
             raise ValueError("corrupted record")

@@ -15,7 +15,7 @@ from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.data import row_order
 from bert_my.model import encoders
-from bert_my.pretrain import records
+from bert_my.pretrain import builds, records
 from bert_my.tasks import base
 from bert_my.tasks.objectives import project
 from bert_my.tasks.options import OF_TEXTS
@@ -133,6 +133,8 @@ class PretrainingTask(base.Task):
     def load_records(self, split, record_dir):
         paths = self.find_files(split)
         self._check_vocabulary(paths)
+        if split == base.DEV and self.options.dev_file:
+            builds.warn_of_other_builds(paths, self.find_files(base.TRAIN))
         logger.info("%s: %d file(s), %s, ...", split, len(paths), paths[0])
         # The blocks of a window, and of the next one while a batch has rows of both.
         num_held = row_order.WINDOW_BLOCKS + 50 if split == base.TRAIN else 2

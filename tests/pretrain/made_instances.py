@@ -103,7 +103,7 @@ def random_instances(num_rows, first_row=0, sizes=SIZES):
 def write_shard(path, instances, name="tfrecord"):
     """Writes instances with our writer; returns the path as str."""
     shard_format = shards.FORMATS[name]
-    with shards.open_shards([str(path)], shard_format) as write:
+    with shards.writing([str(path)], shard_format) as write:
         write(shard_format.encode(instances))
     return str(path)
 

@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
 from bert_my.pretrain import records, shards
+from tests import damage
 from tests.pretrain import made_instances
 from tests.pretrain.made_instances import SIZES, random_instances, write_shard
 
@@ -99,6 +100,35 @@ def test_records_that_are_no_examples(load, tmp_path):
     path = str(tmp_path / "a")
     write(path, shards.frame(b"\xff\xff\xff the cat"))
     with pytest.raises(InputError, match=r"/a: instance 1: it is not a tf\.train"):
+        load(path)
+
+
+@pytest.mark.parametrize("end", [b"\xff the cat", b"\x00"])
+def test_a_record_further_down_that_is_no_example(load, tmp_path, end):
+    """TensorFlow 1.15 dies of it."""
+    examples = shards.encode_rows(random_instances(9))
+    examples[6] += end
+    path = str(tmp_path / "a")
+    write(path, b"".join(map(shards.frame, examples)))
+    with pytest.raises(InputError, match=r"/a: instance 7: it is not a tf\.train"):
+        load(path)
+
+
+@pytest.mark.parametrize("length", [1000, 1 << 40, (1 << 64) - 1])
+def test_a_record_that_would_go_beyond_the_end(load, tmp_path, length):
+    path = write_shard(tmp_path / "a", random_instances(3))
+    header = struct.pack("<Q", length)
+    write(path, read(path) + header + shards._checksum(header) + bytes(100))
+    with pytest.raises(
+        InputError, match=rf"/a: broken .*record of {length} bytes goes"
+    ):
+        load(path)
+
+
+def test_a_library_that_dies_of_a_file_is_no_end(load, tmp_path, monkeypatch):
+    path = write_shard(tmp_path / "a", random_instances(3), "hdf5")
+    monkeypatch.setattr(records, "_read_blocks", lambda *_: os.kill(os.getpid(), 9))
+    with pytest.raises(InputError, match=r"/a: broken; the library of HDF5 cannot"):
         load(path)
 
 
@@ -225,6 +255,36 @@ def test_a_second_load_does_not_check_again(load, shard, monkeypatch):
     first = load(shard)
     monkeypatch.setattr(records, "_check_all", None)
     assert load(shard).shards == first.shards
+
+
+@pytest.mark.parametrize("way", damage.WAYS)
+def test_a_damaged_result_is_made_again_with_a_line(load, shard, tmp_path, caplog, way):
+    first = load(shard)
+    (path,) = (tmp_path / "cache").iterdir()
+    content = path.read_bytes()
+    damage.WAYS[way](str(path))
+    assert load(shard).shards == first.shards
+    if way != "gone":
+        assert f"{path}: " in caplog.text
+        assert "checked again" in caplog.text
+    assert path.read_bytes() == content
+
+
+def test_a_result_that_was_never_checked_is_made_again(load, shard, tmp_path, caplog):
+    load(shard)
+    (path,) = (tmp_path / "cache").iterdir()
+    path.write_text("[1000000000]")
+    assert load(shard).num_examples == 5
+    assert "does not fit its checksum; the shards are checked again" in caplog.text
+
+
+def test_a_shard_that_gets_its_old_times_back_is_checked_again(load, shard):
+    load(shard)
+    times = os.stat(shard)
+    write(shard, bytes(len(read(shard))))
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(InputError, match="broken"):
+        load(shard)
 
 
 def test_a_file_that_changed_is_checked_again(load, shard):

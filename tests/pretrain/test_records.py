@@ -1,10 +1,13 @@
 """Instances of shards as records: any rows, in any order, without common padding."""
 
+import os
+
 import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
 from bert_my.pretrain import records, shards
+from tests import damage
 from tests.pretrain import made_instances
 from tests.pretrain.made_instances import (
     SIZES,
@@ -72,12 +75,32 @@ def test_a_few_blocks_stay_in_memory(load, monkeypatch):
     assert len(read) > 4
 
 
-def test_a_file_that_changed_after_the_check_is_named(load):
+@pytest.mark.parametrize(
+    "way", ["gone", "cut in half", "middle byte flipped", "zeros", "folder", "text"]
+)
+def test_a_file_that_changes_after_the_check_is_named(load, way):
     found = load((9,))
-    with open(found.shards[0].path, "rb+") as writer:
-        writer.truncate(300)
-    with pytest.raises(InputError, match=r"0\.shard: has changed"):
-        found.read_block(4)
+    damage.WAYS[way](found.shards[0].path)
+    message = (
+        r"0\.shard: has changed since it was checked, in instances 5 to 6: .+; a n"
+    )
+    with pytest.raises(InputError, match=message):
+        found.read_block(2)
+
+
+def test_other_instances_of_the_same_size_are_named(load):
+    found = load((9,))
+    shard = found.shards[0]
+    shard.checksums[2] ^= 1
+    found.read_block(1)
+    with pytest.raises(InputError, match=r"instances 5 to 6: they are others"):
+        found.read_block(2)
+
+
+def test_a_file_that_was_only_touched_is_read_on(load):
+    found = load((9,))
+    os.utime(found.shards[0].path, ns=(1, 1))
+    assert row_numbers(read_records(found)) == list(range(9))
 
 
 def test_only_common_padding_is_cut(load):
