@@ -157,6 +157,14 @@ class DevEvaluation(tf.train.SessionRunHook):
         if is_due_now and self.run(run_context.session, self._step):
             run_context.request_stop()
 
+    def _describe_best(self, value, so_far, best, is_best):
+        """Returns how a value compares with the best one before, for the log."""
+        if not is_best:
+            return f" (best {_number(best)})"
+        if metrics.is_better(self.metric, value, so_far):
+            return ", the best so far"
+        return f", kept, as the weights with {_number(so_far)} are gone"
+
     def run(self, session, step):
         """Evaluates after a step; saves the weights if they are the best so far.
 
@@ -180,7 +188,8 @@ class DevEvaluation(tf.train.SessionRunHook):
                 of_sets[name] = evaluation.undefined_scores(self._task)
         scores = evaluation.joined(of_sets)
         keep_best, value = self._settings.keep_best, scores[self.metric]
-        best = self._kept if keep_best else self._find_best()[0]
+        so_far = self._find_best()[0]
+        best = self._kept if keep_best else so_far
         is_best = metrics.is_better(self.metric, value, best)
         if is_best and keep_best:
             folder = self._folder.path_of(run_folder.BEST)
@@ -197,7 +206,7 @@ class DevEvaluation(tf.train.SessionRunHook):
             step,
             self.metric,
             value,
-            ", the best so far" if is_best else f" (best {_number(best)})",
+            self._describe_best(value, so_far, best, is_best),
             scores["eval_loss"],
             "".join(f", {name} {scores[name]:.4f}" for name in others),
         )

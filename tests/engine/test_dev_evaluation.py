@@ -312,11 +312,13 @@ def test_best_weights_of_unknown_value_are_evaluated_again(interrupted, caplog):
 
 @pytest.mark.slow
 def test_best_weights_that_are_gone_are_said(interrupted, caplog):
+    caplog.set_level(logging.INFO)
     train, folder = interrupted
     shutil.rmtree(str(folder / run_folder.BEST))
     train(0.6, 0.7)
     assert "the weights with the best auc so far, 0.9000, are not there" in caplog.text
     assert best_step(folder) == 4
+    assert "auc 0.7000, kept, as the weights with 0.9000 are gone" in caplog.text
 
 
 def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeypatch):
