@@ -12,6 +12,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert_my import metrics
+from bert_my.common.errors import InputError
 from bert_my.engine import evaluation, forward, run_checkpoints, run_folder
 from bert_my.engine.options import EPOCH
 from bert_my.model import checkpoints
@@ -48,6 +49,7 @@ class DevEvaluation(tf.train.SessionRunHook):
         self._entries = []
         if not settings.overwrite_output_dir:
             self._entries = self._folder.read_evaluations(plan.first_step)
+            self._check_entries()
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
         averages = graph.averages
@@ -73,6 +75,28 @@ class DevEvaluation(tf.train.SessionRunHook):
         saved[self._value_name] = self._value
         self._saver = tf.train.Saver(saved, max_to_keep=1, save_relative_paths=True)
         self._kept = self._find_kept() if settings.keep_best else None
+
+    def _check_entries(self):
+        """Warns if evaluations are missing that were done before the run was resumed.
+
+        Raises:
+          InputError: if the run would be stopped early at another step without them.
+        """
+        steps = range(self._plan.first_step, 0, -1)
+        step = next((each for each in steps if is_due(each, self._plan)), None)
+        if step is None or any(entry["step"] == step for entry in self._entries):
+            return
+        path = self._folder.path_of(run_folder.EVALUATIONS)
+        before = self._folder.read_settings() or {}
+        flags = ("evaluate_every", "early_stop_patience")
+        is_same = all(before.get(x) == getattr(self._settings, x) for x in flags)
+        if self._settings.early_stop_patience and is_same:
+            raise InputError(
+                f"{path}: the evaluation after step {step} is missing, by which "
+                "--early_stop_patience decides; put the file back, or leave out that "
+                "flag"
+            )
+        logger.warning("%s: the evaluation after step %d is not in it", path, step)
 
     @property
     def _value_name(self):
