@@ -12,6 +12,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert_my import metrics
+from bert_my.common.errors import InputError
 from bert_my.engine import evaluation, forward, run_checkpoints, run_folder
 from bert_my.engine.options import EPOCH
 from bert_my.model import checkpoints
@@ -48,6 +49,7 @@ class DevEvaluation(tf.train.SessionRunHook):
         self._entries = []
         if not settings.overwrite_output_dir:
             self._entries = self._folder.read_evaluations(plan.first_step)
+            self._check_entries()
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
         averages = graph.averages
@@ -73,6 +75,28 @@ class DevEvaluation(tf.train.SessionRunHook):
         saved[self._value_name] = self._value
         self._saver = tf.train.Saver(saved, max_to_keep=1, save_relative_paths=True)
         self._kept = self._find_kept() if settings.keep_best else None
+
+    def _check_entries(self):
+        """Warns if evaluations are missing that were done before the run was resumed.
+
+        Raises:
+          InputError: if the run would be stopped early at another step without them.
+        """
+        steps = range(self._plan.first_step, 0, -1)
+        step = next((each for each in steps if is_due(each, self._plan)), None)
+        if step is None or any(entry["step"] == step for entry in self._entries):
+            return
+        path = self._folder.path_of(run_folder.EVALUATIONS)
+        before = self._folder.read_settings() or {}
+        flags = ("evaluate_every", "early_stop_patience")
+        is_same = all(before.get(x) == getattr(self._settings, x) for x in flags)
+        if self._settings.early_stop_patience and is_same:
+            raise InputError(
+                f"{path}: the evaluation after step {step} is missing, by which "
+                "--early_stop_patience decides; put the file back, or leave out that "
+                "flag"
+            )
+        logger.warning("%s: the evaluation after step %d is not in it", path, step)
 
     @property
     def _value_name(self):
@@ -157,6 +181,14 @@ class DevEvaluation(tf.train.SessionRunHook):
         if is_due_now and self.run(run_context.session, self._step):
             run_context.request_stop()
 
+    def _describe_best(self, value, so_far, best, is_best):
+        """Returns how a value compares with the best one before, for the log."""
+        if not is_best:
+            return f" (best {_number(best)})"
+        if metrics.is_better(self.metric, value, so_far):
+            return ", the best so far"
+        return f", kept, as the weights with {_number(so_far)} are gone"
+
     def run(self, session, step):
         """Evaluates after a step; saves the weights if they are the best so far.
 
@@ -180,7 +212,8 @@ class DevEvaluation(tf.train.SessionRunHook):
                 of_sets[name] = evaluation.undefined_scores(self._task)
         scores = evaluation.joined(of_sets)
         keep_best, value = self._settings.keep_best, scores[self.metric]
-        best = self._kept if keep_best else self._find_best()[0]
+        so_far = self._find_best()[0]
+        best = self._kept if keep_best else so_far
         is_best = metrics.is_better(self.metric, value, best)
         if is_best and keep_best:
             folder = self._folder.path_of(run_folder.BEST)
@@ -197,7 +230,7 @@ class DevEvaluation(tf.train.SessionRunHook):
             step,
             self.metric,
             value,
-            ", the best so far" if is_best else f" (best {_number(best)})",
+            self._describe_best(value, so_far, best, is_best),
             scores["eval_loss"],
             "".join(f", {name} {scores[name]:.4f}" for name in others),
         )

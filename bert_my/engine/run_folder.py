@@ -484,6 +484,11 @@ class TrainingHistory:
         os.makedirs(folder.path, exist_ok=True)
         kept = [row for row in folder.read_training() or () if row[0] <= first_step]
         path = folder.path_of(TRAINING)
+        if len(kept) < first_step:
+            missing = first_step - len(kept)
+            logger.warning(
+                "%s: %d of the %d steps so far are not in it", path, missing, first_step
+            )
         with files.replacing(path) as stream:
             stream.write(",".join(TRAINING_HEADER) + "\n")
             stream.writelines(_training_line(*row) for row in kept)

@@ -2,10 +2,12 @@
 
 import logging
 import shutil
+import types
 
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert_my.common.errors import InputError
 from bert_my.engine import dev_evaluation, evaluation, forward, run_folder, training
 from bert_my.engine.run_folder import RunFolder
 from bert_my.model import checkpoints
@@ -290,12 +292,32 @@ def interrupted(bench, scripted, request):
     return train, bench.folder / request.node.name
 
 
-def test_best_weights_outlive_the_list_of_evaluations(interrupted):
+def test_best_weights_outlive_the_list_of_evaluations(interrupted, caplog):
     train, folder = interrupted
     (folder / run_folder.EVALUATIONS).write_text("")
     (folder / run_folder.BEST / "checkpoint").unlink()
     train(0.6, 0.7)
     assert RunFolder(folder).best_checkpoint().endswith("-2")
+    assert "evaluations.jsonl: the evaluation after step 2 is not in it" in caplog.text
+
+
+def test_early_stopping_needs_the_evaluations_before(tmp_path):
+    folder = RunFolder(tmp_path)
+    options = {"evaluate_every": "2", "early_stop_patience": 3}
+    settings = helpers.train_settings(tmp_path, 1, **options)
+    plan = types.SimpleNamespace(
+        settings=settings, first_step=5, num_train_steps=9, num_examples=7
+    )
+    names = {"task_name": "info", "max_seq_length": 12, "do_lower_case": True}
+    folder._write_json(run_folder.SETTINGS, {**names, **options})
+    run = object.__new__(dev_evaluation.DevEvaluation)
+    run._plan, run._settings, run._folder = plan, settings, folder
+    run._entries = [{"step": 2}, {"step": 4}]
+    run._check_entries()
+    del run._entries[-1]
+    message = r"evaluations\.jsonl: .*after step 4 is missing.*--early_stop_patience"
+    with pytest.raises(InputError, match=message):
+        run._check_entries()
 
 
 def test_best_weights_of_unknown_value_are_evaluated_again(interrupted, caplog):
@@ -312,11 +334,13 @@ def test_best_weights_of_unknown_value_are_evaluated_again(interrupted, caplog):
 
 @pytest.mark.slow
 def test_best_weights_that_are_gone_are_said(interrupted, caplog):
+    caplog.set_level(logging.INFO)
     train, folder = interrupted
     shutil.rmtree(str(folder / run_folder.BEST))
     train(0.6, 0.7)
     assert "the weights with the best auc so far, 0.9000, are not there" in caplog.text
     assert best_step(folder) == 4
+    assert "auc 0.7000, kept, as the weights with 0.9000 are gone" in caplog.text
 
 
 def test_resumed_run_with_all_options_equals_an_uninterrupted_one(bench, monkeypatch):

@@ -49,6 +49,14 @@ def test_lines_after_the_checkpoint_are_left_out(path):
     assert lines[-2:] == ["9,0.5,0.1,", "10,0.25,0.1,7.0"]
 
 
+def test_steps_that_are_missing_are_said(path, caplog):
+    path.write_text(f"{HEADER}\n1,0.5,0.1,\n2,0.5,0.1,\n3,0.5,0.")
+    TrainingHistory(RunFolder(path.parent), 2).close()
+    assert not caplog.messages
+    TrainingHistory(RunFolder(path.parent), 5).close()
+    assert "training.csv: 3 of the 5 steps so far are not in it" in caplog.text
+
+
 @pytest.mark.parametrize("rest", ["", "3", "3,", "3,0.2", "3,0.25,1e"])
 def test_a_line_that_was_cut_off_is_left_out(path, rest):
     path.write_text(f"{HEADER}\n1,0.5,0.1,\n2,0.5,0.1,8.0\n{rest}")
