@@ -27,6 +27,7 @@ BESIDE_WEIGHTS = ("/adam_m", "/adam_v", AVERAGE)
 PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 _INDEX = ".index"
 _LIST = "checkpoint"  # name of the file that lists the checkpoints in a folder
+_LATEST = re.compile(rb'^model_checkpoint_path: *"([^"\n]*)"', re.MULTILINE)
 _STEP = re.compile(r"(.*)-(\d+)")
 _LAYER = re.compile(r"(.*/layer_\d+)/")
 # Characters of a path that TensorFlow reads as those of a pattern.
@@ -165,9 +166,7 @@ def find_in(folder, flag):
     """
     names = [x[: -len(_INDEX)] for x in os.listdir(folder) if x.endswith(_INDEX)]
     found = sorted(name for name in names if exists(os.path.join(folder, name)))
-    state = tf.train.get_checkpoint_state(literal(folder))
-    # Its folder may be the one of another machine, from which this is a copy.
-    named = state and os.path.basename(state.model_checkpoint_path)
+    named = _read_list(folder)
     if named in found:
         return os.path.join(folder, named)
     by_step = {}  # step -> name, of each prefix
@@ -183,6 +182,19 @@ def find_in(folder, flag):
     for steps in by_step.values():
         return os.path.join(folder, steps[max(steps)])
     return None
+
+
+def _read_list(folder):
+    """Returns the name of the checkpoint that a folder's list names, or None.
+
+    The path in the list may be one of another machine, from which this is a copy.
+    """
+    try:
+        with open(os.path.join(folder, _LIST), "rb") as stream:
+            named = _LATEST.search(stream.read())
+    except OSError:
+        return None
+    return os.path.basename(os.fsdecode(named[1])) if named else None
 
 
 def check_exists(checkpoint, flag="init_checkpoint"):

@@ -43,9 +43,12 @@ def write_run(folder, model, steps, **settings):
     folder.mkdir()
     for name in ("vocab.txt", "bert_config.json"):
         (folder / name).write_bytes((model / name).read_bytes())
-    settings = {"do_lower_case": False, "max_seq_length": 17, **settings}
+    known = {"task_name": "info", "do_lower_case": False, "max_seq_length": 17}
+    settings = {**known, **settings}
     (folder / "run_config.json").write_text(json.dumps(settings))
-    (folder / "task.json").write_text(json.dumps({"task": "info"}))
+    (folder / "task.json").write_text(
+        json.dumps({"task": "info", "kind": "classification"})
+    )
     for step in steps:
         write_checkpoint(folder, f"model.ckpt-{step}")
         tf.train.update_checkpoint_state(str(folder), f"model.ckpt-{step}")
@@ -70,7 +73,9 @@ def test_a_run_is_a_model(parse, model, tmp_path):
     config = parse(f"--model={run}")
     assert config.init_checkpoint == str(run / "model.ckpt-1000")
     assert (config.do_lower_case, config.max_seq_length) == (False, 128)
-    (run / "run_config.json").write_text('{"keep_best": "auc", "do_lower_case": true}')
+    settings = {**helpers.read_json(run / "run_config.json"), "keep_best": "auc"}
+    settings["do_lower_case"] = True
+    (run / "run_config.json").write_text(json.dumps(settings))
     write_checkpoint(run / "best", "model.ckpt-900")
     tf.train.update_checkpoint_state(str(run / "best"), "model.ckpt-900")
     config = parse(f"--model={run}")
@@ -107,7 +112,8 @@ def test_the_case_beside_the_files_that_are_given(parse, model, tmp_path, flag, 
 
 def test_what_a_run_was_trained_for(model, tmp_path):
     run = write_run(tmp_path / "run", model, [9])
-    task = {"labels": ["a", "b"], "head": "mean", "objective": "sigmoid"}
+    task = {"task": "mlabel", "kind": "multilabel", "labels": ["a", "b"]}
+    task.update(head="mean", objective="sigmoid")
     (run / "task.json").write_text(json.dumps(task))
     expected = hf_checkpoints.Purpose(("a", "b"), "mean", "sigmoid", False, 17)
     for path in (run / "model.ckpt-9", run / "best" / "model.ckpt-9"):
