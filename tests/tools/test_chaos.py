@@ -153,11 +153,20 @@ def test_command_that_fails_undisturbed_is_refused(make, tmp_path):
         make(program="import sys; sys.exit(7)")
 
 
-def test_training_passes_a_few_of_each_kind(tiny_model, tmp_path):
+@pytest.mark.parametrize(
+    "cases",
+    [
+        ["kill:c0.6", "damage:predict:text:checkpoint", "nan:predict:output_bias"],
+        pytest.param(
+            ["second_run:run:c0.6", "damage:run:cut:task.json"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_training_passes_a_few_of_each_kind(tiny_model, tmp_path, cases):
     data = helpers.write_titles(tmp_path / "titles", train=12, dev=4)
     settings = {"num_train_epochs": 2, "save_checkpoints_steps": 2}
     run = helpers.command(tiny_model, data, tmp_path / "run", "do_train", **settings)
-    cases = ["kill:c0.6", "damage:run:text:task.json"]
     words = ["--fork", *(f"--case={case}" for case in cases), "--", sys.executable]
     words += [str(helpers.ROOT / "run_classifier_mgpu.py"), *run[1:]]
     ended = helpers.run_script("scripts/chaos.py", ["chaos", *words], check=False)

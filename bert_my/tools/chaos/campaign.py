@@ -200,10 +200,12 @@ class Campaign:
             results.remove_reported(folder)
             words = self.command.words(folder, verb)
         self._check(self.launcher.run(words, log), f"the undisturbed {verb}", log)
-        found = results.read(folder)
-        if verb == TRAIN:
-            return found
-        return {name: found[name] for name in results.REPORTED if name in found}
+        return self.read(verb, folder)
+
+    def read(self, verb, folder):
+        """Returns the results of a start in a folder; see `results_of`."""
+        is_training = verb in (RUN, TRAIN)
+        return results.read(folder) if is_training else results.read_reported(folder)
 
     # Cases.
 
@@ -225,6 +227,8 @@ class Campaign:
             shutil.rmtree(folder)
         except cases.Fault as error:
             fault = str(error)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"--case={case}: {error!r}") from error
         return Row(case, happened, fault, time.monotonic() - began)
 
     def folder_of(self, case):

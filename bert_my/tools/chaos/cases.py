@@ -77,16 +77,16 @@ class Trial:
             self.campaign.wait(watch, process, moment)
             yield process
 
-    def check_result(self, expected=None, tolerated=()):
-        """Raises a `Fault` unless the folder holds the results of the undisturbed run.
+    def check_result(self, verb=RUN, tolerated=()):
+        """Raises a `Fault` unless the folder holds the results of an undisturbed start.
 
         Args:
-          expected: (optional) other results.
+          verb: what was started.
           tolerated: names of results that may differ.
         """
-        expected = expected or self.campaign.reference.results
+        expected = self.campaign.results_of(verb)
         try:
-            found = results.read(self.folder)
+            found = self.campaign.read(verb, self.folder)
         except InputError as error:
             raise Fault(str(error)) from error
         differences = [
@@ -175,8 +175,11 @@ def stop(trial, names, moment):
 
 def _check_saved(trial):
     """Raises a `Fault` if steps that the history tells of were not saved."""
-    rows = run_folder.RunFolder(trial.folder).read_training()
-    step = trial.step()
+    try:
+        rows = run_folder.RunFolder(trial.folder).read_training()
+        step = trial.step()
+    except InputError as error:
+        raise Fault(str(error)) from error
     if rows and (step is None or step < rows[-1][0]):
         raise Fault(f"checkpoint {step}, though {rows[-1][0]} steps were done")
 
@@ -267,7 +270,7 @@ def damaged(trial, verb, way, name):
         is_said = os.path.basename(name) in outcome.text
         is_lost = name in _HISTORY and (is_said or way in _UNSEEN)
         tolerated = (name,) if is_lost else ()
-        trial.check_result(campaign.results_of(verb), tolerated)
+        trial.check_result(verb, tolerated)
 
     happened = _accept(trial, outcome, compare)
     if outcome.errors and not _is_named(name, happened):
@@ -313,7 +316,8 @@ def not_a_number(trial, verb, variable):
     """Writes a NaN into a variable of the checkpoint that a start begins with."""
     campaign = trial.campaign
     begins = os.path.join(os.path.dirname(trial.folder), "initial")
-    more, expected = {}, campaign.results_of(verb)
+    more = {}
+    campaign.results_of(verb)  # which needs the folder of a whole checkpoint, too
     if verb == TRAIN:
         more["init_checkpoint"] = campaign.copy_checkpoint(begins)
         paths = [more["init_checkpoint"]]
@@ -326,7 +330,7 @@ def not_a_number(trial, verb, variable):
         poison.in_child(poison.poison, path, variable)
 
     outcome = trial.run(verb, **more)
-    happened = _accept(trial, outcome, lambda: trial.check_result(expected))
+    happened = _accept(trial, outcome, lambda: trial.check_result(verb))
     is_read = verb in (RUN, TRAIN) or not poison.is_slot(
         variable, campaign.reference.results[results.WEIGHTS]
     )
@@ -335,7 +339,7 @@ def not_a_number(trial, verb, variable):
     if verb == TRAIN:  # nothing of it must be left in the way of a whole one
         damage.copy(campaign.path_of("results_of_train_from"), begins)
         _check(trial.run(verb, **more).code and "not trained from a whole checkpoint")
-        trial.check_result(expected)
+        trial.check_result(verb)
     return happened
 
 

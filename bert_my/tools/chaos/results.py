@@ -9,12 +9,12 @@ import re
 
 from bert_my.cli import console
 from bert_my.common.errors import InputError
-from bert_my.engine import run_folder
+from bert_my.engine import run_folder, run_lock
 from bert_my.text.vocabulary import VOCAB
 
 WEIGHTS = "weights"  # of the last checkpoint, with slots and counters
 # What a start leaves under a name of its own, or only while it lives.
-_OF_A_START = ("events.out.tfevents.*", ".*", "*lock*")
+_OF_A_START = ("events.out.tfevents.*", ".*", run_lock.NAME)
 # What differs from run to run though the results are the same.
 _VOLATILE = (
     *_OF_A_START,
@@ -89,10 +89,11 @@ def read_tensors(folder):
     with console.without_library_lines():
         import tensorflow.compat.v1 as tf
 
-    path = tf.train.latest_checkpoint(folder)
-    if path is None:
-        return None
+    path = folder
     try:
+        path = tf.train.latest_checkpoint(folder)
+        if path is None:
+            return None
         reader = tf.train.load_checkpoint(path)
         tensors = {}
         for name in reader.get_variable_to_shape_map():
@@ -109,6 +110,12 @@ def _training_rows(path):
     """Returns the lines of a training history without the speed, which varies."""
     with open(path, encoding="utf-8", errors="replace") as stream:
         return [line.rpartition(",")[0] for line in stream]
+
+
+def read_reported(folder):
+    """Returns a dict of the digests of what evaluation and prediction write."""
+    paths = {name: os.path.join(folder, name) for name in REPORTED}
+    return {name: digest(paths[name]) for name in paths if os.path.exists(paths[name])}
 
 
 def read(folder):
@@ -138,8 +145,7 @@ def compare(found, expected):
     """Returns a list of texts, each naming a result that is not as expected.
 
     Args:
-      found, expected: see `read`; what is found besides counts only if it is the
-        best checkpoint.
+      found, expected: see `read`; what is found besides does not count.
     """
     differences = []
     for name, value in expected.items():
