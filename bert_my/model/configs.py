@@ -21,18 +21,23 @@ _FOREIGN_SETTINGS = {
     "true_hidden_size": "MobileBERT",
     "use_relative_position": "NEZHA",
     "max_relative_position": "NEZHA",
-    "relative_attention": "DeBERTa",
-    "relative_attention_num_buckets": "MPNet or T5",
     "pos_att_type": "DeBERTa",
-    "rotary_value": "RoFormer",
-    "rotary_emb_base": "RoFormer",
-    "use_rotary_embeddings": "RoFormer",
     "attention_window": "Longformer",
     "attention_type": "BigBird",
     "use_task_id": "ERNIE",
     "head_ratio": "ConvBERT",
-    "sinusoidal_pos_embds": "DistilBERT",
+    "num_experts": "mixtures of experts",
 }
+# Parts of names of settings of other positions than BERT's.
+_OTHER_POSITIONS = ("relative", "rotary", "rope_", "alibi", "sinusoid")
+# Names of the width of a head, which is `hidden_size / num_attention_heads` in a BERT.
+_HEAD_SIZES = (
+    "attention_head_size",
+    "attention_key_size",
+    "head_dim",
+    "hidden_size_per_head",
+    "size_per_head",
+)
 # Settings that change the model -> the value that a BERT has, also if it is not given.
 _FIXED = {
     "position_embedding_type": "absolute",
@@ -49,6 +54,8 @@ _FIXED = {
     "normalization_type": "layer_norm",
     "do_layer_norm_before": False,
     "pre_norm": False,
+    "pre_layer_norm": False,
+    "share_parameter_across_layers": False,
     "use_bias": True,
     "scale_embedding": False,
     "ln_type": "postln",
@@ -130,6 +137,12 @@ def check_family(settings, expected, source):
 
 def _check_fixed(settings, source):
     """Raises an `InputError` for a setting that is not the one of a BERT."""
+    for name, value in settings.items():
+        if value and any(part in name.lower() for part in _OTHER_POSITIONS):
+            raise InputError(
+                f"{source}: {name} is {value!r}; other positions than the learnt ones "
+                "of a BERT are not supported"
+            )
     for name, value in _FIXED.items():
         given = settings.get(name)
         is_same = given == value and isinstance(given, bool) == isinstance(value, bool)
@@ -167,6 +180,10 @@ def _check_values(settings, source):
             f"{source}: hidden_size {settings['hidden_size']} is not a multiple of "
             f"num_attention_heads {settings['num_attention_heads']}"
         )
+    head_size = settings["hidden_size"] // settings["num_attention_heads"]
+    for name in _HEAD_SIZES:
+        if settings.get(name, head_size) not in (head_size, None):
+            refuse(name, f"{head_size}, hidden_size / num_attention_heads")
     activation = settings["hidden_act"]
     if not isinstance(activation, str) or not activation:
         refuse("hidden_act", "the name of an activation, as gelu")

@@ -182,7 +182,7 @@ class Bert:
             raise InputError(f"{source}: hidden_act {activation!r} is not supported")
         known = {key: settings[key] for key in configs.DEFAULTS if key in settings}
         known["hidden_act"] = _HF_ACTIVATIONS[activation]
-        configs.check_settings(known, source)
+        configs.check_settings({**settings, **known}, source)
         return cls(modeling.BertConfig.from_dict(known))
 
     def hf_config(self, source):

@@ -60,6 +60,7 @@ def test_another_family_is_refused_by_name(tmp_path, settings, family):
         {"embedding_size": 32, "ln_type": "postln", "use_relative_position": False},
         {"use_cache": True, "pad_token_id": 0, "torch_dtype": "float16"},
         {"layer_norm_eps": 1e-12, "is_decoder": False, "pruned_heads": {}},
+        {"attention_head_size": 8, "relative_attention": False, "num_experts": None},
         {"model_type": None, "classifier_dropout": None, "dropout": "none"},
     ],
 )
@@ -75,6 +76,9 @@ def test_configs_of_a_bert_are_accepted(tmp_path, settings):
         {"embedding_size": "32"},
         {"position_embedding_type": "relative_key"},
         {"max_relative_position": 64},
+        {"relative_attention_num_buckets": 32},
+        {"rope_theta": 10000.0},
+        {"attention_head_size": 16},
         {"layer_norm_eps": 1e-5},
         {"is_decoder": True},
         {"is_decoder": "false"},
