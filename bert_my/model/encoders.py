@@ -52,7 +52,7 @@ _HEAD_VARIABLES = (
     "output_bias",
 )
 # Settings that Hugging Face's configs may lack, with its defaults.
-_HF_DEFAULTS = {"hidden_act": "gelu", "type_vocab_size": 2}
+_HF_DEFAULTS = {**configs.DEFAULTS, "vocab_size": 30522, "type_vocab_size": 2}
 
 
 class Bert:
@@ -180,7 +180,7 @@ class Bert:
             activation = "gelu_new"
         if activation not in tuple(_HF_ACTIVATIONS):
             raise InputError(f"{source}: hidden_act {activation!r} is not supported")
-        known = {key: settings[key] for key in configs.DEFAULTS if key in settings}
+        known = {key: settings[key] for key in configs.DEFAULTS}
         known["hidden_act"] = _HF_ACTIVATIONS[activation]
         configs.check_settings({**settings, **known}, source)
         return cls(modeling.BertConfig.from_dict(known))

@@ -126,8 +126,12 @@ def test_missing_settings_are_named(tmp_path, caplog):
     path.write_text(json.dumps(settings))
     assert pretrained.read_bert_config(str(path)).type_vocab_size == 16
     assert "type_vocab_size 16" in caplog.text
-    # As transformers has it.
-    assert encoders.from_hf_config(settings, "").config.type_vocab_size == 2
+    # In a Hugging Face config a missing setting is the default.
+    caplog.clear()
+    config = encoders.from_hf_config({"hidden_size": 24}, "").config
+    assert (config.vocab_size, config.type_vocab_size) == (30522, 2)
+    assert (config.hidden_size, config.num_hidden_layers) == (24, 12)
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("content", ["[]", "null", '{"a', "", "\xff", "[" * 5000])
