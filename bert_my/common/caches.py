@@ -50,9 +50,15 @@ def open_file(path):
         return open(descriptor, "rb", buffering=0)
 
 
-def make_room(path):
-    """Moves a folder, or what else is no file, out of the place of a file."""
-    if not os.path.lexists(path) or os.path.isfile(path):
+def make_room(path, is_right=os.path.isfile):
+    """Moves what is no file, as a folder, out of the place of a file.
+
+    Args:
+      path: of the file.
+      is_right: function that returns whether a path may stay; `os.path.isdir` for the
+        place of a folder.
+    """
+    if not os.path.lexists(path) or is_right(path):
         return
     with files.writing(path):
         number = 0
@@ -110,3 +116,19 @@ def check_seal(folder):
         open_file(path).close()
         if files.digest(path) != expected:
             raise InputError(f"{path}: its content does not fit its checksum")
+
+
+def move_files(source, folder):
+    """Moves the files of a folder into another, where they replace older ones.
+
+    One by one, so that a run that has read some of the older files, which are the same
+    unless they are damaged, finds the others.
+    """
+    make_room(folder, os.path.isdir)
+    with files.writing(folder):
+        os.makedirs(folder, exist_ok=True)
+    for name in os.listdir(source):
+        path = os.path.join(folder, name)
+        make_room(path)
+        with files.writing(path):
+            os.replace(os.path.join(source, name), path)

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import NamedTuple, Optional
 
-from bert_my.common import files, progress
+from bert_my.common import caches, files, progress
 from bert_my.common.errors import InputError
 from bert_my.model import (
     checkpoints,
@@ -189,15 +189,20 @@ def _convert(folder, cache_dir, vocab_file):
         state.update(files.digest(vocab_file).encode())
     name = os.path.basename(os.path.realpath(folder))
     converted = os.path.join(cache_dir, f"{name}-{state.hexdigest()}")
-    if os.path.isdir(converted):
-        logger.info("--model=%s: converted before, %s", folder, converted)
-        return converted
+    if os.path.lexists(converted):
+        try:
+            caches.check_seal(converted)
+            logger.info("--model=%s: converted before, %s", folder, converted)
+            return converted
+        except InputError as error:
+            logger.warning("%s; the model is converted again", error)
     temporary = f"{converted}.{os.getpid()}.tmp"
     files.make_folder(temporary, "cache_dir")
     try:
         with progress.stage("Converting the model"):
             hf_checkpoints.from_hf(folder, temporary, vocab_file)
-        os.replace(temporary, converted)
+        caches.seal(temporary)
+        caches.move_files(temporary, converted)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     logger.info("--model=%s: converted, once, into %s", folder, converted)

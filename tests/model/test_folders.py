@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from bert_my.common.errors import InputError
 from bert_my.model import encoders, folders, hf_checkpoints, pretrained
+from tests import damage
 
 
 def touch(folder, *names):
@@ -142,6 +144,54 @@ def test_a_hugging_face_folder_is_converted_once(hf, tmp_path, monkeypatch):
     with pytest.raises(TypeError):
         folders.find(str(hf), str(tmp_path / "cache"))
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def convert(tmp_path, monkeypatch):
+    """A function that finds a model after one conversion -> (`Found`, its folder)."""
+    hf = touch(tmp_path / "hf", "config.json", "model.safetensors")
+
+    def from_hf(_, folder, vocab_file):
+        files = ("bert_config.json", "m.ckpt.index", "m.ckpt.data-0", "vocab.txt")
+        for name in files:
+            with open(os.path.join(folder, name), "w") as writer:
+                writer.write(name * 9)
+
+    monkeypatch.setattr(hf_checkpoints, "from_hf", from_hf)
+
+    def find_converted():
+        found = folders.find(str(hf), str(tmp_path / "cache"))
+        return found, tmp_path / "cache" / found.vocab_file.split("/")[-2]
+
+    return find_converted
+
+
+@pytest.mark.parametrize("way", damage.WAYS)
+def test_a_damaged_conversion_is_made_again_with_a_line(convert, caplog, way):
+    found, folder = convert()
+    before = contents(folder)
+    for name in before:
+        damage.WAYS[way](str(folder / name))
+        assert convert() == (found, folder)
+        assert {path: (folder / path).read_bytes() for path in before} == before
+        (line,) = [each for each in caplog.messages if "converted again" in each]
+        assert line.startswith(f"{folder}/")
+        caplog.clear()
+    convert()
+    assert not caplog.messages
+
+
+def test_a_file_in_the_place_of_a_conversion_is_moved(convert):
+    found, folder = convert()
+    before = contents(folder)
+    shutil.rmtree(str(folder))
+    folder.write_text("junk")
+    assert convert() == (found, folder)
+    assert contents(folder) == before
 
 
 def test_other_weights_of_the_same_size_and_time_are_converted(hf, tmp_path):
