@@ -42,7 +42,7 @@ def train(create_optimizer):
         config = modeling.BertConfig(
             20,
             hidden_size=8,
-            num_hidden_layers=1,
+            num_hidden_layers=2,
             num_attention_heads=2,
             intermediate_size=12,
             hidden_dropout_prob=0.0,

@@ -257,6 +257,7 @@ class Twice(towers.Reduction):
         return super().add_slices([*parts, *parts])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("num_parts", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_all_sums_of_a_step_pass_the_reduction(tiny_model, num_parts):
     """The loss of twice the same rows is the loss of these rows."""

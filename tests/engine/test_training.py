@@ -202,6 +202,7 @@ def goes_back(folder, step, lacking=()):
 OURS_ALONE = ("data_position", "global_batch_size", "length_buckets", "loss_scale/")
 
 
+@pytest.mark.once
 def test_a_run_that_upstream_trained_is_resumed(task, records, one_epoch, caplog):
     """Its checkpoint has weights, slots and the step."""
     other = one_epoch.parent / "upstream"
