@@ -280,6 +280,9 @@ def check(kept, asked, config):
         model.
     """
     found = _differences(kept, asked, config.do_train) if kept else []
+    for path in (config.vocab_file, config.bert_config_file):
+        if found and path and files.is_in(path, config.output_dir):
+            _check_unchanged(path, kept, asked)
     if found and config.do_train:
         raise InputError(
             f"--output_dir={config.output_dir} holds another run: {'; '.join(found)}; "
@@ -292,6 +295,22 @@ def check(kept, asked, config):
             f"{'; '.join(found)}; leave out what differs, as the folder has its own, "
             "or choose another --output_dir, or train anew with --do_train "
             "--overwrite_output_dir"
+        )
+
+
+def _check_unchanged(path, kept, asked):
+    """Raises an `InputError` if a file of the run is not as the training wrote it.
+
+    Args:
+      path: of the vocabulary or the config in the output folder.
+      kept, asked: see `check`.
+    """
+    name = os.path.basename(path)
+    parts = {run_folder.BERT_CONFIG: "bert_config", vocabulary.VOCAB: "vocabulary"}
+    new, old = (getattr(each, parts.get(name, "task")) for each in (asked, kept))
+    if None not in (new, old) and new != old:
+        raise InputError(
+            f"{path}: was changed after the training wrote it; put it back as it was"
         )
 
 

@@ -101,7 +101,7 @@ def write_checkpoint(path, step):
     [
         ("f1", True, "best", "The best weights of the run are used"),
         (None, True, "last", "those in best/ are older"),
-        ("f1", False, "last", "no weights were the best"),
+        ("f1", False, "last", "there are none in best/"),
         (None, False, "last", None),
     ],
 )
@@ -112,7 +112,13 @@ def test_weights_that_are_used_by_what_the_last_training_kept(
     if has_best:
         (tmp_path / "best").mkdir()
         paths["best"] = write_checkpoint(tmp_path / "best", 2)
-    files.write_json(str(tmp_path / "run_config.json"), {"keep_best": keep_best})
+    settings = {
+        "task_name": "info",
+        "max_seq_length": 12,
+        "do_lower_case": True,
+        "keep_best": keep_best,
+    }
+    files.write_json(str(tmp_path / "run_config.json"), settings)
     config = flags.parse(helpers.command(*[tmp_path] * 3, "do_eval"), {})
     with caplog.at_level(logging.INFO, logger="bert_my"):
         assert runner._choose_checkpoint(config) == paths[expected]

@@ -123,6 +123,18 @@ def test_another_vocabulary_of_the_same_size_is_refused(model, tmp_path):
     assert "vocabulary 29 tokens (" in message
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "bert_config.json"])
+def test_a_file_of_the_run_that_was_changed_is_named(model, name):
+    kept = identity_of(model)
+    kept = kept._replace(vocabulary="30 tokens", bert_config={"hidden_size": 1})
+    file = {"vocab_file": str(model / "vocab.txt")}
+    if name == "bert_config.json":
+        file = {"bert_config_file": str(model / name), "vocab_file": None}
+    config = config_of(model, model, do_train=False, **file)
+    with pytest.raises(InputError, match=rf"^{model / name}: was changed"):
+        run_identity.check(kept, identity_of(model, config), config)
+
+
 def test_other_train_data_is_refused_wherever_it_lies(model, tmp_path):
     paths = [tmp_path / name for name in ("a.csv", "moved.csv", "other.csv")]
     for path, text in zip(paths, "aab"):
