@@ -322,3 +322,31 @@ def test_defaults_of_the_task_hold_unless_given(
     config = helpers.read_json(tmp_path / "out" / "run_config.json")
     assert (config["train_batch_size"], config["seed"]) == (13, 6)
     assert (tmp_path / "out" / "model.ckpt-2.index").exists()
+
+
+def test_a_checkpoint_that_is_deleted_meanwhile_is_replaced(tmp_path, monkeypatch):
+    left = [str(tmp_path / f"model.ckpt-{step}") for step in (8, 6)]
+    used = []
+
+    def job(checkpoint):
+        used.append(checkpoint)
+        if not (tmp_path / "model.ckpt-8.index").exists():
+            raise InputError("gone")
+
+    def choose(config):
+        (tmp_path / "model.ckpt-8.index").touch()
+        return left[0]
+
+    monkeypatch.setattr(runner, "_choose_checkpoint", choose)
+    assert runner._use(None, job, left[1]) == left[0]
+    assert used == [left[1], left[0]]
+
+
+def test_an_error_of_a_checkpoint_that_is_there_is_not_hidden(tmp_path):
+    (tmp_path / "model.ckpt-8.index").touch()
+
+    def job(checkpoint):
+        raise InputError("wrong row")
+
+    with pytest.raises(InputError, match="wrong row"):
+        runner._use(None, job, str(tmp_path / "model.ckpt-8"))
