@@ -8,10 +8,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import modeling
-from bert_my.common import files
+from bert_my.common import caches, files
 from bert_my.common.errors import InputError
 from bert_my.model import checkpoints, encoders
 from bert_my.text import vocabulary
+
+# Endings of the files of a checkpoint that `checkpoints.write` writes.
+_PARTS = (".index", ".data-00000-of-00001")
 
 
 class ModelFiles(NamedTuple):
@@ -59,6 +62,9 @@ def write(folder, lines, config, variables=None):
         os.path.join(folder, "bert_model.ckpt") if variables else None,
     )
     os.makedirs(folder, exist_ok=True)
+    parts = (f"{written.init_checkpoint}{part}" for part in _PARTS)
+    for path in (*written[:2], *parts):
+        caches.make_room(path)
     if variables:
         checkpoints.write(variables, written.init_checkpoint)
     with files.replacing(written.bert_config_file) as writer:

@@ -168,6 +168,16 @@ def test_without_a_checkpoint_there_is_none(model, tmp_path):
     assert len(read_tokenizer(new).vocab) == 31
 
 
+def test_folders_in_the_places_of_files_are_moved(model, tmp_path):
+    added = add(model, tmp_path, "dogss", "trees")
+    names = ("vocab.txt", "bert_config.json", "bert_model.ckpt.index")
+    for name in names:
+        (tmp_path / "new" / name).mkdir(parents=True)
+    new = write_model(model, tmp_path, added, model.init_checkpoint)
+    assert EMBEDDINGS in read(new.init_checkpoint)
+    assert all((tmp_path / "new" / f"{name}.moved-0").is_dir() for name in names)
+
+
 @pytest.mark.parametrize("name", [EMBEDDINGS, OUTPUT_BIAS])
 def test_a_checkpoint_of_another_vocabulary_is_refused(model, tmp_path, name):
     weights = read(model.init_checkpoint)
