@@ -39,15 +39,22 @@ def _find_shards(value, flag):
     patterns = []
     for pattern in filter(None, value.split(",")):
         patterns += _in_folder(pattern, flag) if os.path.isdir(pattern) else [pattern]
-    return files.find(",".join(patterns), flag)
+    found = _whole(files.find(",".join(patterns), flag))
+    if not found:
+        raise InputError(f"--{flag}={value}: there are only files of unfinished builds")
+    return found
+
+
+def _whole(paths):
+    """Returns the paths without those that a build that was killed left behind."""
+    return [path for path in paths if not path.endswith(".tmp")]
 
 
 def _in_folder(folder, flag):
     """Returns the sorted paths of the shards in a folder."""
     patterns = [os.path.join(glob.escape(folder), name) for name in SHARD_PATTERNS]
     found = {path for pattern in patterns for path in glob.glob(pattern)}
-    # A build that was killed leaves files that are not whole.
-    found = [path for path in found if not path.endswith(".tmp")]
+    found = _whole(found)
     if not found:
         raise InputError(
             f"--{flag}={folder}: there is no file {' or '.join(SHARD_PATTERNS)}"

@@ -320,6 +320,11 @@ def test_held_back_shards_are_not_trained_on(build, model):
     assert task.find_files(base.DEV) == [str(dev)]
     task = make_task(model, input_file=f"{shards.parent},{shards}", dev_file=str(dev))
     assert task.find_files(base.TRAIN) == [str(shards)]
+    task = make_task(model, input_file=f"{shards}*")
+    assert task.find_files(base.TRAIN) == [str(shards)]
+    task = make_task(model, input_file=f"{shards}.*")
+    with pytest.raises(InputError, match="only files of unfinished builds"):
+        task.find_files(base.TRAIN)
     (shards.parent / "empty").mkdir()
     task = make_task(model, input_file=str(shards.parent / "empty"))
     with pytest.raises(InputError, match=r"^--input_file=.*empty: there is no file"):
