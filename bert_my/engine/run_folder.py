@@ -281,7 +281,8 @@ class RunFolder:
             raise InputError(
                 f"--vocab_add: the run in --output_dir has the vocabulary {path}, and "
                 "now it would be another; to go on with other words choose another "
-                "folder and give the run's model as --init_checkpoint"
+                "folder and give the run's model as --init_checkpoint, or train anew "
+                "with --overwrite_output_dir"
             )
 
     # Course of the training.

@@ -280,9 +280,8 @@ def check(kept, asked, config):
         model.
     """
     found = _differences(kept, asked, config.do_train) if kept else []
-    for path in (config.vocab_file, config.bert_config_file):
-        if found and path and files.is_in(path, config.output_dir):
-            _check_unchanged(path, kept, asked)
+    if found:
+        _check_unchanged(kept, asked, config)
     if found and config.do_train:
         raise InputError(
             f"--output_dir={config.output_dir} holds another run: {'; '.join(found)}; "
@@ -298,20 +297,25 @@ def check(kept, asked, config):
         )
 
 
-def _check_unchanged(path, kept, asked):
+def _check_unchanged(kept, asked, config):
     """Raises an `InputError` if a file of the run is not as the training wrote it.
 
     Args:
-      path: of the vocabulary or the config in the output folder.
-      kept, asked: see `check`.
+      kept, asked, config: see `check`.
     """
-    name = os.path.basename(path)
-    parts = {run_folder.BERT_CONFIG: "bert_config", vocabulary.VOCAB: "vocabulary"}
-    new, old = (getattr(each, parts.get(name, "task")) for each in (asked, kept))
-    if None not in (new, old) and new != old:
-        raise InputError(
-            f"{path}: was changed after the training wrote it; put it back as it was"
-        )
+    files_used = (
+        (config.vocab_file, vocabulary.VOCAB, "vocabulary"),
+        (config.bert_config_file, run_folder.BERT_CONFIG, "bert_config"),
+    )
+    for path, name, part in files_used:
+        new, old = getattr(asked, part), getattr(kept, part)
+        its_own = os.path.join(config.output_dir, name)
+        is_its_own = path and os.path.realpath(path) == os.path.realpath(its_own)
+        if is_its_own and old is not None and new != old:
+            raise InputError(
+                f"{path}: was changed after the training wrote it; put it back as it "
+                "was"
+            )
 
 
 def _differences(kept, asked, is_training):

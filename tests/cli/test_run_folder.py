@@ -101,11 +101,43 @@ def test_the_case_must_be_that_of_the_trained_model(folder, old_run):
         folder("do_eval", do_lower_case="false")
 
 
-def test_settings_of_the_training_are_kept_when_the_model_is_used(folder, old_run):
+def test_use_of_a_model_leaves_the_files_that_describe_it(folder, old_run, caplog):
+    names = ["vocab.txt", "bert_config.json", "preprocessor.json", "label_map.json"]
+    names += ["task.json", "run_config.json", "run_identity.json"]
+    before = [(old_run / name).read_bytes() for name in names]
+    folder("do_eval", num_train_epochs=5, max_seq_length=9)
+    assert [(old_run / name).read_bytes() for name in names] == before
+    assert "--max_seq_length=9" in caplog.text and "trained with 12" in caplog.text
     config = helpers.read_json(old_run / "run_config.json")
-    folder("do_eval", num_train_epochs=5)
-    assert helpers.read_json(old_run / "run_config.json") == config
     assert (config["num_train_epochs"], config["learning_rate"]) == (1, 1e-4)
+
+
+def test_an_evaluation_of_another_checkpoint_describes_no_model(folder, old_run):
+    checkpoint = old_run.with_name("trained") / "model.ckpt-7"
+    old_run.rename(old_run.with_name("trained"))
+    output_dir = folder("do_eval", init_checkpoint=checkpoint)
+    assert (output_dir / "task.json").exists()
+    assert not (output_dir / "vocab.txt").exists()
+    assert not (output_dir / "run_config.json").exists()
+
+
+def test_another_data_set_is_refused_before_it_is_read(folder, old_run, tmp_path):
+    rows = [("1", "review", "stars"), ("2", "how", "a"), ("3", "why", "b")]
+    other = helpers.write_rows(tmp_path / "other.csv", rows, delimiter=",")
+    message = r"--output_dir=\S+ holds another run: .*train data \S+other\.csv"
+    with pytest.raises(InputError, match=message):
+        folder("do_train", train_file=other)
+    with pytest.raises(InputError, match=r"task csv \(was info\)"):
+        folder("do_predict", task_name="csv", test_file=other)
+
+
+def test_what_a_run_goes_on_with_is_said(folder, old_run, caplog):
+    caplog.set_level("INFO")
+    folder("do_train", num_train_epochs=0.5)  # fewer than were trained
+    assert "Nothing left to train" in caplog.text
+    assert "without effect: --learning_rate=5e-05 (was 0.0001)" in caplog.text
+    words = ["--task_name=info", f"--output_dir={old_run}", "--do_predict"]
+    assert runner.parse(["program", *words]).max_seq_length == 12
 
 
 def test_best_weights_of_an_earlier_training_are_not_taken(folder, old_run):

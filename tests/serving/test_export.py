@@ -97,6 +97,13 @@ def test_what_the_folder_holds(tiny_model, trained):
 
 
 @pytest.mark.once
+def test_a_finished_run_is_not_exported_again(tiny_model, titles, trained):
+    version = helpers.version_folder(trained)
+    jobs = ("do_train", "save_for_serving")
+    helpers.run(helpers.command(tiny_model, titles, trained, *jobs, n_gpus=2))
+    assert helpers.version_folder(trained) == version
+
+
 def test_versions_do_not_collide(tiny_model, titles, trained, tmp_path):
     output_dir = tmp_path / "out"
     shutil.copytree(str(trained), str(output_dir))

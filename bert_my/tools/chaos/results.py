@@ -42,6 +42,7 @@ _OF_THE_MODEL = (
     run_folder.LABEL_MAP,
     run_folder.TASK,
     run_folder.SETTINGS,
+    run_folder.IDENTITY,
     f"{run_folder.MODEL}-*",
     "preprocessor.json",
     VOCAB,
