@@ -94,6 +94,7 @@ class TfRecords:
     @contextlib.contextmanager
     def writing(path):
         """Opens a file; gives a function that appends encoded instances to it."""
+
         def write(encoded):
             stream.write(b"".join(encoded))
             stream.check()
