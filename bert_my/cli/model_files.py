@@ -144,10 +144,10 @@ def _find_in_output(config):
     Its checkpoint is found by itself. A pretraining may have had no vocabulary.
     """
     run = config.folder
-    if config.begins_anew or run_identity.read(run) is None:
+    kept = None if config.begins_anew else run_identity.read(run)
+    if kept is None:
         return {}
-    paths = {
-        "vocab_file": run.path_of(vocabulary.VOCAB),
-        "bert_config_file": run.path_of(run_folder.BERT_CONFIG),
-    }
-    return {name: path for name, path in paths.items() if os.path.exists(path)}
+    paths = {"bert_config_file": run.path_of(run_folder.BERT_CONFIG)}
+    if kept.vocabulary:
+        paths["vocab_file"] = run.path_of(vocabulary.VOCAB)
+    return paths

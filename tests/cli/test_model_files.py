@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.cli import model_files, runner
 from bert_my.common.errors import InputError
+from bert_my.engine.run_folder import RunFolder
 from bert_my.model import checkpoints, hf_checkpoints
 from bert_my.tasks import base
 from tests import helpers
@@ -161,3 +162,16 @@ def test_save_steps_evaluate_a_dev_file_that_is_there(
     config = parse(f"--model={model}", *flags)
     task = types.SimpleNamespace(find_files=files.get)
     assert runner._with_evaluations(task, config).evaluate_every == expected
+
+
+def test_files_of_a_trained_model_that_are_missing_are_looked_for(
+    tmp_path, monkeypatch
+):
+    """Their readers name them; another model's are not looked for elsewhere."""
+    kept = types.SimpleNamespace(vocabulary="31 tokens")
+    monkeypatch.setattr("bert_my.engine.run_identity.read", lambda folder: kept)
+    config = types.SimpleNamespace(folder=RunFolder(tmp_path), begins_anew=False)
+    assert model_files._find_in_output(config) == {
+        "vocab_file": str(tmp_path / "vocab.txt"),
+        "bert_config_file": str(tmp_path / "bert_config.json"),
+    }
