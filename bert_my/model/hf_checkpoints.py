@@ -118,10 +118,12 @@ def from_hf(hf_dir, output_dir, vocab_file=None):
     written = pretrained.write(output_dir, lines, config, variables)
     case = tokenizer_files.find_case(hf_dir, vocab_file=written.vocab_file)
     tokenizer_files.write_case(output_dir, case)
+    is_told = tokenizer_files.read_case(hf_dir) is not None
     logger.info(
-        "%s: --do_lower_case=%s; %s keeps it",
+        "%s: --do_lower_case=%s, by %s; %s keeps it",
         hf_dir,
         str(case).lower(),
+        "its tokenizer" if is_told else "its name or the words of its vocabulary",
         os.path.join(output_dir, tokenizer_files.CONFIG),
     )
     _check_written(shapes, dict(tf.train.list_variables(written.init_checkpoint)))
@@ -313,17 +315,15 @@ def _read_vocab(hf_dir, vocab_file):
         lines = _lines_of(files.read_json(fast), fast)
     else:
         raise InputError(f"{hf_dir}: there is neither vocab.txt nor tokenizer.json")
-    added = os.path.join(hf_dir, tokenizer_files.ADDED_TOKENS)
-    if os.path.exists(added):
-        missing = sorted(set(files.read_json(added)) - set(lines))
-        if missing:
-            logger.warning(
-                "%s: %d tokens are not in the vocabulary, and texts do not become them "
-                "here: %s",
-                added,
-                len(missing),
-                ", ".join(missing[:5]),
-            )
+    missing = sorted(tokenizer_files.read_added_tokens(hf_dir) - set(lines))
+    if missing:
+        logger.warning(
+            "%s: %d added tokens are not in the vocabulary, and texts do not become "
+            "them here: %s",
+            hf_dir,
+            len(missing),
+            ", ".join(missing[:5]),
+        )
     return lines
 
 

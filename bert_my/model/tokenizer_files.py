@@ -37,6 +37,17 @@ def _read(folder, name):
     return value if isinstance(value, dict) else {}
 
 
+def read_added_tokens(folder):
+    """Returns the set of the tokens that were added to a Hugging Face tokenizer."""
+    path = os.path.join(folder, ADDED_TOKENS)
+    added = files.read_json(path) if os.path.exists(path) else {}
+    path = os.path.join(folder, FAST)
+    fast = files.read_json(path) if os.path.exists(path) else {}
+    listed = fast.get("added_tokens") if isinstance(fast, dict) else None
+    contents = [x.get("content") for x in listed or () if isinstance(x, dict)]
+    return {x for x in (*added, *contents) if isinstance(x, str)}
+
+
 def read_case(folder):
     """Returns whether text is to be in lower case, by the tokenizer's files, or None.
 

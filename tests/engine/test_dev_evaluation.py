@@ -1,6 +1,7 @@
 """Evaluation during training: its numbers, the best weights, and stopping early."""
 
 import logging
+import math
 import shutil
 import types
 
@@ -197,13 +198,18 @@ class Killed(RuntimeError):
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """Returns a function that sets the next values of `auc`; None kills the run."""
+    """Returns a function that sets the next values of `auc`; None kills the run.
+
+    With NaN a prediction is not finite.
+    """
     values = []
 
     def scores(task, records, batches):
         value = values.pop(0)
         if value is None:
             raise Killed
+        if math.isnan(value):
+            raise forward.NonFinitePrediction(0)
         return {"auc": value, "eval_loss": 1.0}
 
     monkeypatch.setattr(evaluation, "scores", scores)
@@ -235,6 +241,7 @@ def test_patience_and_what_was_best_survive_a_resume(bench, scripted, caplog):
     train(patience=4)
     assert helpers.read_checkpoint(folder)["global_step"] == 7
     assert best_step(folder) == 6
+    assert "after step 7 does not count: the predictions for row 1" in caplog.text
     values = [(step, e["auc"]) for step, e in entries_of(folder).items()]
     assert values == [
         (1, 0.5),

@@ -32,6 +32,16 @@ def restored(restore, *variables):
         return session.run(list(variables))
 
 
+def assert_refused(restore, message):
+    """Values are refused wherever they are read."""
+    with pytest.raises(InputError, match=message):
+        restore.check()
+    with tf.Session() as session, pytest.raises(InputError, match=message):
+        restore.run(session)
+    with pytest.raises(InputError, match=message):
+        checkpoints.read_weights(restore.reader.path)
+
+
 def test_missing_checkpoint(tmp_path, checkpoint):
     checkpoints.check_exists(checkpoint)
     for path in (str(tmp_path / "nothing.ckpt"), checkpoint + ".index"):
@@ -106,12 +116,7 @@ def test_numbers_that_are_not_finite_are_named(tmp_path, value):
         path, [tf.get_variable(name, [2]) for name in "ab"]
     )
     message = r"model\.ckpt: 1 of the 2 numbers of b are NaN or infinite"
-    with pytest.raises(InputError, match=message):
-        restore.check()
-    with tf.Session() as session, pytest.raises(InputError, match=message):
-        restore.run(session)
-    with pytest.raises(InputError, match=message):
-        checkpoints.read_weights(path)
+    assert_refused(restore, message)
 
 
 def test_broken_checkpoint(checkpoint):
@@ -170,12 +175,7 @@ def test_a_variable_that_cannot_be_read_is_named(checkpoint, change):
     variables = [tf.get_variable("bert/a", [2, 3]), tf.get_variable("bert/b", [5])]
     restore = checkpoints.restore_trained(checkpoint, variables)
     message = r"bert/[ab] cannot be read.*\.data-"
-    with pytest.raises(InputError, match=message):
-        restore.check()
-    with tf.Session() as session, pytest.raises(InputError, match=message):
-        restore.run(session)
-    with pytest.raises(InputError, match=message):
-        checkpoints.read_weights(checkpoint)
+    assert_refused(restore, message)
 
 
 def test_variables_before_the_cut_are_whole(checkpoint):

@@ -263,9 +263,10 @@ def test_a_tokenizer_that_is_not_ours_is_said(tmp_path, caplog):
         tmp_path,
         tokenizer_config={"do_lower_case": True, "strip_accents": False},
         added_tokens={"[E1]": 29},
+        tokenizer={"added_tokens": [{"id": 30, "content": "[E2]"}, {"content": "t1"}]},
     )
     assert "strip_accents is False, which the tokenizer here cannot do" in caplog.text
-    assert "1 tokens are not in the vocabulary" in caplog.text
+    assert "2 added tokens are not in the vocabulary" in caplog.text
 
 
 def test_ids_of_a_fast_tokenizer_keep_their_places(tmp_path):
