@@ -1,4 +1,4 @@
-"""Changes in a folder, told by the kernel within microseconds (Linux's inotify)."""
+"""Changes in a folder, told by the kernel as they happen (Linux's inotify)."""
 
 import ctypes
 import os
