@@ -256,3 +256,10 @@ def test_a_train_set_that_teaches_little(make_named_task, tmp_path, train, said)
     doubts = task.check_records(records)
     assert len(doubts) == len(said)
     assert all(map(str.__contains__, doubts, said))
+
+
+def test_pairs_of_texts_need_two_segments(tmp_path):
+    model = helpers.write_tiny_model(tmp_path / "model", type_vocab_size=1)
+    helpers.make_task(model, name="info")
+    with pytest.raises(InputError, match=r"type_vocab_size is 1, and task lcqmc"):
+        helpers.make_task(model, name="lcqmc")
