@@ -441,6 +441,15 @@ def write_table(plan, metrics=()):
     from bert_my.tools import sweep_report
 
     runs = list(map(read_run, plan.runs))
-    tasks = [RunFolder(run.folder).read_task() for run in runs if run.scores]
-    main_metric = next((task.get("main_metric") for task in tasks if task), None)
-    return sweep_report.write(plan.folder, runs, metrics, main_metric)
+    return sweep_report.write(plan.folder, runs, metrics, _main_metric(runs))
+
+
+def _main_metric(runs):
+    """Returns the main metric of the task; None if no finished run tells it."""
+    for run in runs:
+        task = None
+        with contextlib.suppress(InputError):  # a broken file
+            task = run.scores and RunFolder(run.folder).read_task()
+        if task:
+            return task.get("main_metric")
+    return None

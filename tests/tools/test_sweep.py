@@ -54,7 +54,8 @@ decay = float(flags.get("weight_decay", 0))
 accuracy = 0.5 + decay + int(flags["seed"]) ** 2 / 64
 scores = {"eval_accuracy": accuracy, "eval_loss": 1 / accuracy, "global_step": 9}
 (folder / "eval_results.json").write_text(json.dumps(scores))
-(folder / "task.json").write_text('{"main_metric": "eval_accuracy"}')
+task = {"task": "csv", "kind": "", "main_metric": "eval_accuracy"}
+(folder / "task.json").write_text(json.dumps(task))
 """
 
 
@@ -217,8 +218,10 @@ def test_the_beginning_of_a_record_is_no_obstacle(command, tmp_path):
 def test_broken_results_are_those_of_a_failed_run(command, tmp_path):
     sweep.run(make_plan(command, seeds="2"))
     (tmp_path / "out" / "seed-1" / "eval_results.json").write_text("{")
+    (tmp_path / "out" / "seed-2" / "task.json").write_text("{")
     runs = map(sweep.read_run, make_plan(command, seeds="2").runs)
     assert [run.state for run in runs] == [sweep.FAILED, sweep.FINISHED]
+    assert "seed-1" in sweep.write_table(make_plan(command, seeds="2"))
 
 
 def test_a_cache_folder_of_the_command_stays_in_its_place(command):
