@@ -247,7 +247,9 @@ def _files_of(value):
     """Returns the sorted paths of the files that a value of a flag names."""
     paths = glob.glob(f"{glob.escape(value)}.index")  # of a checkpoint
     if os.path.isdir(value):
-        paths = [os.path.join(value, name) for name in os.listdir(value)]
+        # Without the tables of a sweep, which may be in the folder of the data.
+        names = [each for each in os.listdir(value) if not each.startswith("sweep")]
+        paths = [os.path.join(value, each) for each in names]
         paths = filter(DATA_FILES.fullmatch, paths)
     elif value:
         paths += glob.glob(value) or glob.glob(glob.escape(value))
