@@ -19,6 +19,7 @@ from bert_my.engine import (
     evaluation,
     forward,
     hooks,
+    run_checkpoints,
     run_folder,
     run_identity,
     run_lock,
@@ -34,8 +35,6 @@ from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 
-# Checkpoints that may be deleted one after another before they are read.
-_MOST_DELETED = 10
 # Kind of tasks -> a script for it.
 _SCRIPTS = {
     "classification": "bert_my/run_custom_classifier.py",
@@ -184,10 +183,10 @@ def _do_jobs(config):
     checkpoint = _choose_checkpoint(config)
     if config.do_eval:
         with progress.stage("Evaluating"):
-            checkpoint = _use(config, this_run.evaluate, checkpoint)
+            _use(config, this_run.evaluate, checkpoint)
     if config.do_predict:
         with progress.stage("Predicting"):
-            checkpoint = _use(config, this_run.predict, checkpoint)
+            _use(config, this_run.predict, checkpoint)
     if config.save_for_serving:
         with progress.stage("Exporting"):
             _use(config, this_run.export, checkpoint)
@@ -431,21 +430,16 @@ def _use(config, job, checkpoint):
       config: `RunConfig`.
       job: method of a `_Run`.
       checkpoint: path.
-
-    Returns:
-      path of the checkpoint that was used.
     """
-    for _ in range(_MOST_DELETED):
-        try:
-            job(checkpoint)
-            return checkpoint
-        except InputError:
-            if checkpoints.exists(checkpoint):
-                raise
-        logger.warning("%s was deleted before it was read: once more", checkpoint)
-        checkpoint = _choose_checkpoint(config)
-    job(checkpoint)
-    return checkpoint
+    try:
+        job(checkpoint)
+        return
+    except InputError:
+        if checkpoints.exists(checkpoint):
+            raise
+    logger.warning("%s was deleted before it was read: once more", checkpoint)
+    with run_checkpoints.held(lambda: _choose_checkpoint(config)) as newer:
+        job(newer)
 
 
 class _Run(NamedTuple):

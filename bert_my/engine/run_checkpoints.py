@@ -5,12 +5,16 @@ index and of each tensor.
 """
 
 import ast
+import contextlib
 import functools
 import logging
 import os
 import re
+import secrets
+import shutil
 from typing import Dict, NamedTuple, Optional, Set, Tuple
 
+from bert_my.common import files
 from bert_my.common.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -20,6 +24,7 @@ LIST = "checkpoint"  # file that `tf.train.Saver` writes
 _PART = re.compile(rf"({re.escape(MODEL)}-(\d+))\.(index|meta|data-\d+-of-\d+)")
 _LATEST, _ALL = b"model_checkpoint_path", b"all_model_checkpoint_paths"
 _LINE = re.compile(rb'\s*(\w+)\s*:\s*(?:("(?:[^"\\]|\\.)*")|[-+.\w]+)\s*')
+_MOST_DELETED = 100  # checkpoints, one after another, before they can be read
 _REMEDY = "begin anew with another folder or --overwrite_output_dir"
 _OTHER_WEIGHTS = (
     "resume the training, which goes on from {0}; to use that one as it is, give it as "
@@ -166,6 +171,53 @@ def to_rotate(folder, checkpoint):
         for path in (*before, checkpoint)
         if os.path.isfile(f"{path}.index")
     ]
+
+
+@contextlib.contextmanager
+def _temporary_folder(folder):
+    """Makes a folder in another one, named as temporary files are, see `files`."""
+    writer = f"{files.host()}.{os.getpid()}.{secrets.token_hex(4)}"
+    path = os.path.join(folder, f"reading.{writer}.tmp")
+    with files.writing(path):
+        os.mkdir(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def held(choose):
+    """Gives the path of a checkpoint that a training beside cannot delete meanwhile.
+
+    It has links to the files, in a temporary folder beside them.
+
+    Args:
+      choose: function that returns the path of the checkpoint to use.
+
+    Raises:
+      InputError: if each one that was chosen was deleted before it had links.
+    """
+    for _ in range(_MOST_DELETED):
+        path = choose()
+        folder, name = os.path.split(path)
+        with _temporary_folder(folder) as links:
+            link = os.path.join(links, name)
+            try:
+                for part in _list_folder(folder):
+                    if part.startswith((f"{name}.index", f"{name}.data-")):
+                        os.link(os.path.join(folder, part), os.path.join(links, part))
+            except FileNotFoundError:
+                continue
+            except OSError:  # a file system without such links
+                link = path
+            if damage_of(link) is None:
+                yield link
+                return
+    raise InputError(
+        f"{path}: a training deletes its checkpoints before they can be read; give it "
+        "a greater --save_checkpoints_steps or --keep_checkpoint_max"
+    )
 
 
 def damage_of(checkpoint):

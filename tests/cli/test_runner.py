@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from bert_my.cli import runner
 from bert_my.common.errors import InputError
 from bert_my.engine import hooks
+from bert_my.model import checkpoints
 from bert_my.tasks import classification
 from tests import helpers
 
@@ -325,21 +327,22 @@ def test_defaults_of_the_task_hold_unless_given(
 
 
 def test_a_checkpoint_that_is_deleted_meanwhile_is_replaced(tmp_path, monkeypatch):
-    left = [str(tmp_path / f"model.ckpt-{step}") for step in (8, 6)]
+    newer = str(tmp_path / "model.ckpt-8")
     used = []
 
     def job(checkpoint):
         used.append(checkpoint)
-        if not (tmp_path / "model.ckpt-8.index").exists():
+        if len(used) == 1:
             raise InputError("gone")
+        for path in tmp_path.glob("model.ckpt-8.*"):
+            path.unlink()
+        assert checkpoints.read_weights(checkpoint)["a"].tolist() == [2, 3]
 
-    def choose(config):
-        (tmp_path / "model.ckpt-8.index").touch()
-        return left[0]
-
-    monkeypatch.setattr(runner, "_choose_checkpoint", choose)
-    assert runner._use(None, job, left[1]) == left[0]
-    assert used == [left[1], left[0]]
+    checkpoints.write({"a": np.array([2, 3], np.float32)}, newer)
+    monkeypatch.setattr(runner, "_choose_checkpoint", lambda config: newer)
+    runner._use(None, job, str(tmp_path / "model.ckpt-6"))
+    assert len(used) == 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_error_of_a_checkpoint_that_is_there_is_not_hidden(tmp_path):
