@@ -14,7 +14,7 @@ from bert_my.text.vocabulary import VOCAB
 
 WEIGHTS = "weights"  # of the last checkpoint, with slots and counters
 # What a start leaves under a name of its own, or only while it lives.
-_OF_A_START = ("events.out.tfevents.*", ".*", run_lock.NAME)
+_OF_A_START = ("events.out.tfevents.*", ".lock", run_lock.NAME)
 # What differs from run to run though the results are the same.
 _VOLATILE = (
     *_OF_A_START,
