@@ -1,11 +1,13 @@
 """Log output and exit status of command lines. Needs no TensorFlow."""
 
+import atexit
 import contextlib
 import logging
 import os
 import re
 import sys
 import tempfile
+import traceback
 import warnings
 
 from bert_my.common import progress, signals
@@ -84,8 +86,44 @@ def _without_warnings():
         yield
 
 
+def _leave(status):
+    """Ends the process with a status, and without the end of the interpreter.
+
+    Threads of a `tf.data` pipeline that is not at its end call Python; once the
+    interpreter ends, they wait for ever or abort the process.
+    """
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+        status = 1
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # nobody reads on, or a full disk
+        status = status or 1
+    os._exit(status or 0)
+
+
 @contextlib.contextmanager
 def command_line(*errors):
+    """Runs a command line as `_reporting` does; a script ends here if it fails."""
+    if not is_script():
+        with _reporting(*errors):
+            yield
+        return
+    try:
+        with _reporting(*errors):
+            yield
+    except SystemExit as error:
+        _leave(error.code)
+    except BaseException:
+        traceback.print_exc()
+        _leave(1)
+
+
+@contextlib.contextmanager
+def _reporting(*errors):
     """Logs to stderr with the time; ends the program with one line for wrong input.
 
     So it does for files that cannot be read or written, and for signals, see
