@@ -14,12 +14,11 @@ import logging
 import os
 import random
 import sys
-import tempfile
 from typing import Optional
 
 from bert_my.cli import console
 from bert_my.cli.flag_sets import CommandLine
-from bert_my.common import files, options
+from bert_my.common import files, leftovers, options
 from bert_my.common.errors import InputError
 from bert_my.common.options import Options, option
 from bert_my.common.progress import Bar
@@ -393,7 +392,8 @@ def run(config):
         for path in outputs.get(split, ()):
             files.make_folder(os.path.dirname(os.path.abspath(path)), flag)
     about = ", ".join(inputs[:3])
-    with tempfile.TemporaryDirectory(prefix="blocks-", dir=folder) as blocks_dir:
+    leftovers.remove(leftovers.of_processes(folder))
+    with files.temporary_folder(os.path.join(folder, "blocks")) as blocks_dir:
         stored = _store_blocks(config, tokenizer, inputs, outputs, blocks_dir)
         for split, blocks in stored.items():
             _check_enough(config, about, split, blocks)

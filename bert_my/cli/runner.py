@@ -13,7 +13,7 @@ from typing import Any, Dict, NamedTuple
 import tokenization
 from bert_my.cli import compat, console, flags, model_files
 from bert_my.common import files, progress
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, WriteError
 from bert_my.engine import (
     devices,
     evaluation,
@@ -160,6 +160,7 @@ def _do_jobs(config):
         config.metric_of(task)  # checks that the task has it
     files.make_folder(config.output_dir, "output_dir")
     config.folder.check_places(task.writers)
+    config.folder.remove_leftovers(config.record_dir, config.do_train)
     needed = set(splits.values())
     if config.do_eval or config.evaluates_in_training:
         needed.update(task.dev_splits)
@@ -498,6 +499,8 @@ class _Run(NamedTuple):
         self.config.folder.write_results(scores)
         try:
             logger.info("Report: %s", report.write(self.config.output_dir))
+        except WriteError:
+            raise
         except InputError as error:  # a run that diverged must not fail for its sake
             logger.warning("There is no report: %s", error)
 

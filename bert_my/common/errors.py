@@ -8,6 +8,10 @@ class InputError(Exception):
     """Names the wrong file, row, variable or flag; shown without a traceback."""
 
 
+class WriteError(InputError):
+    """Names a file or folder that cannot be written."""
+
+
 def did_you_mean(word, known, form="{}"):
     """Returns "; did you mean ...?" with the known word that is the most alike, or "".
 

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from typing import NamedTuple
 
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, WriteError
 
 
 def find(patterns, flag):
@@ -125,20 +125,20 @@ def contents(paths, known=()):
 @contextlib.contextmanager
 def reading(path):
     """Turns an `OSError` of reading a file or folder into an `InputError`."""
-    with _named(path, "read"):
+    with _named(InputError, path, "read"):
         yield
 
 
 @contextlib.contextmanager
 def writing(path):
     """Turns an `OSError` of writing a file or folder into an `InputError`."""
-    with _named(path, "written"):
+    with _named(WriteError, path, "written"):
         yield
 
 
 @contextlib.contextmanager
-def _named(path, done, *aliases):
-    """Raises `PATH: cannot be DONE: REASON` for an `OSError`.
+def _named(error_class, path, done, *aliases):
+    """Raises an error `PATH: cannot be DONE: REASON` for an `OSError`.
 
     An error that names another file than `path` and its `aliases` is not changed, and
     neither is that of a pipe that nobody reads.
@@ -151,12 +151,17 @@ def _named(path, done, *aliases):
         if error.filename not in (None, path, *aliases):
             raise
         reason = error.strerror or error
-        raise InputError(f"{path}: cannot be {done}: {reason}") from error
+        raise error_class(f"{path}: cannot be {done}: {reason}") from error
 
 
 def host():
     """Returns the name of this host as it stands in names of temporary files."""
     return os.uname().nodename.replace(".", "-")[:32]
+
+
+def _temporary(path):
+    """Returns a temporary name, `PATH.HOST.PID.RANDOM.tmp`; see `leftovers`."""
+    return f"{path}.{host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
 
 
 @contextlib.contextmanager
@@ -174,8 +179,8 @@ def replacing_path(path, sync=False):
     Raises:
       InputError: if the file cannot be written, or `path` is a folder.
     """
-    temporary = f"{path}.{host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-    with _named(path, "written", temporary):
+    temporary = _temporary(path)
+    with _named(WriteError, path, "written", temporary):
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -211,10 +216,45 @@ def replacing(path):
     Raises:
       InputError: if the file cannot be written.
     """
-    with replacing_path(path, sync=True) as temporary, open(
-        temporary, "w", encoding="utf-8", newline=""
+    with replacing_path(path, sync=True) as temporary, io.TextIOWrapper(
+        io.BufferedWriter(_NamedFile(temporary, "w")), encoding="utf-8", newline=""
     ) as writer:
         yield writer
+
+
+class _NamedFile(io.FileIO):
+    """A file whose errors of writing name it: several may be open at once."""
+
+    def write(self, data):
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self.name
+            raise
+
+
+@contextlib.contextmanager
+def temporary_folder(path):
+    """Makes a folder with a temporary name beside `path`, and removes it at the end.
+
+    Raises:
+      InputError: if the folder cannot be written.
+    """
+    temporary = _temporary(path)
+    with _named(WriteError, path, "written", temporary):
+        os.makedirs(temporary)
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path):
+    """Gives a temporary folder that takes the name `path` when all went well."""
+    with temporary_folder(path) as temporary:
+        yield temporary
+        os.replace(temporary, path)
 
 
 def make_folder(path, flag):
@@ -225,7 +265,7 @@ def make_folder(path, flag):
             pass
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"--{flag}={path}: cannot be written: {reason}") from error
+        raise WriteError(f"--{flag}={path}: cannot be written: {reason}") from error
 
 
 def is_in(path, folder):

@@ -9,6 +9,8 @@ import time
 
 from tqdm import tqdm
 
+from bert_my.common import signals
+
 logger = logging.getLogger(__name__)
 
 SECONDS = 10.0  # between lines, at most
@@ -44,6 +46,7 @@ class Bar(tqdm):
 
     def update(self, n=1):
         """Counts units that are done."""
+        signals.check()
         super().update(n)
         self._done += n
         if self.disable and time.monotonic() - self._logged_at >= SECONDS:
@@ -131,7 +134,7 @@ def heartbeat(seconds=_HEARTBEAT_SECONDS):
         yield
     finally:
         ended.set()
-        thread.join()
+        thread.join(1.0)  # a signal may have left the lock of `tqdm` closed
         if not is_inner:
             log.removeHandler(_last)
 

@@ -1,17 +1,26 @@
 """Work spread over processes, in order and within bounded memory."""
 
 import collections
-import concurrent.futures
+import contextlib
 import gc
 import multiprocessing
-from concurrent.futures.process import BrokenProcessPool
+import os
+import queue
+import threading
+import time
+import traceback
 
+from bert_my.common import signals
 from bert_my.common.errors import InputError
 
 # Items under way for each process: one that works and some that wait.
 ITEMS_PER_WORKER = 3
+# A signal to all processes may have killed the worker first; then it is why all ends.
+_SECONDS_OF_SIGNAL = 0.2
 
-_function = None
+
+class _KilledError(Exception):
+    """A worker does not answer any more."""
 
 
 def ordered_map(function, items, num_workers):
@@ -40,31 +49,111 @@ def ordered_map(function, items, num_workers):
 
 
 def _map_in_processes(function, items, num_workers):
-    # Unlike `multiprocessing.Pool` it does not wait forever for a process that died.
-    executor = concurrent.futures.ProcessPoolExecutor(
-        num_workers, multiprocessing.get_context("fork"), _start, (function,)
-    )
-    pending = collections.deque()
-    # What is left when this ends early is waited for and not cancelled: Python 3.7
-    # looks whether anything is left, drops what was cancelled, and then waits forever.
-    with executor:
-        try:
-            for item in items:
-                pending.append(executor.submit(_call, item))
-                if len(pending) == ITEMS_PER_WORKER * num_workers:
-                    yield pending.popleft().result()
-            while pending:
+    workers, pending = [], collections.deque()
+    try:
+        for index, item in enumerate(items):
+            if len(workers) < num_workers:
+                workers.append(_Worker(function, workers))
+            worker = workers[index % num_workers]
+            worker.put(item)
+            pending.append(worker)
+            if len(pending) == ITEMS_PER_WORKER * num_workers:
                 yield pending.popleft().result()
-        except BrokenProcessPool as error:
-            raise InputError(
-                f"one of {num_workers} processes was killed, perhaps for lack of memory"
-            ) from error
+        while pending:
+            yield pending.popleft().result()
+    except _KilledError as error:
+        time.sleep(_SECONDS_OF_SIGNAL)
+        raise InputError(
+            f"one of {num_workers} processes was killed, perhaps for lack of memory"
+        ) from error
+    finally:
+        for worker in workers:
+            worker.end()
 
 
-def _start(function):
-    global _function
-    _function = function
+class _Worker:
+    """A forked process that applies a function; it ends as soon as its parent does."""
+
+    def __init__(self, function, others):
+        """Forks the process.
+
+        Args:
+          function: of one argument.
+          others: the workers so far. Their pipes are inherited, and have to be closed
+            in the new process for them to see the end of the parent.
+        """
+        context = multiprocessing.get_context("fork")
+        self._pipe, pipe = context.Pipe()
+        inherited = [self._pipe, *(other._pipe for other in others)]
+        self._process = context.Process(
+            target=_work, args=(function, pipe, inherited), daemon=True
+        )
+        # An exception within the callbacks of a fork would be lost.
+        with signals.deferred():
+            self._process.start()
+        pipe.close()
+        signals.check()
+
+    def put(self, item):
+        """Gives the worker an item."""
+        with _named():
+            self._pipe.send(item)
+
+    def result(self):
+        """Returns the next result, or raises the error of the function."""
+        with _named():
+            value, error, traceback_text = self._pipe.recv()
+        if error:
+            raise error from RuntimeError(traceback_text)
+        return value
+
+    def end(self):
+        """Ends the process, whatever it does."""
+        self._pipe.close()
+        self._process.kill()
+        self._process.join()
 
 
-def _call(item):
-    return _function(item)
+@contextlib.contextmanager
+def _named():
+    """Turns the errors of a pipe into that of its worker."""
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise _KilledError from error
+
+
+def _work(function, pipe, inherited):
+    """Runs in a worker until it is killed or its parent has ended."""
+    signals.leave_to_parent()
+    for each in inherited:
+        each.close()
+    items = queue.Queue()
+    threading.Thread(target=_receive, args=(pipe, items), daemon=True).start()
+    while True:
+        item = items.get()
+        try:
+            answer = function(item), None, ""
+        except Exception as error:
+            answer = None, error, traceback.format_exc()
+        _send(pipe, answer)
+
+
+def _send(pipe, answer):
+    """Sends (result, error, its traceback) to the parent."""
+    try:
+        pipe.send(answer)
+    except OSError:  # the parent has ended
+        os._exit(1)
+    except Exception as error:  # it cannot be pickled
+        text = answer[2] or repr(error)
+        pipe.send((None, RuntimeError(text.splitlines()[-1]), text))
+
+
+def _receive(pipe, items):
+    """Takes items as soon as they come, so that the parent need not wait for it."""
+    try:
+        while True:
+            items.put(pipe.recv())
+    except (EOFError, OSError):  # the parent has ended
+        os._exit(1)

@@ -12,6 +12,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert_my import metrics
+from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import evaluation, forward, run_checkpoints, run_folder
 from bert_my.engine.options import EPOCH
@@ -217,10 +218,12 @@ class DevEvaluation(tf.train.SessionRunHook):
         is_best = metrics.is_better(self.metric, value, best)
         if is_best and keep_best:
             folder = self._folder.path_of(run_folder.BEST)
-            os.makedirs(folder, exist_ok=True)
+            with files.writing(folder):
+                os.makedirs(folder, exist_ok=True)
             path = os.path.join(checkpoints.literal(folder), run_folder.MODEL)
             self._value.load(value, session)
-            self._saver.save(session, path, step, write_meta_graph=False)
+            with checkpoints.saving(f"{path}-{step}"):
+                self._saver.save(session, path, step, write_meta_graph=False)
             self._kept = value
         self._entries.append({"step": step, **scores})
         self._folder.write_evaluations(self._entries)

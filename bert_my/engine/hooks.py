@@ -70,30 +70,28 @@ class ProgressHook(tf.train.SessionRunHook):
     between steps, in which checkpoints are written; it is NaN if no step was timed.
     """
 
-    def __init__(self, graph, plan, training_history, peak_flops=None, folder=None):
+    def __init__(self, graph, plan, training_history, events, peak_flops=None):
         """Watches a training graph.
 
         Args:
           graph: `train_graph.TrainGraph`.
           plan: `train_plan.Plan`.
           training_history: `run_folder.TrainingHistory`.
+          events: `events.EventWriter`.
           peak_flops: (optional) peak FLOPs per second of all devices, for the MFU.
-          folder: (optional) path of the folder of the events; default: `output_dir`.
         """
         self._graph = graph
         self._plan = plan
         self._settings = plan.settings
         self._history = training_history
+        self._events = events
         self._peak_flops = peak_flops
-        self._folder = folder or plan.settings.output_dir
 
     def after_create_session(self, session, coord):
         self._step = int(session.run(self._graph.global_step))
         self._reported_at, self._seconds, self._reports = time.time(), 0.0, False
         self._num_runs = collections.Counter()  # with and without monitored values
         self._timed = collections.Counter()
-        # The checkpoint hook uses the same writer.
-        self._events = tf.summary.FileWriterCache.get(self._folder)
         self._bar = tqdm(
             desc="Training",
             total=self._plan.num_train_steps,
@@ -145,12 +143,12 @@ class ProgressHook(tf.train.SessionRunHook):
     def _report(self, values, monitored):
         """Reports the speed and the values of a step; returns the rows per second."""
         speeds = self._speeds()
-        events = [
-            tf.Summary.Value(tag=name, simple_value=float(number))
+        scalars = {
+            name: number
             for name, number in {**values, **monitored, **speeds}.items()
             if name in values or not math.isnan(number)
-        ]
-        self._events.add_summary(tf.Summary(value=events), self._step)
+        }
+        self._events.add_scalars(scalars, self._step)
         self._show(values, monitored, speeds)
         return speeds["examples_per_second"]
 
@@ -203,5 +201,4 @@ class ProgressHook(tf.train.SessionRunHook):
         ]
 
     def end(self, session):
-        self._events.flush()
         self._bar.close()

@@ -8,11 +8,12 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
 import zlib
 from typing import NamedTuple, Optional
 
-from bert_my.common import files, text_files
+from bert_my.common import files, leftovers, text_files
 from bert_my.common.errors import InputError
 from bert_my.engine import run_checkpoints
 from bert_my.engine.run_checkpoints import MODEL
@@ -88,6 +89,8 @@ _OF_A_RUN = (
     DEV_PREDICTIONS,
     REPORT,
 )
+
+_MANY_BYTES = 10 << 20  # of leftovers, to be told
 
 
 class Counters(NamedTuple):
@@ -220,10 +223,11 @@ class RunFolder:
         """
         paths = self._paths_of_run(prediction_files)
         for path in paths:
-            if os.path.isdir(path):
-                shutil.rmtree(path)
-            else:
-                os.remove(path)
+            with files.writing(path):
+                if os.path.isdir(path):
+                    shutil.rmtree(path)
+                else:
+                    os.remove(path)
         if paths:
             logger.warning("%s: the run in it was deleted", self.path)
 
@@ -231,6 +235,59 @@ class RunFolder:
         folder = glob.escape(self.path)
         patterns = [os.path.join(folder, name) for name in (*_OF_A_RUN, *names)]
         return [path for pattern in patterns for path in glob.glob(pattern)]
+
+    # What killed runs left.
+
+    def remove_leftovers(self, record_dir, is_training):
+        """Removes what processes left that were killed while they wrote.
+
+        Args:
+          record_dir: folder of encoded records, which other runs may share.
+          is_training: whether this run trains. No other training writes into its
+            folder, so what is no temporary file of a process is removed too.
+        """
+        best, serving = self.path_of(BEST), self.path_of(SERVING)
+        folders = [self.path, best, serving, self.path_of(REPORT), record_dir]
+        found = [path for each in folders for path in leftovers.of_processes(each)]
+        if is_training:
+            for each in (self.path, best):
+                found += leftovers.temporary(each)
+                found += leftovers.of_tensorflow(each)
+                found += leftovers.of_checkpoints(each, MODEL)
+            found += glob.glob(os.path.join(glob.escape(serving), "temporary-*"))
+            found += self._unlisted_best()
+        found = set(found)
+        size = leftovers.remove(found)
+        if size >= _MANY_BYTES:
+            logger.info(
+                "%s: %d files that killed runs had left are removed, %.0f MB",
+                self.path,
+                len(found),
+                size / 1e6,
+            )
+
+    def _unlisted_best(self):
+        """Returns the files of best weights that their list does not name.
+
+        None, if the list is damaged: then they may be all that there is.
+        """
+        folder = self.path_of(BEST)
+        try:
+            with open(os.path.join(folder, "checkpoint"), encoding="utf-8") as reader:
+                listed = re.findall(
+                    f'"(?:.*/)?({re.escape(MODEL)}-[0-9]+)"', reader.read()
+                )
+        except (OSError, ValueError):
+            return []
+        paths = [os.path.join(folder, name) for name in listed]
+        if not paths or not all(os.path.exists(f"{path}.index") for path in paths):
+            return []
+        pattern = os.path.join(glob.escape(folder), f"{MODEL}-*")
+        return [
+            path
+            for path in glob.glob(pattern)
+            if not path.startswith(tuple(f"{each}." for each in paths))
+        ]
 
     # Model, task and settings.
 
@@ -482,14 +539,15 @@ class TrainingHistory:
           folder: `RunFolder`, which is made if need be.
           first_step: steps done so far; lines of later steps are dropped.
         """
-        os.makedirs(folder.path, exist_ok=True)
         kept = [row for row in folder.read_training() or () if row[0] <= first_step]
-        path = folder.path_of(TRAINING)
+        self._path = path = folder.path_of(TRAINING)
         if len(kept) < first_step:
             missing = first_step - len(kept)
             logger.warning(
                 "%s: %d of the %d steps so far are not in it", path, missing, first_step
             )
+        with files.writing(folder.path):
+            os.makedirs(folder.path, exist_ok=True)
         with files.replacing(path) as stream:
             stream.write(",".join(TRAINING_HEADER) + "\n")
             stream.writelines(_training_line(*row) for row in kept)
@@ -499,13 +557,14 @@ class TrainingHistory:
 
     def add(self, step, loss, learning_rate, examples_per_second=math.nan):
         """Adds a step; the speed, rows per second, is known where it was reported."""
-        self._stream.write(
-            _training_line(step, loss, learning_rate, examples_per_second)
-        )
+        line = _training_line(step, loss, learning_rate, examples_per_second)
+        with files.writing(self._path):
+            self._stream.write(line)
 
     def close(self):
         """Closes the file."""
-        self._stream.close()
+        with files.writing(self._path):
+            self._stream.close()
 
 
 def _training_line(step, loss, learning_rate, examples_per_second):

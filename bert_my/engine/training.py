@@ -6,12 +6,14 @@ import logging
 import tensorflow.compat.v1 as tf
 
 import custom_optimization
-from bert_my.common import progress
+from bert_my.common import progress, signals
 from bert_my.common.errors import InputError
 from bert_my.data.batches import next_features, train_batches
 from bert_my.engine import (
+    checkpoint_hook,
     dev_evaluation,
     devices,
+    events,
     hooks,
     run_checkpoints,
     run_folder,
@@ -41,6 +43,7 @@ def train(task, records, settings, dev=None, start=None):
     Raises:
       InputError: if the initial checkpoint does not fit.
       NonFiniteTrainingError: if too many steps in a row had to be skipped.
+      signals.Stopped: after the step in which a signal came, and a checkpoint.
     """
     plan = train_plan.make_plan(task, records, settings)
     with tf.Graph().as_default():
@@ -63,9 +66,11 @@ def train(task, records, settings, dev=None, start=None):
             settings.folder.read_training()  # found broken before anything is written
         if start:
             start()
-        with progress.stage("Training"):
-            _run(graph, plan, evaluation, restore)
-        return True
+        with progress.stage("Training"), signals.deferred():
+            step = _run(graph, plan, evaluation, restore)
+    if signals.requested():
+        raise signals.Stopped(signals.requested(), _how_to_go_on(plan, step))
+    return True
 
 
 def _nothing_left(plan, is_patience_out):
@@ -78,6 +83,18 @@ def _nothing_left(plan, is_patience_out):
         f"Nothing left to train: {settings.output_dir} is at step {plan.first_step} of "
         f"{plan.num_train_steps}{reason}; to train on give a larger {more}, to train "
         "anew another --output_dir, or --overwrite_output_dir"
+    )
+
+
+def _how_to_go_on(plan, step):
+    """Returns the line for a training that a signal has stopped after a step."""
+    settings, name = plan.settings, signals.name_of(signals.requested())
+    command = "the same command"
+    if settings.overwrite_output_dir:
+        command += " without --overwrite_output_dir"
+    return (
+        f"Stopped by {name} after step {step} of {plan.num_train_steps}, saved in "
+        f"{settings.output_dir}; {command} goes on from there"
     )
 
 
@@ -164,7 +181,7 @@ def _restore(restore, plan, session):
 
 
 def _run(graph, plan, evaluation, restore):
-    """Runs steps to the end of the plan.
+    """Runs steps to the end of the plan, or to a signal; saves, and returns the step.
 
     Args:
       graph: `TrainGraph`.
@@ -192,21 +209,21 @@ def _run(graph, plan, evaluation, restore):
     )
     history = run_folder.TrainingHistory(settings.folder, plan.first_step)
     folder = checkpoints.literal(settings.output_dir)  # which is there by now
+    writer = events.EventWriter(folder)
+    saving = checkpoint_hook.CheckpointHook(
+        folder, settings.save_checkpoints_steps, saver, writer
+    )
     # In the order in which they see a step.
     run_hooks = [
         tf.train.StopAtStepHook(last_step=plan.num_train_steps),
         hooks.SkippedStepsHook(graph.step),
-        hooks.ProgressHook(graph, plan, history, peak_flops, folder),
+        hooks.ProgressHook(graph, plan, history, writer, peak_flops),
         *([evaluation] if evaluation else []),
         # The last hook: a run that is killed resumes from its checkpoint, so the files
         # must hold all steps before a checkpoint is written.
-        tf.train.CheckpointSaverHook(
-            folder,
-            save_steps=settings.save_checkpoints_steps,
-            scaffold=scaffold,
-        ),
+        saving,
     ]
-    with contextlib.closing(history):
+    with contextlib.closing(history), contextlib.closing(writer):
         with progress.stage("Starting the session"):
             session = tf.train.MonitoredTrainingSession(
                 scaffold=scaffold,  # restores the checkpoint of the plan
@@ -219,5 +236,6 @@ def _run(graph, plan, evaluation, restore):
                 config=settings.devices.session_config(settings.use_xla),
             )
         with session:
-            while not session.should_stop():
+            while not session.should_stop() and not signals.requested():
                 session.run(graph.train_op)
+        return saving.saved_step

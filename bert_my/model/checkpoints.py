@@ -5,6 +5,8 @@ float32 whatever float type they are stored in, and must be finite.
 """
 
 import atexit
+import contextlib
+import errno
 import functools
 import logging
 import os
@@ -16,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.common.errors import InputError
+from bert_my.common import files, leftovers
+from bert_my.common.errors import InputError, WriteError
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,38 @@ _MAX_NAMES = 8  # of variables in a message
 def average_name(variable_name):
     """Returns the name of the moving average of a variable."""
     return f"{variable_name}{AVERAGE}"
+
+
+@contextlib.contextmanager
+def saving(path):
+    """Turns TensorFlow's errors of writing a file or folder into a `WriteError`.
+
+    They are of many classes. Some of them, such as that of a file that is too large,
+    mean to a `tf.train.MonitoredSession` that the data are at their end.
+
+    Args:
+      path: of the checkpoint, file or folder, for the error. What is there of it at an
+        error is removed, unless it is whole.
+    """
+    try:
+        with files.writing(path):
+            yield
+    except (tf.errors.OpError, ValueError) as error:
+        folder = os.path.dirname(path) or "."
+        is_gone = not os.path.isdir(folder)
+        if isinstance(error, ValueError) and not is_gone:
+            raise
+        leftovers.remove(
+            leftovers.of_tensorflow(folder)
+            + leftovers.of_checkpoints(folder, os.path.basename(path).split("-")[0])
+        )
+        # The message is like "PATH; REASON", in between of lines about the graph.
+        message = getattr(error, "message", None) or str(error)
+        reasons = filter(message.__contains__, map(os.strerror, errno.errorcode))
+        reason = next(reasons, message.strip().partition("\n")[0])
+        if is_gone:
+            reason = f"there is no folder {folder} any more"
+        raise WriteError(f"{path}: cannot be written: {reason}") from error
 
 
 def name_in(names, variable_name):
@@ -597,7 +632,8 @@ def write(variables, path):
             shape_and_slices=[""] * len(names),
             tensors=tensors,
         )
-        session.run(save, dict(zip(tensors, map(variables.get, names))))
+        with saving(path):
+            session.run(save, dict(zip(tensors, map(variables.get, names))))
 
 
 def num_parameters(variables):

@@ -3,10 +3,9 @@
 import hashlib
 import logging
 import os
-import shutil
 from typing import NamedTuple, Optional
 
-from bert_my.common import caches, files, progress
+from bert_my.common import caches, files, leftovers, progress
 from bert_my.common.errors import InputError
 from bert_my.model import (
     checkpoints,
@@ -196,14 +195,12 @@ def _convert(folder, cache_dir, vocab_file):
             return converted
         except InputError as error:
             logger.warning("%s; the model is converted again", error)
-    temporary = f"{converted}.{os.getpid()}.tmp"
-    files.make_folder(temporary, "cache_dir")
-    try:
+    files.make_folder(cache_dir, "cache_dir")
+    leftovers.remove(leftovers.of_processes(cache_dir))
+    with files.temporary_folder(converted) as temporary:
         with progress.stage("Converting the model"):
             hf_checkpoints.from_hf(folder, temporary, vocab_file)
         caches.seal(temporary)
         caches.move_files(temporary, converted)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     logger.info("--model=%s: converted, once, into %s", folder, converted)
     return converted

@@ -14,7 +14,7 @@ from typing import List, NamedTuple
 
 import numpy as np
 
-from bert_my.common import text_files
+from bert_my.common import files, text_files
 
 BLOCK_CHARACTERS = 1000000
 # A longer document is read in parts: documents with the same number.
@@ -57,7 +57,7 @@ class Block(NamedTuple):
           path: to write.
           unknown_id: of [UNK].
         """
-        with open(path, "wb") as writer:
+        with files.writing(path), open(path, "wb") as writer:
             np.savez(writer, **self._asdict())
         counts = collections.Counter(
             documents=len(np.unique(self.numbers)),

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import os
-import shutil
 import time
 
 import tensorflow.compat.v1 as tf
@@ -64,14 +63,15 @@ def export(task, checkpoint, vocab_file, output_dir):
     Returns:
       path of the new folder.
     """
-    os.makedirs(output_dir, exist_ok=True)
+    with files.writing(output_dir):
+        os.makedirs(output_dir, exist_ok=True)
     version = int(time.time())
     while os.path.exists(os.path.join(output_dir, str(version))):
         version += 1
     final = os.path.join(output_dir, str(version))
     # Serving only looks at names that are numbers.
-    temporary = os.path.join(output_dir, f"temporary-{version}")
-    try:
+    with files.temporary_folder(os.path.join(output_dir, "temporary")) as folder:
+        temporary = os.path.join(folder, str(version))
         _write_saved_model(task, checkpoint, temporary)
         extra = os.path.join(temporary, "assets.extra")
         os.makedirs(extra)
@@ -84,8 +84,6 @@ def export(task, checkpoint, vocab_file, output_dir):
         source = _source_of(task, checkpoint)
         files.write_json(os.path.join(extra, SOURCE), source)
         os.replace(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return final
 
 
@@ -108,25 +106,28 @@ def _write_saved_model(task, checkpoint, path):
         variables = tf.global_variables()
         restore = checkpoints.restore_trained(checkpoint, variables)
         saver = tf.train.Saver(variables)
-        builder = tf.saved_model.Builder(path)
+        with checkpoints.saving(path):
+            builder = tf.saved_model.Builder(path)
         # Nothing is computed, so no GPU is taken from whoever uses it.
         config = tf.ConfigProto(device_count={"GPU": 0})
         with tf.Session(graph=graph, config=config) as session:
             restore.run(session)
-            builder.add_meta_graph_and_variables(
-                session,
-                [tf.saved_model.tag_constants.SERVING],
-                signature_def_map={
-                    name: tf.saved_model.predict_signature_def(
-                        {spec.name: placeholders[spec.name] for spec in specs}, outputs
-                    )
-                    for name, specs in signatures.items()
-                },
-                saver=saver,
-                # TensorFlow 1.15 cannot read attributes that only 2.x knows.
-                strip_default_attrs=True,
-            )
-        builder.save()
+            with checkpoints.saving(path):
+                builder.add_meta_graph_and_variables(
+                    session,
+                    [tf.saved_model.tag_constants.SERVING],
+                    signature_def_map={
+                        name: tf.saved_model.predict_signature_def(
+                            {spec.name: placeholders[spec.name] for spec in specs},
+                            outputs,
+                        )
+                        for name, specs in signatures.items()
+                    },
+                    saver=saver,
+                    # TensorFlow 1.15 cannot read attributes that only 2.x knows.
+                    strip_default_attrs=True,
+                )
+                builder.save()
     _remove_debug_names(os.path.join(path, "saved_model.pb"))
 
 

@@ -8,6 +8,7 @@ import argparse
 import collections
 import contextlib
 import fcntl
+import functools
 import glob
 import hashlib
 import itertools
@@ -22,7 +23,7 @@ import time
 from typing import Dict, List, NamedTuple, Optional
 
 from bert_my.cli.flags import same_setting
-from bert_my.common import files, options
+from bert_my.common import files, options, signals
 from bert_my.common.errors import InputError
 from bert_my.engine.run_folder import RESULTS, RunFolder
 
@@ -39,7 +40,7 @@ DATA_FILES = re.compile(
 _WRITTEN = ("output_dir", "cache_dir")
 MAX_SEEDS = 100  # a single number above is a seed, not a number of seeds
 NUM_LOG_LINES = 12  # shown of a failed run
-GRACE_SECONDS = 20.0  # for a run that is interrupted to end by itself
+GRACE_SECONDS = 60.0  # for a run that is stopped to save and end by itself
 
 
 class Run(NamedTuple):
@@ -292,30 +293,6 @@ def say(text):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _do_nothing(*_):
-    pass
-
-
-@contextlib.contextmanager
-def _interrupted_by_signals():
-    """Within the block SIGTERM and SIGHUP are a KeyboardInterrupt, as Ctrl-C is.
-
-    An ignored signal (under nohup, or in the background of a script) gets an empty
-    handler in place of SIG_IGN: child processes inherit SIG_IGN, and `_stop` could not
-    interrupt them.
-    """
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number, handler in before.items():
-        is_ignored = handler == signal.SIG_IGN
-        signal.signal(number, _do_nothing if is_ignored else signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def run(plan, metrics=()):
     """Does all runs that are not finished, and writes the table after every run.
 
@@ -324,15 +301,15 @@ def run(plan, metrics=()):
       metrics: names of the metrics to show; see `sweep_report.choose_metrics`.
 
     Returns:
-      The exit status: 0 if all runs are finished, 1 if one failed, 130 after Ctrl-C or
-      another signal to stop.
+      The exit status: 0 if all runs are finished, 1 if one failed, 128 + its number
+      after a signal to stop, which the run gets too.
 
     Raises:
       InputError: before the first run, if a folder cannot be used.
     """
     files.make_folder(plan.folder, "output_dir")
     lock_path = os.path.join(plan.folder, LOCK)
-    with open(lock_path, "w") as lock, _interrupted_by_signals():
+    with open(lock_path, "w") as lock, signals.handled():
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -344,19 +321,19 @@ def run(plan, metrics=()):
         runs = map(read_run, plan.runs)
         waiting = [each for each in runs if each.state != FINISHED]
         say(f"{len(plan.runs)} runs, {len(waiting)} of them to be done")
-        is_interrupted = False
+        stopped = None
         try:
             for number, each in enumerate(waiting, 1):
                 rest = f"{len(waiting) - number} more to start"
                 say(f"{each.name}: started, {rest}")
                 _run_one(each, lock)
                 write_table(plan, metrics)
-        except KeyboardInterrupt:
-            is_interrupted = True
+        except signals.Stopped as error:
+            stopped = error
         say(write_table(plan, metrics))
         say(f"Table, plots and page: {plan.folder}")
-        if is_interrupted:
-            return 130
+        if stopped:
+            return stopped.code
         return int(any(read_run(each).state != FINISHED for each in plan.runs))
 
 
@@ -390,8 +367,8 @@ def _run_one(run, lock):
         )
         try:
             record["exit_code"] = process.wait()
-        except KeyboardInterrupt:
-            _stop(process)
+        except signals.Stopped as stopped:
+            _stop(process, stopped.number)
             say(f"{run.name}: stopped")
             raise
         record["seconds"] = round(time.time() - began, 1)
@@ -404,18 +381,20 @@ def _run_one(run, lock):
             say(f"  Exit code {record['exit_code']}; its log: {log_path}")
 
 
-def _stop(process):
-    """Interrupts a run and its child processes, and kills those that remain.
+def _stop(process, number):
+    """Gives a run a signal, and kills what then remains of it and of its children.
 
     The run has `GRACE_SECONDS` to end; a second signal to stop cuts them short. A child
     process left alive would hold the lock of the sweep.
     """
-    for number in (signal.SIGINT, signal.SIGKILL):
-        with contextlib.suppress(
-            ProcessLookupError, subprocess.TimeoutExpired, KeyboardInterrupt
-        ):
+    kill = functools.partial(os.killpg, process.pid, signal.SIGKILL)
+    with signals.when_leaving(kill):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, number)
             process.wait(GRACE_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            kill()
+        process.wait()
 
 
 def _reason(log, exit_code):

@@ -1,6 +1,7 @@
 """The lines of TensorFlow's libraries, which stay out of the way."""
 
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -80,3 +81,43 @@ def test_the_level_of_library_lines(flags, level):
         cwd=str(helpers.ROOT),
     )
     assert found.stdout.strip() == level
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)]
+)
+def test_a_signal_is_one_line_and_its_status(name, status, capfd):
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_DFL)  # not ignored, as nohup does
+    with pytest.raises(SystemExit) as raised, console.command_line():
+        os.kill(os.getpid(), number)
+    signal.signal(number, before)
+    assert raised.value.code == status
+    assert capfd.readouterr().err == f"Stopped by {name}\n"
+
+
+def test_a_signal_while_libraries_are_loaded_is_one_line():
+    program = (
+        "import os, signal, sys\n"
+        "for number in (signal.SIGINT, signal.SIGTERM):\n"
+        "    signal.signal(number, signal.SIG_DFL)\n"
+        f"sys.modules['__main__'].__file__ = {str(helpers.ROOT / 'run.py')!r}\n"
+        "from bert_my.cli import console\n"
+        "with console.without_library_lines():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=str(helpers.ROOT),
+    )
+    assert (found.returncode, found.stderr) == (143, "Stopped by SIGTERM\n")
+
+
+def test_an_error_of_a_file_is_one_line(tmp_path):
+    path = str(tmp_path / "none")
+    with pytest.raises(SystemExit) as raised, console.command_line():
+        os.listdir(path)
+    assert raised.value.code == f"error: {path}: No such file or directory"

@@ -1,12 +1,17 @@
 """Work spread over processes: order, errors, and how far it reads ahead."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
+from bert_my.common import signals
 from bert_my.common.errors import InputError
 from bert_my.data import workers
+from tests import helpers
 
 pytestmark = pytest.mark.once
 
@@ -108,3 +113,54 @@ def test_the_rest_can_be_left(num_workers, no_hanging):
         found.close()
         with pytest.raises(StopIteration):
             next(found)
+
+
+ENDLESS = """
+import os, sys, time
+from bert_my.data import workers
+
+def function(item):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+list(workers.ordered_map(function, range(9), 2))
+"""
+
+
+@pytest.mark.once
+def test_workers_end_with_a_parent_that_is_killed(no_hanging):
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=str(helpers.ROOT),
+    ) as parent:
+        pids = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.kill()
+        assert parent.stdout.read() == ""  # the end: no process has it open any more
+    assert len(set(pids)) == 2
+
+
+def test_a_signal_while_workers_are_forked_is_not_lost(no_hanging, monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    start = multiprocessing.get_context("fork").Process.start
+
+    def start_and_interrupt(process):
+        start(process)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    process_class = multiprocessing.get_context("fork").Process
+    monkeypatch.setattr(process_class, "start", start_and_interrupt)
+    with pytest.raises(signals.Stopped), signals.handled():
+        list(workers.ordered_map(abs, range(9), 2))
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_error_that_cannot_be_sent_arrives_as_text(no_hanging):
+    def function(item):
+        error = ValueError(f"item {item}")
+        error.cause = lambda: None
+        raise error
+
+    with pytest.raises(RuntimeError, match="item 0"):
+        list(workers.ordered_map(function, range(3), 2))

@@ -9,6 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.engine import hooks, train_plan
+from bert_my.engine.events import EventWriter
 from bert_my.engine.run_folder import RunFolder, TrainingHistory
 from tests import helpers
 from tests.engine import toy_tasks
@@ -50,7 +51,7 @@ def report(
     num_rows = num_rows or 12 * num_steps
     plan = train_plan.Plan(settings, 24, num_rows, num_steps, 0, None, 0, 0)
     log = TrainingHistory(RunFolder(folder), 0)
-    hook = Hook(run.graph, plan, log, **more)
+    hook = Hook(run.graph, plan, log, EventWriter(str(folder)), **more)
     with run.tf_graph.as_default(), tf.train.MonitoredSession(
         tf.train.ChiefSessionCreator(config=run.session_config), hooks=[hook]
     ) as session:

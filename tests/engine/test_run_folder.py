@@ -2,10 +2,14 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import tensorflow.compat.v1 as tf
 
+from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
 from bert_my.engine.run_folder import RunFolder, TrainingHistory
@@ -235,3 +239,42 @@ def test_best_weights_of_an_unknown_training_are_not_used(tmp_path):
     save(tmp_path / run_folder.BEST, 2)
     with pytest.raises(InputError, match=r"run_config\.json is missing"):
         RunFolder(tmp_path).trained_checkpoint()
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_what_killed_runs_left_is_removed(tmp_path, is_training):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    of_process = f".{files.host()}.{process.pid}.01234567.tmp"
+    data = ".data-00000-of-00001"
+    of_process = [f"{x}{of_process}" for x in ("task.json", "cache/a.rows", "best/b")]
+    of_trainings = [
+        "task.json.12.tmp",
+        f"model.ckpt-4{data}",
+        f"model.ckpt-5{data}.tempstate12",
+        "best/model.ckpt-2.index",
+        f"best/model.ckpt-2{data}",
+        "serving/temporary-12/saved_model.pb",
+    ]
+    others = [
+        "task.json",
+        *("model.ckpt-3.index", f"model.ckpt-3{data}"),
+        *("best/checkpoint", "best/model.ckpt-20.index", f"best/model.ckpt-20{data}"),
+        f"cache/b.rows.elsewhere.{process.pid}.01234567.tmp",
+        "serving/12/saved_model.pb",
+    ]
+    for name in (*of_process, *of_trainings, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('model_checkpoint_path: "model.ckpt-20"')
+    RunFolder(tmp_path).remove_leftovers(str(tmp_path / "cache"), is_training)
+    found = [str(x.relative_to(tmp_path)) for x in tmp_path.rglob("*") if x.is_file()]
+    assert sorted(found) == sorted(others + ([] if is_training else of_trainings))
+
+
+def test_best_weights_are_kept_if_their_list_is_damaged(tmp_path):
+    names = ["model.ckpt-2.index", "model.ckpt-2.data-00000-of-00001", "checkpoint"]
+    (tmp_path / "best").mkdir()
+    for name in names:
+        (tmp_path / "best" / name).write_text("")
+    RunFolder(tmp_path).remove_leftovers(str(tmp_path / "cache"), True)
+    assert sorted(os.listdir(str(tmp_path / "best"))) == sorted(names)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
+import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from bert_my.common.errors import InputError
-from bert_my.engine import hooks, training
+from bert_my.common import signals
+from bert_my.common.errors import InputError, WriteError
+from bert_my.engine import checkpoint_hook, hooks, training
 from bert_my.model import checkpoints, fused
 from bert_my.tasks import base
 from tests import helpers
@@ -121,6 +124,79 @@ def test_resumed_run_equals_an_uninterrupted_one(
     parts, whole = [[row.split(",")[:3] for row in rows] for rows in histories]
     assert [row[0] for row in parts] == ["step", *map(str, range(1, 10))]
     assert parts == whole
+
+
+@pytest.mark.once
+def test_a_run_that_is_stopped_saves_and_is_resumed(
+    task, records, tmp_path, monkeypatch
+):
+    def train(name):
+        training.train(task, records, make_settings(tmp_path / name))
+
+    train("whole")
+    report, steps = hooks.ProgressHook.after_run, []
+
+    def after_run(*args):
+        report(*args)
+        steps.append(1)
+        if len(steps) == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(hooks.ProgressHook, "after_run", after_run)
+    with signals.handled(), pytest.raises(signals.Stopped) as raised:
+        train("parts")
+    assert raised.value.code == 143
+    assert "after step 6 of 9, saved in" in raised.value.message
+    assert helpers.read_checkpoint(tmp_path / "parts")["global_step"] == 6
+    train("parts")
+    data = "model.ckpt-9.data-00000-of-00001"
+    parts, whole = [(tmp_path / x / data).read_bytes() for x in ("parts", "whole")]
+    assert parts == whole
+
+
+@pytest.fixture
+def limit_files():
+    """Returns a function that sets the most bytes of a file; a full disk is alike."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_line(
+    task, records, one_epoch, limit_files, monkeypatch
+):
+    folder = str(one_epoch)
+    before = sorted(x for x in os.listdir(folder) if x.startswith("model.ckpt"))
+    save = checkpoint_hook.CheckpointHook.end
+
+    def end(*args):
+        limit_files(1000)
+        save(*args)
+
+    monkeypatch.setattr(checkpoint_hook.CheckpointHook, "end", end)
+    # TensorFlow's error means the end of the data to a session.
+    message = r"^.*/model\.ckpt-9: cannot be written: File too large$"
+    with pytest.raises(WriteError, match=message):
+        training.train(
+            task, records, make_settings(one_epoch, save_checkpoints_steps=99)
+        )
+    after = sorted(x for x in os.listdir(folder) if x.startswith("model.ckpt"))
+    assert after == before
+    assert helpers.read_checkpoint(one_epoch)["global_step"] == 5
+
+
+def test_a_folder_that_is_gone_is_one_line(task, records, one_epoch, monkeypatch):
+    save = checkpoint_hook.CheckpointHook.after_run
+
+    def after_run(*args):
+        shutil.rmtree(str(one_epoch))
+        save(*args)
+
+    monkeypatch.setattr(checkpoint_hook.CheckpointHook, "after_run", after_run)
+    settings = make_settings(one_epoch, save_checkpoints_steps=1)
+    with pytest.raises(WriteError, match="one_epoch: cannot be written: No such"):
+        training.train(task, records, settings)
+    assert not one_epoch.exists()
 
 
 KILLED = """

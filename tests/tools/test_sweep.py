@@ -45,6 +45,7 @@ if seed in (flags["seed"], "all"):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if kind in ("interrupt", "stubborn", "terminate", "children"):
         number = signal.SIGTERM if kind == "terminate" else signal.SIGINT
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to terminate"))
         os.kill(os.getppid(), number)
         time.sleep(60)
     if kind == "hang":
@@ -282,13 +283,13 @@ def test_a_child_process_that_does_not_stop_is_killed(command, tmp_path):
     "_at_interrupt", [signal.default_int_handler, signal.SIG_IGN], indirect=True
 )
 @pytest.mark.usefixtures("_at_interrupt")
-def test_a_terminated_sweep_stops_its_run(command, tmp_path, capsys):
+def test_a_terminated_sweep_terminates_its_run(command, tmp_path, capsys):
     before = signal.getsignal(signal.SIGTERM)
-    assert sweep.run(make_plan(command, "--at=terminate:2")) == 130
+    assert sweep.run(make_plan(command, "--at=terminate:2")) == 143
     assert signal.getsignal(signal.SIGTERM) is before
     assert "seed-2: stopped" in capsys.readouterr().out
     log = (tmp_path / "out" / "seed-2" / "log.txt").read_text()
-    assert "KeyboardInterrupt" in log
+    assert "told to terminate" in log
 
 
 def test_a_run_left_behind_keeps_others_out(command, tmp_path):
