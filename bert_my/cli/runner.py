@@ -134,8 +134,8 @@ def run(config):
     if config.deterministic:
         compat.make_deterministic()
     devices.limit_threads(config)
-    config = _with_checkpoint(config)
     _check(config)
+    config = _with_checkpoint(config)
     if not config.do_train:
         _do_jobs(config)
         return
@@ -200,6 +200,8 @@ def _with_checkpoint(config):
     if not config.init_checkpoint:
         return config
     path = checkpoints.resolve(config.init_checkpoint)
+    if config.begins_anew:
+        config.folder.check_overwrite(path)
     return dataclasses.replace(config, init_checkpoint=path)
 
 
@@ -230,7 +232,7 @@ def _with_training(identity, config, task, kept):
 
 
 def _check(config):
-    """Raises an `InputError` for flags, case or files that do not fit each other."""
+    """Raises an `InputError` for flags or a case that do not fit each other."""
     config.check_task(base.get_task_class(config.task_name))
     if config.vocab_file:  # else nothing is tokenized
         try:
@@ -239,8 +241,6 @@ def _check(config):
             )
         except ValueError as error:
             raise InputError(str(error)) from error
-    if config.init_checkpoint and config.begins_anew:
-        config.folder.check_overwrite(config.init_checkpoint)
 
 
 def _with_added_words(config):

@@ -41,23 +41,52 @@ def of_tensorflow(folder):
 def of_checkpoints(folder, prefix):
     """Returns the files of checkpoints of which other files were never written.
 
+    A checkpoint that was whole once is left, whatever is lost of it: its files may be
+    of use when the others come back. Its `.meta` is written last, and the list of
+    checkpoints names it.
+
     Args:
       folder: path, into which no other process writes checkpoints.
       prefix: of the names of the checkpoints; a step follows.
     """
+    listed = listed_checkpoints(folder)
+    if listed is None:
+        return []
     parts = {}
     for name, path in _entries(folder):
         match = _PART.fullmatch(name)
         if match and re.fullmatch(re.escape(prefix) + r"-\d+", match.group("name")):
             parts.setdefault(match.group("name"), []).append((match, path))
     found = []
-    for each in parts.values():
+    for name, each in parts.items():
         endings = [match.group(2) for match, _ in each]
+        if name in listed or "meta" in endings:
+            continue
         counts = [int(match.group("count") or 0) for match, _ in each]
         num_data = sum(map(bool, counts))
         if "index" not in endings or num_data == 0 or num_data < max(counts):
             found += [path for _, path in each]
     return found
+
+
+def listed_checkpoints(folder):
+    """Returns the names of checkpoints in the list that TensorFlow keeps of them.
+
+    Args:
+      folder: path.
+
+    Returns:
+      set of str, empty without a list; None if the list is damaged.
+    """
+    path = os.path.join(folder, "checkpoint")
+    if not os.path.lexists(path):
+        return set()
+    try:
+        with open(path, "rb") as reader:
+            names = re.findall(rb'"(?:[^"]*/)?([^"/]+)"', reader.read())
+    except OSError:
+        return None
+    return set(map(os.fsdecode, names)) or None
 
 
 def temporary(folder):

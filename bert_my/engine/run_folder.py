@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import os
-import re
 import shutil
 import zlib
 from typing import NamedTuple, Optional
@@ -272,14 +271,8 @@ class RunFolder:
         None, if the list is damaged: then they may be all that there is.
         """
         folder = self.path_of(BEST)
-        try:
-            with open(os.path.join(folder, "checkpoint"), encoding="utf-8") as reader:
-                listed = re.findall(
-                    f'"(?:.*/)?({re.escape(MODEL)}-[0-9]+)"', reader.read()
-                )
-        except (OSError, ValueError):
-            return []
-        paths = [os.path.join(folder, name) for name in listed]
+        listed = leftovers.listed_checkpoints(folder)
+        paths = [os.path.join(folder, name) for name in listed or ()]
         if not paths or not all(os.path.exists(f"{path}.index") for path in paths):
             return []
         pattern = os.path.join(glob.escape(folder), f"{MODEL}-*")

@@ -57,29 +57,35 @@ def test_in_a_folder_of_ones_own_any_temporary_file_is_left(tmp_path):
     assert names_of(found) == ["b.tmp", "task.json.12.tmp"]
 
 
-def test_checkpoints_that_are_not_whole(tmp_path):
+def test_checkpoints_that_were_never_whole(tmp_path):
     write(
         tmp_path,
         *("model.ckpt-4.index", "model.ckpt-4.data-00000-of-00001"),
         *("model.ckpt-5.index", "model.ckpt-5.data-00000-of-00002"),
         "model.ckpt-6.data-00000-of-00001",
-        *("model.ckpt-7.index", "model.ckpt-7.meta"),
+        *("model.ckpt-7.data-00000-of-00001", "model.ckpt-7.meta"),
+        "model.ckpt-9.data-00000-of-00001",
         "bert_model.ckpt.index",
         "model.ckpt-8.data-00000-of-00001.tempstate123",
         f"checkpoint.tmp{'0a' * 16}",
     )
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-9"\n')
     found = leftovers.of_checkpoints(str(tmp_path), "model.ckpt")
     assert names_of(found) == [
         "model.ckpt-5.data-00000-of-00002",
         "model.ckpt-5.index",
         "model.ckpt-6.data-00000-of-00001",
-        "model.ckpt-7.index",
-        "model.ckpt-7.meta",
     ]
     assert names_of(leftovers.of_tensorflow(str(tmp_path))) == [
         f"checkpoint.tmp{'0a' * 16}",
         "model.ckpt-8.data-00000-of-00001.tempstate123",
     ]
+
+
+def test_none_beside_a_damaged_list(tmp_path):
+    write(tmp_path, "model.ckpt-6.data-00000-of-00001")
+    (tmp_path / "checkpoint").write_text("junk")
+    assert leftovers.of_checkpoints(str(tmp_path), "model.ckpt") == []
 
 
 def test_a_folder_that_is_missing_has_none(tmp_path):
