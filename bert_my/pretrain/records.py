@@ -144,9 +144,10 @@ class Instances:
         end = min(first + BLOCK_ROWS, shard.num_examples)
         try:
             # Before HDF5 opens it, which old versions do not survive.
-            is_same = _state_of(shard.path) == shard.state
-            if not is_same and files.digest(shard.path) != shard.digest:
-                raise ValueError("it is another file")
+            if _state_of(shard.path) != shard.state:
+                caches.open_file(shard.path).close()  # a pipe would be waited for
+                if files.digest(shard.path) != shard.digest:
+                    raise ValueError("it is another file")
             blocks = shard.shard_format.blocks(
                 shard.path, self.sizes.limits, shard.offsets[index]
             )
