@@ -52,6 +52,7 @@ def write_training(folder, num_steps=137, seed=0, settings=None):
     results = {"eval_accuracy": 0.8712, "eval_loss": 0.312, "loss": 0.312, "f1": 0.86}
     write_json(folder / "eval_results.json", {**results, "auc": None, "global_step": 7})
     defaults = {"learning_rate": 5e-5, "task_name": "made", "seed": seed}
+    defaults.update(max_seq_length=64, do_lower_case=True)
     write_json(folder / "run_config.json", {**defaults, **(settings or {})})
 
 

@@ -192,8 +192,9 @@ def test_of_many_labels_the_worst_have_a_histogram(runs):
 
 def test_settings_are_sorted(runs):
     rows = read_page(runs["binary"]).rows
-    assert rows[-3:] == [
+    assert rows[-4:] == [
         ["learning_rate", "5e-05"],
+        ["max_seq_length", "64"],
         ["seed", "0"],
         ["task_name", "made"],
     ]

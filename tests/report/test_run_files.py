@@ -195,8 +195,9 @@ def test_evaluations_are_ordered_by_step(tmp_path):
     [
         ("task.json", "{", "task.json: not JSON"),
         ("task.json", "[]", "task.json: not a JSON object"),
-        ("task.json", '{"kind": "x"}', "kind is 'x', not one of classification"),
-        ("task.json", '{"kind": "multilabel"}', "labels are missing"),
+        ("task.json", '{"task": "a", "kind": "x"}', "kind is 'x', not one of class"),
+        ("task.json", '{"task": "a", "kind": "multilabel"}', "labels are missing"),
+        ("task.json", '{"kind": "regression"}', "task.json: there is no task;"),
         ("eval_results.json", '{"f1": "good"}', "f1 is 'good', not a number"),
         ("run_config.json", "1", "run_config.json: not a JSON object"),
         ("evaluations.jsonl", '{"f1": 1}\n', "evaluations.jsonl:1: there is no step"),
