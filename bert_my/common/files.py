@@ -290,7 +290,7 @@ def read_json(path):
     try:
         with reading(path), open(path, encoding="utf-8") as reader:
             return json.load(reader)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}") from error
 
 

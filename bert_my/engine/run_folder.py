@@ -71,13 +71,15 @@ _CHECKSUM = "checksum"  # key in files that are JSON
 # How to go on with a damaged file.
 _CORRECT = "correct or delete the file"
 _REMEDY = "put it back as it was, or delete it if the command line tells the same"
-# Files that training and evaluation write, for `RunFolder.clear`.
+REMEDY_OF_IDENTITY = "delete the file, and the run is compared by its other files"
+# Files that training and evaluation write, for `RunFolder.clear`. The best weights come
+# first: if it is killed, they are not taken for those of the run that is left.
 _OF_A_RUN = (
+    BEST,
     run_checkpoints.LIST,
     f"{MODEL}-*",
     GRAPH,
     "events.out.tfevents.*",
-    BEST,
     TRAINING,
     EVALUATIONS,
     TASK,
@@ -171,9 +173,35 @@ class RunFolder:
         """
         return run_checkpoints.find(self.path).path
 
+    def has_checkpoint(self):
+        """Returns whether there are trained weights, the last or the best ones.
+
+        Raises:
+          InputError: if there are such weights and none are whole.
+        """
+        try:
+            if self.latest_checkpoint():
+                return True
+        except InputError:
+            if self.best_checkpoint() is None:
+                raise
+        return self.best_checkpoint() is not None
+
     def checkpoint_to_resume(self):
-        """Returns `latest_checkpoint`; a warning names what is damaged."""
-        return run_checkpoints.find(self.path).to_resume()
+        """Returns `latest_checkpoint`; a warning names what is damaged.
+
+        Raises:
+          InputError: if none is whole, or only the best weights are left of a run.
+        """
+        path = run_checkpoints.find(self.path).to_resume()
+        best = None if path else self.best_checkpoint()
+        if best:
+            raise InputError(
+                f"{best} has the best weights of a run whose last checkpoint is gone; "
+                "a new training would replace them: put that checkpoint back, or begin "
+                "anew with another folder or --overwrite_output_dir"
+            )
+        return path
 
     def best_checkpoint(self):
         """Returns the path of the checkpoint with the best weights, or None.
@@ -318,7 +346,7 @@ class RunFolder:
 
     def read_identity(self):
         """Returns what decides the weights of the run as a dict, or None."""
-        return self._read_json(IDENTITY)
+        return self._read_json(IDENTITY, REMEDY_OF_IDENTITY)
 
     def check_vocabulary(self, added):
         """Raises an `InputError` if the run has other words.
@@ -434,26 +462,30 @@ class RunFolder:
         value = {**value, _CHECKSUM: _checksum(value)}
         files.write_json(self.path_of(name), value)
 
-    def _read_json(self, name):
+    def _read_json(self, name, remedy=_REMEDY):
         """Returns the dict in a file, without the checksum; None if it is missing.
+
+        Args:
+          name: of the file.
+          remedy: how to go on with a damaged file, for the error.
 
         Raises:
           InputError: if the file is damaged. Files of older versions have no checksum.
         """
-        lines = self._read(name)
+        lines = self._read(name, remedy)
         if lines is None:
             return None
         path = self.path_of(name)
-        value = _parse_object("\n".join(line for _, line in lines), path, _REMEDY)
+        value = _parse_object("\n".join(line for _, line in lines), path, remedy)
         checksum = value.pop(_CHECKSUM, None)
         if checksum not in (None, _checksum(value)):
             raise InputError(
                 f"{path}: was changed after it was written: its checksum is another; "
-                f"{_REMEDY}, or delete the key {_CHECKSUM} if the change was meant"
+                f"{remedy}, or delete the key {_CHECKSUM} if the change was meant"
             )
         for key in _KEYS.get(name, ()):
             if key not in value:
-                raise InputError(f"{path}: there is no {key}; {_REMEDY}")
+                raise InputError(f"{path}: there is no {key}; {remedy}")
         return value
 
     def _read_lines(self, name):
@@ -467,7 +499,7 @@ class RunFolder:
             is_whole = reader.read().endswith(b"\n")
         return lines if is_whole else lines[:-1]
 
-    def _read(self, name):
+    def _read(self, name, remedy=_REMEDY):
         """Returns a list of (line number, line) of a file, None if it is missing."""
         path = self.path_of(name)
         if not os.path.lexists(path):
@@ -475,7 +507,7 @@ class RunFolder:
         try:
             return list(text_files.read_lines(path))
         except InputError as error:
-            raise InputError(f"{error}; {_REMEDY}") from error
+            raise InputError(f"{error}; {remedy}") from error
 
     def check_places(self, prediction_files):
         """Raises an `InputError` for a folder in the place of a file, or vice versa.
@@ -514,7 +546,7 @@ def _parse_object(text, where, remedy):
         if isinstance(value, dict):
             return value
         reason = "not a JSON object"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         reason = f"not JSON: {error}"
     raise InputError(f"{where}: {reason}; {remedy}")
 

@@ -226,13 +226,9 @@ def read(folder):
     Raises:
       InputError: if a file in the folder is broken.
     """
-    if not (folder.latest_checkpoint() or folder.best_checkpoint()):
+    if not folder.has_checkpoint():
         return None
-    advice = "delete the file, and the run is compared by its other files"
-    try:
-        kept = folder.read_identity()
-    except InputError as error:
-        raise InputError(f"{error}; {advice}") from error
+    kept = folder.read_identity()
     if kept is None:
         return _of_older_version(folder)
     try:
@@ -242,7 +238,7 @@ def read(folder):
     except (KeyError, TypeError) as error:
         raise InputError(
             f"{folder.path_of(run_folder.IDENTITY)}: it is not what a training writes "
-            f"({error!r}); {advice}"
+            f"({error!r}); {run_folder.REMEDY_OF_IDENTITY}"
         ) from error
     return Identity(**{**known, "labels": tokens, "train_files": read_files})
 

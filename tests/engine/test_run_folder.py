@@ -130,7 +130,9 @@ def test_a_broken_line_of_the_steps_is_named(path, text, line):
 @pytest.mark.parametrize(
     "name", [run_folder.SETTINGS, run_folder.TASK, run_folder.RESULTS]
 )
-@pytest.mark.parametrize("text", ["{", "[1]", "", "\0\1\2" * 9, "2" * 9])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", "", "\0\1\2" * 9, "2" * 9, '{"a":' * 99999]
+)
 def test_a_broken_file_is_named(tmp_path, name, text):
     folder = RunFolder(tmp_path)
     readers = {
@@ -168,6 +170,30 @@ def test_checkpoints(tmp_path):
     best = save(tmp_path / run_folder.BEST, 2)
     latest = save(tmp_path, 5)
     assert (folder.latest_checkpoint(), folder.best_checkpoint()) == (latest, best)
+
+
+@pytest.mark.once
+def test_best_weights_are_used_without_a_last_checkpoint(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert not folder.has_checkpoint() and folder.checkpoint_to_resume() is None
+    save(tmp_path / run_folder.BEST, 2)
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-5"')
+    assert folder.has_checkpoint()
+    (tmp_path / run_folder.BEST / "checkpoint").unlink()
+    for path in (tmp_path / run_folder.BEST).glob("*.index"):
+        path.write_text("")
+    with pytest.raises(InputError, match=r"best/model\.ckpt-2 is damaged"):
+        folder.has_checkpoint()
+
+
+@pytest.mark.once
+def test_best_weights_alone_are_not_replaced_by_a_new_training(tmp_path):
+    save(tmp_path / run_folder.BEST, 2)
+    assert RunFolder(tmp_path).has_checkpoint()
+    with pytest.raises(
+        InputError, match=r"best/model\.ckpt-2 .*--overwrite_output_dir"
+    ):
+        RunFolder(tmp_path).checkpoint_to_resume()
 
 
 def test_counters_of_a_foreign_checkpoint(tmp_path):
