@@ -90,7 +90,8 @@ def _leave(status):
     """Ends the process with a status, and without the end of the interpreter.
 
     Threads of a `tf.data` pipeline that is not at its end call Python; once the
-    interpreter ends, they wait for ever or abort the process.
+    interpreter ends, they wait for ever or abort the process. It ends after some tenths
+    of a second, in which a signal would have no handler any more.
     """
     if isinstance(status, str):
         print(status, file=sys.stderr)
@@ -107,19 +108,21 @@ def _leave(status):
 
 @contextlib.contextmanager
 def command_line(*errors):
-    """Runs a command line as `_reporting` does; a script ends here if it fails."""
+    """Runs a command line as `_reporting` does; a script ends with the block."""
     if not is_script():
         with _reporting(*errors):
             yield
         return
+    status = None
     try:
         with _reporting(*errors):
             yield
     except SystemExit as error:
-        _leave(error.code)
+        status = error.code
     except BaseException:
         traceback.print_exc()
-        _leave(1)
+        status = 1
+    _leave(status)
 
 
 @contextlib.contextmanager

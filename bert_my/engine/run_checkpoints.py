@@ -173,6 +173,28 @@ def to_rotate(folder, checkpoint):
     ]
 
 
+def superseded(folder, max_to_keep):
+    """Returns the files of the checkpoint that a killed training was about to delete.
+
+    The file `checkpoint` is written before, so it is the next one before those listed.
+
+    Args:
+      folder: path.
+      max_to_keep: number of checkpoints that trainings there keep.
+    """
+    state = _read_state(folder)
+    paths = list(state.parts)  # newest first
+    if not paths or len(state.listed) < max_to_keep or state.listed[0] not in paths:
+        return []
+    older = paths[paths.index(state.listed[0]) + 1 :][:1]
+    return [
+        f"{path}.{ending}"
+        for path in older
+        if path not in state.listed
+        for ending in state.parts[path]
+    ]
+
+
 @contextlib.contextmanager
 def _temporary_folder(folder):
     """Makes a folder in another one, named as temporary files are, see `files`."""

@@ -6,7 +6,7 @@ import logging
 import tensorflow.compat.v1 as tf
 
 import custom_optimization
-from bert_my.common import progress, signals
+from bert_my.common import leftovers, progress, signals
 from bert_my.common.errors import InputError
 from bert_my.data.batches import next_features, train_batches
 from bert_my.engine import (
@@ -201,6 +201,11 @@ def _run(graph, plan, evaluation, restore):
     if plan.checkpoint and not plan.is_foreign:
         saver.set_last_checkpoints_with_time(
             run_checkpoints.to_rotate(settings.output_dir, plan.checkpoint)
+        )
+        leftovers.remove(
+            run_checkpoints.superseded(
+                settings.output_dir, settings.keep_checkpoint_max
+            )
         )
     scaffold = tf.train.Scaffold(
         init_op=tf.variables_initializer(others),

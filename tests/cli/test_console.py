@@ -69,6 +69,27 @@ def test_a_reader_that_stops_ends_the_program_quietly():
     writer.stderr.close()
 
 
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(None, 0), (SystemExit(3), 3), (SystemExit("error: why"), 1), (ValueError(), 1)],
+)
+def test_a_script_ends_with_its_block(monkeypatch, end, status):
+    """While the interpreter ends a signal would have no handler."""
+
+    class EndedError(BaseException):
+        pass
+
+    def leave(status):
+        raise EndedError(status)
+
+    monkeypatch.setattr(console, "is_script", lambda: True)
+    monkeypatch.setattr(console.atexit, "_run_exitfuncs", lambda: None)
+    monkeypatch.setattr(console.os, "_exit", leave)
+    with pytest.raises(EndedError, match=f"^{status}$"), console.command_line():
+        if end:
+            raise end
+
+
 @pytest.mark.parametrize(("flags", "level"), [([], "3"), (["--verbosity=debug"], "")])
 def test_the_level_of_library_lines(flags, level):
     code = "import os, bert_my.cli; print(os.getenv('TF_CPP_MIN_LOG_LEVEL', ''))"

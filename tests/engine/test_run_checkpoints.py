@@ -176,3 +176,13 @@ def test_checkpoints_up_to_the_restored_one_are_rotated(folder):
     os.remove(os.path.join(folder, run_checkpoints.LIST))
     os.remove(f"{paths[0]}.index")
     assert rotated(paths[2]) == paths[1:]
+
+
+def test_a_checkpoint_that_was_about_to_be_deleted_is_superseded(folder):
+    left = {os.path.join(folder, f"model.ckpt-1.{each}") for each in ("index", "meta")}
+    for path in left:
+        open(path, "w").close()
+    assert set(run_checkpoints.superseded(folder, 3)) == left
+    assert not run_checkpoints.superseded(folder, 4)  # kept on purpose
+    os.remove(os.path.join(folder, run_checkpoints.LIST))
+    assert not run_checkpoints.superseded(folder, 3)

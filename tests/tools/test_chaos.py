@@ -156,7 +156,13 @@ def test_command_that_fails_undisturbed_is_refused(make, tmp_path):
 @pytest.mark.parametrize(
     "cases",
     [
-        ["kill:c0.6", "damage:predict:text:checkpoint", "nan:predict:output_bias"],
+        [
+            "kill:c0.6",
+            "damage:predict:text:checkpoint",
+            "nan:predict:output_bias",
+            "signal:TERM:c0.6",
+            "full_disk:file:0.5",
+        ],
         pytest.param(
             ["second_run:run:c0.6", "damage:run:cut:task.json"],
             marks=pytest.mark.slow,

@@ -133,6 +133,15 @@ def test_beginning_of_a_file_is_a_half_file(tmp_path):
     assert results.half_files(part, whole) == ["predict.txt"]
 
 
+def test_listed_checkpoint_of_another_step_is_no_leftover(tmp_path):
+    """A signal has the run save after another step."""
+    (tmp_path / "whole").mkdir()
+    folder = write_run(tmp_path / "run")
+    (tmp_path / "run" / "model.ckpt-2.index").touch()
+    left = results.leftovers(folder, str(tmp_path / "whole"))
+    assert [path for path in left if "ckpt" in path] == ["model.ckpt-2.index"]
+
+
 def test_poison_writes_one_nan(tmp_path):
     folder = write_run(tmp_path / "run")
     tensors = results.read_tensors(folder)

@@ -9,6 +9,7 @@ import re
 
 from bert_my.cli import console
 from bert_my.common.errors import InputError
+from bert_my.common.leftovers import listed_checkpoints
 from bert_my.engine import run_folder, run_lock
 from bert_my.text.vocabulary import VOCAB
 
@@ -184,13 +185,17 @@ def leftovers(folder, reference):
     """Returns the files in a folder that the undisturbed run does not leave.
 
     Events do not count, of which every start makes a file; of exported models, whose
-    names are times, there may be several.
+    names are times, there may be several. Checkpoints that are listed may be of other
+    steps.
     """
     known = set(all_files(reference))
+    listed = listed_checkpoints(folder) or ()
     return [
         path
         for path in all_files(folder)
-        if path not in known and not matches(path, _OF_A_START)
+        if path not in known
+        and not matches(path, _OF_A_START)
+        and re.sub(r"\.(index|meta|data-[-\w]+)$", "", path) not in listed
     ]
 
 
