@@ -5,6 +5,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import pickle
 import queue
 import threading
 import time
@@ -142,6 +143,8 @@ def _work(function, pipe, inherited):
 def _send(pipe, answer):
     """Sends (result, error, its traceback) to the parent."""
     try:
+        # An error whose class takes other arguments cannot be unpickled.
+        pickle.loads(pickle.dumps(answer[1]))
         pipe.send(answer)
     except OSError:  # the parent has ended
         os._exit(1)

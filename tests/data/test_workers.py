@@ -1,5 +1,6 @@
 """Work spread over processes: order, errors, and how far it reads ahead."""
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -156,11 +157,24 @@ def test_a_signal_while_workers_are_forked_is_not_lost(no_hanging, monkeypatch):
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_error_that_cannot_be_sent_arrives_as_text(no_hanging):
-    def function(item):
-        error = ValueError(f"item {item}")
-        error.cause = lambda: None
-        raise error
+class OfTwoArgumentsError(Exception):
+    def __init__(self, file, row):
+        super().__init__(f"{file}:{row}")
 
-    with pytest.raises(RuntimeError, match="item 0"):
+
+def of_a_local_object(item):
+    error = ValueError(f"train.csv:{item}")
+    error.cause = lambda: None
+    return error
+
+
+@pytest.mark.parametrize(
+    "make_error",
+    [of_a_local_object, functools.partial(OfTwoArgumentsError, "train.csv")],
+)
+def test_an_error_that_cannot_be_sent_arrives_as_text(make_error, no_hanging):
+    def function(item):
+        raise make_error(item)
+
+    with pytest.raises(RuntimeError, match=r"train\.csv:0"):
         list(workers.ordered_map(function, range(3), 2))
