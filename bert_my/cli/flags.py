@@ -11,7 +11,7 @@ from typing import Optional
 from bert_my.cli.flag_sets import CommandLine
 from bert_my.cli.other_flags import OTHERS
 from bert_my.common.errors import InputError
-from bert_my.common.options import MOST_ROWS, MOST_TOKENS, Check, one_of, option
+from bert_my.common.options import FREE, MOST_ROWS, MOST_TOKENS, Check, one_of, option
 from bert_my.engine.options import DeviceOptions, EvalOptions, TrainOptions
 from bert_my.engine.run_folder import CACHE, IDENTITY, SETTINGS
 from bert_my.tasks.options import TaskOptions
@@ -30,37 +30,43 @@ _JOBS = ("do_train", "do_eval", "do_predict", "save_for_serving")
 class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
     """All options of a run; here its jobs, data and model files."""
 
-    task_name: Optional[str] = option(None, "Name of the task.", aliases=("task",))
-    do_train: bool = option(False, "Train on the train file.")
-    do_eval: bool = option(False, "Evaluate on the dev (or eval) file.")
+    task_name: Optional[str] = option(
+        None, "Name of the task.", aliases=("task",), on_resume=FREE
+    )
+    do_train: bool = option(False, "Train on the train file.", on_resume=FREE)
+    do_eval: bool = option(False, "Evaluate on the dev (or eval) file.", on_resume=FREE)
     do_predict: bool = option(
-        False, "Predict the test file, or the dev file if there is no test file."
+        False,
+        "Predict the test file, or the dev file if there is no test file.",
+        on_resume=FREE,
     )
     save_for_serving: bool = option(
-        False, "Export a SavedModel to output_dir/serving/<timestamp>."
+        False, "Export a SavedModel to output_dir/serving/<timestamp>.", on_resume=FREE
     )
     data_dir: Optional[str] = option(
-        None, "Folder with the data set.", aliases=("data_path",)
+        None, "Folder with the data set.", aliases=("data_path",), on_resume=FREE
     )
     cache_dir: Optional[str] = option(
-        None, "Folder for encoded records; default: output_dir/cache."
+        None, "Folder for encoded records; default: output_dir/cache.", on_resume=FREE
     )
     model: Optional[str] = option(
         None,
         "Folder of a model, for vocabulary, config, weights and case: Google's, a "
         "run's --output_dir or Hugging Face's. The four flags win.",
         aliases=("model_name_or_path", "pretrained_model_name_or_path", "bert_model"),
+        on_resume=FREE,
     )
     bert_config_file: Optional[str] = option(
-        None, "bert_config.json of the model.", aliases=("config_file",)
+        None, "bert_config.json of the model.", aliases=("config_file",), on_resume=FREE
     )
     vocab_file: Optional[str] = option(
-        None, "Vocabulary the model was pretrained with."
+        None, "Vocabulary the model was pretrained with.", on_resume=FREE
     )
     vocab_add: Optional[str] = option(
         None,
         "File with words, one per line, to add to the vocabulary and the word "
         "embeddings.",
+        on_resume=FREE,
     )
     do_lower_case: bool = option(
         True, "Lowercase the text: true for uncased models, else false."
@@ -74,11 +80,14 @@ class RunConfig(TaskOptions, TrainOptions, EvalOptions, DeviceOptions):
         ),
         aliases=("max_seq_len", "max_length"),
     )
-    use_tpu: bool = option(False, "Must be false: there is no TPU support.")
+    use_tpu: bool = option(
+        False, "Must be false: there is no TPU support.", on_resume=FREE
+    )
     verbosity: str = option(
         "info",
         "debug (TensorFlow's log lines too), info, warning or error.",
         check=one_of(*VERBOSITIES),
+        on_resume=FREE,
     )
 
     def __post_init__(self):

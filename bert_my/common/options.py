@@ -59,7 +59,21 @@ def one_of(*known):
     return Check(lambda value: value in known, f"be one of {', '.join(known)}")
 
 
-def option(default, help, check=None, aliases=(), older_forms=(), instead_of=None):
+# What becomes of a run that is resumed with another value of an option.
+REFUSED = "refused"  # the result would be that of neither run
+APPLIED = "applied"  # the rest of the run follows the new value, and a line says so
+FREE = "free"  # the weights do not depend on it, or what it names is compared
+
+
+def option(
+    default,
+    help,
+    check=None,
+    aliases=(),
+    older_forms=(),
+    instead_of=None,
+    on_resume=REFUSED,
+):
     """Returns a dataclass field that is an option.
 
     Args:
@@ -72,6 +86,7 @@ def option(default, help, check=None, aliases=(), older_forms=(), instead_of=Non
       instead_of: (optional) name of an option that this one overrides. To give both is
         a contradiction; if only the overridden one is given, a default of this one
         does not count.
+      on_resume: `REFUSED`, `APPLIED` or `FREE`.
     """
     metadata = {
         "help": help,
@@ -79,13 +94,23 @@ def option(default, help, check=None, aliases=(), older_forms=(), instead_of=Non
         "aliases": tuple(aliases),
         "older_forms": tuple(older_forms),
         "instead_of": instead_of,
+        "on_resume": on_resume,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def names(options_class):
-    """Returns the tuple of the names of the options of a class."""
-    return tuple(field.name for field in dataclasses.fields(options_class))
+def names(options_class, on_resume=None):
+    """Returns the tuple of the names of the options of a class.
+
+    Args:
+      options_class: dataclass.
+      on_resume: (optional) only of those of which this becomes, see `option`.
+    """
+    return tuple(
+        field.name
+        for field in dataclasses.fields(options_class)
+        if on_resume in (None, field.metadata["on_resume"])
+    )
 
 
 class Options:

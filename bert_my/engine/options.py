@@ -9,7 +9,7 @@ from typing import Optional
 
 from bert_my.common import options
 from bert_my.common.errors import InputError
-from bert_my.common.options import Options, option
+from bert_my.common.options import APPLIED, FREE, Options, option
 from bert_my.data import row_order
 from bert_my.engine.run_folder import RunFolder
 
@@ -27,6 +27,7 @@ class DeviceOptions(Options):
     use_gpu: Optional[bool] = option(
         None,
         "true: fail without a GPU; false: use none; default: use the GPUs there are.",
+        on_resume=FREE,
     )
     n_gpus: int = option(
         1,
@@ -35,6 +36,7 @@ class DeviceOptions(Options):
         # The forks' default of 0 is one tower, see `with_older_forms`.
         check=options.between(0, MOST_TOWERS),
         aliases=("num_gpu_cores", "n_gpu"),
+        on_resume=FREE,
     )
     precision: Optional[str] = option(
         None,
@@ -44,24 +46,32 @@ class DeviceOptions(Options):
         older_forms=("use_fp16",),
     )
     use_fp16: Optional[bool] = option(
-        None, "Same as --precision=fp16.", aliases=("fp16", "manual_fp16")
+        None,
+        "Same as --precision=fp16.",
+        aliases=("fp16", "manual_fp16"),
+        on_resume=FREE,
     )
     use_xla: Optional[bool] = option(
         None,
         "Compile parts of the training step with XLA; default: in long runs on a CPU.",
+        on_resume=FREE,
     )
     intra_op_threads: int = option(
         0,
         "CPU threads that share one operation; 0: one per core.",
         check=options.between(0, options.MOST_THREADS),
+        on_resume=FREE,
     )
     inter_op_threads: int = option(
         0,
         "CPU operations that run at the same time; 0: one per core.",
         check=options.between(0, options.MOST_THREADS),
+        on_resume=FREE,
     )
     deterministic: bool = option(
-        False, "Use deterministic kernels: bit-identical results every time; slower."
+        False,
+        "Use deterministic kernels: bit-identical results every time; slower.",
+        on_resume=FREE,
     )
 
     def with_older_forms(self):
@@ -94,12 +104,14 @@ class EvalOptions(Options):
         "short.",
         check=options.between(1, options.MOST_ROWS),
         aliases=("per_gpu_eval_batch_size", "per_device_eval_batch_size"),
+        on_resume=FREE,
     )
     predict_batch_size: int = option(
         8,
         "Full-length rows per tower and step in prediction; more rows if they are "
         "short.",
         check=options.between(1, options.MOST_ROWS),
+        on_resume=FREE,
     )
 
 
@@ -116,6 +128,7 @@ class BatchOptions(Options):
             "per_device_train_batch_size",
             "batch_size",
         ),
+        on_resume=FREE,
     )
     gradient_accumulation_steps: int = option(
         1,
@@ -123,18 +136,21 @@ class BatchOptions(Options):
         "a larger batch in the memory of one.",
         check=options.between(1, options.MOST_ROWS),
         aliases=("num_accumulation_steps",),
+        on_resume=FREE,
     )
     length_buckets: str = option(
         row_order.AUTO,
         "auto: batches of rows of similar length, which need less padding; off: rows "
         "of any length.",
         check=options.one_of(*row_order.MODES),
+        on_resume=FREE,
     )
     recompute: int = option(
         0,
         "Number of layers whose activations are recomputed in the backward pass: less "
         "memory, more time.",
         check=options.count_or_zero,
+        on_resume=FREE,
     )
 
 
@@ -143,22 +159,30 @@ class ScheduleOptions(Options):
     """Length of the run and learning rate schedule."""
 
     learning_rate: float = option(
-        5e-5, "Peak learning rate, reached after warm-up.", check=options.rate
+        5e-5,
+        "Peak learning rate, reached after warm-up.",
+        check=options.rate,
+        on_resume=APPLIED,
     )
     num_train_epochs: float = option(
-        3.0, "Passes over the train file.", check=options.between(1e-6, 10**6)
+        3.0,
+        "Passes over the train file.",
+        check=options.between(1e-6, 10**6),
+        on_resume=APPLIED,
     )
     num_train_steps: Optional[int] = option(
         None,
         "Number of training steps, instead of num_train_epochs.",
         check=options.count,
         instead_of="num_train_epochs",
+        on_resume=APPLIED,
     )
     warmup_proportion: float = option(
         0.1,
         "Share of the steps that are warm-up: the learning rate rises from 0.",
         check=options.share,
         aliases=("warmup_ratio",),
+        on_resume=APPLIED,
     )
     num_warmup_steps: Optional[int] = option(
         None,
@@ -166,6 +190,7 @@ class ScheduleOptions(Options):
         check=options.count_or_zero,
         aliases=("warmup_steps",),
         instead_of="warmup_proportion",
+        on_resume=APPLIED,
     )
 
     def rows_and_steps(self, num_examples, global_batch_size):
@@ -220,11 +245,13 @@ class OptimizerOptions(Options):
         1.0,
         "Layer-wise learning rate decay: factor from each layer to the one below.",
         check=options.positive_share,
+        on_resume=APPLIED,
     )
     head_learning_rate: Optional[float] = option(
         None,
         "Learning rate of everything above the encoder; default: learning_rate.",
         check=options.rate,
+        on_resume=APPLIED,
     )
     ema_decay: float = option(
         0.0,
@@ -262,22 +289,26 @@ class DevOptions(Options):
         "Evaluate on the dev file during training: every this many steps, or epoch.",
         check=options.Check(_is_interval, f"{options.count.must} steps, or {EPOCH}"),
         aliases=("eval_steps",),
+        on_resume=APPLIED,
     )
     keep_best: Optional[str] = option(
         None,
         "Keep the weights with the best value of this metric, for evaluation, "
         "prediction and export; auto: the task's main metric.",
+        on_resume=APPLIED,
     )
     early_stop_patience: int = option(
         0,
         "Stop after this many evaluations without a better value; 0: never.",
         check=options.count_or_zero,
         aliases=("early_stopping_patience",),
+        on_resume=APPLIED,
     )
     evaluate_when_saving: bool = option(
         False,
         "Evaluate on the dev file, if there is one, whenever a checkpoint is saved, "
         "unless another flag asks for evaluations.",
+        on_resume=FREE,
     )
 
     @property
@@ -313,19 +344,24 @@ class TrainOptions(
     """All options of training; here its folder, weights, seed and checkpoints."""
 
     output_dir: Optional[str] = option(
-        None, "Folder for checkpoints and results; a run in it is resumed."
+        None,
+        "Folder for checkpoints and results; a run in it is resumed.",
+        on_resume=FREE,
     )
     overwrite_output_dir: bool = option(
-        False, "Delete the run in output_dir and train anew, instead of resuming it."
+        False,
+        "Delete the run in output_dir and train anew, instead of resuming it.",
+        on_resume=FREE,
     )
     # A checkpoint in `output_dir` wins over it.
     init_checkpoint: Optional[str] = option(
-        None, "Initial weights, for example .../bert_model.ckpt."
+        None, "Initial weights, for example .../bert_model.ckpt.", on_resume=FREE
     )
     strict_init: bool = option(
         False,
         "Refuse an initial checkpoint that lacks variables of the encoder, which would "
         "start at random.",
+        on_resume=FREE,
     )
     seed: int = option(
         12345, "Seed of initial weights, data order and dropout.", check=options.seed
@@ -335,22 +371,26 @@ class TrainOptions(
         "Steps between checkpoints.",
         check=options.count,
         aliases=("num_steps_per_checkpoint",),
+        on_resume=FREE,
     )
     keep_checkpoint_max: int = option(
         5,
         "Number of checkpoints to keep; 0: all.",
         check=options.count_or_zero,
         aliases=("save_total_limit",),
+        on_resume=FREE,
     )
     logging_steps: int = option(
         100,
         "Steps between progress reports; one comes after 10 seconds at the latest.",
         check=options.count,
         aliases=("display_loss_steps", "log_freq"),
+        on_resume=FREE,
     )
     report_mfu: bool = option(
         False,
         "Report the model FLOPs utilization (MFU): the share of the devices' peak.",
+        on_resume=FREE,
     )
 
     @property

@@ -10,103 +10,15 @@ import os
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import modeling
-from bert_my.common import files
+from bert_my.common import files, options
 from bert_my.common.errors import InputError
 from bert_my.data import labels as labels_lib
 from bert_my.engine import run_folder
 from bert_my.text import vocabulary
 
-# Every option of a run is in one of four tuples, by what becomes of a run that is
-# resumed with another value. The first: the result would be that of neither run, so it
-# is refused. Those of the model bind its use as well.
+# Options of the model, which bind its use as well.
 OF_THE_MODEL = ("head", "objective", "num_labels", "num_dev_examples", "do_lower_case")
-OF_COLUMNS = ("text_column", "text_pair_column", "label_column")
-FIXED = (
-    *OF_THE_MODEL,
-    *OF_COLUMNS,
-    "max_seq_length",
-    "header",
-    "quoting",
-    "encoding",
-    "max_train_examples",
-    "class_weights",
-    "pos_weight",
-    "focal_gamma",
-    "label_smoothing",
-    "max_predictions_per_seq",
-    "next_sentence",
-    "optimizer",
-    "adam_epsilon",
-    "weight_decay",
-    "freeze",
-    "ema_decay",
-    "adversarial",
-    "adversarial_epsilon",
-    "seed",
-    "precision",
-)
-# The rest of the run follows the new value, and a line says so.
-CHANGEABLE = (
-    "learning_rate",
-    "layer_lr_decay",
-    "head_learning_rate",
-    "num_train_epochs",
-    "num_train_steps",
-    "warmup_proportion",
-    "num_warmup_steps",
-    "evaluate_every",
-    "keep_best",
-    "early_stop_patience",
-)
-# Compared by what they name: task, labels, vocabulary, config, train data, batches (by
-# the checkpoint, see `train_plan`). A checkpoint in the folder wins over another.
-BY_CONTENT = (
-    "task_name",
-    "labels",
-    "model",
-    "bert_config_file",
-    "vocab_file",
-    "vocab_add",
-    "data_dir",
-    "train_file",
-    "input_file",
-    "input_dir",
-    "train_batch_size",
-    "n_gpus",
-    "gradient_accumulation_steps",
-    "length_buckets",
-    "init_checkpoint",
-)
-# Without effect on the course of the training, but for rounding.
-FREE = (
-    "do_train",
-    "do_eval",
-    "do_predict",
-    "save_for_serving",
-    "dev_file",
-    "test_file",
-    "cache_dir",
-    "strict_init",
-    "output_dir",
-    "overwrite_output_dir",
-    "use_tpu",
-    "verbosity",
-    "use_gpu",
-    "use_fp16",
-    "use_xla",
-    "intra_op_threads",
-    "inter_op_threads",
-    "deterministic",
-    "eval_batch_size",
-    "predict_batch_size",
-    "max_eval_steps",
-    "recompute",
-    "evaluate_when_saving",
-    "save_checkpoints_steps",
-    "keep_checkpoint_max",
-    "logging_steps",
-    "report_mfu",
-)
+_OF_COLUMNS = ("text_column", "text_pair_column", "label_column")
 # Options that a later command has from the training unless it gives them.
 INHERITED = (
     "head",
@@ -134,7 +46,8 @@ class Identity(NamedTuple):
     labels: in the order of their ids.
     vocabulary: number and digest of the tokens by id.
     bert_config: dict, the settings of the encoder.
-    options: dict, the options that are `FIXED`; None for one that is not given.
+    options: dict, those with which a run is not resumed if they differ; None for one
+      that is not given.
     train_files: in the order in which they are read.
     num_held_out: rows of the train file that are the dev set.
     """
@@ -169,15 +82,16 @@ def of(config, bert_config):
     Raises:
       InputError: if the vocabulary cannot be read.
     """
-    options = {name: _value(name, getattr(config, name)) for name in FIXED}
-    options["num_dev_examples"] = config.num_dev_examples or None
-    del options["precision"]  # known when the devices are chosen
+    names = options.names(type(config), options.REFUSED)
+    values = {name: _value(name, getattr(config, name)) for name in names}
+    values["num_dev_examples"] = config.num_dev_examples or None
+    del values["precision"]  # known when the devices are chosen
     return Identity(
         task=config.task_name,
         labels=labels_lib.named(config) or None,
         vocabulary=config.vocab_file and vocabulary.digest(config.vocab_file),
         bert_config=_settings_of(bert_config.to_dict()),
-        options=options,
+        options=values,
     )
 
 
@@ -252,11 +166,11 @@ def _of_older_version(folder):
     vocab_file, config_file = map(
         folder.path_of, (vocabulary.VOCAB, run_folder.BERT_CONFIG)
     )
-    options = {name: _value(name, settings[name]) for name in FIXED if name in settings}
+    values = {name: _value(name, value) for name, value in settings.items()}
     found = Identity(
         task=task.get("task"),
         labels=tuple(task.get("labels", ())),
-        options={**options, **_options_in(task)},
+        options={**values, **_options_in(task)},
     )
     if os.path.exists(vocab_file):
         found = found._replace(vocabulary=vocabulary.digest(vocab_file))
@@ -330,11 +244,11 @@ def _differences(kept, asked, is_training):
     for name in asked.bert_config:
         if kept.bert_config and (is_training or name not in _OF_TRAINING):
             compare(name, asked.bert_config[name], kept.bert_config.get(name))
-    for name in FIXED if is_training else OF_THE_MODEL:
+    for name in asked.options if is_training else OF_THE_MODEL:
         if name not in asked.options or name not in kept.options:
             continue
         new, old = asked.options[name], kept.options[name]
-        is_inherited = new is None and name in (*OF_THE_MODEL, *OF_COLUMNS)
+        is_inherited = new is None and name in (*OF_THE_MODEL, *_OF_COLUMNS)
         if new != old and not is_inherited:
             found.append(f"--{name}={_shown(new)} (was {_shown(old)})")
     if is_training:
@@ -371,7 +285,7 @@ def _differing_files(new, old):
 
 
 def changes(old, config):
-    """Returns the list of the `CHANGEABLE` options that are not what they were.
+    """Returns the list of the `APPLIED` options that are not what they were.
 
     Args:
       old: dict, the options of the training before; see `RunFolder.read_settings`.
@@ -379,6 +293,6 @@ def changes(old, config):
     """
     return [
         f"--{name}={_shown(getattr(config, name))} (was {_shown(old[name])})"
-        for name in CHANGEABLE
+        for name in options.names(type(config), options.APPLIED)
         if name in old and old[name] != getattr(config, name)
     ]

@@ -8,7 +8,7 @@ from typing import Optional
 
 from bert_my.common import options, text_files
 from bert_my.common.errors import InputError
-from bert_my.common.options import Options, option
+from bert_my.common.options import FREE, Options, option
 from bert_my.data.tables import is_quoting
 from bert_my.pretrain.instances import NEXT_SENTENCE
 from bert_my.tasks.loss_options import LossOptions
@@ -33,21 +33,26 @@ class TextOptions(HeadOptions, LossOptions):
     """Files, columns, labels, head and loss of tasks on texts with labels."""
 
     labels: Optional[str] = option(
-        None, "Labels in the order of their ids, separated by commas."
+        None, "Labels in the order of their ids, separated by commas.", on_resume=FREE
     )
     num_labels: Optional[int] = option(
         None,
         "Number of labels; without names they are called 0, 1, 2, ...",
         check=options.between(1, options.MOST_LABELS),
     )
-    train_file: Optional[str] = option(None, "Train file, instead of one in data_dir.")
+    train_file: Optional[str] = option(
+        None, "Train file, instead of one in data_dir.", on_resume=FREE
+    )
     dev_file: Optional[str] = option(
         None,
         "Dev file, instead of one in data_dir; or several, separated by commas, of "
         "which the first decides which weights are the best.",
         aliases=("validation_file", "eval_file", "eval_files_dir"),
+        on_resume=FREE,
     )
-    test_file: Optional[str] = option(None, "Test file, instead of one in data_dir.")
+    test_file: Optional[str] = option(
+        None, "Test file, instead of one in data_dir.", on_resume=FREE
+    )
     text_column: Optional[str] = option(
         None,
         "Column of the text: its name in the header, or its number from 1.",
@@ -97,12 +102,13 @@ class PretrainingOptions(Options):
     """Shards of pretraining instances, and evaluation on them."""
 
     input_file: Optional[str] = option(
-        None, "Shards: paths, globs and folders, separated by commas."
+        None, "Shards: paths, globs and folders, separated by commas.", on_resume=FREE
     )
     input_dir: Optional[str] = option(
         None,
         "Folder of shards, instead of input_file.",
         aliases=("input_files_dir",),
+        on_resume=FREE,
     )
     max_predictions_per_seq: int = option(
         20,
@@ -119,6 +125,7 @@ class PretrainingOptions(Options):
         0,
         "Evaluate the first batches only, at most this many; 0: all.",
         check=options.count_or_zero,
+        on_resume=FREE,
     )
 
     def __post_init__(self):

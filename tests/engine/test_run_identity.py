@@ -55,16 +55,9 @@ def refusal(kept, asked, config):
     return message
 
 
-def test_what_becomes_of_each_option_on_resume_is_decided():
-    groups = (
-        run_identity.FIXED,
-        run_identity.CHANGEABLE,
-        run_identity.BY_CONTENT,
-        run_identity.FREE,
-    )
-    names = [name for group in groups for name in group]
-    assert sorted(names) == sorted(options.names(flags.RunConfig))
-    assert set(run_identity.INHERITED) <= set(run_identity.FIXED)
+def test_what_is_used_of_the_options_is_compared_on_resume():
+    refused = options.names(flags.RunConfig, options.REFUSED)
+    assert {*run_identity.OF_THE_MODEL, *run_identity.INHERITED} <= set(refused)
 
 
 @pytest.mark.parametrize(
