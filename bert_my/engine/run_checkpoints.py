@@ -173,18 +173,20 @@ def to_rotate(folder, checkpoint):
     ]
 
 
-def superseded(folder, max_to_keep):
+def superseded(folder, checkpoint, max_to_keep):
     """Returns the files of the checkpoint that a killed training was about to delete.
 
     The file `checkpoint` is written before, so it is the next one before those listed.
 
     Args:
       folder: path.
+      checkpoint: path of one that is whole; if it is not listed, no other is deleted.
       max_to_keep: number of checkpoints that trainings there keep.
     """
     state = _read_state(folder)
     paths = list(state.parts)  # newest first
-    if not paths or len(state.listed) < max_to_keep or state.listed[0] not in paths:
+    is_full = 0 < max_to_keep <= len(state.listed) and state.listed[0] in paths
+    if not is_full or checkpoint not in state.listed:
         return []
     older = paths[paths.index(state.listed[0]) + 1 :][:1]
     return [

@@ -56,6 +56,7 @@ def train(task, records, settings, dev=None, start=None):
         is_patience_out = evaluation and evaluation.is_patience_out
         is_done = plan.first_step >= plan.num_train_steps or is_patience_out
         if is_done:
+            _remove_superseded(plan)
             logger.info("%s", _nothing_left(plan, is_patience_out))
             return False
         restore = _find_values(encoders.of(task.bert_config), plan)
@@ -71,6 +72,17 @@ def train(task, records, settings, dev=None, start=None):
     if signals.requested():
         raise signals.Stopped(signals.requested(), _how_to_go_on(plan, step))
     return True
+
+
+def _remove_superseded(plan):
+    """Removes the checkpoint that a killed run has not deleted any more."""
+    settings = plan.settings
+    if plan.checkpoint and not plan.is_foreign:
+        leftovers.remove(
+            run_checkpoints.superseded(
+                settings.output_dir, plan.checkpoint, settings.keep_checkpoint_max
+            )
+        )
 
 
 def _nothing_left(plan, is_patience_out):
@@ -202,11 +214,7 @@ def _run(graph, plan, evaluation, restore):
         saver.set_last_checkpoints_with_time(
             run_checkpoints.to_rotate(settings.output_dir, plan.checkpoint)
         )
-        leftovers.remove(
-            run_checkpoints.superseded(
-                settings.output_dir, settings.keep_checkpoint_max
-            )
-        )
+        _remove_superseded(plan)
     scaffold = tf.train.Scaffold(
         init_op=tf.variables_initializer(others),
         init_fn=restore and (lambda _, session: _restore(restore, plan, session)),

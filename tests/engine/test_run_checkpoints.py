@@ -1,5 +1,6 @@
 """The newest whole checkpoint of a run: found whatever file of it is damaged."""
 
+import functools
 import os
 import shutil
 
@@ -182,7 +183,10 @@ def test_a_checkpoint_that_was_about_to_be_deleted_is_superseded(folder):
     left = {os.path.join(folder, f"model.ckpt-1.{each}") for each in ("index", "meta")}
     for path in left:
         open(path, "w").close()
-    assert set(run_checkpoints.superseded(folder, 3)) == left
-    assert not run_checkpoints.superseded(folder, 4)  # kept on purpose
+    superseded = functools.partial(run_checkpoints.superseded, folder)
+    newest, older = (os.path.join(folder, f"model.ckpt-{step}") for step in (10, 1))
+    assert set(superseded(newest, 3)) == left
+    assert not superseded(newest, 4)  # kept on purpose
+    assert not superseded(older, 3)  # what is listed is damaged
     os.remove(os.path.join(folder, run_checkpoints.LIST))
-    assert not run_checkpoints.superseded(folder, 3)
+    assert not superseded(newest, 3)
