@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 from bert_my import metrics
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.engine import evaluation, forward, run_checkpoints, run_folder
+from bert_my.engine import evaluation, forward, run_checkpoints, run_folder, run_history
 from bert_my.engine.options import EPOCH
 from bert_my.model import checkpoints
 
@@ -49,7 +49,7 @@ class DevEvaluation(tf.train.SessionRunHook):
         self._folder = settings.folder
         self._entries = []
         if not settings.overwrite_output_dir:
-            self._entries = self._folder.read_evaluations(plan.first_step)
+            self._entries = run_history.read_evaluations(self._folder, plan.first_step)
             self._check_entries()
         variables = tf.trainable_variables()
         scope = tf.get_variable_scope()
@@ -226,7 +226,7 @@ class DevEvaluation(tf.train.SessionRunHook):
                 self._saver.save(session, path, step, write_meta_graph=False)
             self._kept = value
         self._entries.append({"step": step, **scores})
-        self._folder.write_evaluations(self._entries)
+        run_history.write_evaluations(self._folder, self._entries)
         others = [metrics.of_set(self.metric, name) for name in list(of_sets)[1:]]
         logger.info(
             "Evaluation after step %d: %s %.4f%s, eval_loss %.4f%s",

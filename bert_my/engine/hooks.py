@@ -76,7 +76,7 @@ class ProgressHook(tf.train.SessionRunHook):
         Args:
           graph: `train_graph.TrainGraph`.
           plan: `train_plan.Plan`.
-          training_history: `run_folder.TrainingHistory`.
+          training_history: `run_history.TrainingHistory`.
           events: `events.EventWriter`.
           peak_flops: (optional) peak FLOPs per second of all devices, for the MFU.
         """

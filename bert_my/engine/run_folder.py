@@ -4,17 +4,14 @@ Only the functions that look into checkpoints load TensorFlow.
 """
 
 import glob
-import json
 import logging
-import math
 import os
 import shutil
-import zlib
 from typing import NamedTuple, Optional
 
-from bert_my.common import files, leftovers, text_files
+from bert_my.common import files, leftovers
 from bert_my.common.errors import InputError
-from bert_my.engine import run_checkpoints
+from bert_my.engine import run_checkpoints, state_files
 from bert_my.engine.run_checkpoints import MODEL
 from bert_my.text.preprocessor import SETTINGS as PREPROCESSOR
 from bert_my.text.vocabulary import VOCAB
@@ -29,8 +26,7 @@ GRAPH = "graph.pbtxt"  # of a training step, for TensorBoard
 SETTINGS = "run_config.json"
 TASK = "task.json"
 IDENTITY = "run_identity.json"  # see `run_identity`
-TRAINING = "training.csv"
-TRAINING_HEADER = ["step", "loss", "learning_rate", "examples_per_second"]
+TRAINING = "training.csv"  # see `run_history`
 EVALUATIONS = "evaluations.jsonl"
 RESULTS = "eval_results.json"
 RESULTS_AS_TEXT = "eval_results.txt"
@@ -67,10 +63,7 @@ _KEYS = {
     TASK: ("task", "kind"),
     SETTINGS: ("task_name", "max_seq_length", "do_lower_case"),
 }
-_CHECKSUM = "checksum"  # key in files that are JSON
 # How to go on with a damaged file.
-_CORRECT = "correct or delete the file"
-_REMEDY = "put it back as it was, or delete it if the command line tells the same"
 REMEDY_OF_IDENTITY = "delete the file, and the run is compared by its other files"
 # Files that training and evaluation write, for `RunFolder.clear`. The best weights come
 # first: if it is killed, they are not taken for those of the run that is left.
@@ -125,29 +118,6 @@ def read_counters(checkpoint):
     return Counters(
         **{"global_step": 0, "data_position": None, "global_batch_size": 0, **values}
     )
-
-
-def check_numbers(values, where):
-    """Raises an `InputError` if a value of a dict is neither a number nor None.
-
-    Args:
-      values: dict name -> value.
-      where: file, and line, for the error.
-    """
-    for name, value in values.items():
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and not is_number:
-            raise InputError(
-                f"{where}: {name} is {value!r}, not a number or null; {_CORRECT}"
-            )
-
-
-def finite(values):
-    """Returns a dict of numbers with None for those that are not finite."""
-    return {
-        name: None if value is None or not math.isfinite(value) else value
-        for name, value in values.items()
-    }
 
 
 class RunFolder:
@@ -329,24 +299,24 @@ class RunFolder:
             task.preprocessor.save(self.path)
         files.write_json(self.path_of(LABEL_MAP), task.label_map, sort_keys=False)
         self.describe_task(task)
-        self._write_json(SETTINGS, settings)
-        self._write_json(IDENTITY, identity._asdict())
+        state_files.write_json(self.path_of(SETTINGS), settings)
+        state_files.write_json(self.path_of(IDENTITY), identity._asdict())
 
     def describe_task(self, task):
         """Writes the description of the task, which the report reads."""
-        self._write_json(TASK, task.description)
+        state_files.write_json(self.path_of(TASK), task.description)
 
     def read_settings(self):
         """Returns the options of the last training as a dict, or None."""
-        return self._read_json(SETTINGS)
+        return self._read(SETTINGS)
 
     def read_task(self):
         """Returns the description of the task, see `Task.description`, or None."""
-        return self._read_json(TASK)
+        return self._read(TASK)
 
     def read_identity(self):
         """Returns what decides the weights of the run as a dict, or None."""
-        return self._read_json(IDENTITY, REMEDY_OF_IDENTITY)
+        return self._read(IDENTITY, REMEDY_OF_IDENTITY)
 
     def check_vocabulary(self, added):
         """Raises an `InputError` if the run has other words.
@@ -362,75 +332,6 @@ class RunFolder:
                 "folder and give the run's model as --init_checkpoint, or train anew "
                 "with --overwrite_output_dir"
             )
-
-    # Course of the training.
-
-    def read_training(self):
-        """Returns the steps of the training, ascending, each once.
-
-        Of a step that stands twice, after a resume, the later line counts. A last line
-        without its end is left out: the run was killed, or is writing.
-
-        Returns:
-          list of (step, loss, learning rate, examples per second), an int and three
-          floats, NaN for cells that are empty; or None without a file.
-
-        Raises:
-          InputError: naming the line that is broken.
-        """
-        lines = self._read_lines(TRAINING)
-        if lines is None:
-            return None
-        path, rows = self.path_of(TRAINING), {}
-        for number, line in lines:
-            cells = line.split(",")
-            if number == 1 and cells != TRAINING_HEADER:
-                raise InputError(
-                    f"{path}:1: the columns are not {','.join(TRAINING_HEADER)}; "
-                    f"{_CORRECT}"
-                )
-            if number == 1:
-                continue
-            try:
-                step, *values = (float(cell or "nan") for cell in cells)
-                loss, learning_rate, speed = values
-                rows[int(step)] = (int(step), loss, learning_rate, speed)
-            except (ValueError, OverflowError) as error:
-                raise InputError(
-                    f"{path}:{number}: {line}: {error}; {_CORRECT}"
-                ) from error
-        return [rows[step] for step in sorted(rows)]
-
-    def read_evaluations(self, last_step=None):
-        """Returns the evaluations of the dev set during training, in their order.
-
-        A last line without its end is left out.
-
-        Args:
-          last_step: (optional) step after which evaluations do not count.
-
-        Returns:
-          list of dicts metric -> number or None; `step` is one of the keys.
-
-        Raises:
-          InputError: naming the line that is broken.
-        """
-        path = self.path_of(EVALUATIONS)
-        entries = []
-        for number, line in self._read_lines(EVALUATIONS) or ():
-            where = f"{path}:{number}"
-            entry = _parse_object(line, where, _CORRECT)
-            check_numbers(entry, where)
-            if not isinstance(entry.get("step"), int):
-                raise InputError(f"{where}: there is no step; {_CORRECT}")
-            entries.append(entry)
-        return [e for e in entries if last_step is None or e["step"] <= last_step]
-
-    def write_evaluations(self, entries):
-        """Writes all evaluations; JSON has no NaN, so it becomes null."""
-        with files.replacing(self.path_of(EVALUATIONS)) as writer:
-            for entry in entries:
-                writer.write(json.dumps(finite(entry), ensure_ascii=False) + "\n")
 
     # Results.
 
@@ -448,66 +349,18 @@ class RunFolder:
             with files.replacing(self.path_of(RESULTS_AS_TEXT)) as writer:
                 writer.writelines(line + "\n" for line in lines)
         path = self.path_of(name)
-        files.write_json(path, finite(scores))
+        files.write_json(path, state_files.finite(scores))
         logger.info("Evaluation (%s):\n  %s", path, "\n  ".join(lines))
 
     def read_results(self):
         """Returns the metrics of the final evaluation as a dict, or None."""
-        return self._read_json(RESULTS)
+        return self._read(RESULTS)
 
-    # Reading and writing files of the run.
+    def _read(self, name, remedy=state_files.REMEDY):
+        """Returns the dict in a file of the run, None without one."""
+        return state_files.read_json(self.path_of(name), _KEYS.get(name, ()), remedy)
 
-    def _write_json(self, name, value):
-        """Writes a dict with a checksum, by which damage is noticed."""
-        value = {**value, _CHECKSUM: _checksum(value)}
-        files.write_json(self.path_of(name), value)
-
-    def _read_json(self, name, remedy=_REMEDY):
-        """Returns the dict in a file, without the checksum; None if it is missing.
-
-        Args:
-          name: of the file.
-          remedy: how to go on with a damaged file, for the error.
-
-        Raises:
-          InputError: if the file is damaged. Files of older versions have no checksum.
-        """
-        lines = self._read(name, remedy)
-        if lines is None:
-            return None
-        path = self.path_of(name)
-        value = _parse_object("\n".join(line for _, line in lines), path, remedy)
-        checksum = value.pop(_CHECKSUM, None)
-        if checksum not in (None, _checksum(value)):
-            raise InputError(
-                f"{path}: was changed after it was written: its checksum is another; "
-                f"{remedy}, or delete the key {_CHECKSUM} if the change was meant"
-            )
-        for key in _KEYS.get(name, ()):
-            if key not in value:
-                raise InputError(f"{path}: there is no {key}; {remedy}")
-        return value
-
-    def _read_lines(self, name):
-        """Returns a list of (line number, line) of the whole lines, None if missing."""
-        lines = self._read(name)
-        if not lines:
-            return lines
-        with files.reading(self.path_of(name)), open(
-            self.path_of(name), "rb"
-        ) as reader:
-            is_whole = reader.read().endswith(b"\n")
-        return lines if is_whole else lines[:-1]
-
-    def _read(self, name, remedy=_REMEDY):
-        """Returns a list of (line number, line) of a file, None if it is missing."""
-        path = self.path_of(name)
-        if not os.path.lexists(path):
-            return None
-        try:
-            return list(text_files.read_lines(path))
-        except InputError as error:
-            raise InputError(f"{error}; {remedy}") from error
+    # Names that something else has.
 
     def check_places(self, prediction_files):
         """Raises an `InputError` for a folder in the place of a file, or vice versa.
@@ -531,67 +384,3 @@ class RunFolder:
                     f"{path}: it is no folder, and a folder of this name is part of "
                     "the run; move it away"
                 )
-
-
-def _checksum(value):
-    """Returns 8 hex digits that change with a JSON-able value."""
-    text = json.dumps(value, sort_keys=True)
-    return f"{zlib.crc32(text.encode()):08x}"
-
-
-def _parse_object(text, where, remedy):
-    """Returns a JSON object as a dict; the error names where it stands and a remedy."""
-    try:
-        value = json.loads(text)
-        if isinstance(value, dict):
-            return value
-        reason = "not a JSON object"
-    except (ValueError, RecursionError) as error:
-        reason = f"not JSON: {error}"
-    raise InputError(f"{where}: {reason}; {remedy}")
-
-
-class TrainingHistory:
-    """The file with the loss, learning rate and speed of each step.
-
-    A run that is resumed drops the lines after its checkpoint and writes them anew.
-    """
-
-    def __init__(self, folder, first_step):
-        """Opens the file.
-
-        Args:
-          folder: `RunFolder`, which is made if need be.
-          first_step: steps done so far; lines of later steps are dropped.
-        """
-        kept = [row for row in folder.read_training() or () if row[0] <= first_step]
-        self._path = path = folder.path_of(TRAINING)
-        if len(kept) < first_step:
-            missing = first_step - len(kept)
-            logger.warning(
-                "%s: %d of the %d steps so far are not in it", path, missing, first_step
-            )
-        with files.writing(folder.path):
-            os.makedirs(folder.path, exist_ok=True)
-        with files.replacing(path) as stream:
-            stream.write(",".join(TRAINING_HEADER) + "\n")
-            stream.writelines(_training_line(*row) for row in kept)
-        # Line by line on the disk: a run that is killed after a checkpoint is resumed
-        # from there, and does not write the lines before it again.
-        self._stream = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
-
-    def add(self, step, loss, learning_rate, examples_per_second=math.nan):
-        """Adds a step; the speed, rows per second, is known where it was reported."""
-        line = _training_line(step, loss, learning_rate, examples_per_second)
-        with files.writing(self._path):
-            self._stream.write(line)
-
-    def close(self):
-        """Closes the file."""
-        with files.writing(self._path):
-            self._stream.close()
-
-
-def _training_line(step, loss, learning_rate, examples_per_second):
-    speed = "" if math.isnan(examples_per_second) else f"{examples_per_second:.1f}"
-    return f"{step},{loss:.6g},{learning_rate:.6g},{speed}\n"

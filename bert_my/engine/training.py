@@ -17,6 +17,7 @@ from bert_my.engine import (
     hooks,
     run_checkpoints,
     run_folder,
+    run_history,
     train_graph,
     train_plan,
 )
@@ -64,7 +65,8 @@ def train(task, records, settings, dev=None, start=None):
             # Before anything is written, or a run is deleted, for such weights.
             restore.check()
         if not settings.overwrite_output_dir:
-            settings.folder.read_training()  # found broken before anything is written
+            # Found broken before anything is written.
+            run_history.read_training(settings.folder)
         if start:
             start()
         with progress.stage("Training"), signals.deferred():
@@ -220,7 +222,7 @@ def _run(graph, plan, evaluation, restore):
         init_fn=restore and (lambda _, session: _restore(restore, plan, session)),
         saver=saver,
     )
-    history = run_folder.TrainingHistory(settings.folder, plan.first_step)
+    history = run_history.TrainingHistory(settings.folder, plan.first_step)
     folder = checkpoints.literal(settings.output_dir)  # which is there by now
     writer = events.EventWriter(folder)
     saving = checkpoint_hook.CheckpointHook(

@@ -21,7 +21,7 @@ from bert_my import metrics
 from bert_my.common import text_files
 from bert_my.common.errors import InputError
 from bert_my.data.labels import NO_LABEL
-from bert_my.engine import run_folder
+from bert_my.engine import run_folder, run_history, state_files
 from bert_my.text.postprocessor import PREDICTIONS, AnyLabels, Number, OneLabel, Tags
 
 OF_EVALUATION = (run_folder.RESULTS, run_folder.DEV_PREDICTIONS)
@@ -138,8 +138,8 @@ def read(folder):
         seconds = os.path.getmtime(run.path_of(evaluated[0]))
         evaluated_at = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     results = run.read_results()
-    run_folder.check_numbers(results or {}, run.path_of(run_folder.RESULTS))
-    steps = np.array(run.read_training() or (), float).reshape(-1, 4)
+    state_files.check_numbers(results or {}, run.path_of(run_folder.RESULTS))
+    steps = np.array(run_history.read_training(run) or (), float).reshape(-1, 4)
     steps[~np.isfinite(steps)] = np.nan
     return Run(
         folder=run.path,
@@ -172,7 +172,7 @@ def _read_task(run):
 
 
 def _read_evaluations(run):
-    by_step = {values["step"]: values for values in run.read_evaluations()}
+    by_step = {values["step"]: values for values in run_history.read_evaluations(run)}
     return [by_step[step] for step in sorted(by_step)]
 
 

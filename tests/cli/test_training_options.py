@@ -11,7 +11,7 @@ from bert_my import metrics
 from bert_my.cli import flags, runner
 from bert_my.common import files
 from bert_my.common.errors import InputError
-from bert_my.engine import training
+from bert_my.engine import run_history, training
 from bert_my.engine.run_folder import RunFolder
 from tests import helpers
 
@@ -66,11 +66,13 @@ def old_run(best_run, tmp_path):
 
 
 def test_the_best_weights_are_evaluated(best_run):
-    steps = [entry["step"] for entry in RunFolder(best_run).read_evaluations()]
+    steps = [
+        entry["step"] for entry in run_history.read_evaluations(RunFolder(best_run))
+    ]
     assert steps == [2, 4, 5]
     scores = helpers.read_json(best_run / "eval_results.json")
     assert scores.pop("global_step") == 2
-    best = RunFolder(best_run).read_evaluations()[0]
+    best = run_history.read_evaluations(RunFolder(best_run))[0]
     del best["step"]
     assert scores == pytest.approx(best, abs=1e-6)
 
@@ -413,7 +415,7 @@ def test_several_dev_files_and_a_test_file_with_labels(tmp_path, model_dir, data
             keep_best="auto",
         )
     )
-    of_run = RunFolder(str(output_dir)).read_evaluations()
+    of_run = run_history.read_evaluations(RunFolder(str(output_dir)))
     results = helpers.read_json(output_dir / "eval_results.json")
     scores = helpers.read_json(output_dir / "test_results.json")
     for found in (*of_run, results):

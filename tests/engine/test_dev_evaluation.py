@@ -9,7 +9,15 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.common.errors import InputError
-from bert_my.engine import dev_evaluation, evaluation, forward, run_folder, training
+from bert_my.engine import (
+    dev_evaluation,
+    evaluation,
+    forward,
+    run_folder,
+    run_history,
+    state_files,
+    training,
+)
 from bert_my.engine.run_folder import RunFolder
 from bert_my.model import checkpoints
 from bert_my.tasks import base
@@ -94,7 +102,7 @@ def evaluated(bench):
     def save_and_look(saver, session, path, *args, **kwargs):
         if not path.startswith(str(folder / run_folder.BEST)):
             num_steps = len(helpers.read_lines(folder / run_folder.TRAINING)) - 1
-            entries = RunFolder(folder).read_evaluations()
+            entries = run_history.read_evaluations(RunFolder(folder))
             steps = [entry["step"] for entry in entries]
             written.append((kwargs["global_step"], num_steps, steps))
         return save(saver, session, path, *args, **kwargs)
@@ -112,7 +120,7 @@ def evaluated(bench):
 
 
 def entries_of(folder):
-    return {e["step"]: e for e in RunFolder(folder).read_evaluations()}
+    return {e["step"]: e for e in run_history.read_evaluations(RunFolder(folder))}
 
 
 def test_evaluations_are_after_the_steps_asked_for_and_the_last(evaluated):
@@ -126,7 +134,7 @@ def test_metrics_are_those_of_the_checkpoint(bench, evaluated, step):
     assert expected.pop("global_step") == step
     entry = entries_of(folder)[step]
     assert entry.pop("step") == step
-    assert entry == pytest.approx(run_folder.finite(expected), abs=1e-6)
+    assert entry == pytest.approx(state_files.finite(expected), abs=1e-6)
     assert len({e["eval_loss"] for e in entries_of(folder).values()}) == 4
 
 
@@ -164,7 +172,7 @@ def test_several_dev_sets(bench, caplog):
         name: entries[7][f"{name}@other"] for name in alone if name != "global_step"
     }
     del alone["global_step"]
-    assert found == pytest.approx(run_folder.finite(alone), abs=1e-6)
+    assert found == pytest.approx(state_files.finite(alone), abs=1e-6)
     # The first set decides.
     best = helpers.read_checkpoint(folder / run_folder.BEST)["global_step"]
     assert best == min(entries, key=lambda step: entries[step]["eval_loss"])
@@ -316,7 +324,7 @@ def test_early_stopping_needs_the_evaluations_before(tmp_path):
         settings=settings, first_step=5, num_train_steps=9, num_examples=7
     )
     names = {"task_name": "info", "max_seq_length": 12, "do_lower_case": True}
-    folder._write_json(run_folder.SETTINGS, {**names, **options})
+    state_files.write_json(folder.path_of(run_folder.SETTINGS), {**names, **options})
     run = object.__new__(dev_evaluation.DevEvaluation)
     run._plan, run._settings, run._folder = plan, settings, folder
     run._entries = [{"step": 2}, {"step": 4}]

@@ -10,7 +10,8 @@ import tensorflow.compat.v1 as tf
 
 from bert_my.engine import hooks, train_plan
 from bert_my.engine.events import EventWriter
-from bert_my.engine.run_folder import RunFolder, TrainingHistory
+from bert_my.engine.run_folder import RunFolder
+from bert_my.engine.run_history import TrainingHistory
 from tests import helpers
 from tests.engine import toy_tasks
 from tests.engine.step_runs import StepRun

@@ -12,7 +12,7 @@ import shutil
 import signal
 
 from bert_my.common.errors import InputError
-from bert_my.engine import run_folder
+from bert_my.engine import run_folder, run_history
 from bert_my.tools.chaos import damage, disk, poison, results
 from bert_my.tools.chaos.command import RUN, TRAIN
 from bert_my.tools.chaos.watch import Watch
@@ -176,7 +176,7 @@ def stop(trial, names, moment):
 def _check_saved(trial):
     """Raises a `Fault` if steps that the history tells of were not saved."""
     try:
-        rows = run_folder.RunFolder(trial.folder).read_training()
+        rows = run_history.read_training(run_folder.RunFolder(trial.folder))
         step = trial.step()
     except InputError as error:
         raise Fault(str(error)) from error
