@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 import os
 import time
 
@@ -13,11 +14,16 @@ from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
 from bert_my.model import checkpoints
 
+logger = logging.getLogger(__name__)
+
 SOURCE = "exported_from.json"  # in `assets.extra`
+_FILES = "files"  # key in it: dict path -> digest, of the other files
 
 
 def find(task, checkpoint, output_dir):
     """Returns the folder of the last export of a task with these weights, or None.
+
+    One whose files are not as they were written does not count; a warning names it.
 
     Args:
       task: `Task`.
@@ -28,10 +34,16 @@ def find(task, checkpoint, output_dir):
     if os.path.isdir(output_dir):
         versions = sorted(filter(str.isdigit, os.listdir(output_dir)), key=int)
     for version in reversed(versions):
-        path = os.path.join(output_dir, version, "assets.extra", SOURCE)
+        folder = os.path.join(output_dir, version)
         with contextlib.suppress(InputError):  # of older versions, or damaged
-            if files.read_json(path) == source:
-                return os.path.join(output_dir, version)
+            written = files.read_json(os.path.join(folder, "assets.extra", SOURCE))
+            digests = isinstance(written, dict) and written.pop(_FILES, None)
+            if written != source or not isinstance(digests, dict):
+                continue
+            damaged = _first_damaged(folder, digests)
+            if damaged is None:
+                return folder
+            logger.warning("%s: is not as it was exported: exporting again", damaged)
     return None
 
 
@@ -45,6 +57,27 @@ def _source_of(task, checkpoint):
         "preprocessor": task.preprocessor.settings,
         "labels": list(task.labels),
     }
+
+
+def _digests_of(folder):
+    """Returns a dict path -> digest of all files in a folder."""
+    paths = (
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+    )
+    return {os.path.relpath(path, folder): files.digest(path) for path in paths}
+
+
+def _first_damaged(folder, digests):
+    """Returns the path of the first file that is not as its digest says, or None."""
+    for name, digest in sorted(digests.items()):
+        path = os.path.join(folder, name)
+        with contextlib.suppress(InputError):
+            if files.digest(path) == digest:
+                continue
+        return path
+    return None
 
 
 def export(task, checkpoint, vocab_file, output_dir):
@@ -81,7 +114,7 @@ def export(task, checkpoint, vocab_file, output_dir):
         )
         task.preprocessor.save(extra)
         task.postprocessor.save(extra)
-        source = _source_of(task, checkpoint)
+        source = {**_source_of(task, checkpoint), _FILES: _digests_of(temporary)}
         files.write_json(os.path.join(extra, SOURCE), source)
         os.replace(temporary, final)
     return final

@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my.engine import forward
-from bert_my.serving import predictor
+from bert_my.serving import export, predictor
 from bert_my.tasks import base
 from tests import helpers
 
@@ -102,6 +102,29 @@ def test_a_finished_run_is_not_exported_again(tiny_model, titles, trained):
     jobs = ("do_train", "save_for_serving")
     helpers.run(helpers.command(tiny_model, titles, trained, *jobs, n_gpus=2))
     assert helpers.version_folder(trained) == version
+
+
+@pytest.mark.once
+def test_a_damaged_export_does_not_count(tiny_model, titles, trained, tmp_path, caplog):
+    caplog.set_level("WARNING", "bert_my")
+    task = helpers.make_task(tiny_model, titles)
+    checkpoint = tf.train.latest_checkpoint(str(trained))
+    serving = tmp_path / "serving"
+    shutil.copytree(str(trained / "serving"), str(serving))
+    version = export.find(task, checkpoint, str(serving))
+    assert version
+    extra = os.path.join(version, "assets.extra")
+    # As for a server: a file of somebody else is none of the export's.
+    open(os.path.join(extra, "tf_serving_warmup_requests"), "wb").close()
+    assert export.find(task, checkpoint, str(serving)) == version
+    assert not caplog.messages
+    open(os.path.join(version, "saved_model.pb"), "wb").close()
+    assert export.find(task, checkpoint, str(serving)) is None
+    assert "saved_model.pb: is not as it was exported" in caplog.text
+    for text in ("[]", "{}", ""):
+        with open(os.path.join(extra, export.SOURCE), "w") as writer:
+            writer.write(text)
+        assert export.find(task, checkpoint, str(serving)) is None
 
 
 def test_versions_do_not_collide(tiny_model, titles, trained, tmp_path):
