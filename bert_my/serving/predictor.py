@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from bert_my.common import files
+from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
 from bert_my.model import checkpoints
 from bert_my.text import postprocessor, preprocessor
@@ -32,6 +33,7 @@ class Predictor:
           signature: name of one of its signatures.
           config: (optional) `tf.ConfigProto` of the session.
         """
+        self._path = path
         self._extra = os.path.join(path, "assets.extra")
         self._texts = None
         self._session = tf.Session(graph=tf.Graph(), config=config)
@@ -63,9 +65,19 @@ class Predictor:
 
         Returns:
           dict output name -> array `[batch_size, ...]`.
+
+        Raises:
+          InputError: if an output is NaN or infinite.
         """
         feed = {self.inputs[name]: value for name, value in features.items()}
-        return self._session.run(self.outputs, feed)
+        outputs = self._session.run(self.outputs, feed)
+        for name, values in outputs.items():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                raise InputError(
+                    f"{self._path}: its {name} are NaN or infinite, so the model is of "
+                    "no use; export another checkpoint"
+                )
+        return outputs
 
     def predict_texts(self, texts):
         """Returns the results of texts as a list of JSON-able dicts, in their order.
@@ -75,8 +87,8 @@ class Predictor:
             task needs; see `Preprocessor.example`.
 
         Raises:
-          InputError: if a text is not of the kind that the model takes, or the export
-            is older than `preprocessor.json`.
+          InputError: if a text is not of the kind that the model takes, an output is
+            NaN or infinite, or the export is older than `preprocessor.json`.
         """
         encoder, decoder = self._load_texts()
         examples = [encoder.example(text) for text in texts]

@@ -72,6 +72,21 @@ def test_a_text_of_another_kind_is_refused(tagger, text):
         model.predict_texts([["cat"], text])
 
 
+def test_predictions_that_are_not_finite_are_refused(tagger, monkeypatch):
+    """As of an export of NaN weights, which would give the first label to all."""
+    with predictor.Predictor(tagger[0]) as model:
+        run = model._session.run
+
+        def with_nan(fetches, feed):
+            outputs = run(fetches, feed)
+            name = next(x for x in outputs if outputs[x].dtype.kind == "f")
+            return {**outputs, name: outputs[name] * float("nan")}
+
+        monkeypatch.setattr(model._session, "run", with_nan)
+        with pytest.raises(InputError, match=r"alone.* are NaN or inf"):
+            model.predict_texts([["cat"]])
+
+
 @pytest.mark.parametrize("name", ["preprocessor.json", "postprocessor.json"])
 def test_an_export_without_its_json_files_is_named(tagger, tmp_path, name):
     """As those of versions that did not write them; features are predicted as ever."""
