@@ -6,7 +6,7 @@ import os
 from bert_my.cli.flags import MODEL_NEEDED
 from bert_my.common.errors import InputError
 from bert_my.engine import run_folder, run_identity
-from bert_my.model import folders, hf_checkpoints, tokenizer_files
+from bert_my.model import checkpoints, folders, hf_checkpoints, tokenizer_files
 from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,36 @@ def _warn_of_case(case, given):
         )
 
 
+def find_to_convert(path, vocab_file=None, bert_config_file=None):
+    """Returns the (checkpoint, bert_config_file, vocab_file) of `--tf_checkpoint`.
+
+    Of the folder of a run it is the checkpoint that its evaluation uses.
+
+    Args:
+      path: value of the flag.
+      vocab_file, bert_config_file: paths; None for those beside the checkpoint, or in
+        the folder of its run.
+
+    Raises:
+      InputError: if a file is missing.
+    """
+    _, checkpoint = _find_run(path)
+    if checkpoint:
+        logger.info("--tf_checkpoint=%s is taken as %s", path, checkpoint)
+    else:
+        checkpoint = checkpoints.resolve(path, "tf_checkpoint")
+    run = _run_of(checkpoint)
+    folder = run.path if run else os.path.dirname(checkpoint)
+    found = [bert_config_file, vocab_file]
+    usual = {"bert_config_file": run_folder.BERT_CONFIG, "vocab_file": vocabulary.VOCAB}
+    for index, (flag, name) in enumerate(usual.items()):
+        if not found[index]:
+            found[index] = os.path.join(folder, name)
+            if not os.path.isfile(found[index]):
+                raise InputError(f"--{flag} is needed: there is no {found[index]}")
+    return (checkpoint, *found)
+
+
 def purpose_of(checkpoint):
     """Returns the `hf_checkpoints.Purpose` of a run's checkpoint, also of its best.
 
@@ -131,10 +161,10 @@ def _find_run(path):
     run = run_folder.RunFolder(path)
     if run.read_settings():
         return run, run.trained_checkpoint()
-    outer = run_folder.RunFolder(os.path.dirname(os.path.abspath(path)))
-    best = outer.read_settings() and outer.best_checkpoint()
-    if best and os.path.dirname(best) == os.path.abspath(path):
-        return outer, best
+    outer, name = os.path.split(os.path.abspath(path))
+    outer = run_folder.RunFolder(outer)
+    if name == run_folder.BEST and outer.read_settings():
+        return outer, outer.best_checkpoint()
     return run, None
 
 

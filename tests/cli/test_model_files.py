@@ -123,6 +123,23 @@ def test_what_a_run_was_trained_for(model, tmp_path):
     assert model_files.purpose_of(path) == hf_checkpoints.Purpose()
 
 
+def test_a_run_tells_what_is_to_be_converted(model, tmp_path):
+    find = model_files.find_to_convert
+    run = write_run(tmp_path / "run", model, [900, 1000], keep_best="auc")
+    files = [str(run / name) for name in ("bert_config.json", "vocab.txt")]
+    assert find(str(run)) == (str(run / "model.ckpt-1000"), *files)
+    write_checkpoint(run / "best", "model.ckpt-900")
+    tf.train.update_checkpoint_state(str(run / "best"), "model.ckpt-900")
+    best = str(run / "best" / "model.ckpt-900")
+    for path in (run, run / "best", best, f"{best}.index"):
+        assert find(str(path)) == (best, *files)
+    last = str(run / "model.ckpt-1000")
+    assert find(last, "v", "c") == (last, "c", "v")
+    (run / "vocab.txt").unlink()
+    with pytest.raises(InputError, match=r"^--vocab_file is needed: there is no .*run"):
+        find(last)
+
+
 def test_a_trained_run_needs_no_model(parse, model, tmp_path):
     with pytest.raises(InputError, match=r"^--model is needed"):
         parse(jobs=["do_predict"])
