@@ -392,16 +392,20 @@ def model_fn_builder(
             num_labels,
             use_one_hot_embeddings,
         )
+        scaffold = None
         if init_checkpoint:
             find = _beside_this_file("modeling").get_assignment_map_from_checkpoint
             names, _ = find(tf.trainable_variables(), init_checkpoint)
+            if mode == modes.TRAIN:
+                scaffold = _with_casts(init_checkpoint, names)
             tf.train.init_from_checkpoint(init_checkpoint, names)
         if mode == modes.PREDICT:
             return specs(mode, predictions={"probabilities": probabilities})
         if mode == modes.TRAIN:
             create_optimizer = _beside_this_file("optimization").create_optimizer
             schedule = (learning_rate, num_train_steps, num_warmup_steps)
-            return specs(mode, loss=loss, train_op=create_optimizer(loss, *schedule))
+            train_op = create_optimizer(loss, *schedule)
+            return specs(mode, loss=loss, train_op=train_op, scaffold=scaffold)
         is_real = features.get("is_real_example", tf.ones_like(label_ids))
         weights = tf.cast(is_real, tf.float32)
         predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
@@ -412,6 +416,42 @@ def model_fn_builder(
         return specs(mode, loss=loss, eval_metric_ops=metrics)
 
     return model_fn
+
+
+def _with_casts(checkpoint, names):
+    """Returns the `tf.train.Scaffold` that reads floats of other types, or None.
+
+    Args:
+      checkpoint: path.
+      names: dict with the names of variables to initialize. Those whose values are not
+        float32 in the checkpoint are taken out of it, and read by the scaffold.
+
+    Raises:
+      ValueError: naming a variable that is NaN. An Estimator would write it into its
+        folder, where it wins over a corrected checkpoint.
+    """
+    import numpy as np
+    import tensorflow.compat.v1 as tf
+
+    reader = tf.train.load_checkpoint(checkpoint)
+
+    def read(name):
+        return np.asarray(reader.get_tensor(name)).astype(np.float32)
+
+    for name in names:
+        if not np.isfinite(read(name)).all():
+            raise ValueError(f"{checkpoint}: {name} is NaN or infinite in part")
+    types = reader.get_variable_to_dtype_map()
+    others = [name for name in names if types[name] != tf.float32]
+    for name in others:
+        del names[name]
+    by_name = {variable.op.name: variable for variable in tf.trainable_variables()}
+
+    def initialize(_, session):
+        for name in others:
+            by_name[name].load(read(name), session)
+
+    return tf.train.Scaffold(init_fn=initialize) if others else None
 
 
 if __name__ == "__main__":

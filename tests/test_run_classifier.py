@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 import modeling
 import run_classifier
+from bert_my.model import checkpoints
 from run_classifier import InputExample, PaddingInputExample
 from tests import helpers
 from tokenization import FullTokenizer
@@ -184,6 +185,33 @@ def test_an_estimator_trains_evaluates_and_predicts(tiny_model, features, tmp_pa
     assert 0 <= metrics["eval_accuracy"] <= 1
     predictions = list(estimator.predict(input_fn))
     assert [len(each["probabilities"]) for each in predictions] == [3, 3, 3]
+
+
+@pytest.mark.skipif(not hasattr(tf, "estimator"), reason="no estimators")
+@pytest.mark.parametrize("dtype", [np.float16, tf.bfloat16.as_numpy_dtype])
+def test_an_estimator_starts_from_short_floats(tiny_model, features, tmp_path, dtype):
+    name, path = "bert/pooler/dense/bias", str(tmp_path / "model.ckpt")
+    values = np.arange(32, dtype=np.float32)
+    checkpoints.write({name: values.astype(dtype)}, path)
+    model_fn = make_model_fn(tiny_model, init_checkpoint=path, learning_rate=0.0)
+    folder = str(tmp_path / "run")
+    estimator = tf.estimator.Estimator(model_fn, folder, params={"batch_size": 2})
+    input_fn = run_classifier.input_fn_builder(features[:3], 8, True, True)
+    estimator.train(input_fn, steps=1)
+    np.testing.assert_array_equal(estimator.get_variable_value(name), values)
+
+
+@pytest.mark.skipif(not hasattr(tf, "estimator"), reason="no estimators")
+def test_an_estimator_does_not_keep_nan(tiny_model, features, tmp_path):
+    name, path = "bert/pooler/dense/bias", str(tmp_path / "model.ckpt")
+    checkpoints.write({name: np.full([32], np.nan, np.float32)}, path)
+    model_fn = make_model_fn(tiny_model, init_checkpoint=path)
+    folder = tmp_path / "run"
+    estimator = tf.estimator.Estimator(model_fn, str(folder), params={"batch_size": 2})
+    input_fn = run_classifier.input_fn_builder(features[:3], 8, True, True)
+    with pytest.raises(ValueError, match=f"{name} is NaN"):
+        estimator.train(input_fn, steps=1)
+    assert not list(folder.glob("model.ckpt-*"))
 
 
 def test_what_a_model_fn_needs_is_named(tiny_model):
