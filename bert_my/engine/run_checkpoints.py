@@ -247,33 +247,19 @@ def held(choose):
 def damage_of(checkpoint):
     """Returns the reason why a checkpoint cannot be restored, or None if it is whole.
 
-    All tensors are read, once as long as the files do not change.
+    All tensors are read, see `checkpoints.Reader.is_finite`.
 
     Args:
       checkpoint: path without the ending `.index`.
     """
-    folder, name = os.path.split(checkpoint)
-    identity = []
-    for each in sorted(_list_folder(folder)):
-        if each.startswith((f"{name}.index", f"{name}.data-")):
-            try:
-                status = os.stat(os.path.join(folder, each))
-            except OSError as error:
-                return f"{each}: {error.strerror}"
-            identity.append((each, status.st_ino, status.st_size, status.st_mtime_ns))
-    if not any(each[0] == f"{name}.index" for each in identity):
-        return f"there is no file {name}.index"
-    return _damage_of(checkpoint, tuple(identity))
-
-
-@functools.lru_cache(maxsize=None)
-def _damage_of(checkpoint, identity):
     from bert_my.model import checkpoints
 
+    if not checkpoints.exists(checkpoint):
+        return f"there is no file {os.path.basename(checkpoint)}.index"
     try:
         reader = checkpoints.Reader(checkpoint, "output_dir")
         for name in sorted(reader.shapes):
-            reader.read(name)
+            reader.is_finite(name)  # reads it
     except InputError as error:
         return str(error).split(f"{checkpoint}: ", 1)[-1]
     return None

@@ -245,6 +245,25 @@ def check_exists(checkpoint, flag="init_checkpoint"):
 # Contents.
 
 
+# Of variables that were read: (identity of the checkpoint, name) -> `Reader.is_finite`.
+_is_finite = {}
+
+
+def _identity(checkpoint):
+    """Returns a tuple that is another one when the files of a checkpoint change.
+
+    Links to the files have the same one.
+    """
+    folder, name = os.path.split(checkpoint)
+    found = []
+    for each in sorted(os.listdir(folder or ".")):
+        if each.startswith((f"{name}{_INDEX}", f"{name}.data-")):
+            status = os.stat(os.path.join(folder, each))
+            state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+            found.append((each, *state))
+    return tuple(found)
+
+
 class Reader:
     """The variables of a checkpoint.
 
@@ -267,8 +286,13 @@ class Reader:
                 "ends before .index"
             )
         try:
+            self._identity = _identity(path)
             self._reader = tf.train.load_checkpoint(literal(path))
             self.shapes = self._reader.get_variable_to_shape_map()
+        except OSError as error:
+            raise InputError(
+                f"--{flag}={path}: {error.filename} cannot be read: {error.strerror}"
+            ) from error
         except _READ_ERRORS as error:
             raise InputError(
                 f"--{flag}={path}: cannot be read: {_first_line(error)}"
@@ -304,6 +328,19 @@ class Reader:
         check_finite(name, value, f"--{self.flag}={self.path}")
         return value
 
+    def is_finite(self, name):
+        """Returns whether a variable has neither NaN nor infinite numbers.
+
+        It is read once by this process, as long as the files do not change.
+
+        Raises:
+          InputError: naming the variable, if it cannot be read.
+        """
+        key = self._identity, name
+        if key not in _is_finite:
+            _is_finite[key] = _num_not_finite(self.read(name)) == 0
+        return _is_finite[key]
+
     def is_float(self, name):
         """Returns whether a variable holds floats, of any type."""
         return self._reader.get_variable_to_dtype_map()[name].is_floating
@@ -317,9 +354,7 @@ def check_finite(name, value, source):
       value: array.
       source: file or flag, for the error.
     """
-    if value.dtype != np.float32:
-        return
-    num_wrong = value.size - np.count_nonzero(np.isfinite(value))
+    num_wrong = _num_not_finite(value)
     if num_wrong:
         raise InputError(
             f"{source}: {num_wrong:,} of the {value.size:,} numbers of {name} are NaN "
@@ -327,6 +362,12 @@ def check_finite(name, value, source):
             "the weights from which it was trained (in an --output_dir that has such a "
             "checkpoint, with --overwrite_output_dir)"
         )
+
+
+def _num_not_finite(value):
+    if value.dtype != np.float32:
+        return 0
+    return value.size - np.count_nonzero(np.isfinite(value))
 
 
 def _first_line(error):
@@ -379,13 +420,14 @@ class Restore(NamedTuple):
         return [variable for _, variable in self.sources]
 
     def check(self):
-        """Reads all values.
+        """Reads all values that this process has not read yet.
 
         Raises:
           InputError: naming the variable that cannot be read or is not finite.
         """
         for name in dict.fromkeys(name for name, _ in self.sources):
-            self.reader.read_finite(name)
+            if not self.reader.is_finite(name):
+                self.reader.read_finite(name)  # for the error
 
     def run(self, session):
         """Gives the variables of a session their values; nothing is added to its graph.

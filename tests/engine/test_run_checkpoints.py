@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 from bert_my.common.errors import InputError
 from bert_my.engine import run_checkpoints
 from bert_my.engine.run_checkpoints import find
+from bert_my.model import checkpoints
 
 DATA = ".data-00000-of-00001"
 
@@ -109,6 +110,22 @@ def test_an_older_checkpoint_is_not_used_in_place_of_the_last(folder):
     message = r"model\.ckpt-10 is damaged.*--init_checkpoint with another --output_dir"
     with pytest.raises(InputError, match=message):
         find(folder).to_use()
+
+
+@pytest.mark.once
+def test_a_checkpoint_is_read_once_and_once_to_restore_it(folder, monkeypatch):
+    names, read = [], checkpoints.Reader.read
+    monkeypatch.setattr(
+        checkpoints.Reader, "read", lambda self, x: names.append(x) or read(self, x)
+    )
+    path = find(folder).path
+    with run_checkpoints.held(lambda: find(folder).path) as link:
+        reader = checkpoints.Reader(link)
+        checkpoints.Restore(reader, [("weights", None)]).check()
+        assert names == ["weights"]
+        flip(f"{path}{DATA}", 7)  # the link is one to the same file
+        os.utime(f"{path}{DATA}")
+        assert "weights cannot be read" in run_checkpoints.damage_of(path)
 
 
 def test_parts_of_two_checkpoints_are_none(folder):

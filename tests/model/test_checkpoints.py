@@ -49,6 +49,17 @@ def test_missing_checkpoint(tmp_path, checkpoint):
             checkpoints.check_exists(path)
 
 
+@pytest.mark.once
+def test_a_link_to_nothing_in_the_place_of_the_data_is_named(checkpoint):
+    data = f"{checkpoint}.data-00000-of-00001"
+    os.remove(data)
+    os.symlink("nowhere", data)
+    with pytest.raises(
+        InputError, match=r"data-00000-of-00001 cannot be read: No such"
+    ):
+        checkpoints.check_exists(checkpoint)
+
+
 @pytest.mark.parametrize("ending", [".index", ".meta", ".data-00000-of-00001"])
 def test_a_file_of_a_checkpoint_means_the_checkpoint(checkpoint, ending, caplog):
     caplog.set_level("INFO")
