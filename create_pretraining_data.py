@@ -390,9 +390,10 @@ def run(config):
     tokenizer = load_tokenizer(config, folder)
     for split, flag in (("train", "output_file"), ("dev", "dev_output_file")):
         for path in outputs.get(split, ()):
-            files.make_folder(os.path.dirname(os.path.abspath(path)), flag)
+            parent = os.path.dirname(os.path.abspath(path))
+            files.make_folder(parent, flag)
+            leftovers.remove(leftovers.of_processes(parent))
     about = ", ".join(inputs[:3])
-    leftovers.remove(leftovers.of_processes(folder))
     with files.temporary_folder(os.path.join(folder, "blocks")) as blocks_dir:
         stored = _store_blocks(config, tokenizer, inputs, outputs, blocks_dir)
         for split, blocks in stored.items():

@@ -12,6 +12,7 @@ import pytest
 
 import create_pretraining_data
 import tokenization
+from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.pretrain import corpus
 from tests import helpers
@@ -172,6 +173,16 @@ def test_hdf5_holds_the_same_instances(build, tmp_path):
         for name in file:
             rows = np.reshape(file[name][:], expected[name].shape)
             assert rows.tolist() == expected[name].tolist()
+
+
+def test_what_killed_builds_left_is_removed_beside_every_output(build, tmp_path):
+    left = []
+    for name in ("out", "dev"):
+        (tmp_path / name).mkdir()
+        left.append(tmp_path / name / f"a.{files.host()}.{2**22 + 1}.0123abcd.tmp")
+        left[-1].touch()
+    build(dev_output_file=tmp_path / "dev" / "dev", dev_share=0.2)
+    assert not any(path.exists() for path in left)
 
 
 def test_lines_can_be_documents(build, text):

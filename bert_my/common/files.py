@@ -154,6 +154,15 @@ def _named(error_class, path, done, *aliases):
         raise error_class(f"{path}: cannot be {done}: {reason}") from error
 
 
+def reason_of(message):
+    """Returns the operating system's reason in the message of a library's error.
+
+    Without one it is the first line of the message.
+    """
+    reasons = filter(message.__contains__, map(os.strerror, errno.errorcode))
+    return next(reasons, message.strip().partition("\n")[0])
+
+
 def host():
     """Returns the name of this host as it stands in names of temporary files."""
     return os.uname().nodename.replace(".", "-")[:32]

@@ -6,8 +6,8 @@ float32 whatever float type they are stored in, and must be finite.
 
 import atexit
 import contextlib
-import errno
 import functools
+import glob
 import logging
 import os
 import re
@@ -71,10 +71,11 @@ def saving(path):
             leftovers.of_tensorflow(folder)
             + leftovers.of_checkpoints(folder, os.path.basename(path).split("-")[0])
         )
+        if not os.path.exists(f"{path}.index"):  # its name may have no step
+            leftovers.remove(glob.glob(f"{glob.escape(path)}.data-*"))
         # The message is like "PATH; REASON", in between of lines about the graph.
         message = getattr(error, "message", None) or str(error)
-        reasons = filter(message.__contains__, map(os.strerror, errno.errorcode))
-        reason = next(reasons, message.strip().partition("\n")[0])
+        reason = files.reason_of(message)
         if is_gone:
             reason = f"there is no folder {folder} any more"
         raise WriteError(f"{path}: cannot be written: {reason}") from error

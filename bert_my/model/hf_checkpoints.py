@@ -14,7 +14,7 @@ import safetensors.numpy
 import tensorflow.compat.v1 as tf
 
 from bert_my.common import files, text_files
-from bert_my.common.errors import InputError
+from bert_my.common.errors import InputError, WriteError
 from bert_my.model import (
     checkpoints,
     encoders,
@@ -198,7 +198,11 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir, purpose=None)
     os.makedirs(hf_output_dir, exist_ok=True)
     path = os.path.join(hf_output_dir, "model.safetensors")
     with files.replacing_path(path) as temporary:
-        safetensors.numpy.save_file(tensors, temporary, metadata={"format": "pt"})
+        try:
+            safetensors.numpy.save_file(tensors, temporary, metadata={"format": "pt"})
+        except safetensors.SafetensorError as error:
+            reason = files.reason_of(str(error))
+            raise WriteError(f"{path}: cannot be written: {reason}") from error
     files.write_json(os.path.join(hf_output_dir, "config.json"), hf_config)
     files.copy(vocab_file, os.path.join(hf_output_dir, vocabulary.VOCAB))
     length = purpose.max_seq_length or config.max_position_embeddings

@@ -281,3 +281,14 @@ def test_weights_come_back_without_what_a_run_keeps_beside_them(tmp_path):
     checkpoints.write(values, path)
     weights = checkpoints.read_weights(path)
     helpers.assert_all_close(weights, {"a": values["a"], "b": [8.0]}, atol=0)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["bert_model.ckpt", "model.ckpt-3"])
+def test_half_a_checkpoint_is_removed(tmp_path, name):
+    path, error = str(tmp_path / name), tf.errors.ResourceExhaustedError
+    message = f"{name}: cannot be written: No space left"
+    with pytest.raises(InputError, match=message), checkpoints.saving(path):
+        open(f"{path}.data-00000-of-00001", "w").close()
+        raise error(None, None, f"{path}.index; No space left on device")
+    assert not list(tmp_path.iterdir())

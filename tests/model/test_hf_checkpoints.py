@@ -1,6 +1,8 @@
 """Conversion between Hugging Face folders and TensorFlow checkpoints."""
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -249,6 +251,20 @@ def test_a_vocabulary_may_have_fewer_lines_than_the_model_has_rows(tmp_path, cap
     paths = [str(tmp_path / "tf" / name) for name in NAMES]
     hf_checkpoints.to_hf(*paths, str(tmp_path / "back"))
     assert helpers.read_json(tmp_path / "back" / "config.json")["vocab_size"] == 29
+
+
+@pytest.mark.once
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        reason = os.strerror(errno.ENOSPC)
+        raise safetensors.SafetensorError(f'Error: Os {{ code: 28, "{reason}" }}')
+
+    files = [str(convert(tmp_path, hf_tensors()) / name) for name in NAMES]
+    monkeypatch.setattr(safetensors.numpy, "save_file", fail)
+    message = "back/model.safetensors: cannot be written: No space left on device$"
+    with pytest.raises(InputError, match=message):
+        hf_checkpoints.to_hf(*files, str(tmp_path / "back"))
+    assert not list((tmp_path / "back").iterdir())
 
 
 @pytest.mark.parametrize("case", [True, False])
