@@ -258,14 +258,6 @@ def temporary_folder(path):
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def replacing_folder(path):
-    """Gives a temporary folder that takes the name `path` when all went well."""
-    with temporary_folder(path) as temporary:
-        yield temporary
-        os.replace(temporary, path)
-
-
 def make_folder(path, flag):
     """Makes a folder; raises an `InputError` with the flag if it cannot be written."""
     try:

@@ -50,6 +50,8 @@ def ordered_map(function, items, num_workers):
 
 
 def _map_in_processes(function, items, num_workers):
+    # `multiprocessing.Pool` waits forever for a process that was killed, and workers of
+    # `concurrent.futures` wait forever for a parent that was: they hold its pipe open.
     workers, pending = [], collections.deque()
     try:
         for index, item in enumerate(items):

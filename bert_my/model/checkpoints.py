@@ -316,7 +316,7 @@ class Reader:
         if not self.is_float(name):  # to NumPy bfloat16 is none
             return value
         with np.errstate(over="ignore"):  # what is too large becomes infinite
-            return value.astype(np.float32)
+            return value.astype(np.float32, copy=False)
 
     def read_finite(self, name):
         """Returns the value of a variable, see `read`.

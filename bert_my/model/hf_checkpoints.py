@@ -52,7 +52,7 @@ class Report(NamedTuple):
 
 
 class Purpose(NamedTuple):
-    """What a model was trained for, as far as a Hugging Face model can tell it.
+    """The use that a model was trained for, as far as a Hugging Face model can tell it.
 
     labels: of the classifier, in the order of their ids; None if they are not known.
     head: name of the representation that the classifier stands on, see `tasks.heads`.

@@ -80,5 +80,5 @@ def _read(stream, name, dtype, shape, data_offsets):
         values = (values.astype("<u4") << 16).view("<f4")
     if dtype in _FLOATS:
         with np.errstate(over="ignore"):  # what is too large becomes infinite
-            values = values.astype(np.float32)
+            values = values.astype(np.float32, copy=False)
     return values.reshape(shape)

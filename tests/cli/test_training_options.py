@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from bert_my import metrics
-from bert_my.cli import flags, runner
+from bert_my.cli import flags, jobs
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import run_history, training
@@ -123,7 +123,7 @@ def test_weights_that_are_used_by_what_the_last_training_kept(
     files.write_json(str(tmp_path / "run_config.json"), settings)
     config = flags.parse(helpers.command(*[tmp_path] * 3, "do_eval"), {})
     with caplog.at_level(logging.INFO, logger="bert_my"):
-        assert runner._choose_checkpoint(config) == paths[expected]
+        assert jobs._choose_checkpoint(config) == paths[expected]
     assert message in caplog.text if message else not caplog.text
 
 
@@ -381,13 +381,13 @@ def test_options_of_the_loss_reach_the_graph(first_loss, likelihoods):
 def test_deterministic_runs_are_the_same_bit_by_bit(tmp_path, model_dir, data_dir):
     """With dropout and two towers, each in a process of its own, from any folder."""
     # The other jobs must only not be refused: once is enough.
-    for name, *jobs in (["first", "do_eval", "save_for_serving"], ["second"]):
+    for name, *used in (["first", "do_eval", "save_for_serving"], ["second"]):
         argv = helpers.command(
             model_dir,
             data_dir,
             tmp_path / name,
             "do_train",
-            *jobs,
+            *used,
             "deterministic",
             n_gpus=2,
             precision="fp16",

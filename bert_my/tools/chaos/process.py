@@ -91,10 +91,6 @@ class Launcher:
             gc.freeze()
             gc.set_threshold(20000, 5, 5)
 
-    @property
-    def is_forking(self):
-        return self._index is not None
-
     def start(self, words, log, setup=(), max_bytes=None):
         """Starts a command; returns a `Process`, whose block ends it.
 
