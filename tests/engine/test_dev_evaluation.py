@@ -99,13 +99,13 @@ def evaluated(bench):
     folder = bench.folder / "evaluated"
     save = tf.train.Saver.save
 
-    def save_and_look(saver, session, path, *args, **kwargs):
+    def save_and_look(saver, session, path, global_step, **kwargs):
         if not path.startswith(str(folder / run_folder.BEST)):
             num_steps = len(helpers.read_lines(folder / run_folder.TRAINING)) - 1
             entries = run_history.read_evaluations(RunFolder(folder))
             steps = [entry["step"] for entry in entries]
-            written.append((kwargs["global_step"], num_steps, steps))
-        return save(saver, session, path, *args, **kwargs)
+            written.append((global_step, num_steps, steps))
+        return save(saver, session, path, global_step, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tf.train.Saver, "save", save_and_look)
