@@ -353,9 +353,11 @@ def _check(path, counts, sizes, parse):
             "--next_sentence=none is trained with it, too"
         )
     if is_changed:
+        numbers = "its bytes are others"
+        if num_rows != counts.num_instances:
+            numbers = f"it has {num_rows} instances, and had {counts.num_instances}"
         raise InputError(
-            f"{path}: it has {num_rows} instances and is not as it was built, with "
-            f"{counts.num_instances}; build it again, or remove "
+            f"{path}: it is not as it was built: {numbers}; build it again, or remove "
             f"{builds.counts_path(path)} if the change is meant"
         )
     return num_rows, offsets, checksums, digest
