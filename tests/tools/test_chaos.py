@@ -51,6 +51,8 @@ def begin():
         raise OSError("state.json is broken; delete the folder")
 
 def main():
+    if fault == "predicts not" and "--do_predict=true" in sys.argv:
+        sys.exit("error: --do_predict: there is no use for it")
     lock = open(str(folder / ".lock"), "w")
     if fault != "shares":
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,6 +92,7 @@ def make(tmp_path, monkeypatch):
         path.write_text(program)
         words = [sys.executable, "-S", str(path), f"--output_dir={tmp_path}/o"]
         words += [f"--fault={fault}"] if fault else []
+        words += ["--do_train"] if fault == "predicts not" else []
         launcher = Launcher(seconds=2 if fault == "hangs" else 20)
         return campaign.Campaign(Command(words), launcher, str(tmp_path / "chaos"))
 
@@ -139,6 +142,15 @@ def test_same_seed_draws_the_same_cases(make):
     numbers = {"kills": 5, "signals": 5}
     drawn = [list(plan.make(this, numbers, seed)) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.once
+def test_a_job_that_fails_undisturbed_is_not_tried(make, capsys):
+    this = make("predicts not")
+    drawn = plan.make(this, {"damage": plan.ALL}, 1)
+    verbs = {case.split(":")[1] for case in drawn}
+    assert verbs == {"run", "evaluate"}
+    assert capsys.readouterr().out.count("not tried: the undisturbed predict") == 1
 
 
 def test_folder_of_other_files_is_refused(make, tmp_path):

@@ -9,6 +9,7 @@ from typing import Any, Dict, NamedTuple
 from bert_my.common import files
 from bert_my.common.errors import InputError
 from bert_my.engine import run_folder
+from bert_my.tools import sweep
 from bert_my.tools.chaos import cases, damage, results
 from bert_my.tools.chaos.command import RUN, TRAIN
 from bert_my.tools.chaos.watch import Watch
@@ -149,6 +150,24 @@ class Campaign:
     def trained(self):
         """Folder of the finished run, without exported models."""
         return self._once("trained", self._make_trained)
+
+    @property
+    def verbs(self):
+        """Those of `Command.verbs` that work if nothing disturbs them.
+
+        A run without a dev file is not evaluated, and pretraining predicts nothing.
+        """
+        return self._once(
+            "verbs", lambda _: tuple(filter(self._works, self.command.verbs))
+        )
+
+    def _works(self, verb):
+        try:
+            self.results_of(verb)
+        except InputError as error:
+            sweep.say(f"not tried: {error}")
+            return False
+        return True
 
     def results_of(self, verb):
         """Returns the results that a start has if nothing disturbs it.

@@ -78,7 +78,7 @@ def _full_disk(campaign, number, rng):
 
 
 def _second_run(campaign, number, rng):
-    verbs = [verb for verb in (RUN, EVALUATE) if verb in campaign.command.verbs]
+    verbs = [verb for verb in (RUN, EVALUATE) if verb in campaign.verbs]
     for verb in itertools.islice(itertools.cycle(verbs), number):
         yield f"second_run:{verb}:{_moment(rng, 'c', 0.3, 0.9)}"
 
@@ -88,7 +88,7 @@ def _damage(campaign, number, rng):
     known = set(results.all_files(campaign.reference.folder))
     found = [
         f"damage:{verb}:{way}:{name}"
-        for verb in campaign.command.verbs
+        for verb in campaign.verbs
         for name in results.all_files(
             campaign.half_finished if verb == RUN else campaign.trained
         )
@@ -102,7 +102,7 @@ def _nan(campaign, number, rng):
     tensors = campaign.reference.results.get(results.WEIGHTS, {})
     found = [
         f"nan:{verb}:{name}"
-        for verb in (TRAIN, *campaign.command.verbs)
+        for verb in (TRAIN, *campaign.verbs)
         for name in poison.kinds(tensors)
         # Training from another run's checkpoint leaves the slots of its optimizer.
         if verb != TRAIN or not poison.is_slot(name, tensors)
