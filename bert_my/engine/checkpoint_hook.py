@@ -5,6 +5,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from bert_my.common import files
+from bert_my.common.errors import WriteError
 from bert_my.engine import run_folder
 from bert_my.model import checkpoints
 
@@ -59,9 +60,22 @@ class CheckpointHook(tf.train.SessionRunHook):
         step = int(session.run(self._global_step))
         if least_steps and step < self.saved_step + least_steps:
             return
-        with files.writing(self._folder):
-            os.listdir(self._folder)  # TensorFlow would make a folder that is gone
+        self._check_folder()
         path = os.path.join(self._folder, run_folder.MODEL)
         with checkpoints.saving(f"{path}-{step}"):
             self._saver.save(session, path, step)
+        self._check_folder()
         self.saved_step = step
+
+    def _check_folder(self):
+        """Raises a `WriteError` if the folder is gone, or was made anew meanwhile.
+
+        TensorFlow makes a folder that is gone, and would go on in it without the run.
+        """
+        with files.writing(self._folder):
+            names = os.listdir(self._folder)
+        if not any(each.startswith((run_folder.GRAPH, "events.")) for each in names):
+            raise WriteError(
+                f"{self._folder}: cannot be written: it is not the folder of the start "
+                "any more; move that one back, and the same command goes on"
+            )

@@ -340,6 +340,27 @@ def test_resuming_needs_the_same_global_batch(task, records, one_epoch):
 
 
 @pytest.mark.once
+def test_a_folder_that_is_made_anew_is_noticed(tmp_path):
+    """TensorFlow makes the folder of a run that was renamed while it saved."""
+
+    class Renaming:
+        def save(self, session, path, step):
+            (tmp_path / "run").rename(tmp_path / "away")
+            (tmp_path / "run").mkdir()
+            (tmp_path / "run" / f"model.ckpt-{step}.index").touch()
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "graph.pbtxt").touch()
+    hook = checkpoint_hook.CheckpointHook(str(tmp_path / "run"), 1, Renaming(), None)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.train.create_global_step()
+        session.run(tf.global_variables_initializer())
+        hook.begin()
+        with pytest.raises(InputError, match="not the folder of the start"):
+            hook._save(session)
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("first", "then"),
     [("auto", "off"), pytest.param("off", "auto", marks=pytest.mark.slow)],
