@@ -175,18 +175,10 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir, purpose=None)
         if ours in shapes
     }
     if set(_CLASSIFIER) <= set(names):
-        is_known = purpose.head in _CLASSES
-        if is_known and shapes[_CLASSIFIER[0]][1:] == [config.hidden_size]:
-            num_labels = shapes[_CLASSIFIER[1]][0]
-            hf_config.update(_classifier_config(purpose, num_labels, checkpoint))
-        else:
-            logger.warning(
-                "%s: its classifier stands on --head=%s, which Hugging Face's models "
-                "do not have; the encoder alone is converted",
-                checkpoint,
-                purpose.head if not is_known else "(not known)",
-            )
+        settings = _classifier_config(purpose, shapes, config.hidden_size, checkpoint)
+        if settings is None:
             names = {x: theirs for x, theirs in names.items() if x not in _CLASSIFIER}
+        hf_config.update(settings or {})
     of_heads = {name for name in names if encoder.part_of(name) == encoders.HEAD}
     tensors = {}
     for ours, theirs in names.items():
@@ -218,14 +210,28 @@ def to_hf(checkpoint, bert_config_file, vocab_file, hf_output_dir, purpose=None)
     return Report(meant, left, any(name.endswith(_AVERAGE) for name in shapes))
 
 
-def _classifier_config(purpose, num_labels, source):
+def _classifier_config(purpose, shapes, hidden_size, source):
     """Returns the settings of a classifier in a Hugging Face config as a dict.
+
+    None, with a warning, if no class there has such a classifier.
 
     Args:
       purpose: `Purpose`.
-      num_labels: rows of the classifier.
+      shapes: dict variable name -> shape.
+      hidden_size: of the encoder.
       source: path, for the error.
     """
+    is_known = purpose.head in _CLASSES
+    weights, bias = (shapes[name] for name in _CLASSIFIER)
+    if not is_known or weights[1:] != [hidden_size]:
+        logger.warning(
+            "%s: its classifier stands on --head=%s, which Hugging Face's models "
+            "do not have; the encoder alone is converted",
+            source,
+            purpose.head if not is_known else "(not known)",
+        )
+        return None
+    num_labels = bias[0]
     labels = purpose.labels
     if purpose.objective == "mse":
         labels = ("LABEL_0",)  # as transformers names a number
