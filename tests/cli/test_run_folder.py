@@ -135,7 +135,8 @@ def test_what_a_run_goes_on_with_is_said(folder, old_run, caplog):
     caplog.set_level("INFO")
     folder("do_train", num_train_epochs=0.5)  # fewer than were trained
     assert "Nothing left to train" in caplog.text
-    assert "without effect: --learning_rate=5e-05 (was 0.0001)" in caplog.text
+    (line,) = (each for each in caplog.messages if "without effect" in each)
+    assert "--learning_rate=5e-05 (was 0.0001)" in line
     words = ["--task_name=info", f"--output_dir={old_run}", "--do_predict"]
     assert runner.parse(["program", *words]).max_seq_length == 12
 
