@@ -6,13 +6,12 @@ import os
 import re
 import shutil
 
-from bert_my.common import files
+from bert_my.common import checkpoint_files, files
 
 # The names that `files` gives.
 _TEMPORARY = re.compile(r".*\.(?P<host>[^.]+)\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp", re.S)
 # The names that TensorFlow gives to files of checkpoints and to their list.
 _OF_TENSORFLOW = re.compile(r".*\.tempstate\d+|.+\.tmp[0-9a-f]{32}", re.S)
-_PART = re.compile(r"(?P<name>.+)\.(index|meta|data-\d{5}-of-(?P<count>\d{5}))", re.S)
 
 
 def of_processes(folder):
@@ -54,12 +53,13 @@ def of_checkpoints(folder, prefix):
         return []
     parts = {}
     for name, path in _entries(folder):
-        match = _PART.fullmatch(name)
-        if match and re.fullmatch(re.escape(prefix) + r"-\d+", match.group("name")):
-            parts.setdefault(match.group("name"), []).append((match, path))
+        match = checkpoint_files.PART.fullmatch(name)
+        checkpoint = match and match.group("checkpoint")
+        if match and re.fullmatch(re.escape(prefix) + r"-\d+", checkpoint):
+            parts.setdefault(checkpoint, []).append((match, path))
     found = []
     for name, each in parts.items():
-        endings = [match.group(2) for match, _ in each]
+        endings = [match.group("ending") for match, _ in each]
         if name in listed or "meta" in endings:
             continue
         counts = [int(match.group("count") or 0) for match, _ in each]
@@ -78,15 +78,11 @@ def listed_checkpoints(folder):
     Returns:
       set of str, empty without a list; None if the list is damaged.
     """
-    path = os.path.join(folder, "checkpoint")
-    if not os.path.lexists(path):
-        return set()
     try:
-        with open(path, "rb") as reader:
-            names = re.findall(rb'"(?:[^"]*/)?([^"/]+)"', reader.read())
-    except OSError:
+        listed = checkpoint_files.read_list(folder)
+    except (OSError, ValueError):
         return None
-    return set(map(os.fsdecode, names)) or None
+    return listed.names if listed else set()
 
 
 def temporary(folder):

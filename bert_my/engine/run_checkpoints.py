@@ -4,7 +4,6 @@ A checkpoint is whole if all its tensors can be read: TensorFlow keeps checksums
 index and of each tensor.
 """
 
-import ast
 import contextlib
 import functools
 import logging
@@ -14,16 +13,14 @@ import secrets
 import shutil
 from typing import Dict, NamedTuple, Optional, Set, Tuple
 
-from bert_my.common import files
+from bert_my.common import checkpoint_files, files
+from bert_my.common.checkpoint_files import LIST
 from bert_my.common.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 MODEL = "model.ckpt"  # prefix of the names
-LIST = "checkpoint"  # file that `tf.train.Saver` writes
-_PART = re.compile(rf"({re.escape(MODEL)}-(\d+))\.(index|meta|data-\d+-of-\d+)")
-_LATEST, _ALL = b"model_checkpoint_path", b"all_model_checkpoint_paths"
-_LINE = re.compile(rb'\s*(\w+)\s*:\s*(?:("(?:[^"\\]|\\.)*")|[-+.\w]+)\s*')
+_NAME = re.compile(rf"{re.escape(MODEL)}-(\d+)")
 _MOST_DELETED = 100  # checkpoints, one after another, before they can be read
 _REMEDY = "begin anew with another folder or --overwrite_output_dir"
 _OTHER_WEIGHTS = (
@@ -280,22 +277,24 @@ def _list_folder(folder):
 def _read_state(folder):
     """Returns the `_State` of a folder."""
     found = {}
-    for match in filter(None, map(_PART.fullmatch, _list_folder(folder))):
-        name, step, ending = match.groups()
-        path = os.path.join(folder, name)
-        found.setdefault((int(step), path), set()).add(ending)
+    for file_name in _list_folder(folder):
+        part = checkpoint_files.PART.fullmatch(file_name)
+        name = part and _NAME.fullmatch(part.group("checkpoint"))
+        if name:
+            path = os.path.join(folder, name[0])
+            found.setdefault((int(name[1]), path), set()).add(part.group("ending"))
     parts = {key[1]: found[key] for key in sorted(found, reverse=True)}
     state, path = _State(parts), os.path.join(folder, LIST)
-    if not os.path.lexists(path):
-        is_lost = any(map(state.is_finished, parts))
-        return state._replace(problem=f"{path} is missing" if is_lost else "")
     try:
-        with open(path, "rb") as reader:
-            latest, names = _parse_list(reader.read())
+        listed = checkpoint_files.read_list(folder)
     except OSError as error:
         return state._replace(problem=f"{path} cannot be read: {error.strerror}")
     except ValueError as error:
         return state._replace(problem=f"{path} is damaged: {error}")
+    if listed is None:
+        is_lost = any(map(state.is_finished, parts))
+        return state._replace(problem=f"{path} is missing" if is_lost else "")
+    latest, names = listed
     _check_is_in(folder, latest)
     newest = (names or [latest])[-1]
     names = [*(each for each in names if each != latest), latest]
@@ -303,34 +302,6 @@ def _read_state(folder):
         os.path.join(folder, os.path.basename(each)) for each in (newest, *names)
     )
     return state._replace(listed=tuple(names), newest=newest)
-
-
-def _parse_list(data):
-    """Returns (path of the latest checkpoint, list of all paths) of a list's bytes."""
-    found = {_LATEST: [], _ALL: []}
-    for line in filter(bytes.strip, data.split(b"\n")):
-        match = _LINE.fullmatch(line)
-        if not match:
-            raise ValueError("it is no list of checkpoints")
-        field, text = match.groups()
-        if field in found:
-            found[field].append(_unquote(text))
-    if not found[_LATEST]:
-        raise ValueError("it names no checkpoint")
-    return found[_LATEST][-1], found[_ALL]
-
-
-def _unquote(literal):
-    """Returns the text of a string in the text format of protocol buffers."""
-    try:
-        # Bytes that are no ASCII stand there as they are, or as escapes.
-        text = literal.decode("latin-1").encode("ascii", "backslashreplace").decode()
-        name = os.fsdecode(ast.literal_eval(f"b{text}"))
-    except (AttributeError, ValueError, SyntaxError):
-        name = ""
-    if not name or "\0" in name:
-        raise ValueError("a path in it is none")
-    return name
 
 
 def _check_is_in(folder, name):

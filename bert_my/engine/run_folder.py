@@ -9,7 +9,7 @@ import os
 import shutil
 from typing import NamedTuple, Optional
 
-from bert_my.common import files, leftovers
+from bert_my.common import checkpoint_files, files, leftovers
 from bert_my.common.errors import InputError
 from bert_my.engine import run_checkpoints, state_files
 from bert_my.engine.run_checkpoints import MODEL
@@ -41,7 +41,7 @@ WITH_ADDED_WORDS = "with_added_words"  # model files with the words of `--vocab_
 
 # Names that a run gives to files and to folders, besides predictions and checkpoints.
 _FILES = (
-    run_checkpoints.LIST,
+    checkpoint_files.LIST,
     GRAPH,
     VOCAB,
     BERT_CONFIG,
@@ -69,7 +69,7 @@ REMEDY_OF_IDENTITY = "delete the file, and the run is compared by its other file
 # first: if it is killed, they are not taken for those of the run that is left.
 _OF_A_RUN = (
     BEST,
-    run_checkpoints.LIST,
+    checkpoint_files.LIST,
     f"{MODEL}-*",
     GRAPH,
     "events.out.tfevents.*",

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from bert_my.common import files, leftovers
+from bert_my.common import checkpoint_files, files, leftovers
+from bert_my.common.checkpoint_files import INDEX
 from bert_my.common.errors import InputError, WriteError
 
 logger = logging.getLogger(__name__)
@@ -26,11 +27,6 @@ logger = logging.getLogger(__name__)
 # Endings of the names of the slots and averages that a run keeps beside each weight.
 AVERAGE = "/average"
 BESIDE_WEIGHTS = ("/adam_m", "/adam_v", AVERAGE)
-# Endings of the files of a checkpoint.
-PARTS = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
-_INDEX = ".index"
-_LIST = "checkpoint"  # name of the file that lists the checkpoints in a folder
-_LATEST = re.compile(rb'^model_checkpoint_path: *"([^"\n]*)"', re.MULTILINE)
 _STEP = re.compile(r"(.*)-(\d+)")
 _LAYER = re.compile(r"(.*/layer_\d+)/")
 # Characters of a path that TensorFlow reads as those of a pattern.
@@ -117,10 +113,10 @@ def literal(path):
     # The files of a checkpoint get another name.
     links = tempfile.mkdtemp(dir=_folder_of_links())
     for file_name in os.listdir(folder):
-        ending = file_name[len(name) :]
-        if file_name.startswith(name) and PARTS.fullmatch(ending):
+        part = checkpoint_files.PART.fullmatch(file_name)
+        if part and part.group("checkpoint") == name:
             target = os.path.join(folder, file_name)
-            os.symlink(target, os.path.join(links, f"checkpoint{ending}"))
+            os.symlink(target, os.path.join(links, f"checkpoint.{part['ending']}"))
     return os.path.join(links, "checkpoint")
 
 
@@ -144,7 +140,7 @@ def _folder_of_links():
 
 def exists(checkpoint):
     """Returns whether there is the index of a checkpoint."""
-    return os.path.isfile(f"{checkpoint}{_INDEX}")
+    return os.path.isfile(f"{checkpoint}{INDEX}")
 
 
 def without_ending(path):
@@ -155,9 +151,9 @@ def without_ending(path):
     """
     if exists(path) or os.path.isdir(path):
         return path
-    if os.path.basename(path) == _LIST and os.path.isfile(path):
+    if os.path.basename(path) == checkpoint_files.LIST and os.path.isfile(path):
         return os.path.dirname(path) or "."
-    return PARTS.sub("", path)
+    return checkpoint_files.without_ending(path)
 
 
 def resolve(path, flag="init_checkpoint"):
@@ -200,7 +196,7 @@ def find_in(folder, flag):
     Raises:
       InputError: if there are several checkpoints.
     """
-    names = [x[: -len(_INDEX)] for x in os.listdir(folder) if x.endswith(_INDEX)]
+    names = [x[: -len(INDEX)] for x in os.listdir(folder) if x.endswith(INDEX)]
     found = sorted(name for name in names if exists(os.path.join(folder, name)))
     named = _read_list(folder)
     if named in found:
@@ -226,11 +222,10 @@ def _read_list(folder):
     The path in the list may be one of another machine, from which this is a copy.
     """
     try:
-        with open(os.path.join(folder, _LIST), "rb") as stream:
-            named = _LATEST.search(stream.read())
-    except OSError:
+        listed = checkpoint_files.read_list(folder)
+    except (OSError, ValueError):
         return None
-    return os.path.basename(os.fsdecode(named[1])) if named else None
+    return listed and os.path.basename(listed.latest)
 
 
 def check_exists(checkpoint, flag="init_checkpoint"):
@@ -258,7 +253,7 @@ def _identity(checkpoint):
     folder, name = os.path.split(checkpoint)
     found = []
     for each in sorted(os.listdir(folder or ".")):
-        if each.startswith((f"{name}{_INDEX}", f"{name}.data-")):
+        if each.startswith((f"{name}{INDEX}", f"{name}.data-")):
             status = os.stat(os.path.join(folder, each))
             state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
             found.append((each, *state))

@@ -5,7 +5,8 @@ import logging
 import os
 from typing import NamedTuple, Optional
 
-from bert_my.common import caches, files, leftovers, progress
+from bert_my.common import caches, checkpoint_files, files, leftovers, progress
+from bert_my.common.checkpoint_files import INDEX
 from bert_my.common.errors import InputError
 from bert_my.model import (
     checkpoints,
@@ -17,7 +18,6 @@ from bert_my.text import vocabulary
 
 logger = logging.getLogger(__name__)
 
-_INDEX = ".index"  # ending of one of the files of a TensorFlow checkpoint
 HF_CONFIG = "config.json"
 HF_WEIGHTS = (safetensors_files.ENDING, ".bin", ".h5", ".msgpack")
 # Files that are converted, besides the weights.
@@ -73,7 +73,7 @@ def find(
     folder, named = _split(path)
     checkpoint = checkpoint or named
     names = sorted(os.listdir(folder))
-    has_index = named or any(name.endswith(_INDEX) for name in names)
+    has_index = named or any(name.endswith(INDEX) for name in names)
     if not has_index and HF_CONFIG in names and _has_hf_weights(names):
         converted = _convert(folder, cache_dir, vocab_file)
         case = (
@@ -128,7 +128,7 @@ def _no_model(path, folder):
     for name in sorted(os.listdir(folder)):
         inner = os.path.join(folder, name)
         if os.path.isdir(inner) and any(
-            x.endswith((_INDEX, *HF_WEIGHTS)) for x in os.listdir(inner)
+            x.endswith((INDEX, *HF_WEIGHTS)) for x in os.listdir(inner)
         ):
             return InputError(
                 f"--model={path}: there is no model in it; did you mean {inner}?"
@@ -136,9 +136,9 @@ def _no_model(path, folder):
     names = os.listdir(folder)
     if _has_hf_weights(names):
         return InputError(f"--model={path}: there is no {HF_CONFIG} in it")
-    parts = sorted(x for x in names if checkpoints.PARTS.search(x))
+    parts = sorted(x for x in names if checkpoint_files.PART.fullmatch(x))
     if parts:
-        lacking = checkpoints.PARTS.sub(_INDEX, parts[0])
+        lacking = checkpoint_files.without_ending(parts[0]) + INDEX
         return InputError(f"--model={path}: there is {parts[0]}, but no {lacking}")
     return InputError(
         f"--model={path}: there are no weights in it; expected are {_EXPECTED} (to "
