@@ -64,6 +64,15 @@ def reset_graph():
     tf.reset_default_graph()
 
 
+def start_python(program, **pipes):
+    """Returns the `subprocess.Popen` of a program that is given as text.
+
+    **pipes: arguments of `Popen`, for example `stdout=subprocess.PIPE`.
+    """
+    command = [sys.executable, "-c", program]
+    return subprocess.Popen(command, text=True, cwd=str(ROOT), **pipes)
+
+
 def variable(name):
     """Returns the variable of that name."""
     return next(v for v in tf.global_variables() if v.op.name == name)

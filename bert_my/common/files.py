@@ -24,11 +24,16 @@ def find(patterns, flag):
       flag: name of the flag that gives them, for the error.
 
     Raises:
-      InputError: naming the pattern that matches no file.
+      InputError: naming the pattern that matches no file, or what it matches that is
+        neither a file nor a folder, as a link to nothing.
     """
     paths = []
     for pattern in filter(None, patterns.split(",")):
-        found = sorted(filter(os.path.isfile, glob.glob(pattern)))
+        matching = sorted(glob.glob(pattern))
+        for path in matching:
+            if not os.path.isfile(path) and not os.path.isdir(path):
+                raise InputError(f"--{flag}: {path} is no file that can be read")
+        found = list(filter(os.path.isfile, matching))
         if not found and os.path.isfile(pattern):  # a name with brackets in it
             found = [pattern]
         if not found:

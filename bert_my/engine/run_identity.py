@@ -142,6 +142,9 @@ def read(folder):
     """
     if not folder.has_checkpoint():
         return None
+    # Found broken before any work.
+    folder.read_settings()
+    folder.read_task()
     kept = folder.read_identity()
     if kept is None:
         return _of_older_version(folder)

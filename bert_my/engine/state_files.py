@@ -8,7 +8,7 @@ import math
 import os
 import zlib
 
-from bert_my.common import files, text_files
+from bert_my.common import caches, files
 from bert_my.common.errors import InputError
 
 _CHECKSUM = "checksum"  # key in files that are JSON
@@ -33,10 +33,10 @@ def read_json(path, keys=(), remedy=REMEDY):
     Raises:
       InputError: if the file is damaged. Files of older versions have no checksum.
     """
-    lines = _read(path, remedy)
-    if lines is None:
+    text = _read(path, remedy)
+    if text is None:
         return None
-    value = parse_object("\n".join(line for _, line in lines), path, remedy)
+    value = parse_object(text, path, remedy)
     checksum = value.pop(_CHECKSUM, None)
     if checksum not in (None, _checksum(value)):
         raise InputError(
@@ -54,22 +54,27 @@ def read_lines(path):
 
     A last line without its end is left out: its writer was killed, or is writing.
     """
-    lines = _read(path, REMEDY)
-    if not lines:
-        return lines
-    with files.reading(path), open(path, "rb") as reader:
-        is_whole = reader.read().endswith(b"\n")
-    return lines if is_whole else lines[:-1]
+    text = _read(path, REMEDY)
+    if text is None:
+        return None
+    lines = text.split("\n")[:-1]
+    return [(number, line.rstrip("\r")) for number, line in enumerate(lines, 1)]
 
 
 def _read(path, remedy):
-    """Returns a list of (line number, line) of a file, None if it is missing."""
+    """Returns the text of a file, None if it is missing."""
     if not os.path.lexists(path):
         return None
     try:
-        return list(text_files.read_lines(path))
+        with files.reading(path), caches.open_file(path) as reader:
+            return reader.read().decode("utf-8-sig")
     except InputError as error:
         raise InputError(f"{error}; {remedy}") from error
+    except UnicodeDecodeError as error:
+        number = 1 + error.object.count(b"\n", 0, error.start)
+        raise InputError(
+            f"{path}:{number}: not UTF-8: {error.reason}; {remedy}"
+        ) from error
 
 
 def _checksum(value):

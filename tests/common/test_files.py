@@ -89,6 +89,9 @@ def test_globs_and_names_with_brackets(tmp_path):
     assert names == ["b1", "b2", "c[1]"]
     with pytest.raises(InputError, match=r"^--input_file: .*nothing"):
         files.find(f"{folder}/nothing", "input_file")
+    (tmp_path / "b3").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"^--input_file: .*b3 is no file"):
+        files.find(f"{folder}/b?", "input_file")
 
 
 def test_keys_of_json_are_sorted_or_left_in_order(tmp_path):

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -62,12 +61,7 @@ with signals.handled(), signals.deferred():
 @pytest.mark.once
 def test_the_second_signal_ends_the_process_at_once():
     program = PROGRAM.format(work="import time; time.sleep(60)")
-    with subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=str(helpers.ROOT),
-    ) as process:
+    with helpers.start_python(program, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == "ready\n"
         # Twice, as `timeout` does, which counts once.
         process.send_signal(signal.SIGTERM)

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -130,12 +129,7 @@ list(workers.ordered_map(function, range(9), 2))
 
 @pytest.mark.once
 def test_workers_end_with_a_parent_that_is_killed(no_hanging):
-    with subprocess.Popen(
-        [sys.executable, "-c", ENDLESS],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=str(helpers.ROOT),
-    ) as parent:
+    with helpers.start_python(ENDLESS, stdout=subprocess.PIPE) as parent:
         pids = [int(parent.stdout.readline()) for _ in range(2)]
         parent.kill()
         assert parent.stdout.read() == ""  # the end: no process has it open any more
