@@ -135,3 +135,10 @@ def test_a_line_that_is_no_evaluation_is_named(tmp_path, line):
     path.write_text(f'{{"step": 1}}\n{line}\n')
     with pytest.raises(InputError, match=r"evaluations\.jsonl:2: .*delete the file"):
         read_evaluations(RunFolder(tmp_path), 5)
+
+
+def test_a_history_that_is_no_text_is_not_advised_an_encoding(path):
+    path.write_bytes(f"{HEADER}\n1,\xff".encode("latin-1"))
+    with pytest.raises(InputError, match=r"training\.csv:2: not UTF-8") as caught:
+        read_training(RunFolder(path.parent))
+    assert "--encoding" not in str(caught.value)

@@ -179,6 +179,13 @@ def test_an_identity_is_read_as_it_was_written(model, tmp_path):
             run_identity.read(Folder(tmp_path))
 
 
+@pytest.mark.parametrize("name", [run_folder.SETTINGS, run_folder.TASK])
+def test_other_broken_files_of_a_run_are_found_with_it(tmp_path, name):
+    (tmp_path / name).write_text("{")
+    with pytest.raises(InputError, match=rf"{name}: not JSON"):
+        run_identity.read(Folder(tmp_path))
+
+
 def write_old_run(folder, model, **settings):
     """Writes the files of a run of a version without identities."""
     folder.mkdir()
